@@ -1,0 +1,223 @@
+//! Front end: 25 ms of samples to log-mel features, relative to a level that follows the loudness.
+//!
+//! 32-bit floating point in one fixed order, with the software logarithm of `libm`, so that every
+//! target computes the same bits. Samples stay integer-valued and no logarithm is taken of less
+//! than 1, so that no subnormal number appears, which some vector units flush to zero.
+
+use crate::image::{FFT, FrontEnd as Config, Image};
+
+/// Front end of one stream.
+#[derive(Clone, Debug)]
+pub struct FrontEnd<'a> {
+    config: Config,
+    window: &'a [f32],
+    mel_weight: &'a [f32],
+    mel_band: &'a [i8],
+    /// nats.
+    level: f32,
+    /// nats.
+    energy: f32,
+    /// int8 steps a nat.
+    steps: f32,
+    spectrum: [f32; FFT],
+}
+
+impl<'a> FrontEnd<'a> {
+    /// At the lowest level, as at the start of a stream.
+    pub fn new(image: &Image<'a>) -> Self {
+        let config = image.manifest().front_end;
+        let table = |id| image.tensor(id).map(|tensor| image.constant_f32(tensor));
+        let band = image.tensor(config.mel_band);
+        Self {
+            config,
+            window: table(config.window_table).unwrap_or_default(),
+            mel_weight: table(config.mel_weight).unwrap_or_default(),
+            mel_band: band.map_or(&[], |tensor| image.constant_i8(tensor)),
+            level: config.level_floor,
+            energy: 0.0,
+            steps: 255.0 / config.range,
+            spectrum: [0.0; FFT],
+        }
+    }
+
+    /// Forgets the level.
+    pub fn reset(&mut self) {
+        self.level = self.config.level_floor;
+    }
+
+    /// Features of the next frame: `samples` are its window (16 kHz, signed 16 bit), `features`
+    /// one value a mel filter, in nats below the level, `-range..=0`.
+    pub fn frame(&mut self, samples: &[i16], features: &mut [f32]) {
+        self.spectrum.fill(0.0);
+        let windowed = samples.iter().zip(self.window);
+        for (slot, (&sample, &weight)) in self.spectrum.iter_mut().zip(windowed) {
+            *slot = f32::from(sample) * weight;
+        }
+        features.fill(0.0);
+        let spectrum = microfft::real::rfft_512(&mut self.spectrum);
+        // Both ends of the spectrum are real; the transform packs them into one number.
+        let [ends, inner @ ..] = spectrum;
+        let power = core::iter::once(ends.re * ends.re)
+            .chain(inner.iter().map(|bin| bin.re * bin.re + bin.im * bin.im))
+            .chain(core::iter::once(ends.im * ends.im));
+        for ((power, &weight), &band) in power.zip(self.mel_weight).zip(self.mel_band) {
+            let Ok(band) = usize::try_from(band) else {
+                continue;
+            };
+            if let Some(rising) = features.get_mut(band) {
+                *rising += weight * power;
+            }
+            if let Some(falling) = band.checked_sub(1).and_then(|band| features.get_mut(band)) {
+                *falling += (1.0 - weight) * power;
+            }
+        }
+        let energy = features.iter().fold(0.0, |sum, mel| sum + mel);
+        self.energy = libm::logf(energy.max(1.0));
+        self.level = self
+            .energy
+            .max(self.level - self.config.level_decay)
+            .max(self.config.level_floor);
+        for feature in features {
+            let below = libm::logf(feature.max(1.0)) - self.level;
+            *feature = below.max(-self.config.range).min(0.0);
+        }
+    }
+
+    /// Energy of the last frame in eighths of a nat (0.54 dB); full scale is below 255.
+    pub fn loudness(&self) -> u8 {
+        (self.energy * 8.0) as u8
+    }
+
+    /// A feature as int8: scale `range / 255`, zero point 127, ties away from zero.
+    pub fn quantize(&self, feature: f32) -> i8 {
+        let steps = libm::roundf(feature * self.steps) as i32;
+        steps.clamp(-255, 0).wrapping_add(127) as i8
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_image::{MELS, mel_edges, tiny};
+    use core::f64::consts::PI;
+    use std::vec::Vec;
+
+    /// The features by their definition, in 64 bits: Fourier sum and triangles written out.
+    struct Reference {
+        level: f64,
+    }
+
+    impl Reference {
+        fn frame(&mut self, samples: &[i16]) -> Vec<f64> {
+            let windowed = samples.iter().enumerate().map(|(i, &sample)| {
+                let hann = 0.5 - 0.5 * libm::cos(2.0 * PI * i as f64 / 400.0);
+                f64::from(sample) * hann
+            });
+            let windowed: Vec<f64> = windowed.collect();
+            let power = |bin: usize| {
+                let sum = |wave: fn(f64) -> f64| {
+                    let angle = |i: usize| 2.0 * PI * ((bin * i) % 512) as f64 / 512.0;
+                    windowed
+                        .iter()
+                        .enumerate()
+                        .map(|(i, x)| x * wave(angle(i)))
+                        .sum::<f64>()
+                };
+                libm::pow(sum(libm::cos), 2.0) + libm::pow(sum(libm::sin), 2.0)
+            };
+            let powers: Vec<f64> = (0..=256).map(power).collect();
+            let edges = mel_edges();
+            let mels: Vec<f64> = (0..usize::from(MELS))
+                .map(|j| {
+                    let [lo, mid, hi] = [edges[j], edges[j + 1], edges[j + 2]];
+                    let weight = |hz: f64| {
+                        let slope = f64::min((hz - lo) / (mid - lo), (hi - hz) / (hi - mid));
+                        slope.max(0.0)
+                    };
+                    let bins = powers.iter().enumerate();
+                    bins.map(|(k, p)| weight(k as f64 * 31.25) * p).sum()
+                })
+                .collect();
+            let energy = libm::log(mels.iter().sum::<f64>().max(1.0));
+            self.level = energy.max(self.level - 0.02).max(16.0);
+            let features = mels.iter().map(|mel| libm::log(mel.max(1.0)) - self.level);
+            features.map(|x| x.clamp(-10.0, 0.0)).collect()
+        }
+    }
+
+    fn check(amplitude: impl Fn(usize) -> f64) {
+        let image = tiny(2);
+        let mut front_end = FrontEnd::new(&Image::parse(image.get()).unwrap());
+        let mut reference = Reference { level: 16.0 };
+        for frame in 0..12 {
+            let sample = |i: usize| {
+                let t = (160 * frame + i) as f64;
+                let wave = libm::sin(t * 0.3) + 0.5 * libm::sin(t * t * 0.0007);
+                libm::round(amplitude(frame) * wave) as i16
+            };
+            let samples: [i16; 400] = core::array::from_fn(sample);
+            let mut features = [0.0; MELS as usize];
+            front_end.frame(&samples, &mut features);
+            for (got, exact) in features.iter().zip(reference.frame(&samples)) {
+                assert!((f64::from(*got) - exact).abs() < 1e-3, "{got} {exact}");
+            }
+        }
+    }
+
+    #[test]
+    fn features_of_speech_levels_equal_their_definition() {
+        check(|_| 20_000.0);
+        check(|_| 100.0);
+    }
+
+    #[test]
+    fn the_level_follows_a_loud_sound_down_slowly() {
+        check(|frame| if frame < 3 { 20_000.0 } else { 20.0 });
+    }
+
+    #[test]
+    fn near_silence_and_silence_are_features_too() {
+        check(|_| 1.0);
+        check(|_| 0.0);
+    }
+
+    #[test]
+    fn full_scale_square_waves_do_not_leave_the_range() {
+        let image = tiny(2);
+        let mut front_end = FrontEnd::new(&Image::parse(image.get()).unwrap());
+        for period in [1, 2, 40, 1000] {
+            let wave = |i: usize| {
+                if (i / period).is_multiple_of(2) {
+                    i16::MAX
+                } else {
+                    i16::MIN
+                }
+            };
+            let samples: [i16; 400] = core::array::from_fn(wave);
+            let mut features = [1.0; MELS as usize];
+            front_end.frame(&samples, &mut features);
+            assert!(
+                features.iter().all(|x| (-10.0..=0.0).contains(x)),
+                "{features:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn features_quantize_with_25_5_steps_a_nat_and_ties_away_from_zero() {
+        let image = tiny(2);
+        let front_end = FrontEnd::new(&Image::parse(image.get()).unwrap());
+        // -1 / 51 is half a step.
+        for (x, q) in [
+            (0.0, 127),
+            (-10.0, -128),
+            (-2.0, 76),
+            (-1.0, 101),
+            (-1.0 / 51.0, 126),
+        ] {
+            assert_eq!(front_end.quantize(x), q, "{x}");
+        }
+        assert_eq!(front_end.quantize(f32::NEG_INFINITY), -128);
+        assert_eq!(front_end.quantize(f32::INFINITY), 127);
+    }
+}

@@ -1,0 +1,376 @@
+//! The compiled image: what `zerda compile` writes and the device reads in place, from flash.
+//!
+//! # Format, version 1
+//!
+//! All integers little-endian. The image must lie 16-byte aligned in memory.
+//!
+//! | bytes | field | |
+//! |---|---|---|
+//! | 0..4 | magic | `ZRDA` |
+//! | 4..6 | format version | 1 |
+//! | 6..8 | header length | 64 |
+//! | 8..12 | total length | of the image, in bytes |
+//! | 12..16 | manifest length | the manifest starts at byte 64 |
+//! | 16..20 | tensor segment offset | a multiple of 16 |
+//! | 20..24 | tensor segment length | |
+//! | 24..28 | checksum | CRC-32 (ISO-HDLC) of bytes 28 to the end |
+//! | 28..32 | cache bytes | a multiple of 16, no more than the caches need |
+//! | 32..36 | arena bytes | a multiple of 16, no more than the tensors need |
+//! | 36..40 | alignment | of image and memory: 16 |
+//! | 40..64 | reserved | 0 |
+//!
+//! The manifest is a [`Manifest`] and after it, in this order and by the counts it states: labels
+//! ([`Label`]), caches ([`crate::plan::Cache`]), tensors ([`crate::plan::Tensor`]), operators
+//! ([`crate::plan::Op`]), each postcard-encoded. Cache and tensor records have a fixed size.
+//! The tensor segment holds the constants and ends the image.
+//!
+//! Memory is one region of cache bytes and then arena bytes. What else must hold is checked by
+//! [`Image::parse`], record by record.
+
+mod check;
+mod error;
+mod ops;
+
+pub use error::ParseError;
+
+use core::ops::Range;
+use serde::{Deserialize, Serialize};
+
+use crate::plan::{Cache, Element, Op, Space, Tensor, TensorId};
+
+/// Bytes of the header.
+pub const HEADER_BYTES: usize = 64;
+/// What the image starts with.
+pub const MAGIC: [u8; 4] = *b"ZRDA";
+/// The one format version that this crate reads.
+pub const VERSION: u16 = 1;
+/// Bytes to which image, constants, cache and arena sizes are aligned.
+pub const ALIGNMENT: usize = 16;
+/// Hz, the one sample rate of the front end.
+pub const SAMPLE_RATE: u32 = 16_000;
+/// Points of the front end's Fourier transform: the longest window.
+pub const FFT: usize = 512;
+/// Bins of its spectrum, DC and Nyquist included.
+pub const BINS: usize = FFT / 2 + 1;
+/// Most mel filters.
+pub const MAX_MELS: usize = 80;
+/// Most classes.
+pub const MAX_CLASSES: usize = 32;
+/// Most caches.
+pub const MAX_CACHES: usize = 64;
+/// Most frames that a posterior is averaged over.
+pub const MAX_SMOOTHING: usize = 32;
+/// Most work of one step, in multiply-accumulates (an element of a softmax counts as 64, of
+/// another operator as 1): bounds the time of a step of any image.
+pub const MAX_WORK: u64 = 1 << 28;
+
+/// CRC-32 of the checksum field.
+static CRC: crc::Crc<u32> = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC);
+
+/// The checksum of an image: CRC-32 (ISO-HDLC) of bytes 28 to the end.
+pub fn checksum(image: &[u8]) -> u32 {
+    CRC.checksum(image.get(field::CHECKSUM.end..).unwrap_or_default())
+}
+
+/// Where the header's fields lie.
+pub mod field {
+    use core::ops::Range;
+
+    /// Bytes of [`super::MAGIC`].
+    pub const MAGIC: Range<usize> = 0..4;
+    /// u16.
+    pub const VERSION: Range<usize> = 4..6;
+    /// u16.
+    pub const HEADER_LENGTH: Range<usize> = 6..8;
+    /// u32.
+    pub const TOTAL_LENGTH: Range<usize> = 8..12;
+    /// u32.
+    pub const MANIFEST_LENGTH: Range<usize> = 12..16;
+    /// u32.
+    pub const SEGMENT_OFFSET: Range<usize> = 16..20;
+    /// u32.
+    pub const SEGMENT_LENGTH: Range<usize> = 20..24;
+    /// u32.
+    pub const CHECKSUM: Range<usize> = 24..28;
+    /// u32.
+    pub const CACHE_BYTES: Range<usize> = 28..32;
+    /// u32.
+    pub const ARENA_BYTES: Range<usize> = 32..36;
+    /// u32.
+    pub const ALIGNMENT: Range<usize> = 36..40;
+    /// Zeros.
+    pub const RESERVED: Range<usize> = 40..64;
+}
+
+/// Bytes of memory that the image's caches and arena need, read from its header: a constant where
+/// the image is one. 0 where it is no image; [`Image::parse`] says why.
+pub const fn memory_bytes(image: &[u8]) -> usize {
+    match image.first_chunk::<HEADER_BYTES>() {
+        Some([b'Z', b'R', b'D', b'A', header @ ..]) => {
+            // The magic is not in `header`: fields lie 4 bytes earlier.
+            let caches = u32::from_le_bytes([header[24], header[25], header[26], header[27]]);
+            let arena = u32::from_le_bytes([header[28], header[29], header[30], header[31]]);
+            (caches as usize).saturating_add(arena as usize)
+        }
+        _ => 0,
+    }
+}
+
+/// Gives bytes the alignment of an image:
+/// `static IMAGE: &Aligned<[u8]> = &Aligned(*include_bytes!("commands.zerda"));`
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(16))]
+pub struct Aligned<T: ?Sized>(pub T);
+
+/// A checked image: every record of it is known to be valid, and none can lead out of bounds.
+#[derive(Clone, Copy, Debug)]
+pub struct Image<'a> {
+    manifest: Manifest,
+    labels: &'a [u8],
+    caches: &'a [u8],
+    tensors: &'a [u8],
+    ops: &'a [u8],
+    segment: &'a [u8],
+    cache_bytes: u32,
+    arena_bytes: u32,
+}
+
+impl<'a> Image<'a> {
+    /// Checks an image, all of it, in time linear in its length and [`MAX_WORK`].
+    ///
+    /// # Errors
+    ///
+    /// What is wrong and in which record and field. Any bytes give an image or an error.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, ParseError> {
+        let header = check::Header::parse(bytes)?;
+        let manifest_error = |field, problem| ParseError::Manifest { field, problem };
+        let out_of_bounds = manifest_error("length", "the manifest lies outside the image");
+        let manifest = bytes.get(header.manifest).ok_or(out_of_bounds)?;
+        let segment = bytes.get(header.segment).ok_or(out_of_bounds)?;
+        let (manifest, records): (Manifest, _) = postcard::take_from_bytes(manifest)
+            .map_err(|_| manifest_error("encoding", "is not a postcard manifest"))?;
+        let mut rest = records;
+        for index in 0..u16::from(manifest.classes) {
+            (_, rest) =
+                postcard::take_from_bytes::<Label>(rest).map_err(|_| ParseError::Label {
+                    index,
+                    field: "encoding",
+                    problem: "is not a postcard label",
+                })?;
+        }
+        let (labels, _) = records
+            .split_at_checked(records.len() - rest.len())
+            .ok_or(out_of_bounds)?;
+        let (caches, rest) = rest
+            .split_at_checked(usize::from(manifest.caches) * CACHE_BYTES)
+            .ok_or(manifest_error("caches", "the manifest ends within them"))?;
+        let (tensors, ops) = rest
+            .split_at_checked(usize::from(manifest.tensors) * TENSOR_BYTES)
+            .ok_or(manifest_error("tensors", "the manifest ends within them"))?;
+        let image = Self {
+            manifest,
+            labels,
+            caches,
+            tensors,
+            ops,
+            segment,
+            cache_bytes: header.cache_bytes,
+            arena_bytes: header.arena_bytes,
+        };
+        check::image(&image)?;
+        Ok(image)
+    }
+
+    /// Everything of which there is one.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// The classes, in the order of the logits.
+    pub fn labels(&self) -> impl Iterator<Item = Label<'a>> + use<'a> {
+        let mut rest = self.labels;
+        core::iter::from_fn(move || take(&mut rest))
+    }
+
+    /// The cache windows; the first one holds the features.
+    pub fn caches(&self) -> impl Iterator<Item = Cache> + use<'a> {
+        let records = self.caches.chunks_exact(CACHE_BYTES);
+        records.map_while(|bytes| postcard::from_bytes(bytes).ok())
+    }
+
+    /// The tensors, by number.
+    pub fn tensors(&self) -> impl Iterator<Item = Tensor> + use<'a> {
+        let records = self.tensors.chunks_exact(TENSOR_BYTES);
+        records.map_while(|bytes| postcard::from_bytes(bytes).ok())
+    }
+
+    /// The operators, in the order in which they run.
+    pub fn ops(&self) -> impl Iterator<Item = Op> + use<'a> {
+        let mut rest = self.ops;
+        core::iter::from_fn(move || take(&mut rest))
+    }
+
+    /// One cache window.
+    pub fn cache(&self, index: usize) -> Option<Cache> {
+        let (records, _) = self.caches.as_chunks::<CACHE_BYTES>();
+        postcard::from_bytes(records.get(index)?).ok()
+    }
+
+    /// One tensor.
+    pub fn tensor(&self, id: TensorId) -> Option<Tensor> {
+        let (records, _) = self.tensors.as_chunks::<TENSOR_BYTES>();
+        postcard::from_bytes(records.get(usize::from(id))?).ok()
+    }
+
+    /// The elements of an I8 constant; of anything else, none.
+    pub fn constant_i8(&self, tensor: Tensor) -> &'a [i8] {
+        self.constant(tensor, Element::I8)
+    }
+
+    /// The elements of an I32 constant; of anything else, none.
+    pub fn constant_i32(&self, tensor: Tensor) -> &'a [i32] {
+        self.constant(tensor, Element::I32)
+    }
+
+    /// The elements of an F32 constant; of anything else, none.
+    pub fn constant_f32(&self, tensor: Tensor) -> &'a [f32] {
+        self.constant(tensor, Element::F32)
+    }
+
+    fn constant<T: bytemuck::AnyBitPattern>(&self, tensor: Tensor, element: Element) -> &'a [T] {
+        if tensor.space != Space::Constant || tensor.element != element {
+            return &[];
+        }
+        let bytes = tensor
+            .byte_range()
+            .and_then(|range| self.segment.get(range));
+        let elements = bytes.map(bytemuck::try_cast_slice);
+        elements.and_then(Result::ok).unwrap_or_default()
+    }
+
+    /// Bytes of the caches, which memory begins with.
+    pub fn cache_bytes(&self) -> usize {
+        self.cache_bytes as usize
+    }
+
+    /// Bytes of the arena, which follows the caches.
+    pub fn arena_bytes(&self) -> usize {
+        self.arena_bytes as usize
+    }
+
+    /// Bytes of memory that a recognizer needs: caches and arena.
+    pub fn memory_bytes(&self) -> usize {
+        self.cache_bytes().saturating_add(self.arena_bytes())
+    }
+}
+
+/// Bytes of an encoded [`Cache`].
+const CACHE_BYTES: usize = 11;
+/// Bytes of an encoded [`Tensor`].
+const TENSOR_BYTES: usize = 16;
+
+/// The next record of a sequence of records without a fixed size.
+fn take<'a, T: Deserialize<'a>>(rest: &mut &'a [u8]) -> Option<T> {
+    let record;
+    (record, *rest) = postcard::take_from_bytes(rest).ok()?;
+    Some(record)
+}
+
+impl Tensor {
+    /// Number of elements.
+    #[allow(clippy::len_without_is_empty)] // none is empty
+    pub fn len(&self) -> usize {
+        usize::from(self.rows) * usize::from(self.cols)
+    }
+
+    /// Bytes from `offset` of a constant or an arena tensor, in its segment or arena.
+    fn byte_range(&self) -> Option<Range<usize>> {
+        let size = if self.element == Element::I8 { 1 } else { 4 };
+        let start = self.offset as usize;
+        let end = self.len().checked_mul(size)?.checked_add(start)?;
+        Some(start..end)
+    }
+}
+
+/// Head of the manifest: everything of which there is one.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Frames of one call.
+    pub stream: Stream,
+    /// Samples to features.
+    pub front_end: FrontEnd,
+    /// Posteriors to detections.
+    pub decoder: Decoder,
+    /// Number of labels.
+    pub classes: u8,
+    /// Number of caches.
+    pub caches: u8,
+    /// Number of tensors.
+    pub tensors: u16,
+    /// Number of operators.
+    pub ops: u16,
+    /// `[step, classes]`, what `logits_crc32` covers.
+    pub logits: TensorId,
+    /// `[step, classes]`, Q0.8 minus 128, what the decoder reads.
+    pub posteriors: TensorId,
+}
+
+/// Shape of the stream, in frames (see the streaming contract in the crate docs).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stream {
+    /// Frames of one call: committed and look-ahead.
+    pub chunk: u16,
+    /// Committed frames of one call; the window advances by this much.
+    pub step: u16,
+    /// Cached committed frames that a query may attend to before the chunk.
+    pub left_context: u16,
+}
+
+/// Front end: samples to log-mel features (see [`crate::front_end`]).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FrontEnd {
+    /// Hz.
+    pub sample_rate: u32,
+    /// Samples.
+    pub window: u16,
+    /// Samples.
+    pub hop: u16,
+    /// Mel filters: features of a frame.
+    pub mels: u16,
+    /// nats a frame by which the level falls.
+    pub level_decay: f32,
+    /// nats, lowest level.
+    pub level_floor: f32,
+    /// nats below the level at which a feature is clipped; the int8 scale is `range / 255`.
+    pub range: f32,
+    /// F32 `[1, window]`: the window function.
+    pub window_table: TensorId,
+    /// F32 `[1, 257]`: weight of each FFT bin in the rising half of a filter; one minus it goes to
+    /// the falling half of the filter before. Outside all filters: see `mel_band`.
+    pub mel_weight: TensorId,
+    /// I8 `[1, 257]`: the filter in whose rising half a bin lies (0..=mels), -1 outside.
+    pub mel_band: TensorId,
+}
+
+/// Decoder: posteriors to detections (see [`crate::decoder`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decoder {
+    /// Committed frames that the posterior is averaged over, looking back; at most 32.
+    pub smoothing: u8,
+    /// Frames after a detection in which there is no other.
+    pub refractory: u16,
+    /// The label that stands for silence.
+    pub silence: u8,
+}
+
+/// One class of the model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Label<'a> {
+    /// For people.
+    pub name: &'a str,
+    /// Q0.8, at least 1: smoothed posterior at which it is detected. 0: never (not a command).
+    pub threshold: u8,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,367 @@
+//! The checks behind [`Image::parse`]: after them nothing that runs the plan can fail.
+
+use core::ops::Range;
+
+use super::{
+    ALIGNMENT, BINS, FFT, HEADER_BYTES, Image, MAGIC, MAX_CACHES, MAX_CLASSES, MAX_MELS,
+    MAX_SMOOTHING, ParseError, SAMPLE_RATE, VERSION, checksum, field, ops,
+};
+use crate::plan::{Element, Space, Tensor, TensorId};
+
+/// What a header says of the bytes after it.
+pub(super) struct Header {
+    pub manifest: Range<usize>,
+    pub segment: Range<usize>,
+    pub cache_bytes: u32,
+    pub arena_bytes: u32,
+}
+
+impl Header {
+    pub fn parse(bytes: &[u8]) -> Result<Self, ParseError> {
+        let truncated = |expected| ParseError::Truncated {
+            expected,
+            found: bytes.len(),
+        };
+        if !bytes.starts_with(&MAGIC) {
+            return Err(ParseError::NotAnImage);
+        }
+        let header = bytes
+            .first_chunk::<HEADER_BYTES>()
+            .ok_or(truncated(HEADER_BYTES))?;
+        let u16_at = |at: Range<usize>| {
+            let bytes = header.get(at).and_then(|bytes| bytes.first_chunk());
+            bytes.map_or(0, |&bytes| u16::from_le_bytes(bytes))
+        };
+        let u32_at = |at: Range<usize>| {
+            let bytes = header.get(at).and_then(|bytes| bytes.first_chunk());
+            bytes.map_or(0, |&bytes| u32::from_le_bytes(bytes))
+        };
+        let found = u16_at(field::VERSION);
+        if found != VERSION {
+            return Err(ParseError::Version { found });
+        }
+        let total = u32_at(field::TOTAL_LENGTH) as usize;
+        if bytes.len() < total {
+            return Err(truncated(total));
+        }
+        if bytes.len() > total {
+            return Err(ParseError::TrailingBytes {
+                expected: total,
+                found: bytes.len(),
+            });
+        }
+        if !bytes.as_ptr().addr().is_multiple_of(ALIGNMENT) {
+            return Err(ParseError::Misaligned);
+        }
+        let (expected, found) = (u32_at(field::CHECKSUM), checksum(bytes));
+        if expected != found {
+            return Err(ParseError::Checksum { expected, found });
+        }
+
+        let manifest_end = (u32_at(field::MANIFEST_LENGTH) as usize).saturating_add(HEADER_BYTES);
+        let segment = u32_at(field::SEGMENT_OFFSET) as usize;
+        let segment_end = segment.saturating_add(u32_at(field::SEGMENT_LENGTH) as usize);
+        let cache_bytes = u32_at(field::CACHE_BYTES);
+        let arena_bytes = u32_at(field::ARENA_BYTES);
+        let reserved = header.get(field::RESERVED).unwrap_or_default();
+        let wrong = |field, problem| Err(ParseError::Header { field, problem });
+        if usize::from(u16_at(field::HEADER_LENGTH)) != HEADER_BYTES {
+            return wrong("header length", "must be 64");
+        }
+        if u32_at(field::ALIGNMENT) as usize != ALIGNMENT {
+            return wrong("alignment", "must be 16");
+        }
+        if reserved.iter().any(|&byte| byte != 0) {
+            return wrong("reserved", "must be 0");
+        }
+        if segment < manifest_end {
+            return wrong("tensor segment offset", "lies within the manifest");
+        }
+        if !segment.is_multiple_of(ALIGNMENT) {
+            return wrong("tensor segment offset", "must be a multiple of 16");
+        }
+        if segment_end != total {
+            return wrong("tensor segment length", "does not end with the image");
+        }
+        Ok(Self {
+            manifest: HEADER_BYTES..manifest_end,
+            segment: segment..segment_end,
+            cache_bytes,
+            arena_bytes,
+        })
+    }
+}
+
+/// Checks every record of an image whose records have been found.
+pub(super) fn image(image: &Image<'_>) -> Result<(), ParseError> {
+    head(image)?;
+    caches(image)?;
+    tensors(image)?;
+    front_end_tables(image)?;
+    outputs(image)?;
+    ops::ops(image)
+}
+
+fn manifest(field: &'static str, problem: &'static str) -> ParseError {
+    ParseError::Manifest { field, problem }
+}
+
+/// The error where a condition does not hold.
+fn require(holds: bool, error: ParseError) -> Result<(), ParseError> {
+    if holds { Ok(()) } else { Err(error) }
+}
+
+fn head(image: &Image<'_>) -> Result<(), ParseError> {
+    let head = image.manifest();
+    let (stream, front_end, decoder) = (head.stream, head.front_end, head.decoder);
+    let sane = |value: f32| value.is_finite() && (0.0..=1000.0).contains(&value);
+    for (holds, field, problem) in [
+        (stream.chunk >= 1, "chunk", "must be at least 1"),
+        (
+            (1..=stream.chunk).contains(&stream.step),
+            "step",
+            "must be 1..=chunk",
+        ),
+        (
+            stream.left_context.checked_add(stream.chunk).is_some(),
+            "left context",
+            "is too long",
+        ),
+        (
+            front_end.sample_rate == SAMPLE_RATE,
+            "sample rate",
+            "must be 16000",
+        ),
+        (
+            (1..=FFT).contains(&front_end.window.into()),
+            "window",
+            "must be 1..=512 samples",
+        ),
+        (
+            (1..=front_end.window).contains(&front_end.hop),
+            "hop",
+            "must be 1..=window",
+        ),
+        (
+            (1..=MAX_MELS).contains(&front_end.mels.into()),
+            "mels",
+            "must be 1..=80",
+        ),
+        (
+            sane(front_end.level_decay),
+            "level decay",
+            "must be 0..=1000",
+        ),
+        (
+            sane(front_end.level_floor),
+            "level floor",
+            "must be 0..=1000",
+        ),
+        (
+            sane(front_end.range) && front_end.range >= 0.001,
+            "range",
+            "must be 0.001..=1000",
+        ),
+        (
+            (1..=MAX_SMOOTHING).contains(&decoder.smoothing.into()),
+            "smoothing",
+            "must be 1..=32",
+        ),
+        (
+            (1..=MAX_CLASSES).contains(&head.classes.into()),
+            "classes",
+            "must be 1..=32",
+        ),
+        (decoder.silence < head.classes, "silence", "is no label"),
+        (
+            (1..=MAX_CACHES).contains(&head.caches.into()),
+            "caches",
+            "must be 1..=64",
+        ),
+    ] {
+        require(holds, manifest(field, problem))?;
+    }
+    let silence = image.labels().nth(decoder.silence.into());
+    require(
+        silence.is_some_and(|label| label.threshold == 0),
+        ParseError::Label {
+            index: decoder.silence.into(),
+            field: "threshold",
+            problem: "silence is never detected: must be 0",
+        },
+    )
+}
+
+fn caches(image: &Image<'_>) -> Result<(), ParseError> {
+    let head = image.manifest();
+    let mut end = 0;
+    let mut index = 0;
+    for cache in image.caches() {
+        let bytes = cache.byte_range();
+        let room = cache.capacity.checked_sub(cache.rows);
+        for (holds, field, problem) in [
+            (cache.cols >= 1, "cols", "must be at least 1"),
+            (
+                cache.rows >= head.stream.step,
+                "rows",
+                "must be at least the step",
+            ),
+            (
+                room.is_some_and(|room| room >= head.stream.step),
+                "capacity",
+                "must be at least rows and step",
+            ),
+            (bytes.start >= end, "offset", "overlaps the cache before"),
+            (
+                index > 0 || cache.rows == head.stream.chunk,
+                "rows",
+                "must be the chunk in the feature window",
+            ),
+            (
+                index > 0 || cache.cols == head.front_end.mels,
+                "cols",
+                "must be the mel filters in the feature window",
+            ),
+        ] {
+            require(
+                holds,
+                ParseError::Cache {
+                    index,
+                    field,
+                    problem,
+                },
+            )?;
+        }
+        end = bytes.end;
+        index += 1;
+    }
+    require(
+        index == head.caches.into(),
+        manifest("caches", "are not postcard caches"),
+    )?;
+    let needed = end.checked_next_multiple_of(ALIGNMENT);
+    let (field, problem) = ("cache bytes", "are not what the caches need");
+    require(
+        needed == Some(image.cache_bytes()),
+        ParseError::Header { field, problem },
+    )
+}
+
+fn tensors(image: &Image<'_>) -> Result<(), ParseError> {
+    let stream = image.manifest().stream;
+    let keys = stream.left_context.saturating_add(stream.chunk);
+    let mut end = 0;
+    let mut index = 0;
+    for tensor in image.tensors() {
+        let fail = |field, problem| ParseError::Tensor {
+            index,
+            field,
+            problem,
+        };
+        let bytes = tensor.byte_range().ok_or(fail("offset", "is too large"))?;
+        for (holds, field, problem) in [
+            (tensor.rows >= 1, "rows", "must be at least 1"),
+            (tensor.cols >= 1, "cols", "must be at least 1"),
+            (tensor.scale.is_finite(), "scale", "must be finite"),
+            (
+                !tensor.keys || tensor.cols == keys,
+                "keys",
+                "must have left context and chunk as columns",
+            ),
+            (
+                tensor.space == Space::Constant || tensor.element == Element::I8,
+                "element",
+                "must be I8 outside the constants",
+            ),
+        ] {
+            require(holds, fail(field, problem))?;
+        }
+        match tensor.space {
+            Space::Constant => {
+                let aligned = bytes.start.is_multiple_of(ALIGNMENT);
+                require(aligned, fail("offset", "must be a multiple of 16"))?;
+                let inside = bytes.end <= image.segment.len();
+                require(inside, fail("offset", "ends outside the tensor segment"))?;
+            }
+            Space::Arena => end = end.max(bytes.end),
+            Space::Cache => {
+                let (cache, row) = tensor.cache_row();
+                let cache = image.cache(cache).ok_or(fail("offset", "names no cache"))?;
+                let rows = row.checked_add(tensor.rows);
+                let inside = rows.is_some_and(|rows| rows <= cache.rows);
+                require(inside, fail("offset", "ends outside the cache window"))?;
+                let whole = tensor.cols == cache.cols;
+                require(whole, fail("cols", "must be those of the cache"))?;
+            }
+        }
+        index += 1;
+    }
+    require(
+        index == image.manifest().tensors,
+        ParseError::Tensor {
+            index,
+            field: "encoding",
+            problem: "is not a postcard tensor",
+        },
+    )?;
+    let needed = end.checked_next_multiple_of(ALIGNMENT);
+    let (field, problem) = ("arena bytes", "are not what the tensors need");
+    require(
+        needed == Some(image.arena_bytes()),
+        ParseError::Header { field, problem },
+    )?;
+    let sum = image.cache_bytes().checked_add(image.arena_bytes());
+    require(
+        sum.is_some(),
+        ParseError::Header {
+            field,
+            problem: "are too many",
+        },
+    )
+}
+
+fn front_end_tables(image: &Image<'_>) -> Result<(), ParseError> {
+    let front_end = image.manifest().front_end;
+    let table = |id: TensorId, element, cols: usize| {
+        let tensor = image.tensor(id)?;
+        let fits = tensor.space == Space::Constant && tensor.element == element;
+        (fits && tensor.len() == cols).then_some(tensor)
+    };
+    for (id, cols, field) in [
+        (
+            front_end.window_table,
+            front_end.window.into(),
+            "window table",
+        ),
+        (front_end.mel_weight, BINS, "mel weight"),
+    ] {
+        let problem = manifest(
+            field,
+            "must be an F32 constant of one row a window or spectrum",
+        );
+        let values = image.constant_f32(table(id, Element::F32, cols).ok_or(problem)?);
+        let sane = values.iter().all(|value| (-2.0..=2.0).contains(value));
+        require(sane, manifest(field, "must hold values of about 0..=1"))?;
+    }
+    let problem = manifest("mel band", "must be an I8 constant of one row a spectrum");
+    let table = table(front_end.mel_band, Element::I8, BINS).ok_or(problem)?;
+    let bands = image.constant_i8(table);
+    let known = bands
+        .iter()
+        .all(|&band| band >= -1 && i32::from(band) <= front_end.mels.into());
+    require(known, manifest("mel band", "must hold -1..=mels"))
+}
+
+/// Logits and posteriors.
+fn outputs(image: &Image<'_>) -> Result<(), ParseError> {
+    let head = image.manifest();
+    for (id, field) in [(head.logits, "logits"), (head.posteriors, "posteriors")] {
+        let fits = |tensor: Tensor| {
+            let shape = (tensor.rows, tensor.cols) == (head.stream.step, head.classes.into());
+            shape && tensor.space == Space::Arena
+        };
+        let problem = "must be an arena tensor [step, classes]";
+        require(image.tensor(id).is_some_and(fits), manifest(field, problem))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,301 @@
+//! Checks of the plan: operands, shapes, overlaps, parameters, work.
+
+use super::{Image, MAX_WORK, ParseError, take};
+use crate::kernels::MAX_SOFTMAX_COLS;
+use crate::plan::{Clamp, Element, Op, Requantize, Space, Tensor, TensorId};
+
+type Check<T = ()> = Result<T, ParseError>;
+
+/// Work of an element of a softmax, in multiply-accumulates.
+const SOFTMAX_WORK: u16 = 64;
+
+/// Checks every operator.
+pub(super) fn ops(image: &Image<'_>) -> Check {
+    let mut rest = image.ops;
+    let mut work = 0;
+    for index in 0..image.manifest().ops {
+        let (field, problem) = ("encoding", "is not a postcard operator");
+        let op = take(&mut rest).ok_or(ParseError::Op {
+            index,
+            field,
+            problem,
+        })?;
+        Checker {
+            image,
+            index,
+            work: &mut work,
+        }
+        .op(op)?;
+    }
+    let (field, problem) = ("ops", "do not end with the manifest");
+    if rest.is_empty() {
+        Ok(())
+    } else {
+        Err(ParseError::Manifest { field, problem })
+    }
+}
+
+struct Checker<'c> {
+    image: &'c Image<'c>,
+    index: u16,
+    /// Of this operator and those before.
+    work: &'c mut u64,
+}
+
+impl Checker<'_> {
+    fn op(&mut self, op: Op) -> Check {
+        let output = self.tensor(op.output(), "output")?;
+        let writable = output.space != Space::Constant;
+        self.require(writable, "output", "must not be a constant")?;
+        let (rows, cols) = (output.rows, output.cols);
+        match op {
+            Op::FullyConnected {
+                input,
+                weights,
+                bias,
+                multiplier,
+                shift,
+                clamp,
+                ..
+            } => {
+                let depth = self.tensor(input, "input")?.cols;
+                self.operand(input, "input", (rows, depth), output)?;
+                self.charge(rows, cols, depth)?;
+                self.constant(weights, "weights", Element::I8, (cols, depth))?;
+                self.channels(bias, multiplier, shift, cols)?;
+                self.clamp(clamp)
+            }
+            Op::DepthwiseConv {
+                input,
+                weights,
+                bias,
+                multiplier,
+                shift,
+                clamp,
+                ..
+            } => {
+                let kernel = self.tensor(weights, "weights")?.rows;
+                let window = rows.saturating_add(kernel.saturating_sub(1));
+                self.operand(input, "input", (window, cols), output)?;
+                self.charge(rows, cols, kernel)?;
+                self.constant(weights, "weights", Element::I8, (kernel, cols))?;
+                self.channels(bias, multiplier, shift, cols)?;
+                self.clamp(clamp)
+            }
+            Op::Add {
+                a,
+                b,
+                a_scale,
+                b_scale,
+                output_scale,
+                clamp,
+                ..
+            } => {
+                self.operand(a, "a", (rows, cols), output)?;
+                self.operand(b, "b", (rows, cols), output)?;
+                self.charge(rows, cols, 1)?;
+                self.scale(a_scale, "a scale")?;
+                self.scale(b_scale, "b scale")?;
+                self.scale(output_scale, "output scale")?;
+                self.clamp(clamp)
+            }
+            Op::Mul {
+                a,
+                b,
+                output_scale,
+                clamp,
+                ..
+            } => {
+                self.operand(a, "a", (rows, cols), output)?;
+                self.operand(b, "b", (rows, cols), output)?;
+                self.charge(rows, cols, 1)?;
+                self.scale(output_scale, "output scale")?;
+                self.clamp(clamp)
+            }
+            Op::Lookup { input, table, .. } => {
+                self.operand(input, "input", (rows, cols), output)?;
+                self.charge(rows, cols, 1)?;
+                self.constant(table, "table", Element::I8, (1, 256))
+            }
+            Op::Scores {
+                query,
+                key,
+                heads,
+                output_scale,
+                ..
+            } => {
+                let Tensor {
+                    rows: chunk,
+                    cols: width,
+                    ..
+                } = self.tensor(query, "query")?;
+                self.heads(heads, width)?;
+                self.operand(query, "query", (chunk, width), output)?;
+                self.operand(key, "key", (cols, width), output)?;
+                let fits = u32::from(rows) == u32::from(chunk) * u32::from(heads);
+                self.require(fits, "output", "must have a row for each head and query")?;
+                self.charge(chunk, cols, width)?;
+                self.scale(output_scale, "output scale")
+            }
+            Op::Softmax {
+                input,
+                input_scale,
+                diff_min,
+                ..
+            } => {
+                self.operand(input, "input", (rows, cols), output)?;
+                let keys = self.tensor(input, "input")?.keys == output.keys;
+                self.require(
+                    keys,
+                    "input",
+                    "must have keys as columns where the output has",
+                )?;
+                let few = cols <= MAX_SOFTMAX_COLS;
+                self.require(few, "input", "must have at most 511 columns")?;
+                self.require(diff_min <= 0, "diff min", "must not be positive")?;
+                self.charge(rows, cols, SOFTMAX_WORK)?;
+                self.scale(input_scale, "input scale")
+            }
+            Op::Context {
+                probs,
+                value,
+                heads,
+                output_scale,
+                ..
+            } => {
+                let keys = self.tensor(value, "value")?.rows;
+                self.heads(heads, cols)?;
+                self.operand(value, "value", (keys, cols), output)?;
+                let fits = rows.checked_mul(heads.into());
+                let problem = "has too many rows for a matrix a head";
+                let prob_rows = fits.ok_or(self.fail("output", problem))?;
+                self.operand(probs, "probs", (prob_rows, keys), output)?;
+                self.charge(rows, cols, keys)?;
+                self.scale(output_scale, "output scale")
+            }
+        }
+    }
+
+    fn fail(&self, field: &'static str, problem: &'static str) -> ParseError {
+        let index = self.index;
+        ParseError::Op {
+            index,
+            field,
+            problem,
+        }
+    }
+
+    fn require(&self, holds: bool, field: &'static str, problem: &'static str) -> Check {
+        if holds {
+            Ok(())
+        } else {
+            Err(self.fail(field, problem))
+        }
+    }
+
+    /// Counts work before anything is read that is as long, so that checks are bounded by it.
+    fn charge(&mut self, rows: u16, cols: u16, depth: u16) -> Check {
+        let work = u64::from(rows) * u64::from(cols) * u64::from(depth);
+        *self.work = self.work.saturating_add(work);
+        let problem = "makes the plan exceed 2^28 multiply-accumulates";
+        self.require(*self.work <= MAX_WORK, "work", problem)
+    }
+
+    /// A tensor of activations.
+    fn tensor(&self, id: TensorId, field: &'static str) -> Check<Tensor> {
+        let tensor = self
+            .image
+            .tensor(id)
+            .ok_or(self.fail(field, "names no tensor"))?;
+        self.require(tensor.element == Element::I8, field, "must be I8")?;
+        Ok(tensor)
+    }
+
+    fn operand(
+        &self,
+        id: TensorId,
+        field: &'static str,
+        shape: (u16, u16),
+        output: Tensor,
+    ) -> Check {
+        let tensor = self.tensor(id, field)?;
+        let fits = (tensor.rows, tensor.cols) == shape;
+        self.require(fits, field, "has a shape that does not fit the operator")?;
+        self.require(!overlap(tensor, output), field, "overlaps the output")
+    }
+
+    fn constant(
+        &self,
+        id: TensorId,
+        field: &'static str,
+        element: Element,
+        shape: (u16, u16),
+    ) -> Check {
+        let tensor = self
+            .image
+            .tensor(id)
+            .ok_or(self.fail(field, "names no tensor"))?;
+        let constant = tensor.space == Space::Constant && tensor.element == element;
+        self.require(
+            constant,
+            field,
+            "must be a constant of the operator's element type",
+        )?;
+        let fits = (tensor.rows, tensor.cols) == shape;
+        self.require(fits, field, "has a shape that does not fit the operator")
+    }
+
+    fn channels(&self, bias: TensorId, multiplier: TensorId, shift: TensorId, n: u16) -> Check {
+        self.constant(bias, "bias", Element::I32, (1, n))?;
+        self.constant(multiplier, "multiplier", Element::I32, (1, n))?;
+        self.constant(shift, "shift", Element::I8, (1, n))?;
+        let multipliers = self
+            .image
+            .tensor(multiplier)
+            .map(|t| self.image.constant_i32(t));
+        let shifts = self.image.tensor(shift).map(|t| self.image.constant_i8(t));
+        let scales = multipliers
+            .unwrap_or_default()
+            .iter()
+            .zip(shifts.unwrap_or_default());
+        for (&multiplier, &shift) in scales {
+            self.scale(Requantize { multiplier, shift }, "multiplier and shift")?;
+        }
+        Ok(())
+    }
+
+    fn scale(&self, scale: Requantize, field: &'static str) -> Check {
+        let normal = scale.multiplier == 0 || scale.multiplier >= 1 << 30;
+        let problem = "must have a multiplier of 0 or 2^30..2^31 and a shift of -31..=30";
+        self.require(normal && (-31..=30).contains(&scale.shift), field, problem)
+    }
+
+    fn clamp(&self, clamp: Clamp) -> Check {
+        self.require(
+            clamp.min <= clamp.max,
+            "clamp",
+            "must not have min above max",
+        )
+    }
+
+    fn heads(&self, heads: u8, cols: u16) -> Check {
+        let divide = heads > 0 && cols.is_multiple_of(heads.into());
+        self.require(divide, "heads", "must divide the columns")
+    }
+}
+
+/// Whether two tensors share bytes of memory.
+fn overlap(a: Tensor, b: Tensor) -> bool {
+    let range = |tensor: Tensor| match tensor.space {
+        Space::Constant => None,
+        Space::Arena => Some((None, u64::from(tensor.offset), tensor.len() as u64)),
+        Space::Cache => {
+            let (cache, row) = tensor.cache_row();
+            Some((Some(cache), row.into(), tensor.rows.into()))
+        }
+    };
+    let (Some((a, a_start, a_len)), Some((b, b_start, b_len))) = (range(a), range(b)) else {
+        return false;
+    };
+    a == b && a_start < b_start + b_len && b_start < a_start + a_len
+}

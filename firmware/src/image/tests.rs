@@ -1,0 +1,332 @@
+//! Images that are not what they say, and what is said of them.
+
+use super::*;
+use crate::Recognizer;
+use crate::plan::{Clamp, Op};
+use crate::test_image::{Bytes, Random, tiny, tiny_with};
+use std::string::ToString;
+
+/// The error of the tiny image after a change to its bytes, with its checksum made true.
+fn error_after(change: impl FnOnce(&mut [u8])) -> ParseError {
+    let mut bytes = tiny(2);
+    change(bytes.get_mut());
+    bytes.repair();
+    Image::parse(bytes.get()).unwrap_err()
+}
+
+#[test]
+fn a_valid_image_gives_back_its_records() {
+    let bytes = tiny(2);
+    let image = Image::parse(bytes.get()).unwrap();
+    let labels = image.labels().map(|label| (label.name, label.threshold));
+    assert!(labels.eq([("go", 100), ("stop", 120), ("_silence_", 0)]));
+    assert_eq!(image.caches().count(), 4);
+    assert_eq!(image.tensors().count(), image.manifest().tensors.into());
+    assert_eq!(image.ops().count(), image.manifest().ops.into());
+    let (last, count) = (image.tensors().last(), image.manifest().tensors);
+    assert_eq!(image.tensor(count - 1), last);
+    assert_eq!(image.tensor(count), None);
+    assert_eq!(image.cache(4), None);
+    let window = image
+        .tensor(image.manifest().front_end.window_table)
+        .unwrap();
+    assert_eq!(image.constant_f32(window)[200], 1.0);
+    assert_eq!(image.constant_i8(window), []);
+}
+
+#[test]
+fn records_of_fixed_size_have_that_size() {
+    let bytes = tiny(2);
+    let image = Image::parse(bytes.get()).unwrap();
+    let mut buffer = [0; 64];
+    for cache in image.caches() {
+        assert_eq!(
+            postcard::to_slice(&cache, &mut buffer).unwrap().len(),
+            CACHE_BYTES
+        );
+    }
+    for tensor in image.tensors() {
+        assert_eq!(
+            postcard::to_slice(&tensor, &mut buffer).unwrap().len(),
+            TENSOR_BYTES
+        );
+    }
+}
+
+#[test]
+fn what_is_no_image_is_told_from_a_damaged_a_cut_and_a_newer_one() {
+    let bytes = tiny(2);
+    let bytes = bytes.get();
+    assert_eq!(
+        Image::parse(b"\x89PNG\r\n").unwrap_err(),
+        ParseError::NotAnImage
+    );
+    for found in [4, 63, 64, 500, bytes.len() - 1] {
+        let expected = if found < 64 { 64 } else { bytes.len() };
+        let cut = Image::parse(&bytes[..found]).unwrap_err();
+        assert_eq!(cut, ParseError::Truncated { expected, found });
+    }
+    let mut newer = tiny(2);
+    newer.get_mut()[4] = 2;
+    let error = Image::parse(newer.get()).unwrap_err();
+    assert_eq!(error, ParseError::Version { found: 2 });
+    assert_eq!(
+        error.to_string(),
+        "format version 2, this program reads version 1"
+    );
+    let mut longer = bytes.to_vec();
+    longer.push(0);
+    let longer = Bytes::new(&longer);
+    let error = Image::parse(longer.get()).unwrap_err();
+    assert!(matches!(error, ParseError::TrailingBytes { .. }));
+}
+
+#[test]
+fn an_image_off_its_alignment_is_refused() {
+    let mut shifted = std::vec![0; 8];
+    shifted.extend(tiny(2).get());
+    let shifted = Bytes::new(&shifted);
+    assert_eq!(
+        Image::parse(&shifted.get()[8..]).unwrap_err(),
+        ParseError::Misaligned
+    );
+}
+
+#[test]
+fn any_changed_bit_is_noticed() {
+    let mut bytes = tiny(2);
+    for at in 0..bytes.get().len() {
+        bytes.get_mut()[at] ^= 1 << (at % 8);
+        assert!(Image::parse(bytes.get()).is_err(), "byte {at}");
+        bytes.get_mut()[at] ^= 1 << (at % 8);
+    }
+    assert!(Image::parse(bytes.get()).is_ok());
+}
+
+#[test]
+fn header_fields_that_lie_are_named() {
+    for (at, name) in [
+        (field::HEADER_LENGTH, "header length"),
+        (field::SEGMENT_OFFSET, "tensor segment offset"),
+        (field::SEGMENT_LENGTH, "tensor segment length"),
+        (field::CACHE_BYTES, "cache bytes"),
+        (field::ARENA_BYTES, "arena bytes"),
+        (field::ALIGNMENT, "alignment"),
+        (field::RESERVED, "reserved"),
+    ] {
+        let error = error_after(|bytes| bytes[at.start] ^= 1);
+        let named = matches!(error, ParseError::Header { field, .. } if field == name);
+        assert!(named, "{name}: {error}");
+    }
+}
+
+#[test]
+fn manifest_fields_that_lie_are_named() {
+    // The manifest starts with chunk, step and left context, a byte each.
+    for (at, value, expected) in [
+        (64, 0, "manifest, chunk: must be at least 1"),
+        (65, 4, "manifest, step: must be 1..=chunk"),
+        (
+            66,
+            5,
+            "tensor 23, keys: must have left context and chunk as columns",
+        ),
+    ] {
+        let error = error_after(|bytes| bytes[at] = value).to_string();
+        assert_eq!(error, expected);
+    }
+}
+
+#[test]
+fn random_bytes_with_a_true_header_give_an_error() {
+    let mut random = Random(9);
+    for _ in 0..2000 {
+        let mut bytes = tiny(2);
+        let manifest = HEADER_BYTES..HEADER_BYTES + 600;
+        for byte in &mut bytes.get_mut()[manifest] {
+            *byte = random.next() as u8;
+        }
+        bytes.repair();
+        assert!(Image::parse(bytes.get()).is_err());
+    }
+}
+
+/// A change that a storage fault or an attacker could make.
+fn mutate(bytes: &Bytes, random: &mut Random) -> Bytes {
+    let mut bytes = bytes.clone();
+    let records = 64..900;
+    for _ in 0..=random.below(3) {
+        let at = match random.below(4) {
+            0 => random.below(bytes.get().len()),
+            _ => records.start + random.below(records.len()),
+        };
+        let byte = &mut bytes.get_mut()[at];
+        *byte = match random.below(3) {
+            0 => *byte ^ 1 << random.below(8),
+            1 => byte.wrapping_add(1),
+            _ => random.next() as u8,
+        };
+    }
+    if random.below(10) == 0 {
+        bytes = Bytes::new(&bytes.get()[..random.below(bytes.get().len())]);
+    }
+    if bytes.get().len() >= 64 {
+        bytes.repair();
+    }
+    bytes
+}
+
+#[test]
+fn whatever_parses_runs() {
+    let (tiny, mut random) = (tiny(2), Random(6));
+    let pcm = random.pcm(400 + 9 * 160);
+    let mut ran = 0;
+    for _ in 0..5_000 {
+        let mutant = mutate(&tiny, &mut random);
+        let Ok(image) = Image::parse(mutant.get()) else {
+            continue;
+        };
+        let mut memory = std::vec![0; image.memory_bytes()];
+        let mut recognizer = Recognizer::new(&image, &mut memory).unwrap();
+        recognizer.push(&pcm, |_| ());
+        ran += 1;
+    }
+    assert!(ran > 500, "only {ran} of the mutants were images");
+}
+
+/// The error of the tiny image with one operator changed, by its number.
+fn error_of_op(index: usize, change: impl FnOnce(&mut Op)) -> std::string::String {
+    let bytes = tiny_with(2, |_, ops| change(&mut ops[index]));
+    Image::parse(bytes.get()).unwrap_err().to_string()
+}
+
+#[test]
+fn operators_whose_operands_do_not_fit_are_named() {
+    // 0 to 2: linears to query, keys and values; 3 scores, 4 add, 5 softmax, 6 context, 7 mul,
+    // 8 depthwise convolution, 9 lookup.
+    let error = error_of_op(0, |op| {
+        if let Op::FullyConnected {
+            output, weights, ..
+        } = op
+        {
+            *output = *weights;
+        }
+    });
+    assert_eq!(error, "operator 0, output: must not be a constant");
+    let error = error_of_op(1, |op| {
+        if let Op::FullyConnected { weights, bias, .. } = op {
+            *weights = *bias;
+        }
+    });
+    let expected = "operator 1, weights: must be a constant of the operator's element type";
+    assert_eq!(error, expected);
+    let error = error_of_op(2, |op| {
+        if let Op::FullyConnected { clamp, .. } = op {
+            *clamp = Clamp { min: 1, max: 0 };
+        }
+    });
+    assert_eq!(error, "operator 2, clamp: must not have min above max");
+    let error = error_of_op(3, |op| {
+        if let Op::Scores { heads, .. } = op {
+            *heads = 3;
+        }
+    });
+    assert_eq!(error, "operator 3, heads: must divide the columns");
+    let error = error_of_op(4, |op| {
+        if let Op::Add { output_scale, .. } = op {
+            output_scale.shift = 31;
+        }
+    });
+    assert!(error.starts_with("operator 4, output scale: must have a multiplier"));
+    let error = error_of_op(5, |op| {
+        if let Op::Softmax { input, output, .. } = op {
+            *input = *output;
+        }
+    });
+    assert_eq!(error, "operator 5, input: overlaps the output");
+    let error = error_of_op(6, |op| {
+        if let Op::Context { value, .. } = op {
+            *value = u16::MAX;
+        }
+    });
+    assert_eq!(error, "operator 6, value: names no tensor");
+    let error = error_of_op(9, |op| {
+        if let Op::Lookup { input, table, .. } = op {
+            *table = *input;
+        }
+    });
+    assert!(error.starts_with("operator 9, table: must be a constant"));
+}
+
+#[test]
+fn an_output_that_overlaps_an_input_by_a_row_is_refused() {
+    // The linear to the keys writes rows 4..7 of cache 1; let it read rows 2..5 of it.
+    let bytes = tiny_with(2, |tensors, ops| {
+        if let Op::FullyConnected { input, output, .. } = &mut ops[1] {
+            let mut overlapping = tensors[usize::from(*output)];
+            overlapping.offset -= 2;
+            *input = tensors.len() as u16;
+            tensors.push(overlapping);
+        }
+    });
+    let error = Image::parse(bytes.get()).unwrap_err().to_string();
+    assert_eq!(error, "operator 1, input: overlaps the output");
+}
+
+#[test]
+fn tensors_that_leave_their_place_are_named() {
+    for (index, offset, problem) in [
+        (1, 8, "offset: must be a multiple of 16"),
+        (1, 1 << 20, "offset: ends outside the tensor segment"),
+        (4, 1 << 16 | 1, "offset: ends outside the cache window"),
+        (4, 9 << 16, "offset: names no cache"),
+    ] {
+        let bytes = tiny_with(2, |tensors, _| tensors[index].offset = offset);
+        let error = Image::parse(bytes.get()).unwrap_err().to_string();
+        assert_eq!(error, std::format!("tensor {index}, {problem}"));
+    }
+}
+
+#[test]
+fn a_plan_of_more_work_than_the_limit_is_refused() {
+    let bytes = tiny_with(2, |tensors, ops| {
+        let wide = |cols| crate::plan::Tensor {
+            rows: 60_000,
+            cols,
+            keys: false,
+            ..tensors[10]
+        };
+        let (input, output) = (wide(4), wide(4));
+        let first = tensors.len() as u16;
+        let offset = input.len() as u32;
+        tensors.extend([input, crate::plan::Tensor { offset, ..output }]);
+        let Op::FullyConnected {
+            weights,
+            bias,
+            multiplier,
+            shift,
+            clamp,
+            ..
+        } = ops[0]
+        else {
+            return;
+        };
+        let (input, output) = (first, first + 1);
+        let op = Op::FullyConnected {
+            input,
+            output,
+            weights,
+            bias,
+            multiplier,
+            shift,
+            clamp,
+        };
+        ops.extend([op; 300]);
+    });
+    let error = Image::parse(bytes.get()).unwrap_err().to_string();
+    // 960 000 each: 2^28 holds 279 of them; twelve operators are before them.
+    assert_eq!(
+        error,
+        "operator 291, work: makes the plan exceed 2^28 multiply-accumulates"
+    );
+}

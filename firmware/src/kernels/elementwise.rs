@@ -1,0 +1,120 @@
+//! Operators that work element by element.
+
+use super::{Operand, Output};
+use crate::fixed_point::multiply_by_quantized_multiplier;
+use crate::plan::Requantize;
+
+/// Bits by which TFLite's int8 ADD shifts its inputs left, for precision.
+const ADD_LEFT_SHIFT: u32 = 20;
+
+/// TFLite ADD: each input brought to the common scale by its own factor, then the sum by `to`.
+///
+/// All of one shape.
+pub fn add(
+    a: Operand<'_>,
+    a_scale: Requantize,
+    b: Operand<'_>,
+    b_scale: Requantize,
+    to: Output,
+    output: &mut [i8],
+) {
+    let scaled = |q: i8, zero_point: i8, scale| {
+        let value = i32::from(q) - i32::from(zero_point);
+        multiply_by_quantized_multiplier(value << ADD_LEFT_SHIFT, scale)
+    };
+    for ((&qa, &qb), y) in a.data.iter().zip(b.data).zip(output) {
+        let sum = scaled(qa, a.zero_point, a_scale).wrapping_add(scaled(qb, b.zero_point, b_scale));
+        *y = to.quantize(sum);
+    }
+}
+
+/// TFLite MUL. All of one shape.
+pub fn mul(a: Operand<'_>, b: Operand<'_>, to: Output, output: &mut [i8]) {
+    for ((&qa, &qb), y) in a.data.iter().zip(b.data).zip(output) {
+        let a = i32::from(qa) - i32::from(a.zero_point);
+        let b = i32::from(qb) - i32::from(b.zero_point);
+        *y = to.quantize(a * b);
+    }
+}
+
+/// `output = table[input + 128]`. `table` has 256 entries.
+pub fn lookup(input: &[i8], table: &[i8], output: &mut [i8]) {
+    let Some(table) = table.first_chunk::<256>() else {
+        return;
+    };
+    for (&q, y) in input.iter().zip(output) {
+        // q + 128 without its sign, so that no index needs a check.
+        let index = q as u8 ^ 0x80;
+        *y = table[usize::from(index)];
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Clamp;
+
+    fn operand(data: &[i8], zero_point: i8) -> Operand<'_> {
+        Operand { data, zero_point }
+    }
+
+    fn to(multiplier: i32, shift: i8, zero_point: i8, min: i8, max: i8) -> Output {
+        let clamp = Clamp { min, max };
+        let scale = Requantize { multiplier, shift };
+        Output {
+            scale,
+            zero_point,
+            clamp,
+        }
+    }
+
+    #[test]
+    fn add_of_scales_1_and_half_gives_the_real_sum() {
+        // a: scale 1, zero point 1. b: scale 1/2, zero point -2. Output: scale 1, zero point 3.
+        // The common scale is twice the larger one, 2: a by 1/2, b by 1/4, the output by 2 / 2^20.
+        let half = Requantize {
+            multiplier: 1 << 30,
+            shift: 0,
+        };
+        let quarter = Requantize {
+            multiplier: 1 << 30,
+            shift: -1,
+        };
+        let mut output = [0; 5];
+        add(
+            operand(&[1, 11, -9, 127, -128], 1),
+            half,
+            operand(&[-2, 3, -1, 127, -128], -2),
+            quarter,
+            to(1 << 30, -18, 3, -128, 127),
+            &mut output,
+        );
+        // 0 + 0, 10 + 2.5 -> 13, -10 + 0.5 -> -9.5 -> -10, 126 + 64.5, -129 - 63
+        assert_eq!(output, [3, 16, -7, 127, -128]);
+    }
+
+    #[test]
+    fn mul_multiplies_what_is_above_the_zero_points() {
+        let mut output = [0; 4];
+        let (a, b) = ([10, -10, 127, 5], [4, 4, -128, 0]);
+        mul(
+            operand(&a, 0),
+            operand(&b, 1),
+            to(1 << 30, 0, -5, -100, 100),
+            &mut output,
+        );
+        // 30 / 2 - 5, -30 / 2 - 5, 127 * -129 clamped, 5 * -1 / 2 = -2.5 rounds to -2
+        assert_eq!(output, [10, -20, -100, -7]);
+    }
+
+    #[test]
+    fn lookup_covers_all_256_values() {
+        let identity: [i8; 256] = core::array::from_fn(|i| (i as i16 - 128) as i8);
+        let mut output = [0; 256];
+        lookup(&identity, &identity, &mut output);
+        assert_eq!(output, identity);
+        let mut short = [7];
+        lookup(&[0], &identity[..255], &mut short);
+        assert_eq!(short, [7]);
+    }
+}

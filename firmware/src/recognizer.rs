@@ -1,0 +1,372 @@
+//! The recognizer: samples in, detections out.
+
+use core::fmt;
+
+use crate::cache::Windows;
+use crate::decoder::{Decoder, Detection};
+use crate::front_end::FrontEnd;
+use crate::image::{FFT, Image, MAX_MELS};
+use crate::plan::{Cache, TensorId};
+use crate::step::{Cpu, Step, byte_range};
+
+/// Memory of a recognizer: `Memory<{ memory_bytes(IMAGE) }>`, 16-byte aligned. Where alignment does
+/// not matter, as on a PC, any `[i8]` of [`Image::memory_bytes`] will do as well.
+#[repr(C, align(16))]
+#[derive(Debug)]
+pub struct Memory<const BYTES: usize>([i8; BYTES]);
+
+impl<const BYTES: usize> Memory<BYTES> {
+    /// Zeros.
+    pub const fn new() -> Self {
+        Self([0; BYTES])
+    }
+}
+
+impl<const BYTES: usize> Default for Memory<BYTES> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<const BYTES: usize> AsMut<[i8]> for Memory<BYTES> {
+    fn as_mut(&mut self) -> &mut [i8] {
+        &mut self.0
+    }
+}
+
+/// The memory given is smaller than the image needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryTooSmall {
+    /// [`Image::memory_bytes`].
+    pub needed: usize,
+    /// Bytes given.
+    pub given: usize,
+}
+
+impl fmt::Display for MemoryTooSmall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { needed, given } = self;
+        write!(f, "memory of {given} bytes, the image needs {needed}")
+    }
+}
+
+impl core::error::Error for MemoryTooSmall {}
+
+/// What happens while audio is pushed, in this order: a step, then its committed frames, each
+/// followed by its detection. Numbers count from the start of the stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event<'a> {
+    /// A step of the network ran.
+    Step {
+        /// Its number.
+        index: u32,
+        /// `[step, classes]`, quantized.
+        logits: &'a [i8],
+        /// `[step, classes]`, Q0.8 minus 128.
+        posteriors: &'a [i8],
+    },
+    /// A frame was decoded.
+    Frame {
+        /// Its number.
+        frame: u32,
+        /// Smoothed posteriors, Q0.8, one a class.
+        smoothed: &'a [u8],
+    },
+    /// A command was detected.
+    Detection(Detection),
+}
+
+/// Recognizes the commands of one stream of audio at a time.
+#[derive(Debug)]
+pub struct Recognizer<'a, S = Cpu> {
+    image: Image<'a>,
+    memory: &'a mut [i8],
+    step: S,
+    windows: Windows,
+    front_end: FrontEnd<'a>,
+    decoder: Decoder,
+    /// Samples of the next frame's window.
+    samples: [i16; FFT],
+    /// How many there are.
+    sample_count: usize,
+    /// Frames in the feature window.
+    frames: u16,
+    step_index: u32,
+    frame_index: u32,
+}
+
+impl<'a> Recognizer<'a> {
+    /// On the CPU. `memory` is a [`Memory`], or any `[i8]`, and needs no initial value.
+    ///
+    /// # Errors
+    ///
+    /// Where `memory` is smaller than [`Image::memory_bytes`].
+    pub fn new(
+        image: &Image<'a>,
+        memory: &'a mut (impl AsMut<[i8]> + ?Sized),
+    ) -> Result<Self, MemoryTooSmall> {
+        Self::with_step(image, memory, Cpu)
+    }
+}
+
+impl<'a, S: Step> Recognizer<'a, S> {
+    /// As [`Recognizer::new`], with steps run by `step`.
+    ///
+    /// # Errors
+    ///
+    /// Where `memory` is smaller than [`Image::memory_bytes`].
+    pub fn with_step(
+        image: &Image<'a>,
+        memory: &'a mut (impl AsMut<[i8]> + ?Sized),
+        step: S,
+    ) -> Result<Self, MemoryTooSmall> {
+        let memory = memory.as_mut();
+        let (given, needed) = (memory.len(), image.memory_bytes());
+        let memory = memory
+            .get_mut(..needed)
+            .ok_or(MemoryTooSmall { needed, given })?;
+        Ok(Self {
+            windows: Windows::reset(image, memory),
+            front_end: FrontEnd::new(image),
+            decoder: Decoder::new(image),
+            image: *image,
+            memory,
+            step,
+            samples: [0; FFT],
+            sample_count: 0,
+            frames: 0,
+            step_index: 0,
+            frame_index: 0,
+        })
+    }
+
+    /// Starts afresh, as if nothing had been pushed.
+    pub fn reset(&mut self) {
+        self.windows = Windows::reset(&self.image, self.memory);
+        self.front_end.reset();
+        self.decoder.reset();
+        self.sample_count = 0;
+        self.frames = 0;
+        self.step_index = 0;
+        self.frame_index = 0;
+    }
+
+    /// Takes samples (16 kHz, mono, signed 16 bit), any number of them: how a stream is split does
+    /// not matter. A step runs as soon as its last sample is there.
+    pub fn push(&mut self, pcm: &[i16], mut on_detection: impl FnMut(Detection)) {
+        self.push_events(pcm, |event| {
+            if let Event::Detection(detection) = event {
+                on_detection(detection);
+            }
+        });
+    }
+
+    /// As [`Recognizer::push`], with all that happens.
+    pub fn push_events(&mut self, mut pcm: &[i16], mut on_event: impl FnMut(Event<'_>)) {
+        let window = usize::from(self.image.manifest().front_end.window);
+        loop {
+            let space = self
+                .samples
+                .get_mut(self.sample_count..window)
+                .unwrap_or_default();
+            let taken = space.len().min(pcm.len());
+            let Some((now, later)) = pcm.split_at_checked(taken) else {
+                return;
+            };
+            for (slot, &sample) in space.iter_mut().zip(now) {
+                *slot = sample;
+            }
+            pcm = later;
+            self.sample_count += taken;
+            if self.sample_count < window {
+                return;
+            }
+            self.frame();
+            if self.frames == self.image.manifest().stream.chunk {
+                self.step(&mut on_event);
+            }
+        }
+    }
+
+    /// Features of the window of samples, into the next row of the feature window.
+    fn frame(&mut self) {
+        let config = self.image.manifest().front_end;
+        let (window, hop) = (usize::from(config.window), usize::from(config.hop));
+        let mut features = [0.0; MAX_MELS];
+        let features = features.get_mut(..config.mels.into()).unwrap_or_default();
+        let samples = self.samples.get(..window).unwrap_or_default();
+        self.front_end.frame(samples, features);
+        self.decoder.push_loudness(self.front_end.loudness());
+        if hop <= window && window <= FFT {
+            self.samples.copy_within(hop..window, 0);
+        }
+        self.sample_count = window.saturating_sub(hop);
+        if let Some(Cache { cols, offset, .. }) = self.image.cache(0) {
+            let row = usize::from(self.windows.start(0)) + usize::from(self.frames);
+            let start = offset as usize + row * usize::from(cols);
+            let row = self.memory.get_mut(start..).unwrap_or_default();
+            for (slot, &feature) in row.iter_mut().zip(&*features) {
+                *slot = self.front_end.quantize(feature);
+            }
+        }
+        self.frames = self.frames.saturating_add(1);
+    }
+
+    /// Runs a step, decodes its committed frames and slides the windows on.
+    fn step(&mut self, on_event: &mut impl FnMut(Event<'_>)) {
+        self.step.step(&self.image, &self.windows, self.memory);
+        let manifest = *self.image.manifest();
+        let tensor = |id| tensor(&self.image, &self.windows, self.memory, id);
+        let (logits, posteriors) = (tensor(manifest.logits), tensor(manifest.posteriors));
+        let index = self.step_index;
+        on_event(Event::Step {
+            index,
+            logits,
+            posteriors,
+        });
+        self.step_index = index.saturating_add(1);
+        for row in posteriors.chunks_exact(usize::from(manifest.classes).max(1)) {
+            let detection = self.decoder.push_frame(row);
+            let (frame, smoothed) = (self.frame_index, self.decoder.smoothed());
+            on_event(Event::Frame { frame, smoothed });
+            if let Some(detection) = detection {
+                on_event(Event::Detection(detection));
+            }
+            self.frame_index = frame.saturating_add(1);
+        }
+        self.windows.advance(&self.image, self.memory);
+        self.frames = self.frames.saturating_sub(manifest.stream.step);
+    }
+}
+
+fn tensor<'m>(image: &Image<'_>, windows: &Windows, memory: &'m [i8], id: TensorId) -> &'m [i8] {
+    let range = image
+        .tensor(id)
+        .and_then(|tensor| byte_range(image, windows, tensor));
+    range
+        .and_then(|range| memory.get(range))
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::memory_bytes;
+    use crate::test_image::{Random, STREAM, tiny};
+    use std::string::{String, ToString};
+    use std::{format, vec, vec::Vec};
+
+    /// Everything that happens, as text.
+    fn events(bytes: &[u8], pcm: &[i16], parts: impl Iterator<Item = usize>) -> Vec<String> {
+        let image = Image::parse(bytes).unwrap();
+        let mut memory = vec![0; image.memory_bytes()];
+        let mut recognizer = Recognizer::new(&image, &mut memory).unwrap();
+        pushed(&mut recognizer, pcm, parts)
+    }
+
+    fn pushed(
+        recognizer: &mut Recognizer<'_>,
+        mut pcm: &[i16],
+        parts: impl Iterator<Item = usize>,
+    ) -> Vec<String> {
+        let mut events = Vec::new();
+        for part in parts {
+            let (now, later) = pcm.split_at(part.min(pcm.len()));
+            recognizer.push_events(now, |event| events.push(format!("{event:?}")));
+            pcm = later;
+            if pcm.is_empty() {
+                break;
+            }
+        }
+        events
+    }
+
+    #[test]
+    fn how_the_audio_is_split_does_not_matter() {
+        let (bytes, mut random) = (tiny(3), Random(1));
+        let pcm = random.pcm(30_000);
+        let whole = events(bytes.get(), &pcm, core::iter::once(pcm.len()));
+        assert!(whole.len() > 100);
+        for _ in 0..20 {
+            let parts = core::iter::repeat_with(|| random.below(700));
+            assert!(events(bytes.get(), &pcm, parts) == whole);
+        }
+    }
+
+    #[test]
+    fn where_cache_windows_stand_does_not_matter() {
+        let pcm = Random(2).pcm(30_000);
+        let of = |slack| events(tiny(slack).get(), &pcm, core::iter::once(pcm.len()));
+        let slid_each_step = of(2);
+        for slack in [3, 4, 7, 50] {
+            assert!(of(slack) == slid_each_step, "slack {slack}");
+        }
+        // Not all the same: the comparison has something to compare.
+        let steps = slid_each_step
+            .iter()
+            .filter(|event| event.contains("logits"));
+        let logits = steps.map(|step| step.split_once("logits").unwrap().1);
+        assert!(logits.collect::<std::collections::BTreeSet<_>>().len() > 10);
+    }
+
+    #[test]
+    fn a_step_runs_as_soon_as_the_last_sample_of_its_chunk_is_there() {
+        let bytes = tiny(2);
+        let pcm = Random(3).pcm(20_000);
+        let steps = |samples: usize| {
+            let all = events(bytes.get(), &pcm[..samples], core::iter::once(samples));
+            all.iter().filter(|event| event.starts_with("Step")).count()
+        };
+        for n in 0..5 {
+            let last = n * usize::from(STREAM.step) + usize::from(STREAM.chunk) - 1;
+            let needed = last * 160 + 400;
+            assert_eq!((steps(needed - 1), steps(needed)), (n, n + 1));
+        }
+    }
+
+    #[test]
+    fn a_step_is_followed_by_its_committed_frames() {
+        let bytes = tiny(2);
+        let all = events(
+            bytes.get(),
+            &Random(4).pcm(20_000),
+            core::iter::once(20_000),
+        );
+        let kinds: String = all.iter().map(|event| &event[..1]).collect();
+        assert_eq!(
+            kinds.replace('D', ""),
+            "SFF".repeat(kinds.matches('S').count())
+        );
+        assert!(all[1].contains("frame: 0,") && all[5].contains("frame: 3,"));
+    }
+
+    #[test]
+    fn after_a_reset_all_is_as_at_the_start() {
+        let (bytes, pcm) = (tiny(5), Random(5).pcm(20_000));
+        let image = Image::parse(bytes.get()).unwrap();
+        let mut memory = vec![77; image.memory_bytes()];
+        let mut recognizer = Recognizer::new(&image, &mut memory).unwrap();
+        let whole = || core::iter::once(pcm.len());
+        let first = pushed(&mut recognizer, &pcm, whole());
+        recognizer.reset();
+        assert!(pushed(&mut recognizer, &pcm, whole()) == first);
+        assert!(events(bytes.get(), &pcm, whole()) == first);
+    }
+
+    #[test]
+    fn memory_that_is_too_small_is_refused() {
+        let bytes = tiny(2);
+        let image = Image::parse(bytes.get()).unwrap();
+        let needed = memory_bytes(bytes.get());
+        assert_eq!(needed, image.memory_bytes());
+        let error = Recognizer::new(&image, &mut vec![0; needed - 1]).unwrap_err();
+        assert_eq!(
+            error,
+            MemoryTooSmall {
+                needed,
+                given: needed - 1
+            }
+        );
+        assert!(error.to_string().contains("the image needs"));
+    }
+}

@@ -1,0 +1,284 @@
+//! Runs the plan: one step of the stream, operator by operator.
+
+use core::ops::Range;
+
+use crate::cache::Windows;
+use crate::image::Image;
+use crate::kernels::{self, Channels, Heads, Operand, Output};
+use crate::plan::{Clamp, Op, Requantize, Space, Tensor, TensorId};
+
+/// Runs steps of a plan: on the CPU, or on what a board has besides.
+pub trait Step {
+    /// Runs every operator once over `memory`, which begins with the image's caches, their windows
+    /// where `windows` says, followed by its arena.
+    fn step(&mut self, image: &Image<'_>, windows: &Windows, memory: &mut [i8]);
+}
+
+/// Runs a step on the CPU, with [`crate::kernels`].
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Cpu;
+
+impl Step for Cpu {
+    fn step(&mut self, image: &Image<'_>, windows: &Windows, memory: &mut [i8]) {
+        for op in image.ops() {
+            // Some, as of every image that was parsed and memory of its size.
+            let _ = run(op, image, windows, memory);
+        }
+    }
+}
+
+/// The bytes of memory that hold a tensor, none for a constant.
+pub fn byte_range(image: &Image<'_>, windows: &Windows, tensor: Tensor) -> Option<Range<usize>> {
+    let start = match tensor.space {
+        Space::Constant => return None,
+        Space::Arena => image.cache_bytes().checked_add(tensor.offset as usize)?,
+        Space::Cache => {
+            let (index, row) = tensor.cache_row();
+            let cache = image.cache(index)?;
+            let row = usize::from(windows.start(index)) + usize::from(row);
+            (row * usize::from(cache.cols)).checked_add(cache.offset as usize)?
+        }
+    };
+    Some(start..start.checked_add(tensor.len())?)
+}
+
+impl Tensor {
+    /// Cache and row of its window that `offset` states.
+    pub(crate) fn cache_row(&self) -> (usize, u16) {
+        ((self.offset >> 16) as usize, self.offset as u16)
+    }
+}
+
+/// The tensors of one operator: memory but for the output, which is lent apart.
+struct Inputs<'m> {
+    image: &'m Image<'m>,
+    windows: &'m Windows,
+    before: &'m [i8],
+    after: &'m [i8],
+    /// Where `after` begins.
+    end: usize,
+}
+
+impl<'m> Inputs<'m> {
+    fn i8(&self, id: TensorId) -> Option<&'m [i8]> {
+        let tensor = self.image.tensor(id)?;
+        if tensor.space == Space::Constant {
+            return Some(self.image.constant_i8(tensor));
+        }
+        let Range { start, end } = byte_range(self.image, self.windows, tensor)?;
+        match start.checked_sub(self.end) {
+            Some(start) => self.after.get(start..end - self.end),
+            None => self.before.get(start..end),
+        }
+    }
+
+    fn i32(&self, id: TensorId) -> Option<&'m [i32]> {
+        Some(self.image.constant_i32(self.image.tensor(id)?))
+    }
+
+    fn operand(&self, id: TensorId) -> Option<Operand<'m>> {
+        let zero_point = self.image.tensor(id)?.zero_point;
+        let data = self.i8(id)?;
+        Some(Operand { data, zero_point })
+    }
+
+    fn channels(&self, bias: TensorId, scale: TensorId, shift: TensorId) -> Option<Channels<'m>> {
+        let (bias, multiplier) = (self.i32(bias)?, self.i32(scale)?);
+        let shift = self.i8(shift)?;
+        Some(Channels {
+            bias,
+            multiplier,
+            shift,
+        })
+    }
+
+    /// Columns of a row that are not computed.
+    fn absent(&self, tensor: Tensor) -> usize {
+        if tensor.keys {
+            self.windows.absent().into()
+        } else {
+            0
+        }
+    }
+}
+
+const FULL: Clamp = Clamp {
+    min: i8::MIN,
+    max: i8::MAX,
+};
+
+fn run(op: Op, image: &Image<'_>, windows: &Windows, memory: &mut [i8]) -> Option<()> {
+    let output = image.tensor(op.output())?;
+    let Range { start, end } = byte_range(image, windows, output)?;
+    let (before, rest) = memory.split_at_mut_checked(start)?;
+    let (out, after) = rest.split_at_mut_checked(output.len())?;
+    let inputs = Inputs {
+        image,
+        windows,
+        before,
+        after,
+        end,
+    };
+    let to = |scale: Requantize, clamp: Clamp| Output {
+        scale,
+        zero_point: output.zero_point,
+        clamp,
+    };
+    match op {
+        Op::FullyConnected {
+            input,
+            weights,
+            bias,
+            multiplier,
+            shift,
+            clamp,
+            ..
+        } => {
+            let (input, weights) = (inputs.i8(input)?, inputs.i8(weights)?);
+            let channels = inputs.channels(bias, multiplier, shift)?;
+            kernels::fully_connected(input, weights, channels, output.zero_point, clamp, out);
+        }
+        Op::DepthwiseConv {
+            input,
+            weights,
+            bias,
+            multiplier,
+            shift,
+            clamp,
+            ..
+        } => {
+            let (input, weights) = (inputs.i8(input)?, inputs.i8(weights)?);
+            let channels = inputs.channels(bias, multiplier, shift)?;
+            kernels::depthwise_conv(input, weights, channels, output.zero_point, clamp, out);
+        }
+        Op::Add {
+            a,
+            b,
+            a_scale,
+            b_scale,
+            output_scale,
+            clamp,
+            ..
+        } => {
+            let (a, b) = (inputs.operand(a)?, inputs.operand(b)?);
+            let (cols, absent) = (usize::from(output.cols).max(1), inputs.absent(output));
+            let rows = a.data.chunks_exact(cols).zip(b.data.chunks_exact(cols));
+            for ((a_row, b_row), out) in rows.zip(out.chunks_exact_mut(cols)) {
+                let a = Operand {
+                    data: a_row.get(absent..)?,
+                    ..a
+                };
+                let b = Operand {
+                    data: b_row.get(absent..)?,
+                    ..b
+                };
+                let out = out.get_mut(absent..)?;
+                kernels::add(a, a_scale, b, b_scale, to(output_scale, clamp), out);
+            }
+        }
+        Op::Mul {
+            a,
+            b,
+            output_scale,
+            clamp,
+            ..
+        } => {
+            let (a, b) = (inputs.operand(a)?, inputs.operand(b)?);
+            kernels::mul(a, b, to(output_scale, clamp), out);
+        }
+        Op::Lookup { input, table, .. } => {
+            kernels::lookup(inputs.i8(input)?, inputs.i8(table)?, out);
+        }
+        Op::Scores {
+            query,
+            key,
+            heads,
+            output_scale,
+            ..
+        } => {
+            let heads = Heads {
+                heads: heads.into(),
+                cols: image.tensor(query)?.cols.into(),
+                absent: inputs.absent(output),
+            };
+            let (query, key) = (inputs.operand(query)?, inputs.operand(key)?);
+            kernels::scores(query, key, heads, to(output_scale, FULL), out);
+        }
+        Op::Softmax {
+            input,
+            input_scale,
+            diff_min,
+            ..
+        } => {
+            let (cols, absent) = (output.cols.into(), inputs.absent(output));
+            kernels::softmax(inputs.i8(input)?, cols, absent, input_scale, diff_min, out);
+        }
+        Op::Context {
+            probs,
+            value,
+            heads,
+            output_scale,
+            ..
+        } => {
+            let heads = Heads {
+                heads: heads.into(),
+                cols: output.cols.into(),
+                absent: inputs.absent(image.tensor(probs)?),
+            };
+            let (probs, value) = (inputs.i8(probs)?, inputs.operand(value)?);
+            kernels::context(probs, value, heads, to(output_scale, FULL), out);
+        }
+    }
+    Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_image::{Random, tiny};
+    use std::vec::Vec;
+
+    /// Logits of the first step, after `change` to the memory of the reset stream.
+    fn first_logits(change: impl FnOnce(&Image<'_>, &Windows, &mut [i8])) -> Vec<i8> {
+        let bytes = tiny(2);
+        let image = Image::parse(bytes.get()).unwrap();
+        let mut memory = std::vec![0; image.memory_bytes()];
+        let windows = Windows::reset(&image, &mut memory);
+        let features = image.cache(0).unwrap();
+        let mut random = Random(3);
+        for feature in &mut memory[features.byte_range()] {
+            *feature = random.next() as i8;
+        }
+        change(&image, &windows, &mut memory);
+        Cpu.step(&image, &windows, &mut memory);
+        let logits = image.tensor(image.manifest().logits).unwrap();
+        memory[byte_range(&image, &windows, logits).unwrap()].to_vec()
+    }
+
+    #[test]
+    fn absent_keys_and_values_have_no_influence_but_convolution_rows_have() {
+        let plain = first_logits(|_, _, _| ());
+        let with_noise_in = |cache: usize, rows: usize| {
+            first_logits(|image, windows, memory| {
+                let cache = image.cache(cache).unwrap();
+                assert_eq!(windows.absent(), 4);
+                let rows = cache.offset as usize..cache.offset as usize + rows * 4;
+                memory[rows].fill(113);
+            })
+        };
+        assert_eq!(with_noise_in(1, 4), plain);
+        assert_eq!(with_noise_in(2, 4), plain);
+        assert_ne!(with_noise_in(3, 2), plain);
+    }
+
+    #[test]
+    fn memory_that_is_too_small_computes_less_and_does_not_panic() {
+        let bytes = tiny(2);
+        let image = Image::parse(bytes.get()).unwrap();
+        let mut memory = std::vec![0; image.memory_bytes()];
+        let windows = Windows::reset(&image, &mut memory);
+        for len in 0..memory.len() {
+            Cpu.step(&image, &windows, &mut memory[..len]);
+        }
+    }
+}
