@@ -1,0 +1,278 @@
+//! The network in float, in the vocabulary of the plan: what the import makes of an ONNX, and what
+//! quantization reads. Every tensor is two-dimensional, `[rows, cols]`, row-major.
+
+use zerda_firmware::image::Stream;
+
+use super::view::View;
+
+/// Index of a tensor in [`Graph::tensors`].
+pub type Id = usize;
+
+#[derive(Debug)]
+pub struct Graph {
+    pub stream: Stream,
+    pub tensors: Vec<Tensor>,
+    /// In an order in which they can be computed.
+    pub ops: Vec<Op>,
+    /// Sliding windows; window 0 holds the features.
+    pub windows: Vec<Window>,
+    pub features: Id,
+    /// [S, classes].
+    pub logits: Id,
+    /// Softmax of the logits.
+    pub posteriors: Id,
+}
+
+impl Graph {
+    /// Of no tensors yet.
+    pub fn empty() -> Graph {
+        Graph {
+            stream: Stream {
+                chunk: 0,
+                step: 0,
+                left_context: 0,
+            },
+            tensors: Vec::new(),
+            ops: Vec::new(),
+            windows: Vec::new(),
+            features: 0,
+            logits: 0,
+            posteriors: 0,
+        }
+    }
+}
+
+#[derive(Debug)]
+pub struct Tensor {
+    pub rows: usize,
+    pub cols: usize,
+    pub place: Place,
+    /// Where the float network computes the same numbers, for calibration.
+    pub source: Option<Source>,
+    /// Known without calibration.
+    pub fixed: Option<Quantization>,
+    /// The columns are keys, oldest first.
+    pub keys: bool,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Place {
+    /// Of its own, within one step.
+    Own,
+    /// The rows of another tensor from `first` on.
+    Rows {
+        of: Id,
+        first: usize,
+    },
+    /// The rows of a window from `first` on.
+    Window {
+        window: usize,
+        first: usize,
+    },
+    Constant(Vec<f32>),
+}
+
+/// An ONNX value that holds a tensor's elements, in another order perhaps.
+#[derive(Clone, Debug)]
+pub struct Source {
+    pub value: String,
+    /// The value as a view of the tensor.
+    pub view: View,
+    /// The tensor is the value times this.
+    pub factor: f32,
+}
+
+/// A real value is `scale * (q - zero_point)`, q in -128..=127.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Quantization {
+    pub scale: f32,
+    pub zero_point: i8,
+}
+
+/// What a cache becomes: the rows kept from earlier steps and, after them, this step's.
+#[derive(Debug)]
+pub struct Window {
+    /// The whole window.
+    pub tensor: Id,
+    /// This step's rows, at the window's end.
+    pub newest: Id,
+}
+
+/// Operators of the plan, with float weights. Shapes as in [`zerda_firmware::plan::Op`].
+#[derive(Debug)]
+pub enum Op {
+    Linear(Linear),
+    Add {
+        a: Id,
+        b: Id,
+        output: Id,
+    },
+    Mul {
+        a: Id,
+        b: Id,
+        output: Id,
+    },
+    HardSwish {
+        input: Id,
+        output: Id,
+    },
+    Scores {
+        query: Id,
+        key: Id,
+        output: Id,
+        heads: usize,
+    },
+    Softmax {
+        input: Id,
+        output: Id,
+    },
+    Context {
+        probs: Id,
+        value: Id,
+        output: Id,
+        heads: usize,
+    },
+}
+
+/// A fully connected layer or a causal depthwise convolution.
+#[derive(Debug)]
+pub struct Linear {
+    pub kind: LinearKind,
+    pub input: Id,
+    pub output: Id,
+    pub weights: Vec<f32>,
+    /// One an output channel.
+    pub bias: Vec<f32>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinearKind {
+    /// Weights `[N, K]`.
+    Dense,
+    /// Weights `[kernel, C]`.
+    Depthwise,
+}
+
+impl Linear {
+    pub fn channels(&self) -> usize {
+        self.bias.len()
+    }
+
+    /// Weights that one output channel sums over.
+    pub fn taps(&self) -> usize {
+        self.weights.len() / self.channels()
+    }
+
+    /// Index of the weight of `channel` for input column (dense) or tap (depthwise) `tap`.
+    pub fn weight(&self, channel: usize, tap: usize) -> usize {
+        match self.kind {
+            LinearKind::Dense => channel * self.taps() + tap,
+            LinearKind::Depthwise => tap * self.channels() + channel,
+        }
+    }
+
+    /// The input column that weight multiplies.
+    pub fn input_column(&self, channel: usize, tap: usize) -> usize {
+        match self.kind {
+            LinearKind::Dense => tap,
+            LinearKind::Depthwise => channel,
+        }
+    }
+
+    /// Puts `y * scale + shift` after it, one each for a channel.
+    pub fn then_affine(&mut self, scale: &[f32], shift: &[f32]) {
+        for channel in 0..self.channels() {
+            for tap in 0..self.taps() {
+                let weight = self.weight(channel, tap);
+                self.weights[weight] *= scale[channel];
+            }
+            self.bias[channel] = self.bias[channel] * scale[channel] + shift[channel];
+        }
+    }
+
+    /// Puts `x * scale + shift` before it, one each for an input column.
+    pub fn after_affine(&mut self, scale: &[f32], shift: &[f32]) {
+        for channel in 0..self.channels() {
+            for tap in 0..self.taps() {
+                let (weight, column) = (self.weight(channel, tap), self.input_column(channel, tap));
+                self.bias[channel] += self.weights[weight] * shift[column];
+                self.weights[weight] *= scale[column];
+            }
+        }
+    }
+}
+
+impl Op {
+    pub fn output(&self) -> Id {
+        match *self {
+            Op::Linear(Linear { output, .. })
+            | Op::Add { output, .. }
+            | Op::Mul { output, .. }
+            | Op::HardSwish { output, .. }
+            | Op::Scores { output, .. }
+            | Op::Softmax { output, .. }
+            | Op::Context { output, .. } => output,
+        }
+    }
+
+    pub fn inputs(&self) -> Vec<Id> {
+        match *self {
+            Op::Linear(Linear { input, .. })
+            | Op::HardSwish { input, .. }
+            | Op::Softmax { input, .. } => vec![input],
+            Op::Add { a, b, .. } | Op::Mul { a, b, .. } => vec![a, b],
+            Op::Scores { query, key, .. } => vec![query, key],
+            Op::Context { probs, value, .. } => vec![probs, value],
+        }
+    }
+}
+
+impl Graph {
+    /// The tensor whose elements `id` shares: itself, or for rows of a tensor or of a window the one
+    /// that is computed. All that share elements share one quantization.
+    pub fn root(&self, id: Id) -> Id {
+        match self.tensors[id].place {
+            Place::Rows { of, .. } => self.root(of),
+            Place::Window { window, .. } => self.windows[window].newest,
+            Place::Own | Place::Constant(_) => id,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn linear(kind: LinearKind) -> Linear {
+        let (weights, bias) = (vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0], vec![10.0, 20.0]);
+        Linear {
+            kind,
+            input: 0,
+            output: 1,
+            weights,
+            bias,
+        }
+    }
+
+    #[test]
+    fn an_affine_before_a_linear_goes_into_weights_and_bias() {
+        // [1 2 3; 4 5 6] (x * [2 3 4] + [1 0 -1]) + [10 20]
+        let mut dense = linear(LinearKind::Dense);
+        dense.after_affine(&[2.0, 3.0, 4.0], &[1.0, 0.0, -1.0]);
+        assert_eq!(dense.weights, [2.0, 6.0, 12.0, 8.0, 15.0, 24.0]);
+        assert_eq!(dense.bias, [10.0 + 1.0 - 3.0, 20.0 + 4.0 - 6.0]);
+        // Three taps over channels: [1 3 5] and [2 4 6].
+        let mut depthwise = linear(LinearKind::Depthwise);
+        depthwise.after_affine(&[2.0, 3.0], &[1.0, -1.0]);
+        assert_eq!(depthwise.weights, [2.0, 6.0, 6.0, 12.0, 10.0, 18.0]);
+        assert_eq!(depthwise.bias, [10.0 + 9.0, 20.0 - 12.0]);
+    }
+
+    #[test]
+    fn an_affine_after_a_linear_scales_its_channels() {
+        let mut depthwise = linear(LinearKind::Depthwise);
+        depthwise.then_affine(&[2.0, 0.5], &[1.0, 0.0]);
+        assert_eq!(depthwise.weights, [2.0, 1.0, 6.0, 2.0, 10.0, 3.0]);
+        assert_eq!(depthwise.bias, [21.0, 10.0]);
+    }
+}

@@ -1,0 +1,126 @@
+//! Writes an image: the format is specified in [`zerda_firmware::image`].
+
+use serde::Serialize;
+use zerda_firmware::image::{
+    ALIGNMENT, HEADER_BYTES, Label, MAGIC, Manifest, VERSION, checksum, field,
+};
+use zerda_firmware::plan::{Cache, Element, Op, Space, Tensor, TensorId};
+
+use super::graph::Quantization;
+
+/// Records and constants so far.
+#[derive(Default)]
+pub struct ImageWriter {
+    pub tensors: Vec<Tensor>,
+    pub ops: Vec<Op>,
+    segment: Vec<u8>,
+}
+
+impl ImageWriter {
+    pub fn tensor(&mut self, tensor: Tensor) -> TensorId {
+        self.tensors.push(tensor);
+        (self.tensors.len() - 1) as TensorId
+    }
+
+    /// I8 constant `[rows, cols]`.
+    pub fn i8(&mut self, values: &[i8], cols: usize, quantization: Quantization) -> TensorId {
+        self.constant(Element::I8, values, cols, quantization)
+    }
+
+    /// I32 constant of one row.
+    pub fn i32(&mut self, values: &[i32]) -> TensorId {
+        self.constant(
+            Element::I32,
+            values,
+            values.len(),
+            Quantization {
+                scale: 1.0,
+                zero_point: 0,
+            },
+        )
+    }
+
+    /// F32 constant of one row.
+    pub fn f32(&mut self, values: &[f32]) -> TensorId {
+        self.constant(
+            Element::F32,
+            values,
+            values.len(),
+            Quantization {
+                scale: 1.0,
+                zero_point: 0,
+            },
+        )
+    }
+
+    fn constant<T: bytemuck::NoUninit>(
+        &mut self,
+        element: Element,
+        values: &[T],
+        cols: usize,
+        Quantization { scale, zero_point }: Quantization,
+    ) -> TensorId {
+        let offset = self.segment.len().next_multiple_of(ALIGNMENT);
+        self.segment.resize(offset, 0);
+        // Images are little-endian, and so is every machine that this runs on.
+        const { assert!(cfg!(target_endian = "little")) };
+        self.segment.extend_from_slice(bytemuck::cast_slice(values));
+        self.tensor(Tensor {
+            space: Space::Constant,
+            element,
+            rows: (values.len() / cols) as u16,
+            cols: cols as u16,
+            offset: offset as u32,
+            scale,
+            zero_point,
+            keys: false,
+        })
+    }
+
+    /// The image. `manifest` counts what there is.
+    pub fn finish(
+        self,
+        manifest: Manifest,
+        labels: &[Label],
+        caches: &[Cache],
+        cache_bytes: usize,
+        arena_bytes: usize,
+    ) -> Vec<u8> {
+        let mut image = vec![0; HEADER_BYTES];
+        append(&mut image, &manifest);
+        labels.iter().for_each(|label| append(&mut image, label));
+        caches.iter().for_each(|cache| append(&mut image, cache));
+        self.tensors
+            .iter()
+            .for_each(|tensor| append(&mut image, tensor));
+        self.ops.iter().for_each(|op| append(&mut image, op));
+        let manifest_length = image.len() - HEADER_BYTES;
+        let segment_offset = image.len().next_multiple_of(ALIGNMENT);
+        image.resize(segment_offset, 0);
+        image.extend_from_slice(&self.segment);
+
+        image[field::MAGIC].copy_from_slice(&MAGIC);
+        image[field::VERSION].copy_from_slice(&VERSION.to_le_bytes());
+        image[field::HEADER_LENGTH].copy_from_slice(&(HEADER_BYTES as u16).to_le_bytes());
+        for (field, value) in [
+            (field::TOTAL_LENGTH, image.len()),
+            (field::MANIFEST_LENGTH, manifest_length),
+            (field::SEGMENT_OFFSET, segment_offset),
+            (field::SEGMENT_LENGTH, self.segment.len()),
+            (field::CACHE_BYTES, cache_bytes),
+            (field::ARENA_BYTES, arena_bytes),
+            (field::ALIGNMENT, ALIGNMENT),
+        ] {
+            image[field].copy_from_slice(&(value as u32).to_le_bytes());
+        }
+        let checksum = checksum(&image);
+        image[field::CHECKSUM].copy_from_slice(&checksum.to_le_bytes());
+        image
+    }
+}
+
+fn append(image: &mut Vec<u8>, record: &impl Serialize) {
+    let bytes = std::mem::take(image);
+    // Into a vector, of records without maps or floats that postcard could refuse: cannot fail.
+    *image = postcard::to_extend(record, bytes).expect("a record of the manifest");
+}

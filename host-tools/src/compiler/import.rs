@@ -1,0 +1,345 @@
+//! ONNX to [`Graph`]: every value is a tensor of the graph, a strided view of one, or a constant.
+//!
+//! What the device need not do is folded here: affines into the linear beside them, a hard sigmoid
+//! into its linear's range, slices and transposes into views, concatenations into cache windows.
+//! Everything else is an error that says which node it is and what the nearest supported thing is.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use tract_onnx::pb::NodeProto;
+use tract_onnx::prelude::Tensor as Constant;
+
+use super::graph::{Graph, Id, Linear, Op, Place, Quantization, Source, Tensor, Window};
+use super::onnx::{Onnx, input_shape};
+use super::view::View;
+use crate::error::{Error, Result};
+
+mod contract;
+mod elementwise;
+mod linear;
+mod shape;
+
+/// A result whose error is a reason; the import adds file and node.
+type Reason<T> = std::result::Result<T, String>;
+
+/// What the name of an ONNX value stands for.
+#[derive(Clone)]
+enum Value {
+    Constant(Arc<Constant>),
+    Tensor(Operand),
+    Gate(elementwise::Gate),
+    /// The graph's `mask`, in any shape.
+    Mask,
+    /// A cache input, before the new rows are put after it.
+    Cache(usize),
+}
+
+/// A computed value.
+#[derive(Clone)]
+struct Operand {
+    view: View,
+    /// Nothing but its reader needs it, so it may be changed instead of computed upon.
+    sole: bool,
+    /// Still to be applied: the linear that reads it takes it in.
+    affine: Option<linear::Affine>,
+    /// The mask was added.
+    masked: bool,
+}
+
+/// A cache input of the graph.
+struct Cache {
+    name: String,
+    rows: usize,
+    cols: usize,
+    window: Option<usize>,
+}
+
+struct Importer<'a> {
+    onnx: &'a Onnx,
+    values: HashMap<String, Value>,
+    caches: Vec<Cache>,
+    graph: Graph,
+    /// Keys that a query sees, L + C.
+    keys: usize,
+    /// Scores whose query nothing else reads.
+    own_queries: Vec<Id>,
+}
+
+/// What TFLite's int8 softmax puts out.
+pub const PROBABILITY: Quantization = Quantization {
+    scale: 1.0 / 256.0,
+    zero_point: -128,
+};
+
+/// `scale` is the features' (`zerda.front_end` range / 255); their zero point is 127.
+pub fn import(path: &Path, onnx: &Onnx, scale: f32) -> Result<Graph> {
+    let in_file = |reason: String| Error::usage(format!("{}: {reason}", path.display()));
+    let mut importer = Importer::new(onnx, scale).map_err(in_file)?;
+    for node in &onnx.graph.node {
+        let outputs = importer
+            .node(node)
+            .map_err(|reason| in_file(importer.at(node, &reason)))?;
+        for (name, value) in node.output.iter().zip(outputs) {
+            importer.values.insert(name.clone(), value);
+        }
+    }
+    importer.finish().map_err(in_file)
+}
+
+impl<'a> Importer<'a> {
+    fn new(onnx: &'a Onnx, scale: f32) -> Reason<Self> {
+        let graph = Graph::empty();
+        let values = onnx.initializers()?;
+        let values = values
+            .into_iter()
+            .map(|(name, tensor)| (name, Value::Constant(tensor)));
+        let (values, caches) = (values.collect(), Vec::new());
+        let mut importer = Importer {
+            onnx,
+            values,
+            caches,
+            graph,
+            keys: 0,
+            own_queries: Vec::new(),
+        };
+        for input in &onnx.graph.input {
+            if importer.values.contains_key(&input.name) {
+                continue;
+            }
+            let shape = input_shape(input)?;
+            let [rows, cols] = shape[..] else {
+                return Err(format!(
+                    "input `{}` is {shape:?}; expected two dimensions",
+                    input.name
+                ));
+            };
+            let value = match input.name.as_str() {
+                "features" => importer.features(rows, cols, scale),
+                "mask" => {
+                    importer.keys = cols;
+                    Value::Mask
+                }
+                name => {
+                    let name = name.to_string();
+                    importer.caches.push(Cache {
+                        name,
+                        rows,
+                        cols,
+                        window: None,
+                    });
+                    Value::Cache(importer.caches.len() - 1)
+                }
+            };
+            importer.values.insert(input.name.clone(), value);
+        }
+        if importer.graph.windows.is_empty() || importer.keys < importer.chunk() {
+            return Err("expected the inputs `features` [C, mels] and `mask` [1, L + C]".into());
+        }
+        Ok(importer)
+    }
+
+    fn features(&mut self, rows: usize, cols: usize, scale: f32) -> Value {
+        let place = Place::Window {
+            window: 0,
+            first: 0,
+        };
+        let id = self.add_tensor(rows, cols, place);
+        self.graph.windows.push(Window {
+            tensor: id,
+            newest: id,
+        });
+        self.graph.features = id;
+        self.graph.tensors[id].fixed = Some(Quantization {
+            scale,
+            zero_point: 127,
+        });
+        self.named("features", View::all(id, rows, cols))
+    }
+
+    fn chunk(&self) -> usize {
+        self.graph.tensors[self.graph.features].rows
+    }
+
+    fn node(&mut self, node: &NodeProto) -> Reason<Vec<Value>> {
+        if node.output.is_empty() {
+            return Err("it has no output".into());
+        }
+        let constant = |name: &String| match self.values.get(name) {
+            Some(Value::Constant(constant)) => Some(constant.clone()),
+            _ => None,
+        };
+        let inputs = node.input.iter().filter(|name| !name.is_empty());
+        if let Some(inputs) = inputs.map(constant).collect::<Option<Vec<_>>>() {
+            let outputs = self.onnx.evaluate(node, &inputs)?;
+            return Ok(outputs.into_iter().map(Value::Constant).collect());
+        }
+        let one = |value| vec![value];
+        match node.op_type.as_str() {
+            "Identity" | "Dropout" | "Cast" => self.take(node, 0).map(one),
+            "Shape" | "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" | "Transpose" | "Slice" => {
+                self.reshaping(node).map(one)
+            }
+            "Split" => self.split(node),
+            "Concat" => self.window(node).map(one),
+            "Gemm" => self.gemm(node).map(one),
+            "MatMul" => self.mat_mul(node).map(one),
+            "Conv" => self.conv(node).map(one),
+            "BatchNormalization" => self.batch_norm(node).map(one),
+            "Add" | "Sub" | "Mul" | "Div" => self.arithmetic(node).map(one),
+            "Clip" | "Relu" | "HardSigmoid" | "HardSwish" => self.activation(node).map(one),
+            "Softmax" => self.softmax(node).map(one),
+            _ => Err("no operator of Zerda computes this; supported are Gemm, MatMul, depthwise Conv, \
+                      Add, Sub, Mul, Div, BatchNormalization, HardSwish, HardSigmoid, Relu, Clip, Softmax, \
+                      and what only reshapes, slices or concatenates with a cache"
+                .into()),
+        }
+    }
+
+    /// The value of an input.
+    fn take(&self, node: &NodeProto, input: usize) -> Reason<Value> {
+        let name = node
+            .input
+            .get(input)
+            .ok_or_else(|| format!("it has no input {input}"))?;
+        let value = self.values.get(name).cloned();
+        let mut value =
+            value.ok_or_else(|| format!("its input `{name}` is not computed before it"))?;
+        if let Value::Tensor(operand) = &mut value {
+            operand.sole &= self.onnx.uses[name] == 1;
+        }
+        Ok(value)
+    }
+
+    fn constant(&self, node: &NodeProto, input: usize) -> Reason<Option<Arc<Constant>>> {
+        match node
+            .input
+            .get(input)
+            .filter(|name| !name.is_empty())
+            .map(|_| self.take(node, input))
+        {
+            None => Ok(None),
+            Some(Ok(Value::Constant(constant))) => Ok(Some(constant)),
+            Some(Ok(_)) => Err(format!("input `{}` must be a constant", node.input[input])),
+            Some(Err(reason)) => Err(reason),
+        }
+    }
+
+    /// The value of an input as a tensor.
+    fn operand(&mut self, node: &NodeProto, input: usize) -> Reason<Operand> {
+        match self.take(node, input)? {
+            Value::Tensor(operand) => Ok(operand),
+            Value::Gate(gate) => {
+                let operand = self.hard_sigmoid(gate)?;
+                let value = Value::Tensor(operand.clone());
+                self.values.insert(node.input[input].clone(), value);
+                Ok(operand)
+            }
+            Value::Constant(_) => Err(format!("input `{}` is a constant", node.input[input])),
+            Value::Mask => Err("`mask` can only be added to attention scores".into()),
+            Value::Cache(cache) => Err(format!(
+                "cache `{}` is read before new rows are concatenated to it; \
+                 supported is Concat(cache, rows) along the rows, read as a whole",
+                self.caches[cache].name
+            )),
+        }
+    }
+
+    /// An operand with nothing left to fold.
+    fn settled(&mut self, node: &NodeProto, input: usize) -> Reason<Operand> {
+        let operand = self.operand(node, input)?;
+        match operand.affine {
+            None => Ok(operand),
+            Some(_) => Err(format!(
+                "a scale or shift before it (`{}`) cannot be folded; \
+                 it can be where a linear with no other reader precedes it or a linear follows",
+                node.input[input]
+            )),
+        }
+    }
+
+    fn add_tensor(&mut self, rows: usize, cols: usize, place: Place) -> Id {
+        let (source, fixed, keys) = (None, None, false);
+        self.graph.tensors.push(Tensor {
+            rows,
+            cols,
+            place,
+            source,
+            fixed,
+            keys,
+        });
+        self.graph.tensors.len() - 1
+    }
+
+    /// A new tensor, all of which the ONNX value `name` sees through `view` (of tensor 0 so far).
+    fn computed(&mut self, name: &str, rows: usize, cols: usize, view: View) -> (Id, Value) {
+        let id = self.add_tensor(rows, cols, Place::Own);
+        (id, self.named(name, View { tensor: id, ..view }))
+    }
+
+    /// The value `name`: a view that covers its tensor and is what calibration reads it from.
+    fn named(&mut self, name: &str, view: View) -> Value {
+        let tensor = &mut self.graph.tensors[view.tensor];
+        tensor.source = Some(Source {
+            value: name.into(),
+            view: view.clone(),
+            factor: 1.0,
+        });
+        Value::Tensor(Operand {
+            view,
+            sole: true,
+            affine: None,
+            masked: false,
+        })
+    }
+
+    /// The rows that an operand views, as a tensor.
+    fn rows(&mut self, operand: &Operand) -> Reason<Id> {
+        let of = operand.view.tensor;
+        let (rows, cols) = (self.graph.tensors[of].rows, self.graph.tensors[of].cols);
+        let Some((first, count)) = operand.view.as_rows(cols) else {
+            return Err(format!(
+                "it reads {:?} out of [{rows}, {cols}] in an order that would need a copy; \
+                 supported are whole rows [frames, channels]",
+                operand.view.shape()
+            ));
+        };
+        Ok(self.rows_of(of, first, count))
+    }
+
+    fn rows_of(&mut self, of: Id, first: usize, count: usize) -> Id {
+        let Tensor {
+            rows, cols, keys, ..
+        } = self.graph.tensors[of];
+        if (first, count) == (0, rows) {
+            return of;
+        }
+        let place = Place::Rows { of, first };
+        let same = |tensor: &Tensor| tensor.place == place && tensor.rows == count;
+        match self.graph.tensors.iter().position(same) {
+            Some(id) => id,
+            None => {
+                let id = self.add_tensor(count, cols, place);
+                self.graph.tensors[id].keys = keys;
+                id
+            }
+        }
+    }
+
+    fn at(&self, node: &NodeProto, reason: &str) -> String {
+        let shape = |name: &String| match self.values.get(name) {
+            Some(Value::Constant(constant)) => format!("{:?}", constant.shape()),
+            Some(Value::Tensor(operand)) => format!("{:?}", operand.view.shape()),
+            _ => format!("`{name}`"),
+        };
+        let shapes: Vec<_> = node.input.iter().map(shape).collect();
+        let named = node.output.first().filter(|_| node.name.is_empty());
+        let name = named.unwrap_or(&node.name);
+        format!(
+            "node `{name}` ({} of {}): {reason}",
+            node.op_type,
+            shapes.join(", ")
+        )
+    }
+}

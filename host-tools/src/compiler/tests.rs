@@ -1,0 +1,156 @@
+//! The compiler end to end, on a small network: every expected value is tract's.
+
+use zerda_firmware::Recognizer;
+use zerda_firmware::recognizer::Event;
+
+use super::tiny_onnx::TinyOnnx;
+use super::*;
+
+/// Noise that swells and fades, 16 kHz.
+fn recording(seed: u32, samples: usize) -> Vec<i16> {
+    let mut random = seed;
+    let sample = |i: usize| {
+        random = random.wrapping_mul(1664525).wrapping_add(1013904223);
+        let level = (i as f32 / 3000.0).sin().abs() * 8000.0;
+        let noise = (random >> 16) as f32 / 32768.0 - 1.0;
+        let tone = (i as f32 * 0.05 * (1.0 + seed as f32 / 7.0)).sin();
+        ((noise * 0.3 + tone * 0.7) * level) as i16
+    };
+    (0..samples).map(sample).collect()
+}
+
+fn compiled(onnx: &TinyOnnx) -> Result<ImageFile> {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("tiny.onnx");
+    onnx.write(&path);
+    let recordings: Vec<_> = (1..10).map(|seed| recording(seed, 16000)).collect();
+    let config = Config::load(None)?;
+    let (image, _) = Compiler::open(&path, None, &config)?.compile(&recordings)?;
+    Ok(image)
+}
+
+fn message(onnx: &TinyOnnx) -> String {
+    compiled(onnx).err().expect("an error").to_string()
+}
+
+#[test]
+fn int8_logits_follow_those_of_tract() {
+    let onnx = TinyOnnx::conformer();
+    let image = compiled(&onnx).unwrap();
+    let image = image.image().unwrap();
+    let samples = recording(99, 32000);
+
+    let mut memory = vec![0; image.memory_bytes()];
+    let mut recognizer = Recognizer::new(&image, &mut memory).unwrap();
+    let logits = image.tensor(image.manifest().logits).unwrap();
+    let mut integers = Vec::new();
+    recognizer.push_events(&samples, |event| {
+        if let Event::Step { logits: values, .. } = event {
+            let real = |&q: &i8| logits.scale * (f32::from(q) - f32::from(logits.zero_point));
+            integers.extend(values.iter().map(real));
+        }
+    });
+
+    let file = tempfile::NamedTempFile::new().unwrap();
+    onnx.write(file.path());
+    let config = Config::load(None).unwrap();
+    let compiler = Compiler::open(file.path(), None, &config).unwrap();
+    let mut step = FloatStep::load(file.path()).unwrap();
+    let chunks = calibrate::chunks(&compiler.graph, &image, &samples);
+    let floats: Vec<f32> = chunks
+        .iter()
+        .flat_map(|chunk| step.step(chunk).unwrap())
+        .collect();
+
+    // (198 frames - 4) / 2 + 1 steps of 2 frames of 3 classes.
+    assert_eq!((floats.len(), integers.len()), (98 * 6, 98 * 6));
+    let signal: f32 = floats.iter().map(|x| x * x).sum();
+    let noise: f32 = floats
+        .iter()
+        .zip(&integers)
+        .map(|(x, y)| (x - y) * (x - y))
+        .sum();
+    let sqnr = 10.0 * (signal / noise).log10();
+    assert!(sqnr > 20.0, "signal to quantization noise: {sqnr} dB");
+}
+
+#[test]
+fn the_same_onnx_gives_the_same_bytes() {
+    let onnx = TinyOnnx::conformer();
+    let (a, b) = (compiled(&onnx).unwrap(), compiled(&onnx).unwrap());
+    assert_eq!(a.bytes(), b.bytes());
+}
+
+#[test]
+fn only_committed_frames_are_computed_where_only_they_are_needed() {
+    let image = compiled(&TinyOnnx::conformer()).unwrap();
+    let image = image.image().unwrap();
+    // 4 rows: 40x8 in, 8x16 + 16x8 feed-forward, 2 x 8x8 keys and values. 2 rows: query, out, a, g
+    // of 8x8, scores and context of 10 keys x 8, convolution 3x8, logits 8x3.
+    let expected = 4 * (320 + 256 + 128) + 2 * (4 * 64 + 2 * 80 + 24 + 24);
+    assert_eq!(macs_per_step(&image), expected);
+    // Features 4+8 rows of 40; keys and values 10+8 of 8; conv 4+8 of 8.
+    assert_eq!(image.cache_bytes(), 12 * 40 + 2 * 18 * 8 + 12 * 8);
+}
+
+#[test]
+fn what_is_not_supported_is_named_with_its_nearest() {
+    let mut lstm = TinyOnnx::conformer();
+    lstm.edit("up_act").op_type = "Sigmoid".into();
+    let error = message(&lstm);
+    assert!(
+        error.contains("node `up_act` (Sigmoid of [4, 16]): no operator"),
+        "{error}"
+    );
+    assert!(error.contains("HardSigmoid"), "{error}");
+
+    let mut dense = TinyOnnx::conformer();
+    dense.edit("depthwise").attribute.clear();
+    let error = message(&dense);
+    assert!(
+        error.contains("node `depthwise` (Conv of [1, 8, 4], [8, 1, 3])"),
+        "{error}"
+    );
+    assert!(error.contains("group = channels"), "{error}");
+
+    let mut unmasked = TinyOnnx::conformer();
+    unmasked.edit("probs").input[0] = "biased".into();
+    let error = message(&unmasked);
+    assert!(
+        error.contains("node `probs`") && error.contains("`mask` was not added"),
+        "{error}"
+    );
+
+    let mut wrong_rows = TinyOnnx::conformer();
+    wrong_rows.edit("next_keys").input[0] = "all_values".into();
+    let error = message(&wrong_rows);
+    assert!(
+        error.contains("`next_keys`: rows 2..8 of Concat(keys, new rows)"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_configuration_that_contradicts_the_onnx_is_an_error_with_both_values() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("tiny.onnx");
+    TinyOnnx::conformer().write(&path);
+    let mut config = Config::load(None).unwrap();
+    let error = Compiler::open(&path, Some("shrunk"), &config)
+        .err()
+        .unwrap()
+        .to_string();
+    assert!(
+        error.contains("layers is 1 in the ONNX but 2 in [profiles.shrunk]"),
+        "{error}"
+    );
+    config.models.front_end.level_floor = 17.0;
+    let error = Compiler::open(&path, None, &config)
+        .err()
+        .unwrap()
+        .to_string();
+    assert!(
+        error.contains("level_floor is 16 in the ONNX but 17 in [front_end]"),
+        "{error}"
+    );
+}

@@ -1,0 +1,75 @@
+//! What can go wrong in the command line, and the exit code that says so to a script.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// One line for the person who must act: what, where, what was expected, what to do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Bad use or bad input, exit code 2.
+    #[error("{0}")]
+    Usage(String),
+    /// The input was good and a check on it failed, exit code 1.
+    #[error("{0}")]
+    Check(String),
+    #[error("{}: cannot be read: {source}", path.display())]
+    Read { path: PathBuf, source: io::Error },
+    #[error("{}: cannot be written: {source}", path.display())]
+    Write { path: PathBuf, source: io::Error },
+    /// Whoever read our output is gone (`zerda run ... | head`): no fault of the user.
+    #[error("nobody reads the output any more")]
+    OutputClosed,
+    /// Some inputs could not be used, each of which was reported when it was met.
+    #[error("some inputs could not be used")]
+    Reported,
+}
+
+impl Error {
+    pub fn usage(message: impl Into<String>) -> Self {
+        Error::Usage(message.into())
+    }
+
+    pub fn check(message: impl Into<String>) -> Self {
+        Error::Check(message.into())
+    }
+
+    pub fn read(path: impl AsRef<Path>, source: io::Error) -> Self {
+        Error::Read {
+            path: path.as_ref().into(),
+            source,
+        }
+    }
+
+    pub fn write(path: impl AsRef<Path>, source: io::Error) -> Self {
+        Error::Write {
+            path: path.as_ref().into(),
+            source,
+        }
+    }
+
+    /// For `map_err` on writes to standard output.
+    pub fn stdout(source: io::Error) -> Self {
+        match source.kind() {
+            io::ErrorKind::BrokenPipe => Error::OutputClosed,
+            _ => Error::write("standard output", source),
+        }
+    }
+
+    /// One line on standard error, where there is one: unlike `eprintln!`, never a panic.
+    pub fn report(&self) {
+        if !matches!(self, Error::OutputClosed | Error::Reported) {
+            let _ = writeln!(io::stderr(), "zerda: {self}");
+        }
+    }
+
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Error::OutputClosed => 0,
+            Error::Check(_) => 1,
+            Error::Usage(_) | Error::Read { .. } | Error::Write { .. } | Error::Reported => 2,
+        }
+    }
+}

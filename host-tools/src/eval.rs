@@ -1,0 +1,233 @@
+//! `zerda eval`: accuracy on a folder of clips, of the float network in tract and of the INT8 image
+//! in the firmware crate, on the same clips.
+//!
+//! A clip's answer is what `zerda run` would go by: the label with the highest smoothed posterior
+//! over the clip, silence if none reaches one half.
+
+mod answer;
+mod report;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use rayon::prelude::*;
+use zerda_firmware::Image;
+
+use crate::audio::{self, SAMPLE_RATE};
+use crate::error::{Error, Result};
+use crate::image_file::{ImageFile, macs_per_step};
+use answer::Answerer;
+use report::Report;
+
+pub struct Options {
+    /// One folder a label, of WAV and FLAC files.
+    pub directory: PathBuf,
+    pub image: PathBuf,
+    pub onnx: PathBuf,
+    pub json: bool,
+    /// Clips of each label, the first by name; all if `None`.
+    pub limit: Option<usize>,
+}
+
+/// The label whose clips serve as other speech before a clip.
+const OTHER_SPEECH: &str = "_unknown_";
+/// Samples of other speech before a clip: 1.2 s, which fills the attention cache.
+const CONTEXT: usize = SAMPLE_RATE as usize * 12 / 10;
+
+struct Clip {
+    label: usize,
+    samples: Vec<i16>,
+}
+
+/// Labels that a clip was answered with, by number.
+struct Outcome {
+    label: usize,
+    float: usize,
+    int8: usize,
+    /// Where there is other speech to put before it.
+    int8_after_speech: Option<usize>,
+}
+
+pub fn eval(options: &Options) -> Result<()> {
+    let file = ImageFile::open(&options.image)?;
+    let image = file.image()?;
+    let labels: Vec<&str> = image.labels().map(|label| label.name).collect();
+    let Found { files, left_out } = find(options, &labels)?;
+    // Once here for its message, and again by every thread: its state cannot be sent.
+    Answerer::new(&image, &options.onnx)?;
+    if files.is_empty() {
+        let directory = options.directory.display();
+        return Err(Error::usage(format!(
+            "{directory}: its folders hold no WAV or FLAC file"
+        )));
+    }
+    let clips = read(&files);
+    let errors = clips.len() < files.len();
+    if clips.is_empty() {
+        return Err(Error::Reported);
+    }
+    let outcomes = answer_all(&image, &labels, &options.onnx, &clips)?;
+    let report = Report {
+        labels: &labels,
+        commands: image.labels().map(|label| label.threshold > 0).collect(),
+        left_out,
+        macs_per_step: macs_per_step(&image),
+        outcomes: &outcomes,
+    };
+    report.print(options.json)?;
+    if errors {
+        return Err(Error::Reported);
+    }
+    Ok(())
+}
+
+/// What the directory holds.
+#[derive(Default)]
+struct Found {
+    /// With the numbers of their labels.
+    files: Vec<(usize, PathBuf)>,
+    /// Folders that are no labels of the model.
+    left_out: Vec<String>,
+}
+
+fn find(options: &Options, labels: &[&str]) -> Result<Found> {
+    let directory = &options.directory;
+    let failed = |error| Error::read(directory, error);
+    let mut found = Found::default();
+    let mut labelled = false;
+    for entry in fs::read_dir(directory).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        let Some(name) = path.file_name().filter(|_| path.is_dir()) else {
+            continue;
+        };
+        let name = name.to_string_lossy();
+        match labels.iter().position(|label| *label == name) {
+            Some(label) => {
+                labelled = true;
+                let clips = audio::list(&path)?.into_iter().map(|clip| (label, clip));
+                found
+                    .files
+                    .extend(clips.take(options.limit.unwrap_or(usize::MAX)));
+            }
+            None => found.left_out.push(name.into_owned()),
+        }
+    }
+    if !labelled {
+        return Err(Error::usage(format!(
+            "{}: no folder in it is named as a label of the model: {}",
+            directory.display(),
+            labels.join(" ")
+        )));
+    }
+    // The order of a folder's entries is the file system's own.
+    found.files.sort();
+    found.left_out.sort();
+    Ok(found)
+}
+
+/// What can be read; of what cannot, a line each.
+fn read(files: &[(usize, PathBuf)]) -> Vec<Clip> {
+    let read = |(label, path): &(usize, PathBuf)| {
+        let samples = audio::read(path).inspect_err(Error::report).ok()?;
+        Some(Clip {
+            label: *label,
+            samples,
+        })
+    };
+    files.par_iter().filter_map(read).collect()
+}
+
+/// Answers to every clip, in their order, on every core.
+fn answer_all(
+    image: &Image<'_>,
+    labels: &[&str],
+    onnx: &Path,
+    clips: &[Clip],
+) -> Result<Vec<Outcome>> {
+    let speech = labels.iter().position(|label| *label == OTHER_SPEECH);
+    let speech: Vec<usize> = (0..clips.len())
+        .filter(|&i| Some(clips[i].label) == speech)
+        .collect();
+    let style = "{wide_bar} {pos}/{len} clips, {eta} left";
+    let style =
+        ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar());
+    let progress = ProgressBar::new(clips.len() as u64).with_style(style);
+    let next = AtomicUsize::new(0);
+    let outcomes = Mutex::new(Vec::with_capacity(clips.len()));
+    let work = || -> Result<()> {
+        let mut answerer = Answerer::new(image, onnx)?;
+        loop {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            let Some(clip) = clips.get(index) else {
+                return Ok(());
+            };
+            let context = context(clips, &speech, index);
+            let outcome = Outcome {
+                label: clip.label,
+                float: answerer.float(&clip.samples)?,
+                int8: answerer.int8(&[], &clip.samples)?,
+                int8_after_speech: match context {
+                    Some(context) => Some(answerer.int8(&context, &clip.samples)?),
+                    None => None,
+                },
+            };
+            if let Ok(mut outcomes) = outcomes.lock() {
+                outcomes.push((index, outcome));
+            }
+            progress.inc(1);
+        }
+    };
+    rayon::broadcast(|_| work())
+        .into_iter()
+        .collect::<Result<Vec<()>>>()?;
+    progress.finish_and_clear();
+    let mut outcomes = outcomes
+        .into_inner()
+        .unwrap_or_else(|poisoned| poisoned.into_inner());
+    outcomes.sort_by_key(|(index, _)| *index);
+    Ok(outcomes.into_iter().map(|(_, outcome)| outcome).collect())
+}
+
+/// Other speech to come before a clip: the last [`CONTEXT`] samples of several clips of unknown
+/// words, never the clip itself, which ones depending on nothing but the clip's number. It ends as
+/// its last clip ends, not within a word that would rightly be recognised late.
+fn context(clips: &[Clip], speech: &[usize], index: usize) -> Option<Vec<i16>> {
+    if !speech.iter().any(|&other| other != index) {
+        return None;
+    }
+    let mut context = Vec::new();
+    // Coprime to most counts, so that neighbours get different speech.
+    let mut others = speech.iter().cycle().skip(index * 37 % speech.len());
+    while context.len() < CONTEXT {
+        let other = *others.next()?;
+        if other != index {
+            context.extend_from_slice(&clips[other].samples);
+        }
+    }
+    Some(context.split_off(context.len() - CONTEXT))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_speech_before_a_clip_is_never_the_clip_and_ends_with_a_whole_one() {
+        let clip = |value| Clip {
+            label: 0,
+            samples: vec![value; 16_000],
+        };
+        let clips = [clip(0), clip(1), clip(2)];
+        for index in 0..3 {
+            let context = context(&clips, &[1, 2], index).unwrap();
+            assert_eq!(context.len(), 19_200);
+            assert!(!context.contains(&(index as i16)), "clip {index}");
+            let last = &context[3_200..];
+            assert!(last.iter().all(|sample| *sample == last[0]));
+        }
+        assert!(context(&clips, &[1], 1).is_none());
+    }
+}

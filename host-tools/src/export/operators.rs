@@ -1,0 +1,374 @@
+//! Each operator of the plan as operators of TFLite.
+
+use zerda_firmware::plan::{Clamp, Op, Requantize, Tensor, TensorId};
+
+use super::{Export, Value, dimensions};
+use crate::compiler::graph;
+use crate::compiler::hard_swish;
+use crate::compiler::tflite_params::{
+    add_scales, channel_scale, matmul_scale, mul_scale, softmax_scale,
+};
+use crate::tflite::{Activation, Operator, Quantization, TensorIndex, activation_range};
+
+/// What an operator with per-channel weights is made of in the plan.
+struct Dense {
+    input: TensorId,
+    output: TensorId,
+    weights: TensorId,
+    bias: TensorId,
+    multiplier: TensorId,
+    shift: TensorId,
+    clamp: Clamp,
+}
+
+impl Export<'_> {
+    /// Adds an operator; its output.
+    pub(super) fn operator(&mut self, op: Op) -> Result<Value, String> {
+        match op {
+            Op::FullyConnected {
+                input,
+                output,
+                weights,
+                bias,
+                multiplier,
+                shift,
+                clamp,
+            } => {
+                let dense = Dense {
+                    input,
+                    output,
+                    weights,
+                    bias,
+                    multiplier,
+                    shift,
+                    clamp,
+                };
+                self.fully_connected(&dense)
+            }
+            Op::DepthwiseConv {
+                input,
+                output,
+                weights,
+                bias,
+                multiplier,
+                shift,
+                clamp,
+            } => {
+                let dense = Dense {
+                    input,
+                    output,
+                    weights,
+                    bias,
+                    multiplier,
+                    shift,
+                    clamp,
+                };
+                self.depthwise_conv(&dense)
+            }
+            Op::Add {
+                a,
+                b,
+                output,
+                a_scale,
+                b_scale,
+                output_scale,
+                clamp,
+            } => {
+                let [a_real, b_real, real] = self.scales([a, b, output])?;
+                let scales = add_scales(a_real, b_real, real);
+                same(scales.a, a_scale)?;
+                same(scales.b, b_scale)?;
+                same(scales.output, output_scale)?;
+                let activation = self.activation(output, clamp)?;
+                self.elementwise(Operator::Add(activation), a, b, output)
+            }
+            Op::Mul {
+                a,
+                b,
+                output,
+                output_scale,
+                clamp,
+            } => {
+                let [a_real, b_real, real] = self.scales([a, b, output])?;
+                same(mul_scale(a_real, b_real, real), output_scale)?;
+                let activation = self.activation(output, clamp)?;
+                self.elementwise(Operator::Mul(activation), a, b, output)
+            }
+            Op::Lookup {
+                input,
+                output,
+                table,
+            } => self.hard_swish(input, output, table),
+            Op::Scores {
+                query,
+                key,
+                output,
+                heads,
+                output_scale,
+            } => {
+                let [query_real, key_real, real] = self.scales([query, key, output])?;
+                same(matmul_scale(query_real, key_real, real), output_scale)?;
+                let query = self.heads_first(query, heads)?;
+                let key = self.heads_first(key, heads)?;
+                let shape = [heads.into(), query.shape[1], key.shape[1]];
+                let scores = self.output(output, &shape)?;
+                let inputs = [query.tensor, key.tensor];
+                let matmul = Operator::BatchMatMul { adj_y: true };
+                self.graph.operator(matmul, &inputs, scores.tensor);
+                Ok(scores)
+            }
+            Op::Softmax {
+                input,
+                output,
+                input_scale,
+                diff_min,
+            } => self.softmax(input, output, input_scale, diff_min),
+            Op::Context {
+                probs,
+                value,
+                output,
+                heads,
+                output_scale,
+            } => {
+                let [probs_real, value_real, real] = self.scales([probs, value, output])?;
+                same(matmul_scale(probs_real, value_real, real), output_scale)?;
+                let to = self.tensor(output)?;
+                let (rows, heads) = (i32::from(to.rows), i32::from(heads));
+                let value = self.heads_first(value, heads as u8)?;
+                let probs = self.read(probs)?;
+                let probs = self.reshaped(probs, &[heads, rows, value.shape[1]]);
+                let context = self.output(output, &[heads, rows, value.shape[2]])?;
+                let inputs = [probs.tensor, value.tensor];
+                let matmul = Operator::BatchMatMul { adj_y: false };
+                self.graph.operator(matmul, &inputs, context.tensor);
+                let context = self.transposed(context);
+                Ok(self.reshaped(context, &dimensions(&to)))
+            }
+        }
+    }
+
+    fn fully_connected(&mut self, dense: &Dense) -> Result<Value, String> {
+        let input = self.read(dense.input)?;
+        let weights = self.tensor(dense.weights)?;
+        let k = usize::from(weights.cols);
+        let data = self.image.constant_i8(weights);
+        let sums = data
+            .chunks_exact(k)
+            .map(|row| row.iter().map(|&w| i32::from(w)).sum());
+        let constants = self.constants(dense, &dimensions(&weights), 0, sums.collect())?;
+        let shape = dimensions(&self.tensor(dense.output)?);
+        self.dense(Operator::FullyConnected, dense, input, constants, &shape)
+    }
+
+    fn depthwise_conv(&mut self, dense: &Dense) -> Result<Value, String> {
+        let window = self.read(dense.input)?;
+        let weights = self.tensor(dense.weights)?;
+        let [kernel, cols] = [weights.rows, weights.cols].map(i32::from);
+        let input = self.reshaped(window.clone(), &[1, window.shape[0], 1, cols]);
+        let data = self.image.constant_i8(weights);
+        let column = |col| data.iter().skip(col).step_by(cols as usize);
+        let sums = (0..cols as usize).map(|col| column(col).map(|&w| i32::from(w)).sum());
+        let constants = self.constants(dense, &[1, kernel, 1, cols], 3, sums.collect())?;
+        let rows = self.tensor(dense.output)?.rows.into();
+        let shape = [1, rows, 1, cols];
+        self.dense(Operator::DepthwiseConv2d, dense, input, constants, &shape)
+    }
+
+    fn dense(
+        &mut self,
+        operator: fn(Activation) -> Operator,
+        dense: &Dense,
+        input: Value,
+        [weights, bias]: [TensorIndex; 2],
+        shape: &[i32],
+    ) -> Result<Value, String> {
+        let activation = self.activation(dense.output, dense.clamp)?;
+        let output = self.output(dense.output, shape)?;
+        let inputs = [input.tensor, weights, bias];
+        self.graph
+            .operator(operator(activation), &inputs, output.tensor);
+        Ok(output)
+    }
+
+    /// Weights and bias, as TFLite has them. `sums`: of each channel's weights.
+    fn constants(
+        &mut self,
+        dense: &Dense,
+        shape: &[i32],
+        channel_axis: i32,
+        sums: Vec<i32>,
+    ) -> Result<[TensorIndex; 2], String> {
+        let input = self.tensor(dense.input)?;
+        let output = self.tensor(dense.output)?;
+        let weights = self.tensor(dense.weights)?;
+        let multipliers = self.image.constant_i32(self.tensor(dense.multiplier)?);
+        let shifts = self.image.constant_i8(self.tensor(dense.shift)?);
+        let biases = self.image.constant_i32(self.tensor(dense.bias)?);
+        let (mut scales, mut bias_scales) = (Vec::new(), Vec::new());
+        for (&multiplier, &shift) in multipliers.iter().zip(shifts) {
+            // The multiplier has 31 bits, the scale that it was made of 24: it is found again.
+            let real = f64::from(multiplier) * f64::from(i32::from(shift) - 31).exp2();
+            let scale = (real * f64::from(output.scale) / f64::from(input.scale)) as f32;
+            let planned = Requantize { multiplier, shift };
+            same(channel_scale(input.scale, scale, output.scale), planned)?;
+            scales.push(scale);
+            bias_scales.push(input.scale * scale);
+        }
+        let unfold =
+            |(&bias, sum): (&i32, i32)| bias.wrapping_add(i32::from(input.zero_point) * sum);
+        let bias: Vec<i32> = biases.iter().zip(sums).map(unfold).collect();
+
+        let q = Quantization::per_axis(scales, channel_axis);
+        let name = format!("weights_{}", dense.weights);
+        let data = self.image.constant_i8(weights);
+        let weights = self.graph.constant_i8(&name, shape, q, data);
+        let q = Some(Quantization::per_axis(bias_scales, 0));
+        let name = format!("bias_{}", dense.bias);
+        let bias = self
+            .graph
+            .constant_i32(&name, &[bias.len() as i32], q, &bias);
+        Ok([weights, bias])
+    }
+
+    fn elementwise(
+        &mut self,
+        operator: Operator,
+        a: TensorId,
+        b: TensorId,
+        output: TensorId,
+    ) -> Result<Value, String> {
+        let (a, b) = (self.read(a)?, self.read(b)?);
+        let output = self.output(output, &a.shape)?;
+        self.graph
+            .operator(operator, &[a.tensor, b.tensor], output.tensor);
+        Ok(output)
+    }
+
+    fn hard_swish(
+        &mut self,
+        input: TensorId,
+        output: TensorId,
+        table: TensorId,
+    ) -> Result<Value, String> {
+        let quantization =
+            |Tensor {
+                 scale, zero_point, ..
+             }: Tensor| graph::Quantization { scale, zero_point };
+        let (from, to) = (self.tensor(input)?, self.tensor(output)?);
+        let planned = self.image.constant_i8(self.tensor(table)?);
+        if planned != hard_swish::table(quantization(from), quantization(to)) {
+            return Err(format!(
+                "table {table} is not HARD_SWISH, the only function it can export"
+            ));
+        }
+        let input = self.read(input)?;
+        let output = self.output(output, &input.shape)?;
+        self.graph
+            .operator(Operator::HardSwish, &[input.tensor], output.tensor);
+        Ok(output)
+    }
+
+    fn softmax(
+        &mut self,
+        input: TensorId,
+        output: TensorId,
+        planned: Requantize,
+        diff_min: i32,
+    ) -> Result<Value, String> {
+        let (from, to) = (self.tensor(input)?, self.tensor(output)?);
+        let scale = softmax_scale(from.scale);
+        same(scale.input, planned)?;
+        if scale.diff_min != diff_min || (to.scale, to.zero_point) != (1.0 / 256.0, -128) {
+            return Err("its range is not that of TFLite's int8 SOFTMAX".into());
+        }
+        let mut scores = self.read(input)?;
+        if from.keys {
+            let mask = self.masks.pop_front().ok_or("there is no mask for it")?;
+            let shape = scores.shape.clone();
+            scores = self.derived(Operator::Minimum, scores, &[mask], &shape);
+        }
+        let output = self.output(output, &scores.shape)?;
+        self.graph
+            .operator(Operator::Softmax, &[scores.tensor], output.tensor);
+        Ok(output)
+    }
+
+    /// `[rows, heads * size]` to `[heads, rows, size]`.
+    fn heads_first(&mut self, id: TensorId, heads: u8) -> Result<Value, String> {
+        let value = self.read(id)?;
+        let (rows, heads) = (value.shape[0], i32::from(heads));
+        let size = value.shape[1] / heads;
+        let split = self.reshaped(value, &[rows, heads, size]);
+        Ok(self.transposed(split))
+    }
+
+    pub(super) fn reshaped(&mut self, value: Value, shape: &[i32]) -> Value {
+        if value.shape == shape {
+            return value;
+        }
+        let to = self
+            .graph
+            .constant_i32("shape", &[shape.len() as i32], None, shape);
+        self.derived(Operator::Reshape, value, &[to], shape)
+    }
+
+    /// Exchanges the first two of three dimensions.
+    fn transposed(&mut self, value: Value) -> Value {
+        let permutation = self
+            .graph
+            .constant_i32("permutation", &[3], None, &[1, 0, 2]);
+        let shape = [value.shape[1], value.shape[0], value.shape[2]];
+        self.derived(Operator::Transpose, value, &[permutation], &shape)
+    }
+
+    /// The same numbers in another order, or some of them: no new scale.
+    pub(super) fn derived(
+        &mut self,
+        operator: Operator,
+        value: Value,
+        others: &[TensorIndex],
+        shape: &[i32],
+    ) -> Value {
+        let tensor = self.graph.activation("view", shape, value.quantization());
+        let inputs = [&[value.tensor], others].concat();
+        self.graph.operator(operator, &inputs, tensor);
+        Value {
+            tensor,
+            shape: shape.to_vec(),
+            ..value
+        }
+    }
+
+    fn scales(&self, ids: [TensorId; 3]) -> Result<[f32; 3], String> {
+        let [a, b, c] = ids.map(|id| self.tensor(id).map(|tensor| tensor.scale));
+        Ok([a?, b?, c?])
+    }
+
+    /// The fused activation that clamps to a quantized range.
+    fn activation(&self, output: TensorId, clamp: Clamp) -> Result<Activation, String> {
+        let Tensor {
+            scale, zero_point, ..
+        } = self.tensor(output)?;
+        let all = [
+            Activation::NONE,
+            Activation::RELU,
+            Activation::RELU6,
+            Activation::RELU_N1_TO_1,
+        ];
+        let equal =
+            |activation: &Activation| activation_range(*activation, scale, zero_point) == clamp;
+        let Clamp { min, max } = clamp;
+        let none = || format!("no activation of TFLite clamps to {min}..={max}");
+        all.into_iter().find(equal).ok_or_else(none)
+    }
+}
+
+/// What TFLite computes from the scales must be what the device uses.
+fn same(tflite: Requantize, plan: Requantize) -> Result<(), String> {
+    if tflite == plan {
+        return Ok(());
+    }
+    Err(format!(
+        "TFLite computes {tflite:?} from its scales, the image says {plan:?}"
+    ))
+}

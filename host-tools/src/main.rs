@@ -1,0 +1,171 @@
+//! The `zerda` command.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use zerda::config::Config;
+use zerda::error::{Error, Result};
+use zerda::{compiler, eval, export, run};
+
+const EXAMPLES: &str = "\
+Examples:
+  zerda run models/samples/*.wav
+  arecord -q -t raw -f S16_LE -r 16000 -c 1 | zerda run -
+  zerda eval speech_commands/test
+  zerda compile models/shrunk.onnx --calibrate speech_commands/val
+  zerda export models/shrunk.zerda
+
+Exit codes: 0 done, 1 a check failed, 2 wrong use or an input that could not be used.";
+
+/// Spoken commands on the device: compile a streaming Conformer to INT8 and run it, with the
+/// integers of the firmware, on this machine.
+#[derive(Parser)]
+#[command(version, after_help = EXAMPLES, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Run(RunArgs),
+    Eval(EvalArgs),
+    Compile(CompileArgs),
+    Export(ExportArgs),
+}
+
+#[derive(Args)]
+struct ImageArg {
+    /// The compiled model
+    #[arg(long, value_name = "FILE", default_value = "models/shrunk.zerda")]
+    image: PathBuf,
+}
+
+/// Recognise the commands in audio files, or live from standard input
+///
+/// Prints each detection as it happens: its score (0 to 1), where the command starts and ends, and
+/// how much audio it took to decide. Each file starts afresh and is followed by 0.1 s of silence,
+/// so that its last word is decided. The last line sums up: real-time factor is processing time
+/// over length of the audio; the CRC-32 over every logit of every step tells whether two machines
+/// computed the same.
+#[derive(Args)]
+struct RunArgs {
+    /// WAV or FLAC files of any rate and channel count, or - for raw 16 kHz mono s16le PCM
+    #[arg(required = true, value_name = "FILE")]
+    inputs: Vec<PathBuf>,
+    #[command(flatten)]
+    image: ImageArg,
+    /// One JSON object a line: detections, then {"summary": {...}}
+    #[arg(long)]
+    json: bool,
+    /// Draw the smoothed posteriors over time
+    #[arg(long, value_name = "OUT.svg")]
+    trace: Option<PathBuf>,
+}
+
+/// Measure accuracy on a folder of clips, float beside INT8
+///
+/// A clip's answer is the label with the highest smoothed posterior, as in `run`. The float network
+/// runs in tract, the INT8 image in the firmware crate. INT8 is measured at the start of a stream
+/// and after 1.2 s of other speech, made of clips of _unknown_. In JSON, top1 and disagree are
+/// fractions of 0 to 1.
+#[derive(Args)]
+struct EvalArgs {
+    /// One folder a label, named as the label; others are left out
+    #[arg(value_name = "DIR")]
+    directory: PathBuf,
+    #[command(flatten)]
+    image: ImageArg,
+    /// The float model that the image was compiled from
+    #[arg(long, value_name = "FILE", default_value = "models/shrunk.onnx")]
+    onnx: PathBuf,
+    /// One JSON object
+    #[arg(long)]
+    json: bool,
+    /// Only the first N clips of each label
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+}
+
+/// Compile the float ONNX of one streaming step to an INT8 image
+///
+/// Calibrates on recordings like those that the device will hear; the same recordings give the same
+/// image, byte for byte. Thresholds, smoothing and refractory time come from commands.toml; where
+/// models.toml disagrees with the ONNX, that is an error.
+#[derive(Args)]
+struct CompileArgs {
+    /// The float model, one streaming step with its caches as inputs and outputs
+    #[arg(value_name = "ONNX")]
+    onnx: PathBuf,
+    /// WAV and FLAC files, or folders of them; of a large folder 500 files, evenly spread
+    #[arg(long, value_name = "PATH", required = true, num_args = 1..)]
+    calibrate: Vec<PathBuf>,
+    /// The image [default: beside the ONNX, ending in .zerda]
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// The profile of models.toml, if the ONNX does not name its own
+    #[arg(long, value_name = "NAME")]
+    profile: Option<String>,
+    /// A folder with models.toml and commands.toml [default: those built in]
+    #[arg(long, value_name = "DIR")]
+    config: Option<PathBuf>,
+}
+
+/// Export an image's step as TFLite, for the tools of the field
+#[derive(Args)]
+struct ExportArgs {
+    /// The compiled model
+    #[arg(value_name = "IMAGE", default_value = "models/shrunk.zerda")]
+    image: PathBuf,
+    /// The model [default: beside the image, ending in .tflite]
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    match execute(Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            error.report();
+            error.exit_code().into()
+        }
+    }
+}
+
+fn execute(command: Command) -> Result<()> {
+    match command {
+        Command::Run(args) => run::run(&run::Options {
+            inputs: args.inputs,
+            image: args.image.image,
+            json: args.json,
+            trace: args.trace,
+        }),
+        Command::Eval(args) => eval::eval(&eval::Options {
+            directory: args.directory,
+            image: args.image.image,
+            onnx: args.onnx,
+            json: args.json,
+            limit: args.limit,
+        }),
+        Command::Compile(args) => {
+            let output = args.output.unwrap_or(args.onnx.with_extension("zerda"));
+            let options = compiler::Options {
+                onnx: args.onnx,
+                calibrate: args.calibrate,
+                output,
+                profile: args.profile,
+            };
+            let summary = compiler::compile(&options, &Config::load(args.config.as_deref())?)?;
+            let line = format!("{}: {summary}", options.output.display());
+            writeln!(io::stdout(), "{line}").map_err(Error::stdout)
+        }
+        Command::Export(args) => {
+            let output = args.output.unwrap_or(args.image.with_extension("tflite"));
+            export::run(&args.image, &output)?;
+            writeln!(io::stdout(), "{}", output.display()).map_err(Error::stdout)
+        }
+    }
+}

@@ -1,0 +1,273 @@
+//! `zerda run`: commands in audio files or in a live stream, as they are said.
+
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use zerda_firmware::{Detection, Event, Image, Recognizer};
+
+use crate::audio::{self, SAMPLE_RATE};
+use crate::error::{Error, Result};
+use crate::image_file::ImageFile;
+use crate::output;
+use crate::trace::{Panel, Trace};
+
+pub struct Options {
+    /// Audio files; `-` is raw 16 kHz mono s16le on standard input.
+    pub inputs: Vec<PathBuf>,
+    pub image: PathBuf,
+    pub json: bool,
+    /// Where to draw the posteriors.
+    pub trace: Option<PathBuf>,
+}
+
+/// Processes every input. One that cannot be read is reported at once and fails the run at the
+/// end, after the others.
+pub fn run(options: &Options) -> Result<()> {
+    let file = ImageFile::open(&options.image)?;
+    let image = file.image()?;
+    let mut memory = vec![0i8; image.memory_bytes()];
+    let recognizer = Recognizer::new(&image, memory.as_mut_slice())
+        .map_err(|error| Error::usage(error.to_string()))?;
+    let mut session = Session {
+        labels: image.labels().map(|label| label.name).collect(),
+        tail: tail(&image),
+        recognizer,
+        json: options.json,
+        crc: crc32fast::Hasher::new(),
+        samples: 0,
+        processing: Duration::ZERO,
+        steps: 0,
+        detections: 0,
+    };
+    let mut trace = options.trace.is_some().then(|| Trace::new(&image));
+    let mut failed = 0;
+    for input in &options.inputs {
+        let name = input.display().to_string();
+        let mut panel = trace.as_ref().map(|_| Panel::new(&name));
+        let result = if input == Path::new("-") {
+            session.stdin(&mut io::stdin().lock(), &mut panel)
+        } else {
+            session.file(input, &mut panel)
+        };
+        match result {
+            Ok(()) => {}
+            // Standard output is the only thing written to here.
+            Err(output @ (Error::OutputClosed | Error::Write { .. })) => return Err(output),
+            Err(error) => {
+                failed += 1;
+                error.report();
+            }
+        }
+        if let (Some(trace), Some(panel)) = (&mut trace, panel) {
+            trace.panels.push(panel);
+        }
+    }
+    session.summary(options.inputs.len() - failed)?;
+    if let (Some(path), Some(trace)) = (&options.trace, &trace) {
+        output::write(path, trace.svg()?.as_bytes())?;
+    }
+    match failed {
+        0 => Ok(()),
+        _ => Err(Error::Reported),
+    }
+}
+
+/// Silence after a stream: one chunk, so that the last word is committed and decided.
+pub fn tail(image: &Image<'_>) -> Vec<i16> {
+    let (stream, front_end) = (image.manifest().stream, image.manifest().front_end);
+    vec![0; usize::from(stream.chunk) * usize::from(front_end.hop)]
+}
+
+/// What the inputs have in common.
+struct Session<'a> {
+    recognizer: Recognizer<'a>,
+    labels: Vec<&'a str>,
+    tail: Vec<i16>,
+    json: bool,
+    crc: crc32fast::Hasher,
+    samples: u64,
+    /// Time within the recognizer: reading and decoding files is the host's business.
+    processing: Duration,
+    steps: u64,
+    detections: u64,
+}
+
+impl Session<'_> {
+    fn file(&mut self, path: &Path, panel: &mut Option<Panel>) -> Result<()> {
+        let samples = audio::read(path)?;
+        let name = path.display().to_string();
+        let detections = self.detections;
+        self.recognizer.reset();
+        // A second at a time, so that detections of a long file are seen as they happen.
+        for part in samples.chunks(SAMPLE_RATE as usize) {
+            self.push(&name, part, panel)?;
+        }
+        self.finish(&name, samples.len() as u64, detections, panel)
+    }
+
+    fn stdin(&mut self, stdin: &mut impl Read, panel: &mut Option<Panel>) -> Result<()> {
+        let detections = self.detections;
+        let mut samples = 0u64;
+        let mut buffer = [0u8; 4096];
+        // At most one byte of a sample whose other half has not come yet.
+        let mut kept = 0;
+        self.recognizer.reset();
+        loop {
+            let read = match stdin.read(&mut buffer[kept..]) {
+                Ok(0) => break,
+                Ok(read) => read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(Error::read("standard input", error)),
+            };
+            let (pairs, rest) = buffer[..kept + read].as_chunks::<2>();
+            let pcm: Vec<i16> = pairs.iter().map(|&pair| i16::from_le_bytes(pair)).collect();
+            let last = rest.first().copied();
+            samples += pcm.len() as u64;
+            self.push("-", &pcm, panel)?;
+            kept = rest.len();
+            buffer[0] = last.unwrap_or_default();
+        }
+        if samples == 0 {
+            return Err(Error::usage(
+                "standard input holds no samples, expected raw 16 kHz mono s16le",
+            ));
+        }
+        self.finish("-", samples, detections, panel)?;
+        match kept {
+            0 => Ok(()),
+            _ => Err(Error::usage(
+                "standard input ends within a sample, expected raw 16 kHz mono s16le",
+            )),
+        }
+    }
+
+    /// The end of one input, and the line about it.
+    fn finish(
+        &mut self,
+        name: &str,
+        samples: u64,
+        detections_before: u64,
+        panel: &mut Option<Panel>,
+    ) -> Result<()> {
+        let tail = std::mem::take(&mut self.tail);
+        let result = self.push(name, &tail, panel);
+        self.tail = tail;
+        result?;
+        self.samples += samples;
+        if self.json {
+            return Ok(());
+        }
+        let seconds = samples as f64 / f64::from(SAMPLE_RATE);
+        let commands = match self.detections - detections_before {
+            0 => "no command".to_string(),
+            1 => "1 command".to_string(),
+            n => format!("{n} commands"),
+        };
+        print(&format!("{name}: {commands} in {seconds:.2} s"))
+    }
+
+    fn push(&mut self, name: &str, pcm: &[i16], panel: &mut Option<Panel>) -> Result<()> {
+        let Session {
+            recognizer,
+            labels,
+            json,
+            crc,
+            steps,
+            detections,
+            ..
+        } = self;
+        if let Some(panel) = panel {
+            panel.samples(pcm);
+        }
+        let mut printing = Duration::ZERO;
+        let mut printed = Ok(());
+        let start = Instant::now();
+        recognizer.push_events(pcm, |event| match event {
+            Event::Step { logits, .. } => {
+                crc.update(bytemuck::cast_slice(logits));
+                *steps += 1;
+            }
+            Event::Frame { smoothed, .. } => {
+                if let Some(panel) = panel {
+                    panel.frame(smoothed);
+                }
+            }
+            Event::Detection(detection) => {
+                let start = Instant::now();
+                *detections += 1;
+                if let Some(panel) = panel {
+                    panel.detections.push(detection);
+                }
+                if printed.is_ok() {
+                    printed = print(&line(name, labels, detection, *json));
+                }
+                printing += start.elapsed();
+            }
+        });
+        self.processing += start.elapsed().saturating_sub(printing);
+        printed
+    }
+
+    fn summary(self, files: usize) -> Result<()> {
+        let audio = self.samples as f64 / f64::from(SAMPLE_RATE);
+        let processing = self.processing.as_secs_f64();
+        let rtf = (self.samples > 0).then(|| processing / audio);
+        let crc = format!("{:08x}", self.crc.finalize());
+        if self.json {
+            let summary = json!({ "summary": {
+                "files": files,
+                "detections": self.detections,
+                "audio_s": audio,
+                "processing_s": processing,
+                "rtf": rtf,
+                "steps": self.steps,
+                "logits_crc32": crc,
+            }});
+            return print(&summary.to_string());
+        }
+        let rtf = rtf.map_or("-".into(), |rtf| format!("{rtf:.4}"));
+        print(&format!(
+            "{audio:.2} s of audio in {processing:.3} s, real-time factor {rtf}; \
+             {} commands, {} steps, logits {crc}",
+            self.detections, self.steps
+        ))
+    }
+}
+
+fn line(name: &str, labels: &[&str], detection: Detection, json: bool) -> String {
+    let Detection {
+        label,
+        score,
+        start_ms,
+        end_ms,
+        decided_ms,
+    } = detection;
+    let command = labels.get(usize::from(label)).copied().unwrap_or_default();
+    let score = f64::from(score) / 256.0;
+    if json {
+        json!({
+            "file": name,
+            "command": command,
+            "score": score,
+            "start_ms": start_ms,
+            "end_ms": end_ms,
+            "decided_ms": decided_ms,
+        })
+        .to_string()
+    } else {
+        format!(
+            "{name}: {command:<6} score {score:.2}, from {start_ms:>5} to {end_ms:>5} ms, \
+             decided at {decided_ms:>5} ms"
+        )
+    }
+}
+
+/// A line to standard output, at once: someone may be watching.
+fn print(line: &str) -> Result<()> {
+    let mut stdout = io::stdout().lock();
+    writeln!(stdout, "{line}")
+        .and_then(|()| stdout.flush())
+        .map_err(Error::stdout)
+}

@@ -1,0 +1,296 @@
+//! Writer of TensorFlow Lite flatbuffers (`TFL3`): a [`Graph`] of tensors and operators to bytes.
+//!
+//! Only what the export and the operator tests need: one subgraph, int8 activations, int8 and int32
+//! constants. The flatbuffers code is generated from the public schema and comes with
+//! `tract-tflite`. Operator versions are those that TFLite's `op_version.cc` gives the int8 forms.
+
+mod operator;
+
+use flatbuffers::{FlatBufferBuilder, Push, Vector, WIPOffset};
+pub use operator::{Activation, Operator, activation_range};
+use tract_tflite::tflite as schema;
+
+/// Number of a tensor in its [`Graph`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TensorIndex(i32);
+
+/// `real = scale * (q - zero_point)`, for the whole tensor or for each index along `axis`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Quantization {
+    scales: Vec<f32>,
+    zero_point: i8,
+    axis: i32,
+}
+
+impl Quantization {
+    pub fn per_tensor(scale: f32, zero_point: i8) -> Self {
+        Self {
+            scales: vec![scale],
+            zero_point,
+            axis: 0,
+        }
+    }
+
+    /// Symmetric, a scale for each index along `axis`: weights and biases.
+    pub fn per_axis(scales: Vec<f32>, axis: i32) -> Self {
+        Self {
+            scales,
+            zero_point: 0,
+            axis,
+        }
+    }
+}
+
+struct TensorRecord {
+    name: String,
+    shape: Vec<i32>,
+    element: schema::TensorType,
+    quantization: Option<Quantization>,
+    /// Little-endian bytes of a constant.
+    data: Option<Vec<u8>>,
+}
+
+struct OperatorRecord {
+    operator: Operator,
+    inputs: Vec<i32>,
+    output: i32,
+}
+
+/// A model under construction. Operators run in the order in which they were added.
+#[derive(Default)]
+pub struct Graph {
+    tensors: Vec<TensorRecord>,
+    operators: Vec<OperatorRecord>,
+    inputs: Vec<i32>,
+    outputs: Vec<i32>,
+}
+
+impl Graph {
+    /// An int8 tensor that an operator computes.
+    pub fn activation(&mut self, name: &str, shape: &[i32], q: Quantization) -> TensorIndex {
+        self.tensor(name, shape, schema::TensorType::INT8, Some(q), None)
+    }
+
+    /// An int8 input of the model.
+    pub fn input(&mut self, name: &str, shape: &[i32], q: Quantization) -> TensorIndex {
+        let tensor = self.activation(name, shape, q);
+        self.inputs.push(tensor.0);
+        tensor
+    }
+
+    /// Marks a tensor as the model's next output.
+    pub fn output(&mut self, tensor: TensorIndex) {
+        self.outputs.push(tensor.0);
+    }
+
+    pub fn constant_i8(
+        &mut self,
+        name: &str,
+        shape: &[i32],
+        q: Quantization,
+        data: &[i8],
+    ) -> TensorIndex {
+        let bytes = data.iter().map(|&value| value as u8).collect();
+        self.tensor(name, shape, schema::TensorType::INT8, Some(q), Some(bytes))
+    }
+
+    /// A bias (quantized), or a shape, permutation or the like (not quantized).
+    pub fn constant_i32(
+        &mut self,
+        name: &str,
+        shape: &[i32],
+        q: Option<Quantization>,
+        data: &[i32],
+    ) -> TensorIndex {
+        let bytes = data.iter().flat_map(|value| value.to_le_bytes()).collect();
+        self.tensor(name, shape, schema::TensorType::INT32, q, Some(bytes))
+    }
+
+    pub fn operator(&mut self, operator: Operator, inputs: &[TensorIndex], output: TensorIndex) {
+        self.operators.push(OperatorRecord {
+            operator,
+            inputs: inputs.iter().map(|tensor| tensor.0).collect(),
+            output: output.0,
+        });
+    }
+
+    fn tensor(
+        &mut self,
+        name: &str,
+        shape: &[i32],
+        element: schema::TensorType,
+        quantization: Option<Quantization>,
+        data: Option<Vec<u8>>,
+    ) -> TensorIndex {
+        self.tensors.push(TensorRecord {
+            name: name.to_string(),
+            shape: shape.to_vec(),
+            element,
+            quantization,
+            data,
+        });
+        TensorIndex(self.tensors.len() as i32 - 1)
+    }
+
+    /// The flatbuffer, constants 16-byte aligned in it.
+    pub fn finish(&self) -> Vec<u8> {
+        let fbb = &mut FlatBufferBuilder::new();
+        // Buffer 0 is by convention the empty one of all tensors without data.
+        let mut buffers = vec![schema::Buffer::create(fbb, &Default::default())];
+        let mut tensors = Vec::new();
+        for tensor in &self.tensors {
+            let buffer = match &tensor.data {
+                None => 0,
+                Some(bytes) => {
+                    let data = Some(create_aligned_vector(fbb, bytes));
+                    buffers.push(schema::Buffer::create(fbb, &schema::BufferArgs { data }));
+                    buffers.len() as u32 - 1
+                }
+            };
+            tensors.push(create_tensor(fbb, tensor, buffer));
+        }
+
+        let mut codes: Vec<Operator> = Vec::new();
+        let mut operators = Vec::new();
+        for record in &self.operators {
+            let builtin = record.operator.builtin();
+            let opcode_index = codes.iter().position(|code| code.builtin() == builtin);
+            let opcode_index = opcode_index.unwrap_or_else(|| {
+                codes.push(record.operator);
+                codes.len() - 1
+            }) as u32;
+            let (builtin_options_type, builtin_options) = record.operator.create_options(fbb);
+            let inputs = Some(fbb.create_vector(&record.inputs));
+            let outputs = Some(fbb.create_vector(&[record.output]));
+            operators.push(schema::Operator::create(
+                fbb,
+                &schema::OperatorArgs {
+                    opcode_index,
+                    inputs,
+                    outputs,
+                    builtin_options_type,
+                    builtin_options,
+                    ..Default::default()
+                },
+            ));
+        }
+        let codes: Vec<_> = codes
+            .iter()
+            .map(|code| {
+                let (builtin_code, version) = code.builtin();
+                schema::OperatorCode::create(
+                    fbb,
+                    &schema::OperatorCodeArgs {
+                        // The field of old readers; all of ours are below 127.
+                        deprecated_builtin_code: builtin_code.0 as i8,
+                        custom_code: None,
+                        version,
+                        builtin_code,
+                    },
+                )
+            })
+            .collect();
+
+        let subgraph = schema::SubGraphArgs {
+            tensors: Some(fbb.create_vector(&tensors)),
+            inputs: Some(fbb.create_vector(&self.inputs)),
+            outputs: Some(fbb.create_vector(&self.outputs)),
+            operators: Some(fbb.create_vector(&operators)),
+            name: None,
+        };
+        let subgraph = schema::SubGraph::create(fbb, &subgraph);
+        let model = schema::ModelArgs {
+            version: 3,
+            operator_codes: Some(fbb.create_vector(&codes)),
+            subgraphs: Some(fbb.create_vector(&[subgraph])),
+            buffers: Some(fbb.create_vector(&buffers)),
+            ..Default::default()
+        };
+        let model = schema::Model::create(fbb, &model);
+        schema::finish_model_buffer(fbb, model);
+        fbb.finished_data().to_vec()
+    }
+}
+
+fn create_tensor<'f>(
+    fbb: &mut FlatBufferBuilder<'f>,
+    tensor: &TensorRecord,
+    buffer: u32,
+) -> WIPOffset<schema::Tensor<'f>> {
+    let quantization = tensor.quantization.as_ref().map(|q| {
+        let zero_points = vec![i64::from(q.zero_point); q.scales.len()];
+        let quantization = schema::QuantizationParametersArgs {
+            scale: Some(fbb.create_vector(&q.scales)),
+            zero_point: Some(fbb.create_vector(&zero_points)),
+            quantized_dimension: q.axis,
+            ..Default::default()
+        };
+        schema::QuantizationParameters::create(fbb, &quantization)
+    });
+    let args = schema::TensorArgs {
+        shape: Some(fbb.create_vector(&tensor.shape)),
+        type_: tensor.element,
+        buffer,
+        name: Some(fbb.create_string(&tensor.name)),
+        quantization,
+        ..Default::default()
+    };
+    schema::Tensor::create(fbb, &args)
+}
+
+/// 16 bytes at a 16-byte boundary: the schema's `force_align: 16`, which the generated code leaves
+/// to its caller.
+#[derive(Clone, Copy)]
+#[repr(C, align(16))]
+struct Block([u8; 16]);
+
+impl Push for Block {
+    type Output = Block;
+
+    // SAFETY: nothing unsafe is done; the trait only asks its caller for `dst` to be long enough.
+    unsafe fn push(&self, dst: &mut [u8], _written_len: usize) {
+        dst[..16].copy_from_slice(&self.0);
+    }
+}
+
+fn create_aligned_vector<'f>(
+    fbb: &mut FlatBufferBuilder<'f>,
+    bytes: &[u8],
+) -> WIPOffset<Vector<'f, u8>> {
+    fbb.start_vector::<Block>(bytes.len().div_ceil(16));
+    // A flatbuffer is built from its end; the last block is padded with zeros.
+    for chunk in bytes.chunks(16).rev() {
+        let mut block = Block([0; 16]);
+        block.0[..chunk.len()].copy_from_slice(chunk);
+        fbb.push(block);
+    }
+    WIPOffset::new(fbb.end_vector::<Block>(bytes.len()).value())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn constants_lie_at_16_byte_boundaries_and_read_back() {
+        let mut graph = Graph::default();
+        let data: Vec<Vec<i8>> = [1, 15, 16, 17, 33].map(|n| (0..n).collect()).to_vec();
+        for constant in &data {
+            let q = Quantization::per_tensor(0.5, 3);
+            graph.constant_i8("constant", &[constant.len() as i32], q, constant);
+        }
+        let bytes = graph.finish();
+        assert_eq!(&bytes[4..8], b"TFL3");
+        let model = schema::root_as_model(&bytes).unwrap();
+        let buffers = model.buffers().unwrap();
+        assert_eq!(buffers.len(), 1 + data.len());
+        for (buffer, expected) in buffers.iter().skip(1).zip(&data) {
+            let stored = buffer.data().unwrap().bytes();
+            assert_eq!(
+                stored.iter().map(|&b| b as i8).collect::<Vec<_>>(),
+                *expected
+            );
+            assert_eq!((stored.as_ptr() as usize - bytes.as_ptr() as usize) % 16, 0);
+        }
+    }
+}

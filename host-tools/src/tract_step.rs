@@ -1,0 +1,182 @@
+//! The float network, one streaming step at a time, in tract: the reference that calibration and
+//! evaluation compare the integers with.
+
+use std::path::Path;
+
+use tract_onnx::prelude::*;
+
+use crate::error::{Error, Result};
+
+/// Added to the scores of absent keys.
+const ABSENT: f32 = -10_000.0;
+
+/// A stream through the float network: the ONNX of one step, with its caches.
+#[derive(Clone)]
+pub struct FloatStep {
+    state: TypedSimpleState,
+    inputs: Vec<Input>,
+    /// The network's inputs as of the next step.
+    values: Vec<Tensor>,
+    /// Frames of a step that are committed, S.
+    step: usize,
+    /// Keys not yet in the cache.
+    absent: usize,
+    left_context: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Input {
+    Features,
+    Mask,
+    /// The output that replaces it.
+    Cache(usize),
+}
+
+impl FloatStep {
+    /// # Errors
+    ///
+    /// The file cannot be read, or is not a streaming step (see the README).
+    pub fn load(path: &Path) -> Result<FloatStep> {
+        FloatStep::observing(path, &[])
+    }
+
+    /// A step that also tells the ONNX values `names`.
+    pub fn observing(path: &Path, names: &[String]) -> Result<FloatStep> {
+        FloatStep::build(path, names).map_err(|error| {
+            let (path, cause) = (path.display(), error.root_cause());
+            Error::usage(format!("{path}: tract cannot run it: {cause}"))
+        })
+    }
+
+    fn build(path: &Path, names: &[String]) -> TractResult<FloatStep> {
+        let onnx = tract_onnx::onnx();
+        let proto = onnx.proto_model_for_path(path)?;
+        let parsed = onnx.parse(&proto, path.parent().and_then(Path::to_str))?;
+        let mut model = parsed.model;
+        let outlet = |name: &str| {
+            let outlet = parsed.outlets_by_name.get(name).copied();
+            outlet.ok_or_else(|| TractError::msg(format!("it has no value `{name}`")))
+        };
+        let (mut inputs, mut outputs) = (Vec::new(), vec![outlet("logits")?]);
+        for input in &model.inputs {
+            inputs.push(match model.node(input.node).name.as_str() {
+                "features" => Input::Features,
+                "mask" => Input::Mask,
+                name => {
+                    outputs.push(outlet(&format!("next_{name}"))?);
+                    Input::Cache(outputs.len() - 1)
+                }
+            });
+        }
+        for name in names {
+            outputs.push(outlet(name)?);
+        }
+        model.select_output_outlets(&outputs)?;
+        let model = model.into_optimized()?;
+        let mut values = Vec::new();
+        for index in 0..inputs.len() {
+            let fact = model.input_fact(index)?;
+            let shape = fact.shape.as_concrete();
+            let shape = shape.ok_or_else(|| TractError::msg("it has a dynamic shape"))?;
+            values.push(Tensor::zero::<f32>(shape)?);
+        }
+        let cols = |input| {
+            let index = inputs.iter().position(|&other| other == input);
+            let shape = index.and_then(|index| values[index].shape().get(..2));
+            let missing = || TractError::msg("it lacks `features` [C, mels] or `mask` [1, L + C]");
+            shape.map(|shape| (shape[0], shape[1])).ok_or_else(missing)
+        };
+        let left_context = cols(Input::Mask)?
+            .1
+            .saturating_sub(cols(Input::Features)?.0);
+        let logits = model
+            .output_fact(0)?
+            .shape
+            .as_concrete()
+            .and_then(|shape| shape.first());
+        let step = *logits.ok_or_else(|| TractError::msg("`logits` has no static shape"))?;
+        let state = model.into_runnable()?.spawn()?;
+        let absent = left_context;
+        Ok(FloatStep {
+            state,
+            inputs,
+            values,
+            step,
+            absent,
+            left_context,
+        })
+    }
+
+    /// Back to the start of a stream: nothing cached.
+    pub fn reset(&mut self) {
+        self.absent = self.left_context;
+        for value in &mut self.values {
+            value.as_bytes_mut().fill(0);
+        }
+    }
+
+    /// Features of a step: C * mels.
+    pub fn feature_count(&self) -> usize {
+        let features = self
+            .inputs
+            .iter()
+            .position(|&input| input == Input::Features);
+        features.map_or(0, |index| self.values[index].len())
+    }
+
+    /// Cached rows that are absent in the next step, of L.
+    pub fn absent(&self) -> usize {
+        self.absent
+    }
+
+    /// One step: `features` [C, mels] in, logits [S, classes] out.
+    ///
+    /// # Panics
+    ///
+    /// If there are not C * mels features.
+    pub fn step(&mut self, features: &[f32]) -> Result<Vec<f32>> {
+        Ok(self.step_observed(features)?.swap_remove(0))
+    }
+
+    /// One step: the logits and, after them, the observed values.
+    pub fn step_observed(&mut self, features: &[f32]) -> Result<Vec<Vec<f32>>> {
+        self.run(features)
+            .map_err(|error| Error::check(format!("tract: {error}")))
+    }
+
+    fn run(&mut self, features: &[f32]) -> TractResult<Vec<Vec<f32>>> {
+        for (input, value) in self.inputs.iter().zip(&mut self.values) {
+            let mut plain = value.try_as_plain_ram_mut()?;
+            let values = plain.as_slice_mut::<f32>()?;
+            match input {
+                Input::Features => values.copy_from_slice(features),
+                Input::Mask => {
+                    values.fill(0.0);
+                    values[..self.absent].fill(ABSENT);
+                }
+                Input::Cache(_) => {}
+            }
+        }
+        let values = self.values.iter().map(|value| value.clone().into_tvalue());
+        let outputs = self.state.run(values.collect())?;
+        let mut observed = 1;
+        for (input, value) in self.inputs.iter().zip(&mut self.values) {
+            if let Input::Cache(output) = *input {
+                *value = outputs[output].clone().into_tensor();
+                observed = observed.max(output + 1);
+            }
+        }
+        self.absent = self.absent.saturating_sub(self.step);
+        let floats = |value: &TValue| -> TractResult<Vec<f32>> {
+            Ok(value
+                .to_plain_array_view::<f32>()?
+                .iter()
+                .copied()
+                .collect())
+        };
+        std::iter::once(&outputs[0])
+            .chain(&outputs[observed..])
+            .map(floats)
+            .collect()
+    }
+}
