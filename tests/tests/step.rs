@@ -1,0 +1,171 @@
+//! The exported step in TFLite Micro equals the firmware, warm-up included.
+
+use std::path::Path;
+
+use zerda::export::{self, retained_rows};
+use zerda::image_file::ImageFile;
+use zerda_firmware::cache::Windows;
+use zerda_firmware::image::{checksum, field};
+use zerda_firmware::plan::{Element, Op, Space, Tensor};
+use zerda_firmware::step::{Cpu, Step, byte_range};
+use zerda_firmware::{Image, Recognizer};
+use zerda_tests::audio::{noise, recorded_speech, shipped_samples};
+use zerda_tests::shipped_image;
+use zerda_tests::tflm::{Case, Tflm};
+
+/// 12.1 s: 240 steps of 5 frames.
+const LENGTH: usize = 193_600;
+
+/// Runs on the CPU and keeps what the exported model calls inputs and outputs.
+#[derive(Default)]
+struct Recorder {
+    inputs: Vec<Vec<Vec<i8>>>,
+    outputs: Vec<Vec<Vec<i8>>>,
+}
+
+impl Step for &mut Recorder {
+    fn step(&mut self, image: &Image<'_>, windows: &Windows, memory: &mut [i8]) {
+        let retained = |cache: usize| usize::from(retained_rows(image, cache));
+        let stream = image.manifest().stream;
+        let mut mask = vec![127; (stream.left_context + stream.chunk).into()];
+        mask[..windows.absent().into()].fill(-128);
+        let mut inputs = vec![window(image, windows, memory, 0)];
+        inputs.extend(vec![mask; attentions(image)]);
+        for (cache, record) in image.caches().enumerate().skip(1) {
+            let mut rows = window(image, windows, memory, cache);
+            rows.truncate(retained(cache) * usize::from(record.cols));
+            inputs.push(rows);
+        }
+        self.inputs.push(inputs);
+
+        Cpu.step(image, windows, memory);
+
+        let manifest = image.manifest();
+        let mut outputs: Vec<_> = [manifest.logits, manifest.posteriors]
+            .map(|id| bytes(image, windows, memory, image.tensor(id).unwrap()))
+            .into();
+        for (cache, record) in image.caches().enumerate().skip(1) {
+            let rows = window(image, windows, memory, cache);
+            outputs.push(rows[retained(cache) * usize::from(record.cols)..].to_vec());
+        }
+        self.outputs.push(outputs);
+    }
+}
+
+fn attentions(image: &Image<'_>) -> usize {
+    let scores = |op: &Op| matches!(op, Op::Scores { .. });
+    image.ops().filter(scores).count()
+}
+
+fn window(image: &Image<'_>, windows: &Windows, memory: &[i8], cache: usize) -> Vec<i8> {
+    let record = image.cache(cache).unwrap();
+    let rows = Tensor {
+        space: Space::Cache,
+        element: Element::I8,
+        rows: record.rows,
+        cols: record.cols,
+        offset: (cache as u32) << 16,
+        scale: 1.0,
+        zero_point: 0,
+        keys: false,
+    };
+    bytes(image, windows, memory, rows)
+}
+
+fn bytes(image: &Image<'_>, windows: &Windows, memory: &[i8], tensor: Tensor) -> Vec<i8> {
+    memory[byte_range(image, windows, tensor).unwrap()].to_vec()
+}
+
+fn exported_step_equals_the_firmware(test: &str, pcm: &[i16]) {
+    let Some(tflm) = Tflm::get(test) else {
+        return;
+    };
+    let file = shipped_image();
+    let image = file.image().unwrap();
+    let mut recorder = Recorder::default();
+    let mut memory = vec![0; image.memory_bytes()];
+    let mut recognizer = Recognizer::with_step(&image, &mut memory, &mut recorder).unwrap();
+    recognizer.push(pcm, |_| ());
+    let Recorder { inputs, outputs } = recorder;
+    assert!(outputs.len() >= 200, "{} steps", outputs.len());
+
+    let case = Case {
+        model: export::step(&image).unwrap(),
+        runs: inputs,
+        outputs: outputs[0].len(),
+    };
+    let caches = (1..image.caches().count()).map(|cache| format!("rows of cache {cache}"));
+    let names: Vec<_> = ["logits", "posteriors"]
+        .map(String::from)
+        .into_iter()
+        .chain(caches)
+        .collect();
+    for (step, (tflm, firmware)) in tflm.run(&[case])[0].iter().zip(&outputs).enumerate() {
+        for ((tflm, firmware), name) in tflm.iter().zip(firmware).zip(&names) {
+            assert_eq!(tflm, firmware, "step {step}: {name}");
+        }
+    }
+}
+
+#[test]
+fn exported_step_equals_the_firmware_on_the_shipped_samples() {
+    exported_step_equals_the_firmware("step on the samples", &shipped_samples(LENGTH));
+}
+
+#[test]
+fn exported_step_equals_the_firmware_on_recorded_speech() {
+    let test = "step on recorded speech";
+    if let Some(pcm) = recorded_speech(test, LENGTH) {
+        exported_step_equals_the_firmware(test, &pcm);
+    }
+}
+
+#[test]
+fn exported_step_equals_the_firmware_on_noise() {
+    exported_step_equals_the_firmware("step on noise", &noise(2, LENGTH));
+}
+
+/// Why the shipped image is not exported after a change to a constant of its first operator of a
+/// kind.
+fn refusal(constant: impl Fn(Op) -> Option<u16>, change: impl Fn(&mut u8)) -> String {
+    let file = shipped_image();
+    let image = file.image().unwrap();
+    let constant = image
+        .tensor(image.ops().find_map(constant).unwrap())
+        .unwrap();
+    let mut bytes = file.bytes().to_vec();
+    let segment = bytes[field::SEGMENT_OFFSET].try_into().unwrap();
+    let at = u32::from_le_bytes(segment) + constant.offset;
+    change(&mut bytes[at as usize]);
+    let sum = checksum(&bytes).to_le_bytes();
+    bytes[field::CHECKSUM].copy_from_slice(&sum);
+    let changed = ImageFile::new(Path::new("changed.zerda"), &bytes);
+    export::step(&changed.image().unwrap()).unwrap_err()
+}
+
+#[test]
+fn a_lookup_that_is_not_hard_swish_is_not_exported() {
+    let table = |op| match op {
+        Op::Lookup { table, .. } => Some(table),
+        _ => None,
+    };
+    let why = refusal(table, |byte| *byte ^= 1);
+    assert!(
+        why.contains("(lookup): table") && why.contains("is not HARD_SWISH"),
+        "{why}"
+    );
+}
+
+#[test]
+fn a_multiplier_that_no_scale_gives_is_not_exported() {
+    let multiplier = |op| match op {
+        Op::FullyConnected { multiplier, .. } => Some(multiplier),
+        _ => None,
+    };
+    // The lowest bits: a float of 24 bits cannot lead to both numbers.
+    let why = refusal(multiplier, |byte| *byte ^= 0x15);
+    assert!(
+        why.contains("operator 0 (fully connected): TFLite computes"),
+        "{why}"
+    );
+}
