@@ -1,0 +1,112 @@
+"""The model card: what the model was made of, how, and how well it does."""
+
+import os
+import platform
+from datetime import date
+from pathlib import Path
+
+from config import LABELS
+from corpus import audio_under, held_out
+from synth import HELD_OUT_VARIANTS
+
+# By folder name; what is not listed here is for the person who trains to fill in.
+LICENCES = {
+    "speech_commands": "Google Speech Commands, P. Warden / Google, CC BY 4.0",
+    "noise": "Speech Commands' background recordings, CC BY 4.0; ESC-10, K. Piczak, CC BY 3.0",
+    "train": "a French reading of Baudelaire's Les Fleurs du Mal, LibriVox, public domain",
+    "sentences": "coffee-machine orders, Picovoice speech-to-intent-benchmark, Apache-2.0",
+    "wake_words": "alexa, computer, jarvis, snowboy, Picovoice wake-word-benchmark, Apache-2.0",
+}
+
+
+def processor() -> str:
+    try:
+        with open("/proc/cpuinfo") as file:
+            return next(line.split(":")[1].strip() for line in file if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor()
+
+
+def table(score) -> str:
+    """Confusion: a row for each label spoken, a column for each answer."""
+    lines = ["| spoken | " + " | ".join(LABELS) + " | right |", "|---" * (len(LABELS) + 2) + "|"]
+    for i, (label, row) in enumerate(zip(LABELS, score.confusion)):
+        cells = " | ".join(str(n) if n else "" for n in row)
+        lines.append(f"| {label} | {cells} | {100 * row[i] / max(1, row.sum()):.1f} % |")
+    return "\n".join(lines)
+
+
+def write_card(path: Path, args, profile, corpus, seconds: float, scores: dict):
+    kinds = {}
+    for kind, name, _, version in corpus.entries:
+        if version == 0:
+            kinds[kind] = kinds.get(kind, 0) + 1
+    folders = [("Speech Commands, partition `train`", args.data.name, kinds["command"] + kinds.get("word", 0))]
+    for what, given in (("noise", args.noise), ("speech without commands", args.speech)):
+        folders += [(f"{what}, `{f.name}`", f.name, len(audio_under(f)) - len(held_out(audio_under(f)))) for f in given]
+    data = "\n".join(f"| {what} | {count} | {LICENCES.get(name, 'see its source')} |" for what, name, count in folders)
+    accuracy = "\n".join(f"| {name} | {s.clips} | {s.cold:.2f} % | {s.after_speech:.2f} % |" for name, s in scores.items())
+    # Recordings long enough to have a name; the short clips are told by the rule alone.
+    lost = ", ".join(f"`{f.stem}`" for folder in (*args.noise, *args.speech) for f in held_out(audio_under(folder))
+                     if f.parent == folder and folder.name in ("noise", "train"))
+    path.write_text(f"""# {profile.name}
+
+Spoken commands, streaming: {", ".join(LABELS)}.
+A Conformer of {profile.layers} layers, {profile.heads} heads, hidden {profile.hidden}, feed-forward {profile.feed_forward}, kernel {profile.kernel}; chunk {profile.chunk}, cached {profile.cached}, step {profile.step}
+(`config/models.toml`). `{profile.name}.onnx` is one step in float32; `zerda compile` makes the INT8 image of it.
+
+Trained on {date.today()} by
+
+    python models/train/train.py {" ".join(f"--{k.replace('_', '-')} {v}" for k, v in shown(args))}
+
+in {seconds / 60:.0f} minutes on {processor()}, {os.cpu_count()} cores ({args.device}), shared with other work; Python {platform.python_version()}, the
+versions of `models/train/requirements.txt`.
+
+## Data
+
+| what | clips | licence and source |
+|---|---|---|
+{data}
+| espeak-ng voices: commands | {kinds["synth_command"]} | made by the recipe (espeak-ng, GPL-3.0, is a tool here: no code of it is contained) |
+| espeak-ng voices: other words | {kinds["synth_word"]} | same |
+
+Speakers of Speech Commands lie in one partition each. Chosen on `val`, not on `test`.
+Held out of training: every fifth file of each sorted folder of noise and speech (used as validation's silence
+and as the speech before a word), the espeak-ng variants {", ".join(HELD_OUT_VARIANTS)} (`models/samples` are spoken by them),
+and the words `on` and `off`. Of the long recordings that leaves out {lost}.
+
+## Accuracy
+
+Top-1 over {len(LABELS)} classes, streaming, as the decoder answers: the label of the highest posterior, averaged over five
+frames; silence below 0.5. Float32 by the recipe, `measured`. "After speech": 1.2 s of held-out speech,
+at its own level, spliced before the clip, whose first 200 ms then do not count.
+`val`'s silence is held-out noise at -90 to -8 dBFS.
+
+| partition | clips | cold start | after speech |
+|---|---|---|---|
+{accuracy}
+
+INT8: see `zerda eval`.
+
+### Confusion on `test`, float32, cold start
+
+{table(scores["test"])}
+
+## Limits
+
+English; rooms, microphones and distances are those of Speech Commands. `on` and `off` are no commands of this model.
+A command is found in running speech too where it is really spoken ("go" in a story is a detection).
+""")
+
+
+def shown(args):
+    """The command line's options as given, folders by their last two parts."""
+    for name, value in vars(args).items():
+        if name in ("data", "noise", "speech"):
+            for folder in value if isinstance(value, list) else [value]:
+                yield name, "/".join(folder.parts[-2:])
+        elif name == "steps":
+            yield name, " ".join(map(str, value))
+        elif name != "work":
+            yield name, value
+    yield "work", "DIR"

@@ -1,0 +1,55 @@
+"""What config/models.toml says, and the labels that every model of Zerda has."""
+
+import json
+import tomllib
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+COMMANDS = ["yes", "no", "up", "down", "left", "right", "stop", "go"]
+LABELS = COMMANDS + ["_unknown_", "_silence_"]
+UNKNOWN = LABELS.index("_unknown_")
+SILENCE = LABELS.index("_silence_")
+# Hardly any training clips, so no class of ours and no part of any accuracy figure.
+LEFT_OUT = ["on", "off"]
+
+
+@dataclass(frozen=True)
+class FrontEnd:
+    sample_rate: int
+    window: int
+    hop: int
+    fft: int
+    mels: int
+    fmin: float
+    fmax: float
+    level_decay: float
+    level_floor: float
+    range: float
+
+    def json(self) -> str:
+        return json.dumps(asdict(self))
+
+
+@dataclass(frozen=True)
+class Profile:
+    name: str
+    layers: int
+    heads: int
+    hidden: int
+    feed_forward: int
+    kernel: int
+    chunk: int
+    cached: int
+    step: int
+
+
+def load(profile: str) -> tuple[FrontEnd, Profile]:
+    path = REPOSITORY / "config" / "models.toml"
+    with open(path, "rb") as file:
+        config = tomllib.load(file)
+    if profile not in config["profiles"]:
+        known = ", ".join(config["profiles"])
+        raise SystemExit(f"{path}: no profile `{profile}`; there are {known}")
+    return FrontEnd(**config["front_end"]), Profile(name=profile, **config["profiles"][profile])

@@ -1,0 +1,145 @@
+"""The decoder's answer on clips, in float and streaming, as `zerda eval` takes it in INT8."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from config import COMMANDS, LABELS, LEFT_OUT, SILENCE, UNKNOWN
+from corpus import audio_under, held_out, partition
+from features import MelPower, normalise, read_audio
+
+# A clip is silence when no other label's smoothed posterior reaches this.
+PRESENT = 0.5
+PREFIX_S = 1.2
+# Speech that breaks off where a clip is spliced to it is still heard as `_unknown_` for a moment,
+# which is right, and no answer to the clip.
+LINGERS_S = 0.2
+
+
+def smooth(posteriors: np.ndarray, frames: int) -> np.ndarray:
+    """Mean over the last `frames`, those before the stream counting 0. [T, classes]."""
+    total = np.cumsum(np.pad(posteriors, ((frames, 0), (0, 0))), axis=0)
+    return (total[frames:] - total[:-frames]) / frames
+
+
+def answer(smoothed: np.ndarray) -> int:
+    peaks = smoothed.max(axis=0)
+    peaks[SILENCE] = 0.0
+    return int(peaks.argmax()) if peaks.max() >= PRESENT else SILENCE
+
+
+def detections(smoothed: np.ndarray, front, threshold: float = 0.6, refractory_ms: int = 300) -> list[tuple[str, int]]:
+    """Commands and the end of the frame that crossed, ms, as the device's decoder finds them."""
+    frame_ms, window_ms = (1000 * samples // front.sample_rate for samples in (front.hop, front.window))
+    armed, last, found = [True] * len(COMMANDS), -refractory_ms, []
+    for frame, posteriors in enumerate(smoothed):
+        for command, posterior in enumerate(posteriors[: len(COMMANDS)]):
+            if posterior < threshold / 2:
+                armed[command] = True
+            if posterior >= threshold and armed[command] and frame * frame_ms - last >= refractory_ms:
+                found.append((COMMANDS[command], frame * frame_ms + window_ms))
+                armed[command], last = False, frame * frame_ms
+    return found
+
+
+class Listener:
+    """Whole-stream forward over recordings of any length, which equals stepping."""
+
+    def __init__(self, model, front, smoothing: int, device: str):
+        self.model, self.front, self.smoothing, self.device = model.eval(), front, smoothing, device
+        self.mel_power = MelPower(front)
+
+    def posteriors(self, streams: list[np.ndarray]) -> list[np.ndarray]:
+        """Smoothed posteriors [frames, classes] of each PCM stream, which is followed by C frames of zeros."""
+        shape = self.model.profile
+        ahead, found = shape.chunk - shape.step, [None] * len(streams)
+        order = sorted(range(len(streams)), key=lambda i: len(streams[i]))
+        for start in range(0, len(order), 64):
+            some = order[start : start + 64]
+            features = []
+            for i in some:
+                pcm = np.concatenate([streams[i], np.zeros(shape.chunk * self.front.hop, np.float32)])
+                features.append(normalise(self.mel_power(pcm), self.front))
+            calls = [(len(f) - ahead) // shape.step for f in features]
+            frames = max(calls) * shape.step + ahead
+            # Shorter streams are padded; attention looks back only, so their own frames do not change.
+            batch = np.stack([np.pad(f[:frames], ((0, max(0, frames - len(f))), (0, 0))) for f in features])
+            with torch.no_grad():
+                logits = self.model(torch.from_numpy(batch).to(self.device))
+            posteriors = torch.softmax(logits, -1).cpu().numpy()
+            for i, n, p in zip(some, calls, posteriors):
+                found[i] = smooth(p[: n * shape.step], self.smoothing)
+        return found
+
+
+class Trial:
+    """Labelled clips, answered from a cold start and after other speech."""
+
+    def __init__(self, labels: list[int], clips: list[np.ndarray], speech: list[Path], front, device: str):
+        self.labels, self.clips, self.front, self.device = np.array(labels), clips, front, device
+        random, before = np.random.default_rng(5), round(PREFIX_S * front.sample_rate)
+        self.prefixes = []
+        for i in range(len(clips)):
+            other = read_audio(speech[i * 7 % len(speech)], front.sample_rate)
+            start = random.integers(0, max(1, len(other) - before))
+            other = other[start : start + before]
+            self.prefixes.append(np.pad(other, (before - len(other), 0)))
+
+    def answers(self, model, smoothing: int, after_speech: bool) -> np.ndarray:
+        listener = Listener(model, self.front, smoothing, self.device)
+        skip = round((PREFIX_S + LINGERS_S) * self.front.sample_rate) // self.front.hop if after_speech else 0
+        streams = [np.concatenate(pair) for pair in zip(self.prefixes, self.clips)] if after_speech else self.clips
+        return np.array([answer(s[skip:]) for s in listener.posteriors(streams)])
+
+    def score(self, model, smoothing: int) -> "Score":
+        return Score(self.labels, *(self.answers(model, smoothing, after) for after in (False, True)))
+
+
+class Score:
+    def __init__(self, labels, cold, after_speech):
+        self.clips = len(labels)
+        self.cold, self.after_speech = (100.0 * np.mean(a == labels) for a in (cold, after_speech))
+        self.confusion = np.zeros((len(LABELS), len(LABELS)), int)
+        np.add.at(self.confusion, (labels, cold), 1)
+
+    def __str__(self):
+        classes = " ".join(f"{l} {100 * row[i] / max(1, row.sum()):.0f}" for i, (l, row) in enumerate(zip(LABELS, self.confusion)))
+        return f"cold {self.cold:.2f} after speech {self.after_speech:.2f} | {classes}"
+
+
+def labelled(data: Path, name: str, rate: int) -> tuple[list[int], list[np.ndarray]]:
+    labels, clips = [], []
+    for path in partition(data, name):
+        word = path.parent.name
+        if word not in LEFT_OUT:
+            labels.append(LABELS.index(word) if word in LABELS else UNKNOWN)
+            clips.append(read_audio(path, rate))
+    return labels, clips
+
+
+def held_out_speech(args) -> list[Path]:
+    """What is heard before a clip: held-out speech, or else validation's other words."""
+    speech = [f for folder in args.speech for f in held_out(audio_under(folder))]
+    return speech or [p for p in partition(args.data, "val") if p.parent.name not in COMMANDS]
+
+
+def validation(args, front) -> Trial:
+    """val/, with silence out of held-out noise at every level."""
+    random, rate = np.random.default_rng(5), front.sample_rate
+    labels, clips = labelled(args.data, "val", rate)
+    noises = [f for folder in args.noise for f in held_out(audio_under(folder))]
+    for i in range(150):
+        noise = read_audio(noises[i % len(noises)], rate)
+        start = random.integers(0, max(1, len(noise) - rate + 1))
+        noise = noise[start : start + rate]
+        amplitude = 32768.0 * 10 ** (random.uniform(-90, -8) / 20)
+        noise = noise * (amplitude / max(np.sqrt(np.mean(noise**2)), 1.0))
+        labels.append(SILENCE)
+        clips.append(np.clip(np.round(noise), -32768, 32767).astype(np.float32))
+    return Trial(labels, clips, held_out_speech(args), front, args.device)
+
+
+def test(args, front) -> Trial:
+    """test/: for the model card only, once training is over."""
+    return Trial(*labelled(args.data, "test", front.sample_rate), held_out_speech(args), front, args.device)

@@ -1,0 +1,163 @@
+"""The streaming Conformer, over whole streams (training) and one step at a time (export).
+
+Call n sees frames [nS, nS+C): the first S are committed, the others are look-ahead and are
+computed again in call n+1. A query sees at most L committed frames before nS and the call's
+own C. Training lays all calls of a stream side by side, look-ahead copies included, so that
+its rows are the very rows that the device computes.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from config import Profile
+
+ABSENT = -10000.0
+
+
+class BatchNorm(nn.Module):
+    """Over the last axis. Folded into the linear that follows (or the depthwise before) at export."""
+
+    def __init__(self, hidden: int):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(hidden))
+        self.bias = nn.Parameter(torch.zeros(hidden))
+        self.register_buffer("mean", torch.zeros(hidden))
+        self.register_buffer("variance", torch.ones(hidden))
+        # Share of a batch's statistics in the running ones.
+        self.momentum = 0.02
+
+    def forward(self, x):
+        rows = x.reshape(-1, x.shape[-1])
+        y = F.batch_norm(rows, self.mean, self.variance, self.weight, self.bias, self.training, self.momentum)
+        return y.view_as(x)
+
+    def scale_and_shift(self):
+        scale = self.weight / torch.sqrt(self.variance + 1e-5)
+        return scale, self.bias - self.mean * scale
+
+
+class FeedForward(nn.Module):
+    def __init__(self, profile: Profile, dropout: float):
+        super().__init__()
+        self.norm = BatchNorm(profile.hidden)
+        self.up = nn.Linear(profile.hidden, profile.feed_forward)
+        self.down = nn.Linear(profile.feed_forward, profile.hidden)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x):
+        return x + 0.5 * self.dropout(self.down(F.hardswish(self.up(self.norm(x)))))
+
+
+class Windows(torch.autograd.Function):
+    """`rows` before each call. As `unfold`, whose own backward took a fifth of a training step."""
+
+    @staticmethod
+    def forward(ctx, past, before: int, step: int):
+        ctx.step = step
+        return past.unfold(1, before, step).transpose(2, 3).contiguous()
+
+    @staticmethod
+    def backward(ctx, grad):
+        batch, calls, before, hidden = grad.shape
+        blocks = -(-before // ctx.step)
+        past = grad.new_zeros(batch, calls + blocks - 1, ctx.step, hidden)
+        for i in range(blocks):
+            part = grad[:, :, i * ctx.step : (i + 1) * ctx.step]
+            past[:, i : i + calls, : part.shape[2]] += part
+        return past.flatten(1, 2)[:, : before + (calls - 1) * ctx.step], None, None
+
+
+def committed(x, rows: int, before: int):
+    """Rows the caches hold before each call, [B, N, before, H], from [B, N, C, H]; zeros before the stream."""
+    batch, calls, _, hidden = x.shape
+    own = x[:, :, :rows].reshape(batch, calls * rows, hidden)
+    past = F.pad(own, (0, 0, before, 0))
+    return Windows.apply(past[:, : before + (calls - 1) * rows], before, rows)
+
+
+class Attention(nn.Module):
+    def __init__(self, profile: Profile, dropout: float):
+        super().__init__()
+        self.profile = profile
+        hidden, self.heads = profile.hidden, profile.heads
+        self.norm = BatchNorm(hidden)
+        self.query, self.key, self.value = (nn.Linear(hidden, hidden) for _ in range(3))
+        self.out = nn.Linear(hidden, hidden)
+        self.distance = nn.Parameter(torch.zeros(self.heads, profile.cached + 2 * profile.chunk - 1))
+        self.dropout = nn.Dropout(dropout)
+
+    def bias(self, queries: int):
+        """[heads, queries, L+C]: query i (frame nS+i) and key j (frame nS-L+j) are i+L-j apart."""
+        keys = self.profile.cached + self.profile.chunk
+        apart = torch.arange(queries)[:, None] + self.profile.cached - torch.arange(keys)[None, :]
+        return self.distance[:, (apart + self.profile.chunk - 1).to(self.distance.device)]
+
+    def forward(self, x, queries: int):
+        shape, (batch, calls, chunk, hidden) = self.profile, x.shape
+        width, normed = hidden // self.heads, self.norm(x)
+        q = self.query(normed[:, :, :queries])
+        windows = [torch.cat([committed(kv, shape.step, shape.cached), kv], dim=2)
+                   for kv in (self.key(normed), self.value(normed))]
+        split = lambda t: t.reshape(batch, calls, -1, self.heads, width).transpose(2, 3)
+        q, k, v = split(q), *map(split, windows)
+        scores = q @ k.transpose(-1, -2) * width**-0.5 + self.bias(queries)
+        first = torch.arange(calls, device=x.device)[:, None] * shape.step
+        absent = torch.arange(shape.cached + chunk, device=x.device)[None, :] < shape.cached - first
+        scores = scores + absent[:, None, None, :] * ABSENT
+        context = (torch.softmax(scores, dim=-1) @ v).transpose(2, 3).reshape(batch, calls, queries, hidden)
+        return x[:, :, :queries] + self.dropout(self.out(context))
+
+
+class Convolution(nn.Module):
+    def __init__(self, profile: Profile, dropout: float):
+        super().__init__()
+        self.profile = profile
+        hidden = profile.hidden
+        self.norm = BatchNorm(hidden)
+        self.value, self.gate = nn.Linear(hidden, hidden), nn.Linear(hidden, hidden)
+        self.depthwise = nn.Conv1d(hidden, hidden, profile.kernel, groups=hidden, bias=False)
+        self.norm_out = BatchNorm(hidden)
+        self.out = nn.Linear(hidden, hidden)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x):
+        normed = self.norm(x)
+        h = self.value(normed) * F.hardsigmoid(self.gate(normed))
+        window = torch.cat([committed(h, self.profile.step, self.profile.kernel - 1), h], dim=2)
+        rows, taps = x.shape[2], self.depthwise.weight[:, 0]
+        y = sum(window[:, :, i : i + rows] * taps[:, i] for i in range(self.profile.kernel))
+        return x + self.dropout(self.out(F.hardswish(self.norm_out(y))))
+
+
+class Layer(nn.Module):
+    def __init__(self, profile: Profile, dropout: float, last: bool):
+        super().__init__()
+        self.before = FeedForward(profile, dropout)
+        self.attention = Attention(profile, dropout)
+        self.convolution = Convolution(profile, dropout)
+        self.after = FeedForward(profile, dropout)
+        # The last layer's look-ahead rows serve as keys and values only.
+        self.queries = profile.step if last else profile.chunk
+
+    def forward(self, x):
+        return self.after(self.convolution(self.attention(self.before(x), self.queries)))
+
+
+class Conformer(nn.Module):
+    def __init__(self, profile: Profile, mels: int, classes: int, dropout: float = 0.0):
+        super().__init__()
+        self.profile = profile
+        self.norm_in = BatchNorm(mels)
+        self.input = nn.Linear(mels, profile.hidden)
+        self.layers = nn.ModuleList(Layer(profile, dropout, i == profile.layers - 1) for i in range(profile.layers))
+        self.norm = BatchNorm(profile.hidden)
+        self.head = nn.Linear(profile.hidden, classes)
+
+    def forward(self, features):
+        """Features [B, NS + C-S, mels] of whole streams to logits [B, NS, classes] of their committed frames."""
+        x = features.unfold(1, self.profile.chunk, self.profile.step).transpose(2, 3)
+        x = self.input(self.norm_in(x))
+        for layer in self.layers:
+            x = layer(x)
+        return self.head(self.norm(x)).flatten(1, 2)

@@ -1,0 +1,195 @@
+"""Composes training streams out of the corpus: items back to back, each with its own label.
+
+Every second of a stream is supervised; the first item meets empty caches and the later
+ones caches full of other speech and noise. All of it happens on mel power.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from config import COMMANDS, SILENCE, UNKNOWN, FrontEnd
+from corpus import Corpus
+from features import normalise
+
+
+
+@dataclass(frozen=True)
+class Mix:
+    """Shares of the items; of the streams, those with noise over all of them and those with masks; level spread, dB."""
+
+    kinds: dict
+    noisy: float
+    masked: float
+    spread: float
+
+
+HARD = Mix({"command": 0.55, "unknown": 0.31, "silence": 0.14}, noisy=0.6, masked=0.5, spread=18.0)
+# Nearer to what people record; the last stage, lest the model doubts every clear word.
+PLAIN = Mix({"command": 0.66, "unknown": 0.22, "silence": 0.12}, noisy=0.4, masked=0.25, spread=14.0)
+
+# Shares of the unknown items.
+UNKNOWNS = {"word": 0.44, "synth": 0.17, "spliced": 0.07, "speech": 0.32}
+SYNTH_COMMAND = 0.12
+# Halves of these two joined would say the other command.
+RHYMES = {"no", "go"}
+
+# After a word's end: frames in which its detection still counts (40 ms), frames until another
+# label may be expected to have fallen, and until silence is due.
+REWARD, RELEASE, SILENT = 5, 10, 20
+
+
+@dataclass
+class Item:
+    label: int
+    power: np.ndarray  # [frames, mels]
+    first: int  # frame of the word's first hop
+    last: int
+    # Long-form speech: no word to find the middle of, every frame may answer.
+    anywhere: bool = False
+
+
+class Composer:
+    def __init__(self, corpus: Corpus, front: FrontEnd, frames: int, ahead: int, mix: Mix = HARD):
+        self.mix = mix
+        self.corpus, self.front, self.frames, self.ahead = corpus, front, frames, ahead
+        self.commands = [corpus.where("command", word) for word in COMMANDS]
+        self.synth_commands = [corpus.where("synth_command", word) for word in COMMANDS]
+        self.words = [corpus.where("word", word) for word in corpus.names("word")]
+        # Words of a handful of clips get a fifth of the share of the full ones: six times their number.
+        share = np.array([1.0 if len(rows) > 300 else 0.1 for rows in self.words])
+        self.word_share = share / share.sum()
+        self.synth_words = corpus.where("synth_word")
+        self.speech = [corpus.where("speech", folder) for folder in corpus.names("speech")]
+        self.noise = corpus.where("noise")
+
+    def frames_at(self, decibels):
+        """Total mel power of a frame at that level, dBFS: the window's energy times the filters' unit sum."""
+        amplitude = 32768.0 * 10.0 ** (decibels / 20.0)
+        window_energy = 0.375 * self.front.window
+        return amplitude**2 * window_energy * self.front.fft / 2
+
+    def row(self, number: int):
+        offset, frames, first, last = self.corpus.rows[number]
+        return self.corpus.power[offset : offset + frames], int(first), int(last)
+
+    def noise_of(self, random, frames: int) -> np.ndarray:
+        """Recorded or synthetic noise, [frames, mels], mean total power 1 (recorded: over the whole file)."""
+        if random.random() < 0.65:
+            power, _, _ = self.row(random.choice(self.noise))
+            start = random.integers(0, len(power))
+            power = np.take(power, np.arange(start, start + frames), axis=0, mode="wrap")
+            mean = power.sum(1).mean()
+            # A silent crop of a file of separate sounds is no noise at all.
+            if mean > 1.0:
+                return power / mean
+        mels = np.arange(self.front.mels) / self.front.mels
+        # White noise's power grows with the filters' width, about e^2.5 from first to last.
+        tilt = np.exp(2.5 * mels + random.uniform(-8.0, 2.0) * mels + random.uniform(0, 1.0) * np.cos(np.pi * random.uniform(0.5, 4) * mels))
+        # A filter's power over one frame: chi-square, of more degrees the wider the filter.
+        degrees = 1.5 + 10.0 * mels**1.5
+        power = tilt * random.gamma(degrees, 1.0 / degrees, (frames, self.front.mels))
+        if random.random() < 0.3:
+            power *= np.exp(random.uniform(0, 1.5) * np.sin(np.arange(frames) * random.uniform(0.02, 0.6)))[:, None]
+        return power / power.sum(1).mean()
+
+    def item(self, random) -> Item:
+        kind = random.choice(list(self.mix.kinds), p=list(self.mix.kinds.values()))
+        if kind == "silence":
+            frames = int(random.integers(60, 130))
+            power = self.noise_of(random, frames) * self.frames_at(random.uniform(-93, -5))
+            return Item(SILENCE, power, 0, frames - 1)
+        if kind == "command":
+            label = int(random.integers(len(COMMANDS)))
+            rows = self.synth_commands if random.random() < SYNTH_COMMAND else self.commands
+            return Item(label, *self.row(random.choice(rows[label])))
+        return self.unknown(random)
+
+    def unknown(self, random) -> Item:
+        kind = random.choice(list(UNKNOWNS), p=list(UNKNOWNS.values()))
+        if kind == "word" or kind == "speech" and not self.speech:
+            rows = self.words[random.choice(len(self.words), p=self.word_share)]
+            return Item(UNKNOWN, *self.row(random.choice(rows)))
+        if kind == "synth":
+            return Item(UNKNOWN, *self.row(random.choice(self.synth_words)))
+        if kind == "speech":
+            power, _, _ = self.row(random.choice(self.speech[random.integers(len(self.speech))]))
+            frames = min(len(power), int(random.integers(60, 130)))
+            start = random.integers(0, len(power) - frames + 1)
+            return Item(UNKNOWN, power[start : start + frames], 0, frames - 1, anywhere=True)
+        one, other = random.choice(len(COMMANDS), 2, replace=False)
+        power, first, last = self.row(random.choice(self.commands[one]))
+        if random.random() < 0.4 or {COMMANDS[one], COMMANDS[other]} == RHYMES:
+            return Item(UNKNOWN, power[::-1], len(power) - 1 - last, len(power) - 1 - first)
+        rest, rest_first, rest_last = self.row(random.choice(self.commands[other]))
+        joint, rest_joint = (first + last + 1) // 2, (rest_first + rest_last + 1) // 2
+        rest = rest[rest_joint:] * (power[first : last + 1].sum(1).mean() / max(rest[rest_first : rest_last + 1].sum(1).mean(), 1.0))
+        return Item(UNKNOWN, np.concatenate([power[:joint], rest]), first, joint + rest_last - rest_joint)
+
+    def colour(self, random) -> np.ndarray:
+        """A random smooth microphone and room response, [mels], as a factor on power."""
+        mels = np.arange(self.front.mels) / self.front.mels - 0.5
+        return np.exp(random.normal(0, 1.2) * mels + random.normal(0, 0.4) * np.cos(2 * np.pi * (mels * random.uniform(0.5, 2) + random.random())))
+
+    def stream(self, seed):
+        """Features [frames + ahead, mels]; items [n, 6]; weight of silence's cross-entropy, [frames]."""
+        random = np.random.default_rng(seed)
+        total = self.frames + self.ahead
+        power = np.zeros((total, self.front.mels))
+        silent = np.ones(self.frames, np.float32)
+        level = quietest = random.uniform(-50, -5)
+        items = []
+        # `free`: where the next item's answer may begin; `clear`: where its word may.
+        position, free, clear = int(random.integers(-12, 16)), 0, 0
+        while position < self.frames - 30:
+            item = self.item(random)
+            frames = len(item.power)
+            if item.label != SILENCE and not item.anywhere:
+                # The word itself is never cut, nor does it touch the one before; speech may break off right before it.
+                position = max(position, clear - item.first)
+                if position + item.last + REWARD >= self.frames:
+                    break
+            else:
+                position = max(position, free, 0)
+            if item.label != SILENCE:
+                own = item.power[item.first : item.last + 1].sum(1).mean()
+                decibels = np.clip(level + random.uniform(-self.mix.spread, self.mix.spread), -50, -5)
+                quietest = min(quietest, decibels)
+                item.power = item.power * (self.frames_at(decibels) / max(own, 1.0))
+            start, stop = max(position, 0), min(position + frames, total)
+            power[start:stop] += item.power[start - position : stop - position] * self.colour(random)
+            first, last = position + item.first, min(position + item.last, self.frames - 1)
+            begin = max(start, free)
+            if item.label == SILENCE:
+                items.append((item.label, begin, min(stop, self.frames), 0, 0))
+            else:
+                middle = begin if item.anywhere else (first + last) // 2
+                # Speech cut off is over at once; a word may still be decided a little after its end.
+                late, free, clear = (1, last + 6, last + 3) if item.anywhere else (REWARD + 1, last + RELEASE, last + 20)
+                items.append((item.label, begin, min(stop, self.frames), middle, min(last + late, self.frames)))
+                silent[max(first - 3, 0) : (free if item.anywhere else last + SILENT)] = 0.0
+            position = position + frames + int(random.integers(-15, 25))
+        # An item's negatives last until the next one begins.
+        items = [(*item[:2], max(item[1] + 1, items[i + 1][1] if i + 1 < len(items) else self.frames), *item[3:]) for i, item in enumerate(items)]
+        if random.random() < self.mix.noisy:
+            noise = self.noise_of(random, total) * self.colour(random)
+            power += noise * self.frames_at(quietest - random.uniform(0, 40))
+        features = normalise(power, self.front)
+        return self.mask(random, features), np.array(items, np.int64).reshape(-1, 5), silent
+
+    def mask(self, random, features):
+        """SpecAugment: bands and stretches at the bottom of the range."""
+        if random.random() < self.mix.masked:
+            for _ in range(random.integers(0, 3)):
+                low = random.integers(0, self.front.mels - 6)
+                features[:, low : low + random.integers(1, 6)] = -self.front.range
+            for _ in range(random.integers(0, 6)):
+                start = random.integers(0, len(features) - 10)
+                features[start : start + random.integers(1, 8)] = -self.front.range
+        return features
+
+    def batch(self, seed: tuple, streams: int):
+        """Features [B, frames + ahead, mels], items [n, 6] led by their stream's number, silent [B, frames]."""
+        made = [self.stream((*seed, i)) for i in range(streams)]
+        items = np.concatenate([np.insert(items, 0, i, axis=1) for i, (_, items, _) in enumerate(made)])
+        return np.stack([m[0] for m in made]), items, np.stack([m[2] for m in made])

@@ -1,0 +1,242 @@
+"""Trains one profile and exports it: features, pre-training, training, ONNX, model card.
+
+    python models/train/train.py --data SPEECH_COMMANDS --noise DIR --speech DIR --work DIR
+
+Running the same command again continues where it was stopped.
+"""
+
+import argparse
+import copy
+import math
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+# Before torch is loaded. A batch is shared out over the cores once, in `Run.gradients`; threads
+# that meet at a barrier in every operator took twice as long on a machine with other work.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import torch
+from torch.utils.data import DataLoader, IterableDataset
+from tqdm import tqdm
+
+from card import write_card
+from config import LABELS, REPOSITORY, SILENCE, UNKNOWN, load
+from corpus import Corpus, Sources
+from evaluate import test, validation
+from export import write_onnx
+from model import BatchNorm, Conformer
+from streams import HARD, PLAIN, Composer
+from vectors import write_vectors
+
+SMOOTHING = 5  # committed frames that the decoder averages, looking back
+FRAMES = 320  # committed frames of a training stream
+SEED = 20261121
+# Added to the finished model's logits: the mix holds five times as much other speech and twice
+# as much silence as of any one command, and the model's doubt leans that way. Chosen on val.
+PRIOR = {UNKNOWN: -1.0, SILENCE: -2.0}
+
+
+class Streams(IterableDataset):
+    """Batches from `first` on; batch i is the same in every run."""
+
+    def __init__(self, composer: Composer, stage: int, first: int, batch: int):
+        self.composer, self.stage, self.first, self.batch = composer, stage, first, batch
+
+    def __iter__(self):
+        step = self.first
+        while True:
+            yield tuple(torch.from_numpy(a) for a in self.composer.batch((SEED, self.stage, step), self.batch))
+            step += 1
+
+
+def smoothed(posteriors):
+    """Mean over the last frames as the decoder takes it; before the stream they count as 0. [B, T, classes]."""
+    total = torch.cumsum(posteriors, dim=1)
+    return (total - torch.nn.functional.pad(total, (0, 0, SMOOTHING, 0))[:, : total.shape[1]]) / SMOOTHING
+
+
+def decision_loss(logits, items, silent):
+    """Cross-entropy of what the decoder would answer, item by item.
+
+    A word's own posterior must peak between its middle and 40 ms after its end; no other
+    command's may, anywhere in the item. Where nobody speaks, every frame must say silence.
+    """
+    logits = logits.float()
+    posteriors = smoothed(torch.softmax(logits, dim=-1))[items[:, 0]]
+    label, begin, end, middle, reward = items[:, 1:].T
+    frame = torch.arange(logits.shape[1], device=logits.device)[None, :]
+    within = (frame >= begin[:, None]) & (frame < end[:, None])
+    peak = lambda window: (posteriors * window[..., None]).amax(1)
+    reached = peak((frame >= middle[:, None]) & (frame < reward[:, None]))
+    highest = peak(within).clamp(max=0.999)
+    words = label != SILENCE
+    hit = -torch.log(reached.gather(1, label[:, None])[:, 0].clamp(min=1e-4)) * words
+    others = torch.ones_like(highest).scatter_(1, label[:, None], 0.0)
+    others[:, SILENCE] = 0.0
+    false = -(torch.log1p(-highest) * others).sum(1)
+    quiet = torch.nn.functional.cross_entropy(
+        logits.flatten(0, 1), torch.full((logits.shape[0] * logits.shape[1],), SILENCE, device=logits.device), reduction="none"
+    )
+    quiet = (quiet * silent.flatten()).sum() / silent.sum().clamp(min=1.0)
+    return hit.mean() + false.mean() + 0.3 * quiet
+
+
+def settle(model, batches):
+    """Replaces BatchNorm's running statistics by the mean over batches: averaged weights have statistics of their own."""
+    norms = [m for m in model.modules() if isinstance(m, BatchNorm)]
+    device = next(model.parameters()).device
+    for norm in norms:
+        norm.mean.zero_(), norm.variance.zero_()
+    model.train()
+    with torch.no_grad():
+        for count, batch in enumerate(batches):
+            for norm in norms:
+                norm.momentum = 1.0 / (count + 1)
+            model(batch[0].to(device))
+    model.eval()
+
+
+class Run:
+    """One training run: weights, their moving average, optimiser and progress, in one checkpoint."""
+
+    def __init__(self, args, front, profile):
+        torch.manual_seed(SEED)
+        self.args, self.front, self.profile = args, front, profile
+        self.path = args.work / f"{args.profile}.checkpoint"
+        self.weights = Conformer(profile, front.mels, len(LABELS)).to(args.device)
+        self.average = copy.deepcopy(self.weights).eval()
+        self.optimiser = torch.optim.AdamW(self.weights.parameters(), lr=1e-3, weight_decay=0.02, betas=(0.9, 0.98))
+        self.parts = min(os.cpu_count(), args.batch // 8) if args.device == "cpu" else 1
+        self.pool = ThreadPoolExecutor(self.parts)
+        self.stage, self.step, self.seconds = 0, 0, 0.0
+        if self.path.is_file():
+            saved = torch.load(self.path, map_location=args.device, weights_only=True)
+            self.weights.load_state_dict(saved["weights"])
+            self.average.load_state_dict(saved["average"])
+            self.optimiser.load_state_dict(saved["optimiser"])
+            self.stage, self.step, self.seconds = saved["stage"], saved["step"], saved["seconds"]
+
+    def save(self):
+        state = {"weights": self.weights.state_dict(), "average": self.average.state_dict(),
+                 "optimiser": self.optimiser.state_dict(),
+                 "stage": self.stage, "step": self.step, "seconds": self.seconds}
+        partial = self.path.with_suffix(".partial")
+        torch.save(state, partial)
+        partial.replace(self.path)
+
+    def use(self, profile):
+        """The same weights under another chunk and step."""
+        for model in (self.weights, self.average):
+            for module in model.modules():
+                if hasattr(module, "profile"):
+                    module.profile = profile
+            for layer in model.layers:
+                layer.queries = profile.chunk
+            model.layers[-1].queries = profile.step
+
+    def learn(self, corpus, profile, mix, steps, peak_rate, last_rate, warm_up, label):
+        """One stage: `steps` batches, the learning rate up linearly, then down as a cosine."""
+        args = self.args
+        self.use(profile)
+        composer = Composer(corpus, self.front, FRAMES, profile.chunk - profile.step, mix)
+        streams = Streams(composer, self.stage, self.step * self.parts, args.batch // self.parts)
+        loader = iter(DataLoader(streams, batch_size=None, num_workers=1, prefetch_factor=8))
+        bar = tqdm(total=steps, initial=self.step, desc=label, unit="batch", smoothing=0.02)
+        running, begun = None, time.monotonic()
+        while self.step < steps:
+            progress = self.step / steps
+            rate = last_rate + (peak_rate - last_rate) * 0.5 * (1.0 + math.cos(math.pi * progress))
+            for group in self.optimiser.param_groups:
+                group["lr"] = rate * min(1.0, (self.step + 1) / warm_up)
+            self.weights.train()
+            loss = self.gradients([next(loader) for _ in range(self.parts)])
+            torch.nn.utils.clip_grad_norm_(self.weights.parameters(), 2.0)
+            self.optimiser.step()
+            self.step += 1
+            with torch.no_grad():
+                decay = min(0.998, self.step / (self.step + 20.0)) if self.stage == 0 else 0.998
+                for mean, now in zip(self.average.parameters(), self.weights.parameters()):
+                    mean.lerp_(now, 1.0 - decay)
+            running = loss if running is None else 0.98 * running + 0.02 * loss
+            bar.set_postfix(loss=f"{running:.3f}", refresh=False)
+            bar.update()
+            if self.step % 100 == 0 or self.step == steps:
+                now = time.monotonic()
+                self.seconds += now - begun
+                begun = now
+                self.save()
+            if self.step % args.validate == 0 or self.step == steps:
+                tqdm.write(f"{label} {self.step}/{steps} loss {running:.4f} val {self.validate(loader)}")
+                begun = time.monotonic()
+        bar.close()
+
+    def gradients(self, parts) -> float:
+        """Sets the gradients to the mean over the parts of a batch, one to a core; the loss."""
+        parameters = list(self.weights.parameters())
+
+        def one(part):
+            features, items, silent = (t.to(self.args.device) for t in part)
+            with torch.autocast(self.args.device, torch.bfloat16, cache_enabled=False):
+                logits = self.weights(features)
+            loss = decision_loss(logits, items, silent)
+            return loss.item(), torch.autograd.grad(loss, parameters)
+
+        losses, gradients = zip(*self.pool.map(one, parts))
+        for parameter, *each in zip(parameters, *gradients):
+            parameter.grad = sum(each) / len(each)
+        return sum(losses) / len(losses)
+
+    def validate(self, loader):
+        settle(self.average, (next(loader) for _ in range(20 * self.parts)))
+        self.save()
+        if not hasattr(self, "validation"):
+            self.validation = validation(self.args, self.front)
+        return self.validation.score(self.average, SMOOTHING)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="Speech Commands: train/ val/ test/ folders, or the download")
+    parser.add_argument("--noise", type=Path, action="append", required=True, help="folder of recorded noise; repeatable")
+    parser.add_argument("--speech", type=Path, action="append", default=[], help="folder of speech without commands; repeatable")
+    parser.add_argument("--work", type=Path, required=True, help="where features and checkpoints are kept")
+    parser.add_argument("--profile", default="shrunk", help="of config/models.toml")
+    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
+    parser.add_argument("--batch", type=int, default=32, help="streams a batch")
+    parser.add_argument("--steps", type=int, nargs=3, default=[6000, 5400, 1500], metavar=("PRE", "EXACT", "REFINE"), help="batches of each stage")
+    parser.add_argument("--validate", type=int, default=500, help="batches between validations")
+    args = parser.parse_args()
+
+    front, profile = load(args.profile)
+    args.work.mkdir(parents=True, exist_ok=True)
+    corpus = Corpus(Sources(args.data, args.noise, args.speech), front, args.work)
+    run = Run(args, front, profile)
+    # Without look-ahead every frame is computed once, which halves the cost of the first stage.
+    stages = [
+        ("pre-training", replace(profile, step=profile.chunk), HARD, args.steps[0], 4e-3, 1.5e-3, 300),
+        ("training", profile, HARD, args.steps[1], 1.5e-3, 1e-5, 100),
+        ("refining", profile, PLAIN, args.steps[2], 6e-4, 1e-5, 50),
+    ]
+    while run.stage < len(stages):
+        label, shape, mix, steps, *rates = stages[run.stage]
+        run.learn(corpus, shape, mix, steps, *rates, label)
+        run.stage, run.step = run.stage + 1, 0
+        run.save()
+
+    run.use(profile)
+    for label, shift in PRIOR.items():
+        run.average.head.bias.data[label] += shift
+    models = REPOSITORY / "models"
+    scores = {name: trial(args, front).score(run.average, SMOOTHING) for name, trial in (("val", validation), ("test", test))}
+    write_onnx(run.average, front, models / f"{profile.name}.onnx")
+    write_vectors(run.average, front, REPOSITORY / "tests" / "data")
+    write_card(models / f"{profile.name}.md", args, profile, corpus, run.seconds, scores)
+    for name, score in scores.items():
+        print(name, score)
+
+
+if __name__ == "__main__":
+    main()
