@@ -166,8 +166,8 @@ pub enum Op {
         output_scale: Requantize,
     },
     /// Softmax of each row, TFLite int8 to int8 (output scale 1/256, zero point -128). Where the
-    /// columns are keys, those of absent keys get probability 0 (-128), which is what TFLite computes
-    /// from scores at least 14.5 below the row's maximum.
+    /// columns are keys, those of absent keys are not read but count as -128, as after TFLite's
+    /// MINIMUM with a mask: probability 0 if the scores' scale reaches 14.5 below every maximum.
     Softmax {
         input: TensorId,
         output: TensorId,

@@ -40,8 +40,9 @@ pub fn scores(query: Operand<'_>, key: Operand<'_>, heads: Heads, to: Output, ou
     }
 }
 
-/// TFLite SOFTMAX, int8 to int8 (output scale 1/256, zero point -128), of each row of `cols`; the
-/// first `absent` columns get probability 0.
+/// TFLite SOFTMAX, int8 to int8 (output scale 1/256, zero point -128), of each row of `cols`. The
+/// first `absent` columns are not read but count as -128, the lowest score, which gets probability
+/// 0 unless the row's maximum lies less than 14.5 above it.
 ///
 /// `input_scale` takes a difference of inputs to 5 integer bits, `diff_min` is the difference
 /// below which a probability is 0. `cols` at most [`MAX_SOFTMAX_COLS`].
@@ -67,21 +68,26 @@ pub fn softmax(
         else {
             return;
         };
-        skipped.fill(ZERO_PROBABILITY);
-        let max = x.iter().copied().max().unwrap_or(0);
-        let exps = x.iter().map(|&q| exps[usize::from(max.abs_diff(q))]);
-        let sum = exps
-            .clone()
-            .map(|exp| rounding_divide_by_pot(exp, ACCUMULATION_INTEGER_BITS))
-            .fold(0, i32::wrapping_add);
+        let max = x.iter().copied().max().unwrap_or(i8::MIN);
+        let exp = |q: i8| exps[usize::from(max.abs_diff(q))];
+        let term = |q: i8| rounding_divide_by_pot(exp(q), ACCUMULATION_INTEGER_BITS);
+        let of_absent = term(i8::MIN).wrapping_mul(absent as i32);
+        let sum = x
+            .iter()
+            .map(|&q| term(q))
+            .fold(of_absent, i32::wrapping_add);
         let one_over_sum = reciprocal(sum, ACCUMULATION_INTEGER_BITS);
         // The product has 31 fractional bits, the output 8.
         let exponent = one_over_sum.bits_over_unit.wrapping_add(31 - 8) as u32;
-        for (exp, y) in exps.zip(y) {
-            let product = saturating_rounding_doubling_high_mul(one_over_sum.scale, exp);
+        let probability = |q: i8| {
+            let product = saturating_rounding_doubling_high_mul(one_over_sum.scale, exp(q));
             let probability = rounding_divide_by_pot(product, exponent);
             let q = probability.wrapping_add(ZERO_PROBABILITY.into());
-            *y = q.clamp(-128, 127) as i8;
+            q.clamp(-128, 127) as i8
+        };
+        skipped.fill(probability(i8::MIN));
+        for (&q, y) in x.iter().zip(y) {
+            *y = probability(q);
         }
     }
 }

@@ -12,6 +12,9 @@ use crate::tract_step::FloatStep;
 /// Distance below a row's maximum at which TFLite's int8 softmax gives exactly 0.
 const SOFTMAX_ZERO: f32 = 14.5;
 
+/// How far below all that calibration saw the maximum of a row may lie in use.
+const SOFTMAX_MARGIN: f32 = 1.0;
+
 /// Recordings between two cold starts: caches fill in about as many steps as one recording has, so
 /// that both warm-up and old context are seen.
 const RECORDINGS_A_STREAM: usize = 3;
@@ -208,7 +211,7 @@ fn own(graph: &Graph, seen: Option<&Observations>, id: Id) -> Quantization {
     if tensor.keys && graph.ops.iter().any(softmax_input) {
         // The minimum stands for absent keys, and must be out of reach of any row's maximum.
         let (_, high) = seen.histogram.bounds();
-        return Quantization::of_range(seen.lowest_peak - SOFTMAX_ZERO, high);
+        return Quantization::of_range(seen.lowest_peak - SOFTMAX_MARGIN - SOFTMAX_ZERO, high);
     }
     let (low, high) = seen.histogram.best_range();
     Quantization::of_range(low, high)

@@ -75,6 +75,23 @@ fn int8_logits_follow_those_of_tract() {
 }
 
 #[test]
+fn a_float_step_remembers_until_it_is_reset() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    TinyOnnx::conformer().write(file.path());
+    let mut step = FloatStep::load(file.path()).unwrap();
+    let features: Vec<f32> = (0..4 * 40)
+        .map(|i| -((i * 37 % 100) as f32) / 10.0)
+        .collect();
+    let first = step.step(&features).unwrap();
+    assert_ne!(step.step(&features).unwrap(), first);
+    // 2 of 6 rows are cached a step.
+    assert_eq!(step.absent(), 2);
+    step.reset();
+    assert_eq!(step.absent(), 6);
+    assert_eq!(step.step(&features).unwrap(), first);
+}
+
+#[test]
 fn the_same_onnx_gives_the_same_bytes() {
     let onnx = TinyOnnx::conformer();
     let (a, b) = (compiled(&onnx).unwrap(), compiled(&onnx).unwrap());
