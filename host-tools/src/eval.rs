@@ -8,13 +8,10 @@ mod answer;
 mod report;
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::path::PathBuf;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use rayon::prelude::*;
-use zerda_firmware::Image;
 
 use crate::audio::{self, SAMPLE_RATE};
 use crate::error::{Error, Result};
@@ -56,8 +53,7 @@ pub fn eval(options: &Options) -> Result<()> {
     let image = file.image()?;
     let labels: Vec<&str> = image.labels().map(|label| label.name).collect();
     let Found { files, left_out } = find(options, &labels)?;
-    // Once here for its message, and again by every thread: its state cannot be sent.
-    Answerer::new(&image, &options.onnx)?;
+    let answerer = Answerer::new(&image, &options.onnx)?;
     if files.is_empty() {
         let directory = options.directory.display();
         return Err(Error::usage(format!(
@@ -69,7 +65,7 @@ pub fn eval(options: &Options) -> Result<()> {
     if clips.is_empty() {
         return Err(Error::Reported);
     }
-    let outcomes = answer_all(&image, &labels, &options.onnx, &clips)?;
+    let outcomes = answer_all(answerer, &labels, &clips)?;
     let report = Report {
         labels: &labels,
         commands: image.labels().map(|label| label.threshold > 0).collect(),
@@ -141,12 +137,7 @@ fn read(files: &[(usize, PathBuf)]) -> Vec<Clip> {
 }
 
 /// Answers to every clip, in their order, on every core.
-fn answer_all(
-    image: &Image<'_>,
-    labels: &[&str],
-    onnx: &Path,
-    clips: &[Clip],
-) -> Result<Vec<Outcome>> {
+fn answer_all(answerer: Answerer<'_>, labels: &[&str], clips: &[Clip]) -> Result<Vec<Outcome>> {
     let speech = labels.iter().position(|label| *label == OTHER_SPEECH);
     let speech: Vec<usize> = (0..clips.len())
         .filter(|&i| Some(clips[i].label) == speech)
@@ -155,40 +146,22 @@ fn answer_all(
     let style =
         ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar());
     let progress = ProgressBar::new(clips.len() as u64).with_style(style);
-    let next = AtomicUsize::new(0);
-    let outcomes = Mutex::new(Vec::with_capacity(clips.len()));
-    let work = || -> Result<()> {
-        let mut answerer = Answerer::new(image, onnx)?;
-        loop {
-            let index = next.fetch_add(1, Ordering::Relaxed);
-            let Some(clip) = clips.get(index) else {
-                return Ok(());
-            };
-            let context = context(clips, &speech, index);
-            let outcome = Outcome {
-                label: clip.label,
-                float: answerer.float(&clip.samples)?,
-                int8: answerer.int8(&[], &clip.samples)?,
-                int8_after_speech: match context {
-                    Some(context) => Some(answerer.int8(&context, &clip.samples)?),
-                    None => None,
-                },
-            };
-            if let Ok(mut outcomes) = outcomes.lock() {
-                outcomes.push((index, outcome));
-            }
-            progress.inc(1);
-        }
+    let answer = |answerer: &mut Answerer<'_>, (index, clip): (usize, &Clip)| {
+        let context = context(clips, &speech, index);
+        let after_speech = context.map(|context| answerer.int8(&context, &clip.samples));
+        let outcome = Outcome {
+            label: clip.label,
+            float: answerer.float(&clip.samples)?,
+            int8: answerer.int8(&[], &clip.samples)?,
+            int8_after_speech: after_speech.transpose()?,
+        };
+        progress.inc(1);
+        Ok(outcome)
     };
-    rayon::broadcast(|_| work())
-        .into_iter()
-        .collect::<Result<Vec<()>>>()?;
+    let outcomes = clips.par_iter().enumerate();
+    let outcomes = outcomes.map_with(answerer, answer).collect();
     progress.finish_and_clear();
-    let mut outcomes = outcomes
-        .into_inner()
-        .unwrap_or_else(|poisoned| poisoned.into_inner());
-    outcomes.sort_by_key(|(index, _)| *index);
-    Ok(outcomes.into_iter().map(|(_, outcome)| outcome).collect())
+    outcomes
 }
 
 /// Other speech to come before a clip: the last [`CONTEXT`] samples of several clips of unknown

@@ -4,6 +4,8 @@
 use std::path::Path;
 
 use tract_onnx::prelude::*;
+use zerda_firmware::Image;
+use zerda_firmware::front_end::FrontEnd;
 
 use crate::error::{Error, Result};
 
@@ -179,4 +181,22 @@ impl FloatStep {
             .map(floats)
             .collect()
     }
+}
+
+/// Float features of 16 kHz samples, `[frames, mels]`, by the front end of `image`: what the float
+/// network sees of a stream.
+pub fn features(image: &Image, samples: &[i16]) -> Vec<f32> {
+    let config = image.manifest().front_end;
+    let mels = usize::from(config.mels);
+    let mut front_end = FrontEnd::new(image);
+    let mut features = Vec::new();
+    for window in samples
+        .windows(config.window.into())
+        .step_by(config.hop.into())
+    {
+        let start = features.len();
+        features.resize(start + mels, 0.0);
+        front_end.frame(window, &mut features[start..]);
+    }
+    features
 }

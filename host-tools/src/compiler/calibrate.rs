@@ -2,12 +2,12 @@
 //! range is chosen so that rounding and clipping together lose least.
 
 use rayon::prelude::*;
-use zerda_firmware::image::{FrontEnd as FrontEndShape, Image};
+use zerda_firmware::Image;
 
 use super::graph::{Graph, Id, Op, Place, Quantization};
 use super::histogram::Histogram;
 use crate::error::Result;
-use crate::tract_step::FloatStep;
+use crate::tract_step::{FloatStep, features};
 
 /// Distance below a row's maximum at which TFLite's int8 softmax gives exactly 0.
 const SOFTMAX_ZERO: f32 = 14.5;
@@ -132,22 +132,12 @@ fn empty(graph: &Graph) -> Observations {
 
 /// The features of each step of a stream, [C, mels].
 pub fn chunks(graph: &Graph, draft: &Image, samples: &[i16]) -> Vec<Vec<f32>> {
-    let FrontEndShape {
-        window, hop, mels, ..
-    } = draft.manifest().front_end;
-    let mels = usize::from(mels);
-    let mut front_end = zerda_firmware::front_end::FrontEnd::new(draft);
-    let mut features = Vec::new();
-    for window in samples.windows(window.into()).step_by(hop.into()) {
-        let start = features.len();
-        features.resize(start + mels, 0.0);
-        front_end.frame(window, &mut features[start..]);
-    }
+    let mels = usize::from(draft.manifest().front_end.mels);
     let (chunk, step) = (
         usize::from(graph.stream.chunk),
         usize::from(graph.stream.step),
     );
-    features
+    features(draft, samples)
         .windows(chunk * mels)
         .step_by(step * mels)
         .map(<[f32]>::to_vec)

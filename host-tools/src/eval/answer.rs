@@ -3,19 +3,19 @@
 use std::path::Path;
 
 use zerda_firmware::decoder::Decoder;
-use zerda_firmware::front_end::FrontEnd;
 use zerda_firmware::{Event, Image, Recognizer};
 
 use crate::audio::SAMPLE_RATE;
 use crate::error::{Error, Result};
 use crate::run::tail;
-use crate::tract_step::FloatStep;
+use crate::tract_step::{FloatStep, features};
 
 /// For so long after the end of a word its own label may still be the answer: 120 ms until training
 /// asks for another, and the decoder's smoothing.
 const LINGER_MS: usize = 200;
 
 /// Both networks behind the same front end and the same decoder.
+#[derive(Clone)]
 pub struct Answerer<'a> {
     image: &'a Image<'a>,
     memory: Vec<i8>,
@@ -77,7 +77,7 @@ impl<'a> Answerer<'a> {
             usize::from(manifest.stream.chunk),
             usize::from(manifest.stream.step),
         );
-        let features = self.features(clip);
+        let features = features(self.image, &[clip, &self.tail].concat());
         let mut decoder = Decoder::new(self.image);
         let mut peaks = Peaks::new(self.image);
         self.float.reset();
@@ -97,23 +97,6 @@ impl<'a> Answerer<'a> {
             }
         }
         Ok(peaks.answer())
-    }
-
-    /// Float features of a clip and the silence after it, `[frames, mels]`.
-    fn features(&self, clip: &[i16]) -> Vec<f32> {
-        let config = self.image.manifest().front_end;
-        let samples = [clip, &self.tail].concat();
-        let mut front_end = FrontEnd::new(self.image);
-        let mut features = Vec::new();
-        let mut frame = vec![0.0; usize::from(config.mels)];
-        for window in samples
-            .windows(config.window.into())
-            .step_by(config.hop.into())
-        {
-            front_end.frame(window, &mut frame);
-            features.extend_from_slice(&frame);
-        }
-        features
     }
 }
 
