@@ -36,6 +36,7 @@ pub use error::ParseError;
 use core::ops::Range;
 use serde::{Deserialize, Serialize};
 
+use crate::CRC;
 use crate::plan::{Cache, Element, Op, Space, Tensor, TensorId};
 
 /// Bytes of the header.
@@ -63,9 +64,6 @@ pub const MAX_SMOOTHING: usize = 32;
 /// Most work of one step, in multiply-accumulates (an element of a softmax counts as 64, of
 /// another operator as 1): bounds the time of a step of any image.
 pub const MAX_WORK: u64 = 1 << 28;
-
-/// CRC-32 of the checksum field.
-static CRC: crc::Crc<u32> = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC);
 
 /// The checksum of an image: CRC-32 (ISO-HDLC) of bytes 28 to the end.
 pub fn checksum(image: &[u8]) -> u32 {
@@ -131,6 +129,7 @@ pub struct Image<'a> {
     tensors: &'a [u8],
     ops: &'a [u8],
     segment: &'a [u8],
+    checksum: u32,
     cache_bytes: u32,
     arena_bytes: u32,
 }
@@ -174,6 +173,7 @@ impl<'a> Image<'a> {
             tensors,
             ops,
             segment,
+            checksum: header.checksum,
             cache_bytes: header.cache_bytes,
             arena_bytes: header.arena_bytes,
         };
@@ -246,6 +246,11 @@ impl<'a> Image<'a> {
             .and_then(|range| self.segment.get(range));
         let elements = bytes.map(bytemuck::try_cast_slice);
         elements.and_then(Result::ok).unwrap_or_default()
+    }
+
+    /// The checksum in the header, which tells one image from another.
+    pub fn checksum(&self) -> u32 {
+        self.checksum
     }
 
     /// Bytes of the caches, which memory begins with.

@@ -4,6 +4,9 @@
 //! Matrices are row-major. Lengths that do not fit each other make a function compute less, never
 //! panic; sums wrap. Inner loops are zipped iterators over `i8`, which LLVM vectorises.
 
+/// The kernels that were built: "plain", "dsp" or "mve".
+pub const NAME: &str = "plain";
+
 mod attention;
 mod dense;
 mod elementwise;

@@ -1,10 +1,17 @@
 //! Zerda's firmware: spoken commands from audio, streaming, in INT8. `no_std`, no allocator, no
 //! floating point after the front end.
 //!
-//! The path of the audio is the list of modules: [`front_end`] makes features of 25 ms of samples
-//! each 10 ms, [`cache`] keeps what the next step reads, [`step`] runs the [`plan`] of the
-//! [`image`] with [`kernels`] in [`fixed_point`] arithmetic, [`decoder`] turns posteriors into
-//! detections, and [`recognizer`] drives them all.
+//! The path of the audio is the list of modules: [`audio`] brings it from an interrupt to the main
+//! loop, [`front_end`] makes features of 25 ms of samples each 10 ms, [`cache`] keeps what the next
+//! step reads, [`step`] runs the [`plan`] of the [`image`] with [`kernels`] in [`fixed_point`]
+//! arithmetic, [`decoder`] turns posteriors into detections, [`recognizer`] drives them all, and
+//! [`app`] sets pins and reports by [`telemetry`]. A product takes the whole of it, or the
+//! recognizer alone.
+//!
+//! # Features
+//!
+//! `dsp` and `mve` choose faster kernels with the same results, for cores with Arm's DSP extension
+//! (Cortex-M4, M7, M33) and with Helium (Cortex-M55, M85; needs `-C target-cpu`). `defmt` logs.
 //!
 //! # Example
 //!
@@ -33,6 +40,8 @@
 #[cfg(test)]
 extern crate std;
 
+pub mod app;
+pub mod audio;
 pub mod cache;
 pub mod decoder;
 pub mod fixed_point;
@@ -42,12 +51,16 @@ pub mod kernels;
 pub mod plan;
 pub mod recognizer;
 pub mod step;
+pub mod telemetry;
 #[cfg(test)]
 mod test_image;
 
 pub use decoder::Detection;
 pub use image::{Aligned, Image, ParseError, memory_bytes};
 pub use recognizer::{Event, Memory, MemoryTooSmall, Recognizer};
+
+/// CRC-32 of images, telemetry frames and logits.
+static CRC: crc::Crc<u32> = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC);
 
 #[cfg(target_endian = "big")]
 compile_error!("the image is little-endian and read in place");

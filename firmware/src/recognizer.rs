@@ -140,6 +140,16 @@ impl<'a, S: Step> Recognizer<'a, S> {
         })
     }
 
+    /// The image that runs.
+    pub fn image(&self) -> &Image<'a> {
+        &self.image
+    }
+
+    /// What runs the steps.
+    pub fn stepper(&mut self) -> &mut S {
+        &mut self.step
+    }
+
     /// Starts afresh, as if nothing had been pushed.
     pub fn reset(&mut self) {
         self.windows = Windows::reset(&self.image, self.memory);

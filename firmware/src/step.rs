@@ -21,10 +21,15 @@ pub struct Cpu;
 impl Step for Cpu {
     fn step(&mut self, image: &Image<'_>, windows: &Windows, memory: &mut [i8]) {
         for op in image.ops() {
-            // Some, as of every image that was parsed and memory of its size.
-            let _ = run(op, image, windows, memory);
+            run_op(op, image, windows, memory);
         }
     }
+}
+
+/// Runs one operator on the CPU, over what [`Step::step`] is given.
+pub fn run_op(op: Op, image: &Image<'_>, windows: &Windows, memory: &mut [i8]) {
+    // Some, as of every image that was parsed and memory of its size.
+    let _ = run(op, image, windows, memory);
 }
 
 /// The bytes of memory that hold a tensor, none for a constant.

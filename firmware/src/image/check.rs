@@ -12,6 +12,7 @@ use crate::plan::{Element, Space, Tensor, TensorId};
 pub(super) struct Header {
     pub manifest: Range<usize>,
     pub segment: Range<usize>,
+    pub checksum: u32,
     pub cache_bytes: u32,
     pub arena_bytes: u32,
 }
@@ -86,6 +87,7 @@ impl Header {
         Ok(Self {
             manifest: HEADER_BYTES..manifest_end,
             segment: segment..segment_end,
+            checksum: expected,
             cache_bytes,
             arena_bytes,
         })

@@ -1,0 +1,35 @@
+//! What a Cortex-M board needs for `zerda_firmware::app::Processor`, but for its clock.
+#![no_std]
+
+use core::mem::MaybeUninit;
+
+use cortex_m_rt::STACK_PAINT_VALUE;
+
+unsafe extern "C" {
+    // Of the linker: the highest and the lowest address of the stack.
+    static _stack_start: MaybeUninit<u32>;
+    static _stack_end: MaybeUninit<u32>;
+}
+
+/// Sleeps until an interrupt, unless `ready` says, with interrupts masked, that there is work: what
+/// comes in between is pending then, and ends the sleep at once.
+pub fn sleep_unless(ready: impl FnOnce() -> bool) {
+    cortex_m::interrupt::free(|_| {
+        if !ready() {
+            cortex_m::asm::dsb();
+            cortex_m::asm::wfi();
+        }
+    });
+}
+
+/// Most stack used so far, in bytes: what of the paint that cortex-m-rt laid is gone.
+pub fn stack_bytes() -> u32 {
+    let bottom = (&raw const _stack_end).cast::<u32>();
+    let top = (&raw const _stack_start).cast::<u32>();
+    let words = (top.addr() - bottom.addr()) / size_of::<u32>();
+    // SAFETY: the linker reserves these words for the stack, cortex-m-rt painted them before
+    // `main`, and what is below the stack pointer is only written by interrupts.
+    let unused = (0..words)
+        .take_while(|&word| unsafe { bottom.add(word).read_volatile() == STACK_PAINT_VALUE });
+    ((words - unused.count()) * size_of::<u32>()) as u32
+}

@@ -1,0 +1,166 @@
+//! Cortex-M7 at 480 MHz: ST's NUCLEO-H743ZI2 with a digital microphone.
+//!
+//! | what | where |
+//! |---|---|
+//! | I2S microphone, such as INMP441 or ICS-43434 | CN9: SCK on D58 (PE5), WS on D57 (PE4), SD on D59 (PE6); 3V3, GND, and its L/R pin on GND |
+//! | any command, "yes", "no" | LD1 green (PB0), LD2 yellow (PE1), LD3 red (PB14), for half a second |
+//! | telemetry | USART3 (PD8), which is the ST-LINK's serial port, 115200 8N1 |
+//! | log | defmt over RTT |
+//!
+//! **Never run on hardware.** Clocks, pins and interface follow ST's and the microphone's manuals,
+//! as other firmware for this board does, but nobody has tried them. 480 MHz needs silicon of
+//! revision V; the older NUCLEO-H743ZI, without the 2, may have revision Y (400 MHz), and its LD2
+//! is on PB7.
+#![no_std]
+#![no_main]
+
+mod microphone;
+
+use cortex_m_rt::entry;
+use defmt_rtt as _;
+use embassy_stm32::gpio::{self, Level, Speed};
+use embassy_stm32::mode::Blocking;
+use embassy_stm32::rcc::{AHBPrescaler, APBPrescaler, Hse, HseMode, Pll, PllDiv, PllMul};
+use embassy_stm32::rcc::{PllPreDiv, PllSource, Sysclk, VoltageScale, mux::Saisel};
+use embassy_stm32::time::Hertz;
+use embassy_stm32::timer::low_level::Timer;
+use embassy_stm32::usart::{self, UartTx};
+use embassy_stm32::{Peri, peripherals};
+use panic_probe as _;
+use static_cell::ConstStaticCell;
+use zerda_firmware::app::{App, Output, Processor, assert_fits};
+use zerda_firmware::audio::Ring;
+use zerda_firmware::{Aligned, Image, Memory, Recognizer, memory_bytes};
+
+use microphone::Microphone;
+
+static IMAGE: &Aligned<[u8]> = &Aligned(*include_bytes!(env!("ZERDA_IMAGE")));
+static MEMORY: ConstStaticCell<Memory<{ memory_bytes(&IMAGE.0) }>> =
+    ConstStaticCell::new(Memory::new());
+const _: () = assert_fits(&IMAGE.0, RAM);
+/// What caches and arena may take of the 96 KiB that memory.x gives to statics.
+const RAM: usize = 80 * 1024;
+static RING: ConstStaticCell<Ring<16>> = ConstStaticCell::new(Ring::new());
+
+#[entry]
+fn main() -> ! {
+    let peripherals = embassy_stm32::init(config());
+    enable_caches();
+    let Ok(image) = Image::parse(&IMAGE.0) else {
+        defmt::panic!("ZERDA_IMAGE is damaged, or of another version than this firmware");
+    };
+    let recognizer = defmt::unwrap!(Recognizer::new(&image, MEMORY.take()).ok());
+    let (producer, consumer) = RING.take().split();
+    let mut outputs = [
+        led(peripherals.PB0, None),
+        led(peripherals.PE1, Some("yes")),
+        led(peripherals.PB14, Some("no")),
+    ];
+    // Blocking: a report takes a few ms, the ring holds 150, and a buffer would need an interrupt.
+    let line = usart::Config::default();
+    let telemetry = UartTx::new_blocking(peripherals.USART3, peripherals.PD8, line);
+    let telemetry: UartTx<'_, Blocking> = defmt::unwrap!(telemetry);
+    let clock = Clock::new(peripherals.TIM5);
+    let app = App::new(recognizer, consumer, &mut outputs, telemetry, clock);
+
+    Microphone {
+        sai: peripherals.SAI1,
+        sck: peripherals.PE5,
+        ws: peripherals.PE4,
+        data: peripherals.PE6,
+        dma: peripherals.DMA1_CH0,
+    }
+    .listen(producer);
+    app.run()
+}
+
+fn led(
+    pin: Peri<'static, impl gpio::Pin>,
+    command: Option<&'static str>,
+) -> Output<gpio::Output<'static>> {
+    Output::new(gpio::Output::new(pin, Level::Low, Speed::Low), command, 500)
+}
+
+/// 480 MHz from the ST-LINK's 8 MHz, buses at 240 and 120 MHz, and 8.192 MHz for the SAI.
+fn config() -> embassy_stm32::Config {
+    let mut config = embassy_stm32::Config::default();
+    let rcc = &mut config.rcc;
+    rcc.hse = Some(Hse {
+        freq: Hertz::mhz(8),
+        mode: HseMode::Bypass,
+    });
+    rcc.voltage_scale = VoltageScale::Scale0;
+    rcc.pll1 = Some(Pll {
+        source: PllSource::HSE,
+        prediv: PllPreDiv::DIV2,
+        mul: PllMul::MUL240,
+        fracn: None,
+        divp: Some(PllDiv::DIV2),
+        divq: None,
+        divr: None,
+    });
+    rcc.sys = Sysclk::PLL1_P;
+    rcc.ahb_pre = AHBPrescaler::DIV2;
+    rcc.apb1_pre = APBPrescaler::DIV2;
+    rcc.apb2_pre = APBPrescaler::DIV2;
+    rcc.apb3_pre = APBPrescaler::DIV2;
+    rcc.apb4_pre = APBPrescaler::DIV2;
+    // 8 MHz / 5 * 128 / 25: 512 times 16 kHz, exactly.
+    rcc.pll3 = Some(Pll {
+        source: PllSource::HSE,
+        prediv: PllPreDiv::DIV5,
+        mul: PllMul::MUL128,
+        fracn: None,
+        divp: Some(PllDiv::DIV25),
+        divq: None,
+        divr: None,
+    });
+    rcc.mux.sai1sel = Saisel::PLL3_P;
+    config
+}
+
+/// Turns the caches on, but not for the AXI SRAM: DMA writes there behind the data cache's back.
+fn enable_caches() {
+    let mut core = defmt::unwrap!(cortex_m::Peripherals::take());
+    // No execution, read and write; normal memory, not cached, shared; 2^19 bytes; on.
+    let attributes = 1 << 28 | 0b011 << 24 | 0b001 << 19 | 1 << 18 | (19 - 1) << 1 | 1;
+    // SAFETY: only the AXI SRAM's attributes change, in region 0; the default map is behind it.
+    unsafe {
+        core.MPU.rnr.write(0);
+        core.MPU.rbar.write(0x2400_0000);
+        core.MPU.rasr.write(attributes);
+        core.MPU.ctrl.write(0b101);
+    }
+    cortex_m::asm::dsb();
+    cortex_m::asm::isb();
+    core.SCB.enable_icache();
+    core.SCB.enable_dcache(&mut core.CPUID);
+}
+
+/// A timer, since the cycle counter may stop in sleep.
+struct Clock(Timer<'static, peripherals::TIM5>);
+
+impl Clock {
+    fn new(timer: Peri<'static, peripherals::TIM5>) -> Self {
+        let timer = Timer::new(timer);
+        timer.start();
+        Self(timer)
+    }
+}
+
+impl Processor for Clock {
+    /// The timers of APB1 run at twice its clock.
+    const CLOCK_HZ: u32 = 240_000_000;
+
+    fn now(&self) -> u32 {
+        self.0.regs_gp32().cnt().read()
+    }
+
+    fn sleep_unless(&mut self, ready: impl FnOnce() -> bool) {
+        cortex::sleep_unless(ready);
+    }
+
+    fn stack_bytes(&self) -> u32 {
+        cortex::stack_bytes()
+    }
+}

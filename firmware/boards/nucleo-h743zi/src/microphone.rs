@@ -1,0 +1,134 @@
+//! A digital microphone with I2S, as INMP441 or ICS-43434.
+//!
+//! SAI1 clocks it and keeps the left one of two slots of 32 bits. DMA writes them round and round a
+//! buffer of two blocks; each half wakes a task in interrupt context, which converts it and hands it
+//! to the main loop.
+
+use core::cell::Cell;
+use core::mem::MaybeUninit;
+
+use embassy_executor::InterruptExecutor;
+use embassy_stm32::interrupt::{InterruptExt, Priority};
+use embassy_stm32::sai::{self, BitOrder, DataSize, FifoThreshold, Sai, TxRx};
+use embassy_stm32::sai::{MasterClockDivider, word::U7};
+use embassy_stm32::{Peri, bind_interrupts, dma, interrupt, peripherals};
+use heapless::spsc::Producer;
+use zerda_firmware::audio::{AudioSource, BLOCK, Block, Capture};
+
+type Buffer = [u32; 2 * BLOCK];
+
+/// What DMA writes, in the AXI SRAM, which the startup code leaves as it is.
+#[unsafe(link_section = ".axisram")]
+static mut BUFFER: MaybeUninit<Buffer> = MaybeUninit::uninit();
+
+/// 24 dB. These microphones reach full scale at 120 dB SPL, far above speech, which is about 60 dB
+/// SPL at 1 m: that becomes -36 dBFS, and 96 dB SPL, a shout nearby, clips.
+const GAIN_BITS: u32 = 4;
+
+bind_interrupts!(struct Interrupts {
+    DMA1_STREAM0 => dma::InterruptHandler<peripherals::DMA1_CH0>;
+});
+
+/// Runs the task in the interrupt of a peripheral that is not used otherwise.
+static EXECUTOR: InterruptExecutor = InterruptExecutor::new();
+
+#[interrupt]
+fn CEC() {
+    // SAFETY: the executor is started with this interrupt, which that enables; this is the only
+    // call.
+    unsafe { EXECUTOR.on_interrupt() }
+}
+
+/// What it is connected to.
+pub struct Microphone {
+    pub sai: Peri<'static, peripherals::SAI1>,
+    pub sck: Peri<'static, peripherals::PE5>,
+    pub ws: Peri<'static, peripherals::PE4>,
+    pub data: Peri<'static, peripherals::PE6>,
+    pub dma: Peri<'static, peripherals::DMA1_CH0>,
+}
+
+impl Microphone {
+    /// Captures from now on.
+    pub fn listen(self, ring: Producer<'static, Block>) {
+        interrupt::CEC.set_priority(Priority::P6);
+        let spawner = EXECUTOR.start(interrupt::CEC);
+        spawner.spawn(defmt::unwrap!(capture(self, ring).ok()));
+    }
+
+    /// I2S as Philips defines it: 16 kHz, two slots of 32 bits, the first while WS is low.
+    fn start<'a>(&'a mut self, buffer: &'a mut Buffer) -> Sai<'a, peripherals::SAI1, u32> {
+        let mut config = sai::Config::default();
+        config.tx_rx = TxRx::Receiver;
+        config.bit_order = BitOrder::MsbFirst;
+        config.data_size = DataSize::Data32;
+        config.frame_length = 64;
+        config.frame_sync_active_level_length = U7(32);
+        // One word a frame, the left: what is read can never be the other channel's.
+        config.slot_enable = 0b01;
+        config.fifo_threshold = FifoThreshold::Empty;
+        // Without MCLK the bit clock is divided from the kernel clock: 64 bits of 16 kHz.
+        config.nodiv = true;
+        config.master_clock_divider = MasterClockDivider::DIV8;
+        let (block, _) = sai::split_subblocks(self.sai.reborrow());
+        let mut sai = Sai::new_asynchronous(
+            block,
+            self.sck.reborrow(),
+            self.data.reborrow(),
+            self.ws.reborrow(),
+            self.dma.reborrow(),
+            buffer,
+            Interrupts,
+            config,
+        );
+        // Only a transmitter refuses.
+        let _ = sai.start();
+        sai
+    }
+}
+
+/// Moves audio from the microphone to the ring. Where DMA went round before this could read, the
+/// buffer is lost and the microphone starts again.
+#[embassy_executor::task]
+async fn capture(mut microphone: Microphone, ring: Producer<'static, Block>) {
+    let buffer = &raw mut BUFFER;
+    // SAFETY: the only reference to it: the task is spawned once.
+    let buffer = unsafe { &mut *buffer }.write([0; 2 * BLOCK]);
+    let received = Received::default();
+    let mut capture = Capture::new(&received, ring);
+    loop {
+        let mut sai = microphone.start(buffer);
+        let mut words = [0; BLOCK];
+        while sai.read(&mut words).await.is_ok() {
+            received.samples.set(Some(words.map(sample)));
+            capture.run();
+        }
+        received.lost.set(received.lost.get() + 2 * BLOCK as u32);
+    }
+}
+
+/// The 24 bits of the microphone are the highest of a slot's 32.
+fn sample(word: u32) -> i16 {
+    let amplified = word.cast_signed() >> (16 - GAIN_BITS);
+    amplified.clamp(i16::MIN.into(), i16::MAX.into()) as i16
+}
+
+/// What the task read last, until it is captured.
+#[derive(Default)]
+struct Received {
+    samples: Cell<Option<[i16; BLOCK]>>,
+    lost: Cell<u32>,
+}
+
+impl AudioSource for &Received {
+    fn read(&mut self, samples: &mut [i16; BLOCK]) -> usize {
+        self.samples.take().map_or(0, |read| {
+            *samples = read;
+            BLOCK
+        })
+    }
+
+    fn lost(&mut self) -> u32 {
+        self.lost.take()
+    }
+}

@@ -1,0 +1,130 @@
+//! Instructions of each stage of a step, by the machine's counter.
+//!
+//! With `-icount shift=10` QEMU's clock moves 1024 ns an instruction, so the counter's readings are
+//! a measure of instructions executed, not of time.
+
+use core::fmt::Write as _;
+use core::ops::Range;
+
+use heapless::{String, Vec};
+use semihosting::fs::File;
+use semihosting::io::Write as _;
+use zerda_firmware::Image;
+use zerda_firmware::cache::Windows;
+use zerda_firmware::step::{Step, run_op};
+
+use crate::{Machine, Message, message, wav};
+
+/// Virtual nanoseconds of an instruction, at `shift=10`.
+const INSTRUCTION_NS: u64 = 1024;
+
+/// Operators that are told apart; what others take is not counted.
+const MAX_OPS: usize = 256;
+
+/// The CPU's step, with the counter read between operators.
+pub struct Counting<M> {
+    machine: core::marker::PhantomData<M>,
+    counts: Counts,
+    /// Counter readings around the last step, until it is taken.
+    step: Option<Range<u32>>,
+    /// What lies between two readings of the counter with nothing between them.
+    overhead: u32,
+}
+
+/// Instructions of one step.
+#[derive(Default)]
+pub struct Counts {
+    /// Since the step before.
+    front_end: u32,
+    decoder: u32,
+    ops: Vec<u32, MAX_OPS>,
+}
+
+impl<M: Machine> Counting<M> {
+    pub fn new() -> Self {
+        let first = M::counter();
+        Self {
+            machine: core::marker::PhantomData,
+            counts: Counts::default(),
+            step: None,
+            overhead: M::counter().wrapping_sub(first),
+        }
+    }
+
+    fn instructions(&self, ticks: Range<u32>) -> u32 {
+        let ticks = ticks.end.wrapping_sub(ticks.start);
+        let ns =
+            u64::from(ticks.saturating_sub(self.overhead)) * 1_000_000_000 / u64::from(M::CLOCK_HZ);
+        ((ns + INSTRUCTION_NS / 2) / INSTRUCTION_NS) as u32
+    }
+
+    /// Counts what was recognized between two readings. If a step was part of it, `write` gets all
+    /// that was counted since the step before.
+    pub fn take<E>(
+        &mut self,
+        recognition: Range<u32>,
+        write: impl FnOnce(&Counts) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let Some(step) = self.step.take() else {
+            self.counts.front_end += self.instructions(recognition);
+            return Ok(());
+        };
+        self.counts.front_end += self.instructions(recognition.start..step.start);
+        self.counts.decoder = self.instructions(step.end..recognition.end);
+        let result = write(&self.counts);
+        self.counts.front_end = 0;
+        self.counts.ops.clear();
+        result
+    }
+}
+
+impl<M: Machine> Step for Counting<M> {
+    fn step(&mut self, image: &Image<'_>, windows: &Windows, memory: &mut [i8]) {
+        let begin = M::counter();
+        let mut last = begin;
+        for op in image.ops() {
+            run_op(op, image, windows, memory);
+            let now = M::counter();
+            let count = self.instructions(last..now);
+            // Beyond the most that are told apart.
+            let _ = self.counts.ops.push(count);
+            last = M::counter();
+        }
+        self.step = Some(begin..last);
+    }
+}
+
+/// The file that `profile=` names.
+pub struct ProfileFile(File);
+
+impl ProfileFile {
+    pub fn create(path: &str) -> Result<Self, Message> {
+        let file = File::create(&*wav::c_string(path)?);
+        file.map(Self)
+            .map_err(|_| message(format_args!("{path}: cannot be created")))
+    }
+
+    /// One line: front end, decoder, operators.
+    pub fn write(&mut self, counts: &Counts) -> Result<(), Message> {
+        let stages = [counts.front_end, counts.decoder];
+        self.text("step")?;
+        for count in stages.iter().chain(&counts.ops) {
+            let mut text = String::<12>::new();
+            // A space and ten digits fit.
+            let _ = write!(text, " {count}");
+            self.text(&text)?;
+        }
+        self.text("\n")
+    }
+
+    fn text(&mut self, text: &str) -> Result<(), Message> {
+        let mut rest = text.as_bytes();
+        while !rest.is_empty() {
+            match self.0.write(rest) {
+                Ok(count) if count > 0 => rest = &rest[count..],
+                _ => return Err(message(format_args!("the profile cannot be written"))),
+            }
+        }
+        Ok(())
+    }
+}

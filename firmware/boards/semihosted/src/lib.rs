@@ -1,0 +1,260 @@
+//! What the boards that run in QEMU share. The application is that of every board; here audio comes
+//! from a WAV file of the host, through semihosting, and instructions are counted.
+//!
+//! Arguments, after the program's name: the WAV file (16 kHz, mono, 16 bit), and any of
+//!
+//! - `realtime`: the SysTick interrupt captures 10 ms of audio every 10 ms, and the main loop
+//!   sleeps in between. Otherwise audio is captured when the main loop asks for it, so that nothing
+//!   depends on how fast QEMU runs.
+//! - `stall=AT:MS`: with `realtime`, holds the main loop up for MS once AT ms of audio were
+//!   recognized, so that the ring overruns.
+//! - `profile=FILE`: writes the instructions of each step, a line each: `step FRONT_END DECODER`
+//!   and those of each operator.
+#![no_std]
+#![allow(clippy::result_large_err)] // no allocator to box an error
+
+mod counting;
+mod uart;
+mod wav;
+
+use core::cell::RefCell;
+use core::convert::Infallible;
+use core::fmt::Write as _;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use cortex_m::interrupt::{self, Mutex};
+use cortex_m::peripheral::syst::SystClkSource;
+use cortex_m_rt::exception;
+use defmt_semihosting as _;
+use embedded_hal::digital::{ErrorType, OutputPin};
+use heapless::String;
+use semihosting::{eprintln, process};
+use static_cell::ConstStaticCell;
+use zerda_firmware::app::{App, Output, Processor};
+use zerda_firmware::audio::{Capture, Ring};
+use zerda_firmware::{Image, Recognizer};
+
+use counting::{Counting, ProfileFile};
+use uart::Uart;
+use wav::Wav;
+
+/// What one machine has that another has elsewhere.
+pub trait Machine: Copy + 'static {
+    /// Hz of [`Machine::counter`] and of the processor, in virtual time.
+    const CLOCK_HZ: u32;
+    /// Address of the CMSDK APB UART that is QEMU's first serial port.
+    const UART: usize;
+    /// Address of the FPGAIO block's LED register.
+    const LEDS: usize;
+    /// Starts the counter.
+    fn start_counter();
+    /// A counter that runs freely at [`Machine::CLOCK_HZ`].
+    fn counter() -> u32;
+}
+
+/// Shared by the interrupt and, without `realtime`, the main loop.
+static CAPTURE: Mutex<RefCell<Option<Capture<'static, Wav>>>> = Mutex::new(RefCell::new(None));
+/// All of the file was captured.
+static ENDED: AtomicBool = AtomicBool::new(false);
+
+/// Runs the application on one file.
+pub fn run<M: Machine>(machine: M, image: &'static [u8], memory: &'static mut [i8]) -> ! {
+    match try_run(machine, image, memory) {
+        Ok(()) => process::exit(0),
+        Err(message) => {
+            eprintln!("{}", message);
+            process::exit(1)
+        }
+    }
+}
+
+type Message = String<256>;
+
+/// A line for the person at the host.
+fn message(args: core::fmt::Arguments<'_>) -> Message {
+    let mut text = Message::new();
+    // Cut where it does not fit.
+    let _ = text.write_fmt(args);
+    text
+}
+
+#[derive(Default)]
+struct Options {
+    wav: String<200>,
+    realtime: bool,
+    /// At how many ms of audio, for how many ms.
+    stall: Option<(u32, u32)>,
+    profile: Option<String<200>>,
+    kernels: bool,
+}
+
+impl Options {
+    fn parse() -> Result<Self, Message> {
+        let args = semihosting::experimental::env::args::<1024>()
+            .map_err(|_| message(format_args!("the command line is longer than 1024 bytes")))?;
+        let mut options = Self::default();
+        for arg in (&args).into_iter().skip(1) {
+            let arg = arg.map_err(|_| message(format_args!("an argument is not UTF-8")))?;
+            let unknown = || message(format_args!("{arg}: not an argument of this firmware"));
+            match arg.split_once('=') {
+                None if arg == "realtime" => options.realtime = true,
+                None if arg == "kernels" => options.kernels = true,
+                None => options.wav = String::try_from(arg).map_err(|_| unknown())?,
+                Some(("stall", value)) => {
+                    let (at, ms) = value.split_once(':').ok_or_else(unknown)?;
+                    let number = |text: &str| text.parse().map_err(|_| unknown());
+                    options.stall = Some((number(at)?, number(ms)?));
+                }
+                Some(("profile", path)) => {
+                    options.profile = Some(String::try_from(path).map_err(|_| unknown())?);
+                }
+                Some(_) => return Err(unknown()),
+            }
+        }
+        Ok(options)
+    }
+}
+
+fn try_run<M: Machine>(
+    machine: M,
+    image: &'static [u8],
+    memory: &'static mut [i8],
+) -> Result<(), Message> {
+    M::start_counter();
+    let mut options = Options::parse()?;
+    let image = Image::parse(image).map_err(|error| message(format_args!("image: {error}")))?;
+    let recognizer = Recognizer::with_step(&image, memory, Counting::<M>::new())
+        .map_err(|error| message(format_args!("{error}")))?;
+    static RING: ConstStaticCell<Ring<16>> = ConstStaticCell::new(Ring::new());
+    let (producer, consumer) = RING.take().split();
+    let wav = Wav::open(&options.wav)?;
+    interrupt::free(|cs| {
+        CAPTURE
+            .borrow(cs)
+            .replace(Some(Capture::new(wav, producer)))
+    });
+    let mut profile = match &options.profile {
+        Some(path) => Some(ProfileFile::create(path)?),
+        None => None,
+    };
+    let processor = Cortex(machine);
+    let mut outputs = [Output::new(Led(machine, 0), None, 500)];
+    let mut app = App::new(
+        recognizer,
+        consumer,
+        &mut outputs,
+        Uart::<M>::new(),
+        processor,
+    );
+    if options.realtime {
+        start_ticks::<M>();
+    }
+    let mut recognized_ms = 0;
+    loop {
+        // Before the ring is looked at: what was captured before the end is then seen.
+        let ended = ENDED.load(Ordering::Acquire);
+        if app.poll() {
+            let recognition = app.recognition();
+            let counting = app.stepper();
+            counting.take(recognition, |counts| match &mut profile {
+                Some(file) => file.write(counts),
+                None => Ok(()),
+            })?;
+            recognized_ms += 10;
+            if options.stall.is_some_and(|(at, _)| recognized_ms >= at) {
+                stall(&processor, options.stall.take().map_or(0, |(_, ms)| ms));
+            }
+        } else if ended {
+            app.report_status();
+            return Ok(());
+        } else if options.realtime {
+            app.sleep();
+        } else {
+            capture();
+        }
+    }
+}
+
+/// Captures the next 10 ms.
+fn capture() {
+    interrupt::free(|cs| {
+        if let Some(capture) = CAPTURE.borrow(cs).borrow_mut().as_mut() {
+            if capture.run() == 0 {
+                ENDED.store(true, Ordering::Release);
+            }
+        }
+    });
+}
+
+#[exception]
+fn SysTick() {
+    capture();
+}
+
+/// The SysTick interrupt every 10 ms.
+fn start_ticks<M: Machine>() {
+    if let Some(mut peripherals) = cortex_m::Peripherals::take() {
+        let syst = &mut peripherals.SYST;
+        syst.set_clock_source(SystClkSource::Core);
+        syst.set_reload(M::CLOCK_HZ / 100 - 1);
+        syst.clear_current();
+        syst.enable_counter();
+        syst.enable_interrupt();
+    }
+}
+
+fn stall<M: Machine>(processor: &Cortex<M>, ms: u32) {
+    let begin = processor.now();
+    while processor.now().wrapping_sub(begin) < M::CLOCK_HZ / 1000 * ms {}
+}
+
+#[derive(Clone, Copy)]
+struct Cortex<M>(M);
+
+impl<M: Machine> Processor for Cortex<M> {
+    const CLOCK_HZ: u32 = M::CLOCK_HZ;
+
+    fn now(&self) -> u32 {
+        M::counter()
+    }
+
+    fn sleep_unless(&mut self, ready: impl FnOnce() -> bool) {
+        cortex::sleep_unless(ready);
+    }
+
+    fn stack_bytes(&self) -> u32 {
+        cortex::stack_bytes()
+    }
+}
+
+/// A bit of the FPGAIO block's LED register.
+struct Led<M>(M, u32);
+
+impl<M> ErrorType for Led<M> {
+    type Error = Infallible;
+}
+
+impl<M: Machine> OutputPin for Led<M> {
+    fn set_low(&mut self) -> Result<(), Infallible> {
+        write(M::LEDS, read(M::LEDS) & !(1 << self.1));
+        Ok(())
+    }
+
+    fn set_high(&mut self) -> Result<(), Infallible> {
+        write(M::LEDS, read(M::LEDS) | 1 << self.1);
+        Ok(())
+    }
+}
+
+/// Reads a device register.
+pub fn read(address: usize) -> u32 {
+    // SAFETY: the callers' constants are addresses of device registers of the machine, reading
+    // which has no effect on memory.
+    unsafe { (address as *const u32).read_volatile() }
+}
+
+/// Writes a device register.
+pub fn write(address: usize, value: u32) {
+    // SAFETY: as in `read`.
+    unsafe { (address as *mut u32).write_volatile(value) }
+}

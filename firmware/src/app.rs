@@ -1,0 +1,350 @@
+//! The application: takes audio from the ring, recognizes, sets outputs, reports. It is generic
+//! over the hardware, which a board crate brings: a [`Processor`], pins of `embedded-hal`, a serial
+//! line of `embedded-io`, and an [`crate::audio::AudioSource`] at the other end of the ring.
+
+use core::ops::Range;
+
+use embedded_hal::digital::OutputPin;
+use embedded_io::Write;
+use heapless::Vec;
+use heapless::spsc::Consumer;
+
+use crate::CRC;
+use crate::audio::{Block, has_slots};
+use crate::decoder::Detection;
+use crate::image::{SAMPLE_RATE, memory_bytes};
+use crate::kernels;
+use crate::recognizer::{Event, Recognizer};
+use crate::step::Step;
+use crate::telemetry::{Report, Status, encode};
+
+/// Audio between two reports of the status.
+const STATUS_MS: u32 = 1000;
+
+/// Detections that one block can bring; any more count as errors. Two commands within a step take
+/// a refractory time shorter than that.
+const MAX_DETECTIONS: usize = 8;
+
+/// What the application needs of the processor.
+pub trait Processor {
+    /// Of [`Processor::now`]. It must not wrap within a few seconds.
+    const CLOCK_HZ: u32;
+
+    /// A counter that runs freely and wraps, asleep too.
+    fn now(&self) -> u32;
+
+    /// Sleeps until an interrupt (`wfi`), unless `ready` says, with interrupts masked, that there is
+    /// work already.
+    fn sleep_unless(&mut self, ready: impl FnOnce() -> bool);
+
+    /// Most stack used so far, in bytes; 0 where it is not measured.
+    fn stack_bytes(&self) -> u32 {
+        0
+    }
+}
+
+/// A pin that is high for a while when a command is detected.
+#[derive(Debug)]
+pub struct Output<P> {
+    pin: P,
+    command: Option<&'static str>,
+    hold_ms: u32,
+    /// Of the audio, while the pin is high.
+    until_ms: Option<u32>,
+}
+
+impl<P> Output<P> {
+    /// For the command of a label's name, or for any; high for `hold_ms` of audio.
+    pub const fn new(pin: P, command: Option<&'static str>, hold_ms: u32) -> Self {
+        Self {
+            pin,
+            command,
+            hold_ms,
+            until_ms: None,
+        }
+    }
+}
+
+/// The application, in the main loop's context.
+pub struct App<'a, S, P, T, C> {
+    recognizer: Recognizer<'a, S>,
+    blocks: Consumer<'a, Block>,
+    outputs: &'a mut [Output<P>],
+    telemetry: T,
+    processor: C,
+    /// Of the next report.
+    sequence: u16,
+    /// Number of the next sample, if none is lost.
+    next: u64,
+    /// Number of the sample at which the recognizer's stream began.
+    stream_start: u64,
+    status: Status,
+    /// Over all logits, as in `zerda run`.
+    logits: crc::Digest<'static, u32>,
+    /// Clock readings around the last recognition.
+    recognition: Range<u32>,
+    /// Clock at the last status, and ticks not slept since.
+    status_at: u32,
+    busy: u32,
+    next_status_ms: u32,
+}
+
+impl<'a, S, P, T, C> App<'a, S, P, T, C>
+where
+    S: Step,
+    P: OutputPin,
+    T: Write,
+    C: Processor,
+{
+    /// Reports the start; all outputs become low.
+    pub fn new(
+        recognizer: Recognizer<'a, S>,
+        blocks: Consumer<'a, Block>,
+        outputs: &'a mut [Output<P>],
+        telemetry: T,
+        processor: C,
+    ) -> Self {
+        let now = processor.now();
+        let mut app = Self {
+            recognizer,
+            blocks,
+            outputs,
+            telemetry,
+            processor,
+            sequence: 0,
+            next: 0,
+            stream_start: 0,
+            status: Status::default(),
+            logits: CRC.digest(),
+            recognition: now..now,
+            status_at: now,
+            busy: 0,
+            next_status_ms: STATUS_MS,
+        };
+        for output in app.outputs.iter_mut() {
+            app.status.io_errors += u32::from(output.pin.set_low().is_err());
+        }
+        let image_crc32 = app.recognizer.image().checksum();
+        #[cfg(feature = "defmt")]
+        defmt::info!(
+            "image {=u32:08x}, {=str} kernels",
+            image_crc32,
+            kernels::NAME
+        );
+        app.report(Report::Start {
+            version: env!("CARGO_PKG_VERSION"),
+            image_crc32,
+            kernels: kernels::NAME,
+        });
+        app
+    }
+
+    /// Handles all audio as it comes, and sleeps in between.
+    pub fn run(mut self) -> ! {
+        loop {
+            if !self.poll() {
+                self.sleep();
+            }
+        }
+    }
+
+    /// Sleeps until an interrupt, unless there is audio.
+    pub fn sleep(&mut self) {
+        let blocks = &self.blocks;
+        self.processor.sleep_unless(|| blocks.ready());
+    }
+
+    /// Handles one block of audio; false: there is none.
+    pub fn poll(&mut self) -> bool {
+        let begin = self.processor.now();
+        let has_slots = has_slots(self.blocks.capacity());
+        let Some(block) = has_slots.then(|| self.blocks.dequeue()).flatten() else {
+            return false;
+        };
+        if block.start != self.next {
+            self.overrun(&block);
+        }
+        self.next = block.start.saturating_add(block.samples.len() as u64);
+        self.status.audio_ms = ms(self.next);
+        let detections = self.recognize(&block.samples);
+        for &detection in &detections {
+            self.detected(detection);
+        }
+        self.release_outputs();
+        self.busy = self
+            .busy
+            .wrapping_add(self.processor.now().wrapping_sub(begin));
+        if self.status.audio_ms >= self.next_status_ms {
+            self.next_status_ms = self.status.audio_ms.saturating_add(STATUS_MS);
+            self.report_status();
+        }
+        true
+    }
+
+    /// Reports the status now, besides once a second of audio.
+    pub fn report_status(&mut self) {
+        let now = self.processor.now();
+        let elapsed = u64::from(now.wrapping_sub(self.status_at)).max(1);
+        let load = u64::from(self.busy) * 1000 / elapsed;
+        self.status.load_permille = u16::try_from(load).unwrap_or(u16::MAX);
+        self.status.stack_bytes = self.processor.stack_bytes();
+        self.status.logits_crc32 = self.logits.clone().finalize();
+        (self.status_at, self.busy) = (now, 0);
+        self.report(Report::Status(self.status));
+    }
+
+    /// Clock readings before and after the last block was recognized, reports not included.
+    pub fn recognition(&self) -> Range<u32> {
+        self.recognition.clone()
+    }
+
+    /// What runs the steps.
+    pub fn stepper(&mut self) -> &mut S {
+        self.recognizer.stepper()
+    }
+
+    fn recognize(&mut self, samples: &[i16]) -> Vec<Detection, MAX_DETECTIONS> {
+        let mut detections = Vec::new();
+        let (status, logits_crc) = (&mut self.status, &mut self.logits);
+        self.recognition.start = self.processor.now();
+        self.recognizer.push_events(samples, |event| match event {
+            Event::Step { logits, .. } => {
+                status.steps = status.steps.wrapping_add(1);
+                logits_crc.update(bytemuck::cast_slice(logits));
+            }
+            Event::Frame { .. } => {}
+            Event::Detection(detection) => {
+                if detections.push(detection).is_err() {
+                    status.io_errors = status.io_errors.wrapping_add(1);
+                }
+            }
+        });
+        self.recognition.end = self.processor.now();
+        detections
+    }
+
+    fn overrun(&mut self, block: &Block) {
+        let lost = block.start.saturating_sub(self.next);
+        let lost_samples = u32::try_from(lost).unwrap_or(u32::MAX);
+        let at_ms = ms(block.start);
+        self.recognizer.reset();
+        self.stream_start = block.start;
+        self.status.overruns = self.status.overruns.wrapping_add(1);
+        self.status.lost_samples = self.status.lost_samples.wrapping_add(lost_samples);
+        #[cfg(feature = "defmt")]
+        defmt::warn!(
+            "overrun: {=u32} samples lost before {=u32} ms",
+            lost_samples,
+            at_ms
+        );
+        self.report(Report::Overrun {
+            at_ms,
+            lost_samples,
+        });
+    }
+
+    fn detected(&mut self, detection: Detection) {
+        let label = self.recognizer.image().labels().nth(detection.label.into());
+        let command = label.map_or("?", |label| label.name);
+        let since_start = ms(self.stream_start);
+        let at = |ms: u32| since_start.saturating_add(ms);
+        self.status.detections = self.status.detections.wrapping_add(1);
+        for output in self.outputs.iter_mut() {
+            if output.command.is_none_or(|of| of == command) {
+                output.until_ms = Some(self.status.audio_ms.saturating_add(output.hold_ms));
+                self.status.io_errors += u32::from(output.pin.set_high().is_err());
+            }
+        }
+        #[cfg(feature = "defmt")]
+        defmt::info!("{=str}, score {=u8}/256", command, detection.score);
+        self.report(Report::Detection {
+            command,
+            score: detection.score,
+            start_ms: at(detection.start_ms),
+            end_ms: at(detection.end_ms),
+            decided_ms: at(detection.decided_ms),
+        });
+    }
+
+    fn release_outputs(&mut self) {
+        for output in self.outputs.iter_mut() {
+            if output
+                .until_ms
+                .is_some_and(|until| self.status.audio_ms >= until)
+            {
+                output.until_ms = None;
+                self.status.io_errors += u32::from(output.pin.set_low().is_err());
+            }
+        }
+    }
+
+    fn report(&mut self, report: Report<'_>) {
+        let frame = encode(self.sequence, &report);
+        self.sequence = self.sequence.wrapping_add(1);
+        let sent = frame.is_some_and(|frame| self.telemetry.write_all(&frame).is_ok());
+        self.status.io_errors = self.status.io_errors.wrapping_add(u32::from(!sent));
+    }
+}
+
+/// Milliseconds of audio before a sample; stops counting after 49 days.
+fn ms(sample: u64) -> u32 {
+    u32::try_from(sample / u64::from(SAMPLE_RATE / 1000)).unwrap_or(u32::MAX)
+}
+
+/// Fails the build, where it is called in a constant, with both figures, if an image is none or its
+/// caches and arena take more than `ram` bytes.
+pub const fn assert_fits(image: &[u8], ram: usize) {
+    let needed = memory_bytes(image);
+    assert!(
+        needed > 0,
+        "ZERDA_IMAGE is not a compiled image: make one with `zerda compile`"
+    );
+    if needed > ram {
+        let mut text = *b"the model needs ########## bytes of RAM for caches and arena, this board gives it ##########";
+        let (text_len, figure) = (text.len(), 10);
+        write_decimal(&mut text, 16 + figure, needed);
+        write_decimal(&mut text, text_len, ram);
+        match core::str::from_utf8(&text) {
+            Ok(text) => panic!("{}", text),
+            Err(_) => panic!("the model does not fit"),
+        }
+    }
+}
+
+/// Writes a number so that it ends at `end`, over placeholders of ten digits.
+const fn write_decimal(text: &mut [u8], mut end: usize, mut number: usize) {
+    let start = end - 10;
+    while end > start {
+        end -= 1;
+        text[end] = if number > 0 || end + 1 == start + 10 {
+            b'0' + (number % 10) as u8
+        } else {
+            b' '
+        };
+        number /= 10;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_image::tiny;
+
+    #[test]
+    fn a_model_that_fits_passes() {
+        let image = tiny(2);
+        assert_fits(image.get(), memory_bytes(image.get()));
+    }
+
+    #[test]
+    #[should_panic(expected = "caches and arena, this board gives it         16")]
+    fn a_model_that_does_not_fit_is_refused_with_both_figures() {
+        assert_fits(tiny(2).get(), 16);
+    }
+
+    #[test]
+    #[should_panic(expected = "make one with `zerda compile`")]
+    fn what_is_no_image_is_refused() {
+        assert_fits(b"PNG", 1000);
+    }
+}

@@ -1,0 +1,165 @@
+//! From the hardware to the recognizer: samples cross from interrupt or DMA context to the main
+//! loop through a lock-free ring of blocks.
+//!
+//! A block knows the number of its first sample. Where the main loop is late and the ring is full,
+//! what does not fit is lost, and the next block's number says so: a gap is seen exactly where it
+//! is, and audio from before and after it is never joined.
+
+use heapless::Vec;
+use heapless::spsc::{Producer, Queue};
+
+/// Samples of a block at most: 10 ms.
+pub const BLOCK: usize = 160;
+
+/// Samples in one piece, 16 kHz mono.
+#[derive(Clone, Debug, Default)]
+pub struct Block {
+    /// Number of its first sample since capture began, lost ones counted.
+    pub start: u64,
+    /// At most 10 ms of them.
+    pub samples: Vec<i16, BLOCK>,
+}
+
+/// Blocks between capture and the main loop, `N - 1` of them: split it into the two ends, the
+/// producer for [`Capture`], the consumer for [`crate::app::App`]. 16 is 150 ms, 5 KiB.
+pub type Ring<const N: usize> = Queue<Block, N>;
+
+/// What delivers samples: a microphone behind I2S, PDM or an ADC, a UART, a file.
+pub trait AudioSource {
+    /// Writes the next captured samples (16 kHz, mono, signed 16 bit) to the front of `samples`
+    /// and returns how many there are. 0: none for now.
+    fn read(&mut self, samples: &mut [i16; BLOCK]) -> usize;
+
+    /// Samples that the hardware lost between the last two calls of [`AudioSource::read`].
+    fn lost(&mut self) -> u32 {
+        0
+    }
+}
+
+/// The interrupt's side of the ring.
+pub struct Capture<'r, A> {
+    source: A,
+    ring: Producer<'r, Block>,
+    /// Number of the next sample.
+    next: u64,
+}
+
+impl<'r, A: AudioSource> Capture<'r, A> {
+    /// Capture begins with the next sample that the source delivers.
+    pub fn new(source: A, ring: Producer<'r, Block>) -> Self {
+        Self {
+            source,
+            ring,
+            next: 0,
+        }
+    }
+
+    /// Moves what the source has into the ring, from an interrupt or DMA context. What does not
+    /// fit is lost. Returns the number of samples read, lost ones included.
+    pub fn run(&mut self) -> usize {
+        let mut total = 0;
+        let mut samples = [0; BLOCK];
+        loop {
+            let count = self.source.read(&mut samples).min(BLOCK);
+            self.next = self.next.saturating_add(self.source.lost().into());
+            let Some(read) = samples.get(..count).filter(|read| !read.is_empty()) else {
+                return total;
+            };
+            let block = Block {
+                start: self.next,
+                samples: Vec::from_slice(read).unwrap_or_default(),
+            };
+            // A full ring: the numbers go on, so that the next block tells.
+            let _ = has_slots(self.ring.capacity()).then(|| self.ring.enqueue(block));
+            self.next = self.next.saturating_add(count as u64);
+            total += count;
+        }
+    }
+
+    /// Samples since capture began, lost ones included.
+    pub fn captured(&self) -> u64 {
+        self.next
+    }
+}
+
+/// Every ring has slots, one more than its capacity, but the compiler does not know that: where it
+/// is not said, heapless's remainder by their number keeps a panic for zero.
+pub(crate) fn has_slots(capacity: usize) -> bool {
+    capacity != 0usize.wrapping_sub(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec;
+
+    /// Delivers a ramp in pieces of the sizes given, with samples lost before some of them.
+    struct Ramp {
+        pieces: vec::IntoIter<(u32, usize)>,
+        next: u64,
+        lost: u32,
+    }
+
+    impl AudioSource for Ramp {
+        fn read(&mut self, samples: &mut [i16; BLOCK]) -> usize {
+            let (lost, count) = self.pieces.next().unwrap_or_default();
+            self.lost = lost;
+            self.next += u64::from(lost);
+            for slot in &mut samples[..count] {
+                *slot = self.next as i16;
+                self.next += 1;
+            }
+            count
+        }
+
+        fn lost(&mut self) -> u32 {
+            self.lost
+        }
+    }
+
+    fn ramp(pieces: &[(u32, usize)]) -> Ramp {
+        Ramp {
+            pieces: pieces.to_vec().into_iter(),
+            next: 0,
+            lost: 0,
+        }
+    }
+
+    #[test]
+    fn blocks_of_any_size_arrive_with_the_number_of_their_first_sample() {
+        let mut ring = Ring::<8>::new();
+        let (producer, mut consumer) = ring.split();
+        let mut capture = Capture::new(ramp(&[(0, 160), (0, 7), (0, 64)]), producer);
+        assert_eq!(capture.run(), 231);
+        for (start, len) in [(0, 160), (160, 7), (167, 64)] {
+            let block = consumer.dequeue().unwrap();
+            assert_eq!((block.start, block.samples.len()), (start, len));
+            assert_eq!(u64::from(block.samples[0] as u16), start);
+        }
+        assert!(consumer.dequeue().is_none());
+    }
+
+    #[test]
+    fn what_does_not_fit_is_missing_from_the_numbers() {
+        let mut ring = Ring::<3>::new();
+        let (producer, mut consumer) = ring.split();
+        let source = ramp(&[(0, 160), (0, 160), (0, 160), (0, 160), (0, 0), (0, 160)]);
+        let mut capture = Capture::new(source, producer);
+        capture.run();
+        let mut start = || consumer.dequeue().map(|block| block.start);
+        assert_eq!([start(), start(), start()], [Some(0), Some(160), None]);
+        capture.run();
+        assert_eq!(consumer.dequeue().map(|block| block.start), Some(640));
+        assert_eq!(capture.captured(), 800);
+    }
+
+    #[test]
+    fn what_the_hardware_lost_is_missing_from_the_numbers() {
+        let mut ring = Ring::<8>::new();
+        let (producer, mut consumer) = ring.split();
+        Capture::new(ramp(&[(0, 10), (5, 10)]), producer).run();
+        consumer.dequeue();
+        let block = consumer.dequeue().unwrap();
+        assert_eq!((block.start, block.samples[0]), (15, 15));
+    }
+}

@@ -1,0 +1,330 @@
+//! Telemetry: what the device reports over a serial line, and how.
+//!
+//! # Frames
+//!
+//! A report and its sequence number (u16, counting all reports since boot, wrapping) are encoded
+//! by postcard as one tuple, followed by the CRC-32 (ISO-HDLC, little-endian) of these bytes, all
+//! of it in COBS (consistent overhead byte stuffing), ended by a zero byte. A receiver can begin to
+//! listen at any time, loses no more than the frame that was damaged, and sees from the numbers
+//! what it missed. New kinds of report are added at the end of [`Report`].
+
+use heapless::Vec;
+use serde::{Deserialize, Serialize};
+
+use crate::CRC;
+
+/// Bytes of a frame at most, the zero included.
+pub const MAX_FRAME: usize = 128;
+
+/// Bytes of a frame's CRC.
+const CRC_BYTES: usize = 4;
+
+/// One report. Times are those of the audio, from the first sample captured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Report<'a> {
+    /// The application starts.
+    Start {
+        /// Version of this crate.
+        version: &'a str,
+        /// The checksum in the image's header.
+        image_crc32: u32,
+        /// [`crate::kernels::NAME`].
+        kernels: &'a str,
+    },
+    /// A command was detected, as in [`crate::Detection`].
+    Detection {
+        /// Its label's name.
+        command: &'a str,
+        /// Smoothed posterior, Q0.8.
+        score: u8,
+        /// Start of the word.
+        start_ms: u32,
+        /// End of the frame that decided.
+        end_ms: u32,
+        /// End of the audio that deciding took.
+        decided_ms: u32,
+    },
+    /// Samples were lost, by the ring or the hardware; recognition started afresh behind them.
+    Overrun {
+        /// Where audio goes on.
+        at_ms: u32,
+        /// How much is missing.
+        lost_samples: u32,
+    },
+    /// Sent every second of audio.
+    Status(Status),
+}
+
+/// Counters since boot, and load.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Status {
+    /// Audio captured until the last sample recognized, lost samples included.
+    pub audio_ms: u32,
+    /// Steps of the network.
+    pub steps: u32,
+    /// Commands detected.
+    pub detections: u32,
+    /// Gaps in the audio.
+    pub overruns: u32,
+    /// Samples in these gaps.
+    pub lost_samples: u32,
+    /// Reports that the serial line did not take, outputs that could not be set.
+    pub io_errors: u32,
+    /// Time not slept since the last status, in thousandths.
+    pub load_permille: u16,
+    /// Most stack used so far, 0 where the board does not measure it.
+    pub stack_bytes: u32,
+    /// CRC-32 (ISO-HDLC) over every logit of every step: the same audio gives the same value on
+    /// every target, and in `zerda run`.
+    pub logits_crc32: u32,
+}
+
+/// The frame of a report; none where it is longer than [`MAX_FRAME`].
+pub fn encode(sequence: u16, report: &Report<'_>) -> Option<Vec<u8, MAX_FRAME>> {
+    // Shorter than 254 bytes, so that no COBS run needs to be split.
+    let mut buffer = [0; MAX_FRAME - 2];
+    let length = postcard::to_slice(&(sequence, report), &mut buffer)
+        .ok()?
+        .len();
+    let (content, rest) = buffer.split_at_mut_checked(length)?;
+    *rest.first_chunk_mut()? = CRC.checksum(content).to_le_bytes();
+    let content = buffer.get(..length + CRC_BYTES)?;
+    let mut frame = Vec::new();
+    for run in content.split(|&byte| byte == 0) {
+        frame.push(run.len() as u8 + 1).ok()?;
+        frame.extend_from_slice(run).ok()?;
+    }
+    frame.push(0).ok()?;
+    Some(frame)
+}
+
+/// A frame that cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FrameError {
+    /// Longer than [`MAX_FRAME`].
+    TooLong,
+    /// Not COBS.
+    Stuffing,
+    /// Its checksum does not fit, or it is no report that this version knows.
+    Content,
+}
+
+impl core::fmt::Display for FrameError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::TooLong => "longer than any frame",
+            Self::Stuffing => "not COBS",
+            Self::Content => "its checksum does not fit, or it is of an unknown kind",
+        })
+    }
+}
+
+impl core::error::Error for FrameError {}
+
+/// Reads frames byte by byte.
+#[derive(Clone, Debug)]
+pub struct Decoder {
+    buffer: [u8; MAX_FRAME],
+    /// Bytes of the frame so far, those that do not fit included.
+    length: usize,
+    /// The frame was handed out.
+    done: bool,
+}
+
+impl Decoder {
+    /// Before a frame.
+    pub const fn new() -> Self {
+        Self {
+            buffer: [0; MAX_FRAME],
+            length: 0,
+            done: false,
+        }
+    }
+
+    /// The next byte of the line. At the end of a frame: its sequence number and report, or why it
+    /// cannot be read. Zeros without anything between them are no frame.
+    pub fn push(&mut self, byte: u8) -> Option<Result<(u16, Report<'_>), FrameError>> {
+        if core::mem::take(&mut self.done) {
+            self.length = 0;
+        }
+        if byte != 0 {
+            if let Some(slot) = self.buffer.get_mut(self.length) {
+                *slot = byte;
+            }
+            self.length = self.length.saturating_add(1);
+            return None;
+        }
+        self.done = true;
+        if self.length == 0 {
+            return None;
+        }
+        let Some(frame) = self.buffer.get_mut(..self.length) else {
+            return Some(Err(FrameError::TooLong));
+        };
+        let Some(length) = unstuff(frame) else {
+            return Some(Err(FrameError::Stuffing));
+        };
+        let bytes = frame.get(..length).unwrap_or_default();
+        Some(parse(bytes).ok_or(FrameError::Content))
+    }
+}
+
+impl Default for Decoder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The content of a frame, if its checksum fits.
+fn parse(bytes: &[u8]) -> Option<(u16, Report<'_>)> {
+    let (content, crc) = bytes.split_last_chunk::<CRC_BYTES>()?;
+    if CRC.checksum(content) != u32::from_le_bytes(*crc) {
+        return None;
+    }
+    match postcard::take_from_bytes(content) {
+        Ok((report, [])) => Some(report),
+        _ => None,
+    }
+}
+
+/// COBS back to plain bytes, in place; their number.
+fn unstuff(frame: &mut [u8]) -> Option<usize> {
+    let (mut from, mut to) = (0, 0);
+    while let Some(&code) = frame.get(from) {
+        from += 1;
+        for _ in 1..code {
+            *frame.get_mut(to)? = *frame.get(from)?;
+            (from, to) = (from + 1, to + 1);
+        }
+        if code == 0 {
+            return None;
+        }
+        if from < frame.len() && code < u8::MAX {
+            *frame.get_mut(to)? = 0;
+            to += 1;
+        }
+    }
+    Some(to)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{vec, vec::Vec};
+
+    const STATUS: Report<'_> = Report::Status(Status {
+        audio_ms: 256_000,
+        steps: 0,
+        detections: 3,
+        overruns: 0,
+        lost_samples: 160,
+        io_errors: 0,
+        load_permille: 310,
+        stack_bytes: 4096,
+        logits_crc32: 0xE100_BD73,
+    });
+    const DETECTION: Report<'_> = Report::Detection {
+        command: "stop",
+        score: 200,
+        start_ms: 0,
+        end_ms: 1234,
+        decided_ms: 1280,
+    };
+
+    fn frame(sequence: u16, report: &Report<'_>) -> Vec<u8> {
+        encode(sequence, report).unwrap().to_vec()
+    }
+
+    /// What each frame of a line says, as text.
+    fn decode(line: &[u8]) -> Vec<Result<(u16, std::string::String), FrameError>> {
+        let mut decoder = Decoder::new();
+        let mut frames = Vec::new();
+        for &byte in line {
+            if let Some(result) = decoder.push(byte) {
+                frames
+                    .push(result.map(|(sequence, report)| (sequence, std::format!("{report:?}"))));
+            }
+        }
+        frames
+    }
+
+    fn ok(sequence: u16, report: &Report<'_>) -> Result<(u16, std::string::String), FrameError> {
+        Ok((sequence, std::format!("{report:?}")))
+    }
+
+    #[test]
+    fn reports_come_through_one_after_the_other() {
+        let line = [frame(0, &STATUS), frame(65_535, &DETECTION)].concat();
+        assert_eq!(decode(&line), [ok(0, &STATUS), ok(65_535, &DETECTION)]);
+    }
+
+    #[test]
+    fn a_frame_is_postcard_and_its_crc_in_cobs() {
+        let mut line = frame(7, &DETECTION);
+        assert_eq!(
+            line.iter().position(|&byte| byte == 0),
+            Some(line.len() - 1)
+        );
+        let length = cobs::decode_in_place(&mut line).unwrap();
+        let (bytes, crc) = line[..length].split_at(length - 4);
+        assert_eq!(crc, CRC.checksum(bytes).to_le_bytes());
+        let (sequence, report): (u16, Report<'_>) = postcard::from_bytes(bytes).unwrap();
+        assert_eq!((sequence, report), (7, DETECTION));
+    }
+
+    #[test]
+    fn one_damaged_byte_costs_one_frame() {
+        let (first, last) = (frame(1, &STATUS), frame(3, &DETECTION));
+        for at in 0..frame(2, &STATUS).len() {
+            for flip in [1, 0x10, 0x80] {
+                let mut damaged = frame(2, &STATUS);
+                damaged[at] ^= flip;
+                let frames = decode(&[first.clone(), damaged, last.clone(), vec![0]].concat());
+                assert_eq!(frames[0], ok(1, &STATUS));
+                // A lost delimiter joins the frame to the next one.
+                let good: Vec<_> = frames.iter().flatten().collect();
+                assert!(
+                    good.len() <= 2 && frames.len() > good.len(),
+                    "{at} {frames:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn stuffing_equals_that_of_the_cobs_crate() {
+        for zeros in 0..1u32 << 10 {
+            let plain: Vec<u8> = (0..10).map(|bit| (zeros >> bit & 1) as u8 * 9).collect();
+            let mut stuffed = cobs::encode_vec(&plain);
+            let length = unstuff(&mut stuffed).unwrap();
+            assert_eq!(stuffed[..length], plain);
+        }
+    }
+
+    #[test]
+    fn noise_is_no_report() {
+        let mut random = crate::test_image::Random(1);
+        let noise: Vec<u8> = (0..100_000).map(|_| random.next() as u8).collect();
+        assert!(decode(&noise).iter().all(Result::is_err));
+        assert_eq!(decode(&[9; 1000]), []);
+        assert_eq!(
+            decode(&[&[9; 1000][..], &[0]].concat()),
+            [Err(FrameError::TooLong)]
+        );
+    }
+
+    #[test]
+    fn a_report_that_is_too_long_is_not_sent() {
+        let report = Report::Detection {
+            command: &"x".repeat(MAX_FRAME),
+            score: 0,
+            start_ms: 0,
+            end_ms: 0,
+            decided_ms: 0,
+        };
+        assert!(encode(0, &report).is_none());
+    }
+}

@@ -1,0 +1,222 @@
+//! The application on hardware made of vectors: what reaches the pins and the serial line.
+
+use std::cell::RefCell;
+use std::convert::Infallible;
+use std::rc::Rc;
+
+use embedded_hal::digital::{ErrorType, OutputPin};
+use heapless::spsc::Producer;
+use zerda_firmware::app::{App, Output, Processor};
+use zerda_firmware::audio::{BLOCK, Block, Ring};
+use zerda_firmware::telemetry::{Decoder, Report};
+use zerda_firmware::{Aligned, Detection, Event, Image, Memory, Recognizer, memory_bytes};
+
+static IMAGE: &Aligned<[u8]> = &Aligned(*include_bytes!("../../models/shrunk.zerda"));
+const MEMORY: usize = memory_bytes(&IMAGE.0);
+
+/// What happened, in order; the line and the pins write to it.
+type Log = Rc<RefCell<Vec<String>>>;
+
+struct Line {
+    decoder: Decoder,
+    log: Log,
+}
+
+impl embedded_io::ErrorType for Line {
+    type Error = Infallible;
+}
+
+impl embedded_io::Write for Line {
+    fn write(&mut self, bytes: &[u8]) -> Result<usize, Infallible> {
+        for &byte in bytes {
+            if let Some(frame) = self.decoder.push(byte) {
+                let (_, report) = frame.unwrap();
+                self.log.borrow_mut().push(format!("{report:?}"));
+            }
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> Result<(), Infallible> {
+        Ok(())
+    }
+}
+
+struct Pin(&'static str, Log);
+
+impl ErrorType for Pin {
+    type Error = Infallible;
+}
+
+impl OutputPin for Pin {
+    fn set_low(&mut self) -> Result<(), Infallible> {
+        self.1.borrow_mut().push(format!("{} low", self.0));
+        Ok(())
+    }
+
+    fn set_high(&mut self) -> Result<(), Infallible> {
+        self.1.borrow_mut().push(format!("{} high", self.0));
+        Ok(())
+    }
+}
+
+/// A clock that ticks at each look.
+struct Clock(std::cell::Cell<u32>);
+
+impl Processor for Clock {
+    const CLOCK_HZ: u32 = 1000;
+
+    fn now(&self) -> u32 {
+        self.0.replace(self.0.get().wrapping_add(1))
+    }
+
+    fn sleep_unless(&mut self, _: impl FnOnce() -> bool) {}
+
+    fn stack_bytes(&self) -> u32 {
+        77
+    }
+}
+
+fn answers() -> Vec<i16> {
+    let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/samples/answers.wav");
+    let samples = hound::WavReader::open(sample).unwrap().into_samples();
+    samples.collect::<Result<_, _>>().unwrap()
+}
+
+/// Runs the application on the samples from which `lost` was cut out.
+fn run(pcm: &[i16], lost: std::ops::Range<usize>) -> Vec<String> {
+    let image = Image::parse(&IMAGE.0).unwrap();
+    let mut memory = Memory::<MEMORY>::new();
+    let log = Log::default();
+    let mut ring = Ring::<4>::new();
+    let (mut producer, consumer): (Producer<'_, Block>, _) = ring.split();
+    let mut outputs = [
+        Output::new(Pin("yes", log.clone()), Some("yes"), 300),
+        Output::new(Pin("any", log.clone()), None, 200),
+    ];
+    let line = Line {
+        decoder: Decoder::new(),
+        log: log.clone(),
+    };
+    let recognizer = Recognizer::new(&image, &mut memory).unwrap();
+    let clock = Clock(u32::MAX.into());
+    let mut app = App::new(recognizer, consumer, &mut outputs, line, clock);
+    for (index, samples) in pcm.chunks(BLOCK).enumerate() {
+        let start = index * BLOCK;
+        if lost.contains(&start) {
+            continue;
+        }
+        let samples = heapless::Vec::from_slice(samples).unwrap();
+        let start = start as u64;
+        assert!(producer.enqueue(Block { start, samples }).is_ok());
+        assert!(app.poll());
+    }
+    assert!(!app.poll());
+    app.report_status();
+    drop(app);
+    log.take()
+}
+
+/// Detections of a recognizer alone, and the CRC of its logits.
+fn alone(parts: &[&[i16]]) -> (Vec<Vec<Detection>>, u32) {
+    let image = Image::parse(&IMAGE.0).unwrap();
+    let mut memory = Memory::<MEMORY>::new();
+    let mut recognizer = Recognizer::new(&image, &mut memory).unwrap();
+    let crc = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC);
+    let mut digest = crc.digest();
+    let found = parts.iter().map(|pcm| {
+        let mut found = Vec::new();
+        recognizer.reset();
+        recognizer.push_events(pcm, |event| match event {
+            Event::Step { logits, .. } => digest.update(bytemuck::cast_slice(logits)),
+            Event::Frame { .. } => {}
+            Event::Detection(detection) => found.push(detection),
+        });
+        found
+    });
+    let found = found.collect();
+    (found, digest.finalize())
+}
+
+fn report(detection: &Detection, since_ms: u32) -> String {
+    let image = Image::parse(&IMAGE.0).unwrap();
+    let label = image.labels().nth(detection.label.into()).unwrap();
+    let report = Report::Detection {
+        command: label.name,
+        score: detection.score,
+        start_ms: detection.start_ms + since_ms,
+        end_ms: detection.end_ms + since_ms,
+        decided_ms: detection.decided_ms + since_ms,
+    };
+    format!("{report:?}")
+}
+
+fn with<'l>(log: &'l [String], start: &str) -> Vec<&'l str> {
+    let lines = log.iter().map(String::as_str);
+    lines.filter(|line| line.starts_with(start)).collect()
+}
+
+#[test]
+fn every_detection_is_reported_and_the_last_status_counts_them() {
+    let pcm = answers();
+    let (found, crc) = alone(&[&pcm]);
+    let log = run(&pcm, 0..0);
+    let expected: Vec<_> = found[0].iter().map(|found| report(found, 0)).collect();
+    assert_eq!(with(&log, "Detection"), expected);
+    assert!(expected.len() >= 4);
+    assert!(with(&log, "Start")[0].contains(env!("CARGO_PKG_VERSION")));
+    let status = with(&log, "Status");
+    // One a second of the 8.6 s, and the one asked for.
+    assert_eq!(status.len(), 9);
+    let last = status.last().unwrap();
+    let says = |field: &str, value: u32| last.contains(&format!("{field}: {value}"));
+    assert!(says("detections", expected.len() as u32), "{last}");
+    assert!(says("logits_crc32", crc) && says("overruns", 0), "{last}");
+    assert!(says("stack_bytes", 77) && says("io_errors", 0), "{last}");
+    assert!(says("audio_ms", pcm.len() as u32 / 16), "{last}");
+}
+
+#[test]
+fn pins_are_high_for_a_while_after_their_command() {
+    let log = run(&answers(), 0..0);
+    assert_eq!(log[..2], ["yes low", "any low"]);
+    let pins = with(&log, "yes ")[1..].len() + with(&log, "any ")[1..].len();
+    let detections = with(&log, "Detection");
+    let yes = detections
+        .iter()
+        .filter(|line| line.contains("\"yes\""))
+        .count();
+    assert_eq!(pins, 2 * yes + 2 * detections.len());
+    // The first command is a yes: both pins, and the one with the longer time falls last.
+    let pins = log
+        .iter()
+        .filter(|line| line.ends_with("low") || line.ends_with("high"));
+    let first: Vec<_> = pins.skip(2).take(4).collect();
+    assert_eq!(first, ["yes high", "any high", "any low", "yes low"]);
+}
+
+#[test]
+fn an_overrun_is_reported_and_recognition_starts_afresh_behind_it() {
+    let pcm = answers();
+    // A second is lost between the second and the third word.
+    let lost = 3 * 16_000..4 * 16_000;
+    let (found, crc) = alone(&[&pcm[..lost.start], &pcm[lost.end..]]);
+    let log = run(&pcm, lost);
+    let overrun = Report::Overrun {
+        at_ms: 4000,
+        lost_samples: 16_000,
+    };
+    assert_eq!(with(&log, "Overrun"), [format!("{overrun:?}")]);
+    let [before, after] = &found[..] else {
+        panic!()
+    };
+    let expected = before.iter().map(|found| report(found, 0));
+    let expected: Vec<_> = expected
+        .chain(after.iter().map(|found| report(found, 4000)))
+        .collect();
+    assert_eq!(with(&log, "Detection"), expected);
+    assert!(before.len() >= 2 && after.len() >= 2);
+    let last = with(&log, "Status").pop().unwrap();
+    assert!(last.contains("overruns: 1, lost_samples: 16000"), "{last}");
+    assert!(last.contains(&format!("logits_crc32: {crc}")), "{last}");
+}

@@ -1,0 +1,131 @@
+//! All of zerda-firmware that a product calls, with arguments that the compiler knows nothing of,
+//! and a panic handler that calls a function that does not exist: it links only if no panic is
+//! left in it. Built by `tests/no_panic.rs`.
+#![no_std]
+#![no_main]
+
+use core::convert::Infallible;
+use core::hint::black_box;
+use core::panic::PanicInfo;
+
+use embedded_hal::digital::{self, OutputPin};
+use embedded_io::Write;
+use zerda_firmware::app::{App, Output, Processor};
+use zerda_firmware::audio::{AudioSource, BLOCK, Capture, Ring};
+use zerda_firmware::telemetry::Decoder;
+use zerda_firmware::{Image, Recognizer};
+
+unsafe extern "C" {
+    safe fn zerda_firmware_can_panic() -> !;
+    /// Whatever a board has.
+    safe fn hardware(value: usize) -> usize;
+}
+
+#[panic_handler]
+fn panic(_: &PanicInfo) -> ! {
+    zerda_firmware_can_panic()
+}
+
+struct Board;
+
+impl digital::ErrorType for Board {
+    type Error = Infallible;
+}
+
+impl OutputPin for Board {
+    fn set_low(&mut self) -> Result<(), Infallible> {
+        hardware(0);
+        Ok(())
+    }
+
+    fn set_high(&mut self) -> Result<(), Infallible> {
+        hardware(1);
+        Ok(())
+    }
+}
+
+impl embedded_io::ErrorType for Board {
+    type Error = embedded_io::ErrorKind;
+}
+
+impl Write for Board {
+    fn write(&mut self, bytes: &[u8]) -> Result<usize, embedded_io::ErrorKind> {
+        match hardware(bytes.iter().map(|&byte| usize::from(byte)).sum()) {
+            0 => Err(embedded_io::ErrorKind::Other),
+            _ => Ok(bytes.len()),
+        }
+    }
+
+    fn flush(&mut self) -> Result<(), embedded_io::ErrorKind> {
+        Ok(())
+    }
+}
+
+impl Processor for Board {
+    const CLOCK_HZ: u32 = 1_000_000;
+
+    fn now(&self) -> u32 {
+        hardware(2) as u32
+    }
+
+    fn sleep_unless(&mut self, ready: impl FnOnce() -> bool) {
+        hardware(ready().into());
+    }
+}
+
+impl AudioSource for Board {
+    fn read(&mut self, samples: &mut [i16; BLOCK]) -> usize {
+        samples.fill(hardware(3) as i16);
+        hardware(4)
+    }
+
+    fn lost(&mut self) -> u32 {
+        hardware(5) as u32
+    }
+}
+
+/// # Safety
+///
+/// Never called.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn entry(image: *const u8, bytes: usize, memory: *mut i8, room: usize) -> usize {
+    // SAFETY: never called; the linker alone looks at this.
+    let (image, memory) = unsafe {
+        (
+            core::slice::from_raw_parts(image, bytes),
+            core::slice::from_raw_parts_mut(memory, room),
+        )
+    };
+    let Ok(image) = Image::parse(image) else {
+        return 1;
+    };
+    if let Ok(mut recognizer) = Recognizer::new(&image, memory) {
+        let pcm = [hardware(6) as i16; 1000];
+        recognizer.push(pcm.get(..hardware(7)).unwrap_or_default(), |detection| {
+            black_box(detection);
+        });
+        recognizer.push_events(&pcm, |event| {
+            black_box(event);
+        });
+        recognizer.reset();
+    }
+    let mut decoder = Decoder::new();
+    while let Ok(byte) = u8::try_from(hardware(8)) {
+        black_box(decoder.push(byte).is_some());
+    }
+    let mut ring = Ring::<16>::new();
+    let (producer, consumer) = ring.split();
+    let mut capture = Capture::new(Board, producer);
+    capture.run();
+    let mut outputs = [Output::new(Board, Some("go"), 100), Output::new(Board, None, 100)];
+    let Ok(recognizer) = Recognizer::new(&image, memory) else {
+        return 2;
+    };
+    let mut app = App::new(recognizer, consumer, &mut outputs, Board, Board);
+    while hardware(9) > 0 {
+        capture.run();
+        app.poll();
+        app.report_status();
+    }
+    app.run()
+}
