@@ -70,7 +70,9 @@ impl<'r, A: AudioSource> Capture<'r, A> {
                 samples: Vec::from_slice(read).unwrap_or_default(),
             };
             // A full ring: the numbers go on, so that the next block tells.
-            let _ = has_slots(self.ring.capacity()).then(|| self.ring.enqueue(block));
+            if has_slots(self.ring.capacity()) {
+                let _ = self.ring.enqueue(block);
+            }
             self.next = self.next.saturating_add(count as u64);
             total += count;
         }
@@ -91,18 +93,17 @@ pub(crate) fn has_slots(capacity: usize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::vec;
 
     /// Delivers a ramp in pieces of the sizes given, with samples lost before some of them.
-    struct Ramp {
-        pieces: vec::IntoIter<(u32, usize)>,
+    struct Ramp<'a> {
+        pieces: core::slice::Iter<'a, (u32, usize)>,
         next: u64,
         lost: u32,
     }
 
-    impl AudioSource for Ramp {
+    impl AudioSource for Ramp<'_> {
         fn read(&mut self, samples: &mut [i16; BLOCK]) -> usize {
-            let (lost, count) = self.pieces.next().unwrap_or_default();
+            let (lost, count) = self.pieces.next().copied().unwrap_or_default();
             self.lost = lost;
             self.next += u64::from(lost);
             for slot in &mut samples[..count] {
@@ -117,9 +118,9 @@ mod tests {
         }
     }
 
-    fn ramp(pieces: &[(u32, usize)]) -> Ramp {
+    fn ramp(pieces: &[(u32, usize)]) -> Ramp<'_> {
         Ramp {
-            pieces: pieces.to_vec().into_iter(),
+            pieces: pieces.iter(),
             next: 0,
             lost: 0,
         }

@@ -2,10 +2,14 @@
 //!
 //! A cache is a linear buffer of rows in which a window slides forward by one step a call, so that
 //! its rows stay contiguous and need no copy. At the end of the buffer the rows that the next step
-//! reads move to its beginning.
+//! reads move to its beginning. Caches start at different places, so that they reach the end in
+//! different steps, and steps cost the same.
 
 use crate::image::{Image, MAX_CACHES};
 use crate::plan::Cache;
+
+/// Places at which caches start, at most.
+const MAX_PHASES: usize = 8;
 
 /// Where the windows of an image's caches stand.
 #[derive(Clone, Debug)]
@@ -24,9 +28,22 @@ impl Windows {
                 buffer.fill(cache.zero_point);
             }
         }
+        let stream = image.manifest().stream;
+        // Bytes that move when the window of a cache that starts so many steps on is at the end.
+        let mut moving = [0u32; MAX_PHASES];
+        let mut start = [0; MAX_CACHES];
+        for (cache, start) in image.caches().zip(&mut start) {
+            let slack = cache.capacity.saturating_sub(cache.rows);
+            let phases = (0..=slack).step_by(stream.step.max(1).into());
+            let phases = phases.zip(&mut moving);
+            if let Some((phase, bytes)) = phases.min_by_key(|(_, bytes)| **bytes) {
+                *start = phase;
+                *bytes = bytes.saturating_add(u32::from(cache.rows) * u32::from(cache.cols));
+            }
+        }
         Self {
-            start: [0; MAX_CACHES],
-            absent: image.manifest().stream.left_context,
+            start,
+            absent: stream.left_context,
         }
     }
 

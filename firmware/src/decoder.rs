@@ -11,7 +11,7 @@ use crate::image::{
 /// Frames that a word lasts at most, for all that its start is looked for: 1.5 s.
 const LONGEST_WORD: u64 = 150;
 /// Frames of a pause within a word at most.
-const LONGEST_PAUSE: u64 = 12;
+const LONGEST_PAUSE: u8 = 12;
 
 /// A spoken command. Times count from the start of the stream and stop counting after 49 days.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +42,12 @@ pub struct Decoder {
 
 #[derive(Clone, Debug)]
 struct State {
+    /// Posteriors of the last frames.
     history: [[u8; MAX_CLASSES]; MAX_SMOOTHING],
+    /// The row of the history that the next frame replaces.
+    next_row: u8,
+    /// Of the history, one a class.
+    sums: [u16; MAX_CLASSES],
     smoothed: [u8; MAX_CLASSES],
     disarmed: [bool; MAX_CLASSES],
     /// Of the frame to come.
@@ -60,6 +65,8 @@ struct State {
 impl State {
     const START: Self = Self {
         history: [[0; MAX_CLASSES]; MAX_SMOOTHING],
+        next_row: 0,
+        sums: [0; MAX_CLASSES],
         smoothed: [0; MAX_CLASSES],
         disarmed: [false; MAX_CLASSES],
         loudness: [0; 256],
@@ -138,44 +145,49 @@ impl Decoder {
     /// quietest and the loudest of the time looked back at, pauses as short as a stop consonant's
     /// included.
     fn onset(&self, frame: u64) -> u64 {
-        let loudness = |frame: u64| self.state.loudness[usize::from(frame as u8)];
-        let earliest = frame.saturating_sub(LONGEST_WORD - 1).max(self.state.after);
+        // By age, since 64 bits cost a small core twice as much.
+        let loudness = |age: u8| self.state.loudness[usize::from((frame as u8).wrapping_sub(age))];
+        let oldest = frame.saturating_sub(self.state.after).min(LONGEST_WORD - 1) as u8;
         let (mut quietest, mut loudest) = (u8::MAX, 0);
-        for frame in earliest..=frame {
-            quietest = quietest.min(loudness(frame));
-            loudest = loudest.max(loudness(frame));
+        for age in 0..=oldest {
+            quietest = quietest.min(loudness(age));
+            loudest = loudest.max(loudness(age));
         }
         let bound = quietest.midpoint(loudest);
-        let mut onset = frame;
-        for earlier in (earliest..=frame).rev() {
-            if loudness(earlier) >= bound {
-                onset = earlier;
-            } else if onset < frame && onset - earlier > LONGEST_PAUSE {
+        let mut onset = 0;
+        for age in 0..=oldest {
+            if loudness(age) >= bound {
+                onset = age;
+            } else if onset > 0 && age - onset > LONGEST_PAUSE {
                 break;
             }
         }
-        onset
+        frame - u64::from(onset)
     }
 
-    /// Moves the history on by a frame and averages it.
+    /// Averages the last frames, this one included.
     fn smooth(&mut self, posteriors: &[i8]) {
         let State {
-            history, smoothed, ..
+            history,
+            next_row,
+            sums,
+            smoothed,
+            ..
         } = &mut self.state;
-        let frames = usize::from(self.config.smoothing);
-        history.rotate_right(1);
-        let [newest, ..] = history;
-        for (slot, &q) in newest.iter_mut().zip(posteriors.iter().take(self.classes)) {
-            *slot = q as u8 ^ 0x80;
-        }
-        let mut sums = [0u16; MAX_CLASSES];
-        for row in history.iter().take(frames) {
-            for (sum, &p) in sums.iter_mut().zip(row) {
-                *sum += u16::from(p);
-            }
-        }
-        for (smoothed, sum) in smoothed.iter_mut().zip(sums) {
-            *smoothed = sum.checked_div(self.config.smoothing.into()).unwrap_or(0) as u8;
+        let frames = self.config.smoothing;
+        let Some(row) = history.get_mut(usize::from(*next_row)) else {
+            return;
+        };
+        *next_row = if *next_row + 1 < frames {
+            *next_row + 1
+        } else {
+            0
+        };
+        let classes = row.iter_mut().zip(sums).zip(smoothed);
+        for (((slot, sum), smoothed), &q) in classes.zip(posteriors.iter().take(self.classes)) {
+            let oldest = core::mem::replace(slot, q as u8 ^ 0x80);
+            *sum = sum.wrapping_sub(oldest.into()).wrapping_add((*slot).into());
+            *smoothed = sum.checked_div(frames.into()).unwrap_or(0) as u8;
         }
     }
 
@@ -185,6 +197,7 @@ impl Decoder {
             smoothed, disarmed, ..
         } = &mut self.state;
         let commands = self.threshold.iter().zip(smoothed.iter()).zip(disarmed);
+        let commands = commands.take(self.classes);
         let mut best: Option<(u8, u8)> = None;
         for (label, ((&threshold, &score), disarmed)) in (0..).zip(commands) {
             *disarmed &= u16::from(score) * 2 >= u16::from(threshold);

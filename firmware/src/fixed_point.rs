@@ -20,23 +20,26 @@ pub fn multiply_by_quantized_multiplier(value: i32, by: Requantize) -> i32 {
     )
 }
 
-/// `2 * a * b / 2^32`, to nearest, ties away from zero upwards and towards zero downwards (the
-/// nudge of gemmlowp, then division that truncates). Saturates in its one overflow, `MIN * MIN`.
+/// `2 * a * b / 2^32`, to nearest, ties up. Saturates in its one overflow, `MIN * MIN`.
+///
+/// gemmlowp adds a nudge with the product's sign, then divides, which truncates: the same integer
+/// for every product.
 #[inline]
 pub fn saturating_rounding_doubling_high_mul(a: i32, b: i32) -> i32 {
     let product = i64::from(a) * i64::from(b);
-    let nudge = if product >= 0 { 1 << 30 } else { 1 - (1 << 30) };
-    let high = (product + nudge) / (1 << 31);
+    let high = (product + (1 << 30)) >> 31;
     high.min(i64::from(i32::MAX)) as i32
 }
 
 /// `value / 2^exponent`, to nearest, ties away from zero. `exponent` in `0..=31`.
 #[inline]
 pub fn rounding_divide_by_pot(value: i32, exponent: u32) -> i32 {
-    let mask = 1u32.wrapping_shl(exponent).wrapping_sub(1) as i32;
-    let threshold = (mask >> 1).wrapping_add(i32::from(value < 0));
-    let up = (value & mask) > threshold;
-    value.wrapping_shr(exponent).wrapping_add(i32::from(up))
+    let Some(last) = exponent.checked_sub(1) else {
+        return value;
+    };
+    // Ties go up, so what is negative starts one lower. MIN is no tie.
+    let value = value.saturating_add(value >> 31);
+    value.wrapping_shr(last).wrapping_add(1) >> 1
 }
 
 /// `value * 2^exponent`, saturating.

@@ -2,9 +2,14 @@
 //!
 //! 32-bit floating point in one fixed order, with the software logarithm of `libm`, so that every
 //! target computes the same bits. Samples stay integer-valued and no logarithm is taken of less
-//! than 1, so that no subnormal number appears, which some vector units flush to zero.
+//! than [`LEAST`], so that no subnormal number appears, which some vector units flush to zero, and
+//! that silence takes as many instructions as speech.
 
 use crate::image::{FFT, FrontEnd as Config, Image};
+
+/// Least energy that a logarithm is taken of. Of 1 itself libm knows the logarithm without computing
+/// it; that of the next number differs by less than a level of 16 nats resolves.
+const LEAST: f32 = 1.0 + f32::EPSILON;
 
 /// Front end of one stream.
 #[derive(Clone, Debug)]
@@ -72,13 +77,13 @@ impl<'a> FrontEnd<'a> {
             }
         }
         let energy = features.iter().fold(0.0, |sum, mel| sum + mel);
-        self.energy = libm::logf(energy.max(1.0));
+        self.energy = libm::logf(energy.max(LEAST));
         self.level = self
             .energy
             .max(self.level - self.config.level_decay)
             .max(self.config.level_floor);
         for feature in features {
-            let below = libm::logf(feature.max(1.0)) - self.level;
+            let below = libm::logf(feature.max(LEAST)) - self.level;
             *feature = below.max(-self.config.range).min(0.0);
         }
     }
@@ -90,7 +95,9 @@ impl<'a> FrontEnd<'a> {
 
     /// A feature as int8: scale `range / 255`, zero point 127, ties away from zero.
     pub fn quantize(&self, feature: f32) -> i8 {
-        let steps = libm::roundf(feature * self.steps) as i32;
+        // Half a step but for so little that what rounds down to zero does not round up with it.
+        const HALF: f32 = 0.5 - 0.25 * f32::EPSILON;
+        let steps = (feature * self.steps - HALF) as i32;
         steps.clamp(-255, 0).wrapping_add(127) as i8
     }
 }

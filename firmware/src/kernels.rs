@@ -2,18 +2,46 @@
 //! tensors. [`crate::plan::Op`] states the formulas.
 //!
 //! Matrices are row-major. Lengths that do not fit each other make a function compute less, never
-//! panic; sums wrap. Inner loops are zipped iterators over `i8`, which LLVM vectorises.
+//! panic; sums wrap. The features `dsp` and `mve` replace [`plain`] by faster kernels of the same
+//! bits.
 
-/// The kernels that were built: "plain", "dsp" or "mve".
-pub const NAME: &str = "plain";
+#[cfg(feature = "dsp")]
+mod dsp;
+#[cfg(feature = "mve")]
+mod mve;
+pub mod plain;
 
-mod attention;
-mod dense;
-mod elementwise;
+#[cfg(feature = "dsp")]
+use dsp as chosen;
+#[cfg(all(feature = "mve", not(feature = "dsp")))]
+use mve as chosen;
+#[cfg(not(any(feature = "dsp", feature = "mve")))]
+use plain as chosen;
 
-pub use attention::{MAX_SOFTMAX_COLS, context, scores, softmax};
-pub use dense::{depthwise_conv, fully_connected};
-pub use elementwise::{add, lookup, mul};
+pub use chosen::{add, context, depthwise_conv, fully_connected, lookup, mul, scores, softmax};
+
+#[cfg(all(any(feature = "dsp", feature = "mve"), not(target_arch = "arm")))]
+compile_error!("features `dsp` and `mve` are for Arm Cortex-M targets: leave them off here");
+#[cfg(all(feature = "dsp", feature = "mve"))]
+compile_error!("features `dsp` and `mve` exclude each other: choose the one of the board's core");
+
+/// The kernels that were chosen: `plain`, `dsp` (Armv7E-M and later) or `mve` (Helium).
+pub const NAME: &str = if cfg!(feature = "mve") {
+    "mve"
+} else if cfg!(feature = "dsp") {
+    "dsp"
+} else {
+    "plain"
+};
+
+/// Most columns of a softmax: the sum of more exponentials leaves the range of TFLite's last shift.
+pub const MAX_SOFTMAX_COLS: u16 = 511;
+
+/// Integer bits in which softmax sums its exponentials.
+const ACCUMULATION_INTEGER_BITS: u32 = 12;
+
+/// The quantized value of probability 0; the scale is 1/256.
+const ZERO_PROBABILITY: i8 = -128;
 
 use crate::fixed_point::multiply_by_quantized_multiplier;
 use crate::plan::{Clamp, Requantize};
@@ -84,14 +112,16 @@ fn finish(sum: i32, scale: Requantize, zero_point: i8, clamp: Clamp) -> i8 {
     shifted.max(clamp.min.into()).min(clamp.max.into()) as i8
 }
 
-/// Sum of products.
-#[inline]
-fn dot(a: &[i8], b: &[i8]) -> i32 {
-    a.iter()
-        .zip(b)
-        .map(|(&a, &b)| i32::from(a) * i32::from(b))
-        .fold(0, i32::wrapping_add)
+impl Heads {
+    /// Columns of one head.
+    fn size(self) -> usize {
+        (self.cols / self.heads.max(1)).max(1)
+    }
 }
 
-/// Elements that are accumulated side by side where a sum runs down columns.
-const BLOCK: usize = 16;
+/// The columns of one head of a row.
+#[inline]
+fn head_of(row: &[i8], head: usize, size: usize) -> &[i8] {
+    let from = head.wrapping_mul(size);
+    row.get(from..from.wrapping_add(size)).unwrap_or_default()
+}

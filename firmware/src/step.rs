@@ -265,10 +265,11 @@ mod tests {
         let plain = first_logits(|_, _, _| ());
         let with_noise_in = |cache: usize, rows: usize| {
             first_logits(|image, windows, memory| {
+                let first = usize::from(windows.start(cache));
                 let cache = image.cache(cache).unwrap();
                 assert_eq!(windows.absent(), 4);
-                let rows = cache.offset as usize..cache.offset as usize + rows * 4;
-                memory[rows].fill(113);
+                let first = cache.offset as usize + first * 4;
+                memory[first..first + rows * 4].fill(113);
             })
         };
         assert_eq!(with_noise_in(1, 4), plain);

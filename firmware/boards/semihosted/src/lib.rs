@@ -10,10 +10,12 @@
 //!   recognized, so that the ring overruns.
 //! - `profile=FILE`: writes the instructions of each step, a line each: `step FRONT_END DECODER`
 //!   and those of each operator.
+//! - `kernels`: compares the kernels that were built with the plain ones, and does nothing else.
 #![no_std]
 #![allow(clippy::result_large_err)] // no allocator to box an error
 
 mod counting;
+mod kernels;
 mod uart;
 mod wav;
 
@@ -122,6 +124,11 @@ fn try_run<M: Machine>(
 ) -> Result<(), Message> {
     M::start_counter();
     let mut options = Options::parse()?;
+    if options.kernels {
+        let cases = kernels::check().map_err(|error| message(format_args!("{error}")))?;
+        defmt::info!("{=u32} cases of kernels equal", cases);
+        return Ok(());
+    }
     let image = Image::parse(image).map_err(|error| message(format_args!("image: {error}")))?;
     let recognizer = Recognizer::with_step(&image, memory, Counting::<M>::new())
         .map_err(|error| message(format_args!("{error}")))?;
@@ -177,13 +184,11 @@ fn try_run<M: Machine>(
 
 /// Captures the next 10 ms.
 fn capture() {
-    interrupt::free(|cs| {
-        if let Some(capture) = CAPTURE.borrow(cs).borrow_mut().as_mut() {
-            if capture.run() == 0 {
-                ENDED.store(true, Ordering::Release);
-            }
-        }
+    let read = interrupt::free(|cs| {
+        let mut capture = CAPTURE.borrow(cs).borrow_mut();
+        capture.as_mut().map_or(0, Capture::run)
     });
+    ENDED.store(read == 0, Ordering::Release);
 }
 
 #[exception]

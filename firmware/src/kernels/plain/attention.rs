@@ -1,20 +1,14 @@
 //! Operators of multi-head attention: scores, softmax, context.
 
-use super::{BLOCK, Heads, Operand, Output};
+use super::BLOCK;
 use crate::fixed_point::{
     exp_on_negative_values, multiply_by_quantized_multiplier, reciprocal, rounding_divide_by_pot,
     saturating_rounding_doubling_high_mul,
 };
+use crate::kernels::{
+    ACCUMULATION_INTEGER_BITS, Heads, Operand, Output, ZERO_PROBABILITY, head_of,
+};
 use crate::plan::Requantize;
-
-/// Most columns of a softmax: the sum of more exponentials leaves the range of TFLite's last shift.
-pub const MAX_SOFTMAX_COLS: u16 = 511;
-
-/// Integer bits in which softmax sums its exponentials.
-const ACCUMULATION_INTEGER_BITS: u32 = 12;
-
-/// The quantized value of probability 0; the scale is 1/256.
-const ZERO_PROBABILITY: i8 = -128;
 
 /// Scores of each head, TFLite BATCH_MATMUL with `adj_y`.
 ///
@@ -45,7 +39,7 @@ pub fn scores(query: Operand<'_>, key: Operand<'_>, heads: Heads, to: Output, ou
 /// 0 unless the row's maximum lies less than 14.5 above it.
 ///
 /// `input_scale` takes a difference of inputs to 5 integer bits, `diff_min` is the difference
-/// below which a probability is 0. `cols` at most [`MAX_SOFTMAX_COLS`].
+/// below which a probability is 0. `cols` at most [`crate::kernels::MAX_SOFTMAX_COLS`].
 pub fn softmax(
     input: &[i8],
     cols: usize,
@@ -130,20 +124,6 @@ pub fn context(probs: &[i8], value: Operand<'_>, heads: Heads, to: Output, outpu
             }
         }
     }
-}
-
-impl Heads {
-    /// Columns of one head.
-    fn size(self) -> usize {
-        (self.cols / self.heads.max(1)).max(1)
-    }
-}
-
-/// The columns of one head of a row.
-#[inline]
-fn head_of(row: &[i8], head: usize, size: usize) -> &[i8] {
-    let from = head.wrapping_mul(size);
-    row.get(from..from.wrapping_add(size)).unwrap_or_default()
 }
 
 #[cfg(test)]

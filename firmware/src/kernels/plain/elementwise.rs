@@ -1,7 +1,7 @@
 //! Operators that work element by element.
 
-use super::{Operand, Output};
 use crate::fixed_point::multiply_by_quantized_multiplier;
+use crate::kernels::{Operand, Output};
 use crate::plan::Requantize;
 
 /// Bits by which TFLite's int8 ADD shifts its inputs left, for precision.

@@ -1,6 +1,7 @@
 //! Operators with per-channel weights: fully connected, depthwise convolution.
 
-use super::{BLOCK, Channels, dot, finish};
+use super::{BLOCK, dot};
+use crate::kernels::{Channels, finish};
 use crate::plan::Clamp;
 
 /// TFLite FULLY_CONNECTED with per-channel weights.

@@ -1,0 +1,469 @@
+//! Checks that the kernels of this core equal the plain ones, bit for bit, on random and extreme
+//! operands, in the shapes of the shipped model and in odd ones.
+
+use core::fmt;
+
+use zerda_firmware::kernels::{self, Channels, Heads, Operand, Output, plain};
+use zerda_firmware::plan::{Clamp, Requantize};
+
+/// A case in which the two differ.
+#[derive(Debug)]
+pub struct Mismatch {
+    /// The kernel.
+    pub kernel: &'static str,
+    /// Number of the case, from the first of all.
+    pub case: u32,
+}
+
+impl fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kernel, case } = self;
+        write!(
+            f,
+            "{} {kernel} differs from plain in case {case}",
+            kernels::NAME
+        )
+    }
+}
+
+/// Compares every kernel; how many cases were equal. Takes about 75 KiB of stack.
+///
+/// # Errors
+///
+/// The first difference.
+#[inline(never)]
+pub fn check() -> Result<u32, Mismatch> {
+    let mut cases = Cases {
+        random: Random(0x2545_f491),
+        passed: 0,
+        a: [0; _],
+        b: [0; _],
+        bias: [0; _],
+        multiplier: [0; _],
+        shift: [0; _],
+        outputs: [[0; OUTPUTS]; 2],
+    };
+    for style in Style::ALL {
+        cases.fully_connected(style)?;
+        cases.depthwise_conv(style)?;
+        cases.elementwise(style)?;
+        cases.attention(style)?;
+        cases.softmax(style)?;
+    }
+    Ok(cases.passed)
+}
+
+/// What operands and scales are like.
+#[derive(Clone, Copy, PartialEq)]
+enum Style {
+    /// Any values, scales as a compiler chooses them.
+    Usual,
+    /// Values at the ends of int8, any scale that an image may hold, biases that make sums wrap.
+    Extreme,
+    /// As `Usual`, but one length is short now and then.
+    Short,
+}
+
+impl Style {
+    const ALL: [Self; 3] = [Self::Usual, Self::Extreme, Self::Short];
+}
+
+/// Xorshift.
+struct Random(u32);
+
+impl Random {
+    fn next(&mut self) -> u32 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 17;
+        self.0 ^= self.0 << 5;
+        self.0
+    }
+
+    fn below(&mut self, end: u32) -> u32 {
+        self.next() % end
+    }
+
+    fn chance(&mut self, one_in: u32) -> bool {
+        self.below(one_in) == 0
+    }
+
+    fn fill(&mut self, data: &mut [i8], style: Style) {
+        let constant = self.chance(8).then(|| self.next() as i8);
+        for q in data {
+            *q = match (constant, style) {
+                (Some(constant), _) => constant,
+                (None, Style::Extreme) => [i8::MIN, i8::MAX, -127, 0][self.below(4) as usize],
+                _ => (self.next() >> 7) as i8,
+            };
+        }
+    }
+
+    fn zero_point(&mut self, style: Style) -> i8 {
+        match style {
+            Style::Extreme => [i8::MIN, i8::MAX, 0][self.below(3) as usize],
+            _ => self.next() as i8,
+        }
+    }
+
+    /// `usual`: the shift that brings a sum to about int8.
+    fn scale(&mut self, style: Style, usual: i32) -> Requantize {
+        let multiplier = (1 << 30 | self.next() >> 2) as i32;
+        if style != Style::Extreme {
+            let shift = (usual + self.below(3) as i32 - 1) as i8;
+            return Requantize { multiplier, shift };
+        }
+        let multiplier = match self.below(6) {
+            0 => 0,
+            1 => i32::MAX,
+            2 => 1 << 30,
+            _ => multiplier,
+        };
+        let shift = match self.below(4) {
+            0 => self.below(62) as i8 - 31,
+            1 => [-31, -2, -1, 0, 1, 30][self.below(6) as usize],
+            _ => -(self.below(31) as i8),
+        };
+        Requantize { multiplier, shift }
+    }
+
+    fn clamp(&mut self) -> Clamp {
+        let (min, max) = (self.next() as i8, self.next() as i8);
+        if self.chance(3) {
+            Clamp {
+                min: min.min(max),
+                max: max.max(min),
+            }
+        } else {
+            Clamp {
+                min: i8::MIN,
+                max: i8::MAX,
+            }
+        }
+    }
+
+    fn output(&mut self, style: Style, usual: i32) -> Output {
+        Output {
+            scale: self.scale(style, usual),
+            zero_point: self.zero_point(style),
+            clamp: self.clamp(),
+        }
+    }
+
+    /// A length, or less.
+    fn cut(&mut self, style: Style, len: usize) -> usize {
+        if style == Style::Short && len > 0 && self.chance(4) {
+            self.below(len as u32 + 1) as usize
+        } else {
+            len
+        }
+    }
+}
+
+const OUTPUTS: usize = 5632;
+
+struct Cases {
+    random: Random,
+    passed: u32,
+    a: [i8; 32768],
+    b: [i8; 10240],
+    bias: [i32; 256],
+    multiplier: [i32; 256],
+    shift: [i8; 256],
+    outputs: [[i8; OUTPUTS]; 2],
+}
+
+/// How many bits a sum of so many products of random int8 has above 8.
+fn usual_shift(depth: usize) -> i32 {
+    -6 - (depth as u32).ilog2() as i32 / 2
+}
+
+impl Cases {
+    /// Runs both on outputs of `len` that hold the same before.
+    fn compare(
+        &mut self,
+        kernel: &'static str,
+        len: usize,
+        run: impl Fn(&Self, bool, &mut [i8]),
+    ) -> Result<(), Mismatch> {
+        let mut outputs = self.outputs;
+        for (plain, output) in [true, false].into_iter().zip(&mut outputs) {
+            output.fill(0x55);
+            run(self, plain, &mut output[..len]);
+        }
+        let [expected, got] = &outputs;
+        if expected != got {
+            let case = self.passed;
+            return Err(Mismatch { kernel, case });
+        }
+        self.passed += 1;
+        Ok(())
+    }
+
+    fn channels(&mut self, style: Style, count: usize, depth: usize) {
+        for channel in 0..count {
+            let scale = self.random.scale(style, usual_shift(depth));
+            self.multiplier[channel] = scale.multiplier;
+            self.shift[channel] = scale.shift;
+            let bias = self.random.next() as i32;
+            self.bias[channel] = if style == Style::Extreme {
+                bias
+            } else {
+                bias >> 18
+            };
+        }
+    }
+
+    fn fully_connected(&mut self, style: Style) -> Result<(), Mismatch> {
+        for (rows, depth, count) in [
+            (10, 40, 64),
+            (10, 64, 256),
+            (10, 256, 64),
+            (10, 64, 64),
+            (5, 64, 64),
+            (5, 64, 256),
+            (5, 256, 64),
+            (5, 64, 10),
+            (1, 64, 7),
+            (11, 128, 33),
+            (12, 192, 34),
+            (3, 260, 3),
+            (2, 1, 1),
+            (7, 3, 5),
+            (4, 4, 65),
+            (9, 17, 2),
+            (21, 12, 32),
+            (13, 63, 31),
+            (1, 1000, 1),
+        ] {
+            self.random.fill(&mut self.a[..count * depth], style);
+            self.random.fill(&mut self.b[..rows * depth], style);
+            self.channels(style, count, depth);
+            let (zero_point, clamp) = (self.random.zero_point(style), self.random.clamp());
+            let mut cut = |len| self.random.cut(style, len);
+            let (input, weights, output) =
+                (cut(rows * depth), cut(count * depth), cut(rows * count));
+            let (biases, multipliers, shifts) = (cut(count), cut(count), cut(count));
+            self.compare("fully_connected", output, |of, plain, output| {
+                let run = if plain {
+                    plain::fully_connected
+                } else {
+                    kernels::fully_connected
+                };
+                let channels = Channels {
+                    bias: &of.bias[..biases],
+                    multiplier: &of.multiplier[..multipliers],
+                    shift: &of.shift[..shifts],
+                };
+                run(
+                    &of.b[..input],
+                    &of.a[..weights],
+                    channels,
+                    zero_point,
+                    clamp,
+                    output,
+                );
+            })?;
+        }
+        Ok(())
+    }
+
+    fn depthwise_conv(&mut self, style: Style) -> Result<(), Mismatch> {
+        for (rows, taps, cols) in [
+            (10, 15, 64),
+            (5, 15, 64),
+            (1, 1, 1),
+            (3, 2, 7),
+            (11, 16, 40),
+            (21, 4, 8),
+            (4, 31, 128),
+            (10, 17, 19),
+            (2, 3, 33),
+        ] {
+            let input = (rows + taps - 1) * cols;
+            self.random.fill(&mut self.a[..taps * cols], style);
+            self.random.fill(&mut self.b[..input], style);
+            self.channels(style, cols, taps);
+            let (zero_point, clamp) = (self.random.zero_point(style), self.random.clamp());
+            let mut cut = |len| self.random.cut(style, len);
+            let (input, weights, output) = (cut(input), cut(taps * cols), cut(rows * cols));
+            let (biases, multipliers, shifts) = (cut(cols), cut(cols), cut(cols));
+            self.compare("depthwise_conv", output, |of, plain, output| {
+                let run = if plain {
+                    plain::depthwise_conv
+                } else {
+                    kernels::depthwise_conv
+                };
+                let channels = Channels {
+                    bias: &of.bias[..biases],
+                    multiplier: &of.multiplier[..multipliers],
+                    shift: &of.shift[..shifts],
+                };
+                run(
+                    &of.b[..input],
+                    &of.a[..weights],
+                    channels,
+                    zero_point,
+                    clamp,
+                    output,
+                );
+            })?;
+        }
+        Ok(())
+    }
+
+    fn elementwise(&mut self, style: Style) -> Result<(), Mismatch> {
+        const HALF: Requantize = Requantize {
+            multiplier: 1 << 30,
+            shift: 0,
+        };
+        for len in [0, 1, 3, 5, 15, 16, 17, 64, 110, 511, 640, 2560, 4400] {
+            let random = &mut self.random;
+            random.fill(&mut self.a[..len], style);
+            random.fill(&mut self.b[..len], style);
+            let (a, b, y) = (
+                random.cut(style, len),
+                random.cut(style, len),
+                random.cut(style, len),
+            );
+            let (a_zero, b_zero) = (random.zero_point(style), random.zero_point(style));
+            // As in TFLite one of the scales is 1/2, or none.
+            let other = random.scale(style, -2);
+            let third = random.scale(style, -2);
+            for (a_scale, b_scale) in [(HALF, other), (other, HALF), (HALF, HALF), (other, third)] {
+                let to = self.random.output(style, -17);
+                self.compare("add", y, |of, plain, output| {
+                    let run = if plain { plain::add } else { kernels::add };
+                    let (a, b) = (operand(&of.a[..a], a_zero), operand(&of.b[..b], b_zero));
+                    run(a, a_scale, b, b_scale, to, output);
+                })?;
+            }
+            let to = self.random.output(style, -6);
+            self.compare("mul", y, |of, plain, output| {
+                let run = if plain { plain::mul } else { kernels::mul };
+                run(
+                    operand(&of.a[..a], a_zero),
+                    operand(&of.b[..b], b_zero),
+                    to,
+                    output,
+                );
+            })?;
+            self.random.fill(&mut self.b[..256], style);
+            let table = self.random.cut(style, 256);
+            self.compare("lookup", y, |of, plain, output| {
+                let run = if plain {
+                    plain::lookup
+                } else {
+                    kernels::lookup
+                };
+                run(&of.a[..a], &of.b[..table], output);
+            })?;
+        }
+        Ok(())
+    }
+
+    fn attention(&mut self, style: Style) -> Result<(), Mismatch> {
+        for (heads, size, chunk, keys) in [
+            (4, 16, 10, 110),
+            (4, 16, 5, 110),
+            (4, 16, 5, 55),
+            (8, 16, 10, 60),
+            (1, 4, 1, 1),
+            (2, 6, 3, 9),
+            (3, 8, 7, 33),
+            (2, 20, 11, 64),
+            (1, 64, 2, 31),
+            (2, 32, 12, 129),
+            (1, 7, 4, 5),
+            (2, 24, 6, 130),
+        ] {
+            for absent in [0, 1, keys / 2, keys - 1, keys, keys + 3] {
+                let cols = heads * size;
+                let heads = Heads {
+                    heads,
+                    cols,
+                    absent,
+                };
+                self.random.fill(&mut self.a[..keys * cols], style);
+                self.random.fill(&mut self.b[..chunk * cols], style);
+                let random = &mut self.random;
+                let (a_zero, b_zero) = (random.zero_point(style), random.zero_point(style));
+                let to = random.output(style, usual_shift(size));
+                let (key, query) = (
+                    random.cut(style, keys * cols),
+                    random.cut(style, chunk * cols),
+                );
+                let output = random.cut(style, heads.heads * chunk * keys);
+                self.compare("scores", output, |of, plain, output| {
+                    let run = if plain {
+                        plain::scores
+                    } else {
+                        kernels::scores
+                    };
+                    let (query, key) = (
+                        operand(&of.b[..query], b_zero),
+                        operand(&of.a[..key], a_zero),
+                    );
+                    run(query, key, heads, to, output);
+                })?;
+                self.random
+                    .fill(&mut self.b[..heads.heads * chunk * keys], style);
+                let to = self.random.output(style, usual_shift(keys));
+                let probs = self.random.cut(style, heads.heads * chunk * keys);
+                let output = self.random.cut(style, chunk * cols);
+                self.compare("context", output, |of, plain, output| {
+                    let run = if plain {
+                        plain::context
+                    } else {
+                        kernels::context
+                    };
+                    run(
+                        &of.b[..probs],
+                        operand(&of.a[..key], a_zero),
+                        heads,
+                        to,
+                        output,
+                    );
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    fn softmax(&mut self, style: Style) -> Result<(), Mismatch> {
+        for (rows, cols) in [
+            (40, 110),
+            (5, 10),
+            (1, 1),
+            (3, 2),
+            (7, 33),
+            (2, 511),
+            (2, 600),
+        ] {
+            for absent in [0, 1, cols / 2, cols - 1, cols, cols + 1] {
+                let len = rows * cols;
+                self.random.fill(&mut self.a[..len], style);
+                // Rows that are all but equal, and such that span the range.
+                let narrow = self.random.below(8);
+                for q in &mut self.a[..len] {
+                    *q >>= narrow;
+                }
+                let scale = self.random.scale(style, 22);
+                let diff_min = -(self.random.below(300) as i32);
+                let (input, output) = (self.random.cut(style, len), self.random.cut(style, len));
+                self.compare("softmax", output, |of, plain, output| {
+                    let run = if plain {
+                        plain::softmax
+                    } else {
+                        kernels::softmax
+                    };
+                    run(&of.a[..input], cols, absent, scale, diff_min, output);
+                })?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn operand(data: &[i8], zero_point: i8) -> Operand<'_> {
+    Operand { data, zero_point }
+}

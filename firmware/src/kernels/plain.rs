@@ -1,0 +1,23 @@
+//! The operators in plain Rust, for every target: what the fast ones must equal, bit for bit.
+//!
+//! Inner loops are zipped iterators over `i8`, which LLVM vectorises where it can.
+
+mod attention;
+mod dense;
+mod elementwise;
+
+pub use attention::{context, scores, softmax};
+pub use dense::{depthwise_conv, fully_connected};
+pub use elementwise::{add, lookup, mul};
+
+/// Sum of products.
+#[inline]
+fn dot(a: &[i8], b: &[i8]) -> i32 {
+    a.iter()
+        .zip(b)
+        .map(|(&a, &b)| i32::from(a) * i32::from(b))
+        .fold(0, i32::wrapping_add)
+}
+
+/// Elements that are accumulated side by side where a sum runs down columns.
+const BLOCK: usize = 16;
