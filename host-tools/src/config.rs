@@ -69,6 +69,28 @@ pub struct Profile {
     pub step: u16,
 }
 
+impl Profile {
+    /// Multiply-accumulates of one step in steady state, as
+    /// [`crate::image_file::macs_per_step`] counts them in an image of this shape.
+    pub fn macs_per_step(&self, mels: u16, classes: u64) -> u64 {
+        let [hidden, feed_forward, kernel] =
+            [self.hidden, self.feed_forward, self.kernel].map(u64::from);
+        let [chunk, cached, step] = [self.chunk, self.cached, self.step].map(u64::from);
+        let square = hidden * hidden;
+        let half_step = 2 * hidden * feed_forward;
+        // The last layer's look-ahead frames serve as keys and values only.
+        let layer = |queries: u64| {
+            let attention = 2 * queries * square + 2 * chunk * square;
+            let scores_and_context = 2 * queries * (cached + chunk) * hidden;
+            let convolution = queries * (3 * square + kernel * hidden);
+            chunk * half_step + attention + scores_and_context + convolution + queries * half_step
+        };
+        let input = chunk * u64::from(mels) * hidden;
+        let before_last = u64::from(self.layers) - 1;
+        input + before_last * layer(chunk) + layer(step) + step * hidden * classes
+    }
+}
+
 /// `commands.toml`: how posteriors become detections.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -268,7 +290,7 @@ fn load<T: DeserializeOwned>(directory: Option<&Path>, built_in: (&str, &str)) -
 }
 
 /// One line where the parser would print five: editors and CI logs link `file:line`.
-fn parse<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T> {
+pub fn parse<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T> {
     toml::from_str(text).map_err(|error| {
         let at = error.span().map_or(0, |span| span.start).min(text.len());
         let before = &text.as_bytes()[..at];
@@ -303,6 +325,17 @@ mod tests {
         assert_eq!((shrunk.chunk, shrunk.cached, shrunk.step), (10, 100, 5));
         // 0.6 in Q0.8 is 153.6.
         assert_eq!(config.commands.decoder.threshold, Threshold(154));
+    }
+
+    /// 1,872,320 is by hand, layer by layer, and the shipped image's own sum.
+    #[test]
+    fn a_profile_says_what_a_step_of_it_multiplies() {
+        let shrunk = Config::load(None).unwrap().models.profiles["shrunk"];
+        assert_eq!(shrunk.macs_per_step(40, 10), 1_872_320);
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/shrunk.zerda");
+        let file = crate::image_file::ImageFile::open(&path).unwrap();
+        let image = file.image().unwrap();
+        assert_eq!(crate::image_file::macs_per_step(&image), 1_872_320);
     }
 
     #[test]

@@ -25,6 +25,9 @@ pub enum Error {
     /// Some inputs could not be used, each of which was reported when it was met.
     #[error("some inputs could not be used")]
     Reported,
+    /// Ctrl-C, exit code 130 as of shells.
+    #[error("interrupted")]
+    Interrupted,
 }
 
 impl Error {
@@ -60,7 +63,10 @@ impl Error {
 
     /// One line on standard error, where there is one: unlike `eprintln!`, never a panic.
     pub fn report(&self) {
-        if !matches!(self, Error::OutputClosed | Error::Reported) {
+        if !matches!(
+            self,
+            Error::OutputClosed | Error::Reported | Error::Interrupted
+        ) {
             let _ = writeln!(io::stderr(), "zerda: {self}");
         }
     }
@@ -69,6 +75,7 @@ impl Error {
         match self {
             Error::OutputClosed => 0,
             Error::Check(_) => 1,
+            Error::Interrupted => 130,
             Error::Usage(_) | Error::Read { .. } | Error::Write { .. } | Error::Reported => 2,
         }
     }

@@ -1,13 +1,18 @@
 //! The commands of `zerda` as a library, so that the tests across crates call what users call.
 
 pub mod audio;
+pub mod boards;
 pub mod compiler;
 pub mod config;
+pub mod elf;
 pub mod error;
 pub mod eval;
 pub mod export;
+pub mod flash;
 pub mod image_file;
+pub mod monitor;
 pub mod output;
+pub mod qemu;
 pub mod run;
 pub mod tflite;
 pub mod trace;

@@ -1,6 +1,7 @@
 //! The `zerda` command.
 
 use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -8,7 +9,7 @@ use clap::{Args, Parser, Subcommand};
 
 use zerda::config::Config;
 use zerda::error::{Error, Result};
-use zerda::{compiler, eval, export, run};
+use zerda::{compiler, eval, export, flash, monitor, qemu, run};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -17,6 +18,9 @@ Examples:
   zerda eval speech_commands/test
   zerda compile models/shrunk.onnx --calibrate speech_commands/val
   zerda export models/shrunk.zerda
+  zerda qemu --board mps3-an547 --profile models/samples/*.wav
+  zerda flash --board nucleo-h743zi --dry-run
+  zerda monitor /dev/ttyACM0
 
 Exit codes: 0 done, 1 a check failed, 2 wrong use or an input that could not be used.";
 
@@ -35,6 +39,9 @@ enum Command {
     Eval(EvalArgs),
     Compile(CompileArgs),
     Export(ExportArgs),
+    Qemu(QemuArgs),
+    Flash(FlashArgs),
+    Monitor(MonitorArgs),
 }
 
 #[derive(Args)]
@@ -125,6 +132,109 @@ struct ExportArgs {
     output: Option<PathBuf>,
 }
 
+#[derive(Args)]
+struct BoardArgs {
+    /// The board, a folder of its name
+    #[arg(long, value_name = "NAME")]
+    board: String,
+    /// The folder of the boards
+    #[arg(long, value_name = "DIR", default_value = "firmware/boards")]
+    boards: PathBuf,
+}
+
+/// Run a board's firmware on audio files, in QEMU
+///
+/// Builds the firmware with the image in it, and fetches the Rust target and QEMU where they are
+/// missing (firmware/setup.sh). Boots once for each file; detections and summary are printed as
+/// `run` prints them, and the logits' CRC-32 must be the same. The firmware's own logs go to
+/// standard error. QEMU counts instructions, not cycles: --profile assumes one cycle for each.
+#[derive(Args)]
+struct QemuArgs {
+    /// WAV or FLAC files of any rate and channel count
+    #[arg(required_unless_present = "kernels", value_name = "FILE")]
+    inputs: Vec<PathBuf>,
+    #[command(flatten)]
+    board: BoardArgs,
+    #[command(flatten)]
+    image: ImageArg,
+    /// One JSON object a line: detections, overruns, {"profile": {...}}, then {"summary": {...}}
+    #[arg(long)]
+    json: bool,
+    /// Count the instructions of each stage on the first file; exit code 1 above 70 % load
+    #[arg(long, conflicts_with = "realtime")]
+    profile: bool,
+    /// Judge the load at this clock instead of the board's
+    #[arg(long, value_name = "N", requires = "profile", value_parser = mhz)]
+    mhz: Option<f64>,
+    /// Audio comes by the clock, 10 ms from an interrupt each 10 ms, on a processor of 125 MIPS
+    #[arg(long)]
+    realtime: bool,
+    /// Hold the main loop up at AT ms of audio for MS, so that audio is lost
+    #[arg(long, value_name = "AT,MS", requires = "realtime", value_parser = stall)]
+    stall: Option<(u32, u32)>,
+    /// Serve the serial port on this address for `zerda monitor tcp:HOST:PORT`, which each file
+    /// waits for, instead of printing what it reports
+    #[arg(long, value_name = "HOST:PORT", conflicts_with_all = ["json", "profile"])]
+    serve: Option<SocketAddr>,
+    /// Instead of audio: compare the kernels that the board runs with the plain ones, bit for bit
+    #[arg(long, conflicts_with_all = ["inputs", "json", "profile", "realtime", "serve"])]
+    kernels: bool,
+}
+
+fn mhz(text: &str) -> std::result::Result<f64, String> {
+    match text.parse() {
+        Ok(mhz) if (0.001..=1e6).contains(&mhz) => Ok(mhz),
+        _ => Err("expected a clock in MHz".into()),
+    }
+}
+
+fn stall(text: &str) -> std::result::Result<(u32, u32), String> {
+    let numbers = text
+        .split_once(',')
+        .map(|(at, ms)| (at.parse(), ms.parse()));
+    match numbers {
+        Some((Ok(at), Ok(ms))) => Ok((at, ms)),
+        _ => Err("expected AT,MS in milliseconds, as 3000,1000".into()),
+    }
+}
+
+/// Write a board's firmware to its flash with the installed probe-rs, and start it
+///
+/// Builds the firmware with the image in it, and prints what it takes of each memory region of the
+/// board: sections, the model, variables of 1 KiB and more. Then `probe-rs` writes it, reads it back
+/// and resets the board. Of several debug probes the environment's PROBE_RS_PROBE names one.
+#[derive(Args)]
+struct FlashArgs {
+    #[command(flatten)]
+    board: BoardArgs,
+    #[command(flatten)]
+    image: ImageArg,
+    /// Print the regions and the calls of probe-rs, and touch no probe
+    #[arg(long)]
+    dry_run: bool,
+    /// One JSON object: regions, sizes in bytes, commands
+    #[arg(long)]
+    json: bool,
+}
+
+/// Print what a device reports: detections, overruns, and once a second its load and counters
+///
+/// A damaged report is skipped and said; at the end of the source the last line counts reports
+/// (frames), corrupted and lost ones. Listening may begin at any time.
+#[derive(Args)]
+struct MonitorArgs {
+    /// A serial port (/dev/ttyACM0, COM3), tcp:HOST:PORT, a recorded file, or - for standard input
+    #[arg(value_name = "SOURCE")]
+    source: String,
+    /// Of a serial port
+    #[arg(long, value_name = "RATE", default_value_t = 115_200)]
+    baud: u32,
+    /// One JSON object a line: detections as `run` has them, {"start"}, {"overrun"}, {"status"},
+    /// then {"summary": {...}}
+    #[arg(long)]
+    json: bool,
+}
+
 fn main() -> ExitCode {
     match execute(Cli::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
@@ -167,5 +277,30 @@ fn execute(command: Command) -> Result<()> {
             export::run(&args.image, &output)?;
             writeln!(io::stdout(), "{}", output.display()).map_err(Error::stdout)
         }
+        Command::Flash(args) => flash::flash(&flash::Options {
+            board: args.board.board,
+            boards: args.board.boards,
+            image: args.image.image,
+            dry_run: args.dry_run,
+            json: args.json,
+        }),
+        Command::Monitor(args) => monitor::monitor(&monitor::Options {
+            source: args.source,
+            baud: args.baud,
+            json: args.json,
+        }),
+        Command::Qemu(args) => qemu::qemu(&qemu::Options {
+            board: args.board.board,
+            boards: args.board.boards,
+            image: args.image.image,
+            inputs: args.inputs,
+            json: args.json,
+            profile: args.profile,
+            mhz: args.mhz,
+            realtime: args.realtime,
+            stall: args.stall,
+            serve: args.serve,
+            kernels: args.kernels,
+        }),
     }
 }

@@ -4,7 +4,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use zerda_firmware::{Detection, Event, Image, Recognizer};
 
 use crate::audio::{self, SAMPLE_RATE};
@@ -156,16 +156,12 @@ impl Session<'_> {
         self.tail = tail;
         result?;
         self.samples += samples;
-        if self.json {
-            return Ok(());
-        }
-        let seconds = samples as f64 / f64::from(SAMPLE_RATE);
-        let commands = match self.detections - detections_before {
-            0 => "no command".to_string(),
-            1 => "1 command".to_string(),
-            n => format!("{n} commands"),
-        };
-        print(&format!("{name}: {commands} in {seconds:.2} s"))
+        print_end(
+            name,
+            self.detections - detections_before,
+            samples,
+            self.json,
+        )
     }
 
     fn push(&mut self, name: &str, pcm: &[i16], panel: &mut Option<Panel>) -> Result<()> {
@@ -201,7 +197,9 @@ impl Session<'_> {
                     panel.detections.push(detection);
                 }
                 if printed.is_ok() {
-                    printed = print(&line(name, labels, detection, *json));
+                    let command = labels.get(usize::from(detection.label));
+                    let command = command.copied().unwrap_or_default();
+                    printed = print(&line(name, command, detection, *json));
                 }
                 printing += start.elapsed();
             }
@@ -211,40 +209,84 @@ impl Session<'_> {
     }
 
     fn summary(self, files: usize) -> Result<()> {
-        let audio = self.samples as f64 / f64::from(SAMPLE_RATE);
         let processing = self.processing.as_secs_f64();
+        let audio = self.samples as f64 / f64::from(SAMPLE_RATE);
         let rtf = (self.samples > 0).then(|| processing / audio);
-        let crc = format!("{:08x}", self.crc.finalize());
-        if self.json {
-            let summary = json!({ "summary": {
-                "files": files,
-                "detections": self.detections,
-                "audio_s": audio,
-                "processing_s": processing,
-                "rtf": rtf,
-                "steps": self.steps,
-                "logits_crc32": crc,
-            }});
-            return print(&summary.to_string());
-        }
-        let rtf = rtf.map_or("-".into(), |rtf| format!("{rtf:.4}"));
-        print(&format!(
-            "{audio:.2} s of audio in {processing:.3} s, real-time factor {rtf}; \
-             {} commands, {} steps, logits {crc}",
-            self.detections, self.steps
-        ))
+        let totals = Totals {
+            files,
+            detections: self.detections,
+            samples: self.samples,
+            steps: self.steps,
+            logits_crc32: self.crc.finalize(),
+        };
+        let text = rtf.map_or("-".into(), |rtf| format!("{rtf:.4}"));
+        totals.print(
+            &format!("in {processing:.3} s, real-time factor {text}"),
+            json!({ "processing_s": processing, "rtf": rtf }),
+            self.json,
+        )
     }
 }
 
-fn line(name: &str, labels: &[&str], detection: Detection, json: bool) -> String {
+/// Sums over all inputs, wherever they were recognized.
+pub struct Totals {
+    pub files: usize,
+    pub detections: u64,
+    pub samples: u64,
+    pub steps: u64,
+    pub logits_crc32: u32,
+}
+
+impl Totals {
+    /// The last line; `how` and `fields` say where and how fast it was.
+    pub fn print(&self, how: &str, fields: Value, json: bool) -> Result<()> {
+        let audio = self.samples as f64 / f64::from(SAMPLE_RATE);
+        let Totals {
+            detections, steps, ..
+        } = self;
+        let crc = format!("{:08x}", self.logits_crc32);
+        if !json {
+            return print(&format!(
+                "{audio:.2} s of audio {how}; {detections} commands, {steps} steps, logits {crc}"
+            ));
+        }
+        let mut summary = json!({
+            "files": self.files,
+            "detections": detections,
+            "audio_s": audio,
+        });
+        for (key, value) in fields.as_object().into_iter().flatten() {
+            summary[key] = value.clone();
+        }
+        summary["steps"] = json!(steps);
+        summary["logits_crc32"] = json!(crc);
+        print(&json!({ "summary": summary }).to_string())
+    }
+}
+
+/// The line after an input's detections.
+pub fn print_end(name: &str, detections: u64, samples: u64, json: bool) -> Result<()> {
+    if json {
+        return Ok(());
+    }
+    let seconds = samples as f64 / f64::from(SAMPLE_RATE);
+    let commands = match detections {
+        0 => "no command".to_string(),
+        1 => "1 command".to_string(),
+        n => format!("{n} commands"),
+    };
+    print(&format!("{name}: {commands} in {seconds:.2} s"))
+}
+
+/// A detection in the stream of that name, as text or JSON.
+pub fn line(name: &str, command: &str, detection: Detection, json: bool) -> String {
     let Detection {
-        label,
+        label: _,
         score,
         start_ms,
         end_ms,
         decided_ms,
     } = detection;
-    let command = labels.get(usize::from(label)).copied().unwrap_or_default();
     let score = f64::from(score) / 256.0;
     if json {
         json!({
@@ -265,7 +307,7 @@ fn line(name: &str, labels: &[&str], detection: Detection, json: bool) -> String
 }
 
 /// A line to standard output, at once: someone may be watching.
-fn print(line: &str) -> Result<()> {
+pub fn print(line: &str) -> Result<()> {
     let mut stdout = io::stdout().lock();
     writeln!(stdout, "{line}")
         .and_then(|()| stdout.flush())

@@ -7,10 +7,11 @@ use super::graph::{Graph, Id, Place, Quantization, Window};
 
 const ALIGNMENT: usize = 16;
 
-/// Rows of slack of a cache, in steps. A window of `rows` rows moves back to the start of its buffer
-/// once in so many steps, which costs a copy of `rows - step` rows; each step of slack costs
-/// `step` rows of memory. With 4, shrunk pays 8 KiB and copies 6 KiB a step on average.
-const SLACK_STEPS: usize = 4;
+/// Steps of slack of a cache at most. A window of `rows` rows moves back to the start of its buffer
+/// when the slack is used up, which costs a copy of `rows - step` rows; each step of slack costs `step`
+/// rows of memory. With one step fewer than there are largest caches, one of them moves in each
+/// step, and all steps cost the same.
+const MAX_SLACK_STEPS: usize = 7;
 
 pub struct Memory {
     pub caches: Vec<Cache>,
@@ -42,9 +43,16 @@ struct Block {
 impl Memory {
     pub fn plan(graph: &Graph, quantizations: &[Quantization], reuse: Reuse) -> Memory {
         let mut cache_bytes = 0;
+        let sizes = graph.windows.iter().map(|window| {
+            let tensor = &graph.tensors[window.tensor];
+            tensor.rows * tensor.cols
+        });
+        let largest = sizes.clone().max();
+        let largest = sizes.filter(|&size| Some(size) == largest).count();
+        let slack_steps = largest.saturating_sub(1).clamp(1, MAX_SLACK_STEPS);
         let mut cache = |window: &Window| {
             let tensor = &graph.tensors[window.tensor];
-            let capacity = tensor.rows + SLACK_STEPS * usize::from(graph.stream.step);
+            let capacity = tensor.rows + slack_steps * usize::from(graph.stream.step);
             let offset = cache_bytes;
             cache_bytes += capacity * tensor.cols;
             Cache {

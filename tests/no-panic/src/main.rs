@@ -109,6 +109,8 @@ unsafe extern "C" fn entry(image: *const u8, bytes: usize, memory: *mut i8, room
         });
         recognizer.reset();
     }
+    #[cfg(feature = "panic")]
+    black_box([1, 2, 3][hardware(10)]);
     let mut decoder = Decoder::new();
     while let Ok(byte) = u8::try_from(hardware(8)) {
         black_box(decoder.push(byte).is_some());

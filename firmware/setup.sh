@@ -1,0 +1,167 @@
+#!/usr/bin/env bash
+# Gets what building and running the boards takes and this machine lacks. Nothing is installed in
+# the system but targets by rustup; all else is kept under target/tools.
+#
+#   setup.sh targets [TRIPLE...]   Rust's core library for bare-metal targets
+#   setup.sh qemu                  qemu-system-arm
+#   setup.sh cargo TRIPLE ARG...   targets TRIPLE, then `cargo ARG...` in the caller's folder
+set -euo pipefail
+caller=$PWD
+cd "$(dirname "$0")/.."
+tools=$PWD/target/tools
+mkdir -p "$tools"
+
+say() { echo "setup: $*"; }
+fail() { echo "setup: $*" >&2; exit 1; }
+
+# One at a time: tests run side by side.
+if command -v flock >/dev/null; then
+  exec 9>"$tools/lock"
+  flock 9
+fi
+
+# apt-$1 with its lists and downloads in folder $2, for any user; nothing gets installed.
+private_apt() {
+  local command=apt-$1 state
+  mkdir -p "$2/lists/partial" "$2/archives/partial"
+  state=$(cd "$2" && pwd)
+  shift 2
+  "$command" -qq -o Dir::State::Lists="$state/lists" -o Dir::Cache::archives="$state/archives" \
+    -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= -o Debug::NoLocking=true \
+    -o APT::Sandbox::User="$(id -un)" -o Acquire::Retries=2 -o Acquire::http::Timeout=30 "$@"
+}
+
+# The library's source of rustc's own version $1, as Debian packages it, into folder $2.
+rust_source() {
+  local version=$1 source=$2 keys=/usr/share/keyrings/debian-archive-keyring.gpg mirror suite package=''
+  command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null && [ -e "$keys" ] ||
+    fail "rust-src $version comes from Debian's packages, and this is no Debian: run \`rustup target add\`"
+  mirror=$(cat /etc/apt/sources.list.d/*.sources /etc/apt/sources.list 2>/dev/null | grep -v '^#' |
+    grep -oE 'https?://[^ ]+/debian/?( |$)' | head -n 1 | tr -d ' ' || true)
+  rm -rf "$source.part"
+  mkdir -p "$source.part"
+  cd "$source.part"
+  local sources=(-o Dir::Etc::sourcelist="$source.part/sources.list" -o Dir::Etc::sourceparts=-)
+  for suite in trixie-backports testing unstable; do
+    echo "deb [signed-by=$keys] ${mirror:-http://deb.debian.org/debian} $suite main" >sources.list
+    # A suite that is gone is no reason not to look into the next.
+    private_apt get . "${sources[@]}" update >&2 || true
+    package=$(private_apt cache . "${sources[@]}" madison rust-src |
+      awk -v version="$version" 'index($3, version "+") == 1 && !found { found = 1; print $3 }')
+    [ -z "$package" ] || break
+  done
+  [ -n "$package" ] ||
+    fail "Debian has no rust-src $version: run \`rustup target add\` where rustup reaches its server"
+  private_apt get . "${sources[@]}" download "rust-src=$package" >&2
+  dpkg-deb -x rust-src_*.deb unpacked
+  mv "unpacked/usr/src/rustc-$version/library" "$source"
+  cd "$tools"
+  rm -rf "$source.part"
+}
+
+# Rust's core library for $1 from folder $2, of rustc's version $3, into sysroot $4.
+build_target() {
+  local target=$1 source=$2 version=$3 library=$4/lib/rustlib/$1 work=$tools/build
+  rm -rf "$work"
+  mkdir -p "$work/empty/src"
+  echo '#![no_std]' >"$work/empty/src/lib.rs"
+  printf '[package]\nname = "empty"\nedition = "2021"\n[profile.release]\ncodegen-units = 1\n[workspace]\n' \
+    >"$work/empty/Cargo.toml"
+  # As in rustup's own builds: bitcode, so that boards link with LTO, and no path of this machine.
+  (cd "$work/empty" && unset CARGO_ENCODED_RUSTFLAGS CARGO_BUILD_TARGET &&
+    RUSTC_BOOTSTRAP=1 __CARGO_TESTS_ONLY_SRC_ROOT=$source CARGO_TARGET_DIR=$work/build \
+      RUSTFLAGS="-Cembed-bitcode=yes --remap-path-prefix=$source=/rustc/$version/library" \
+      cargo build -q --release -Zbuild-std=core,alloc,compiler_builtins --target "$target" >&2)
+  rm -f "$work/build/$target/release/deps/"libempty*
+  # Renamed when whole: the folder says that the target is there.
+  rm -rf "$library" "$library.part"
+  mkdir -p "$library.part/lib"
+  cp "$work/build/$target/release/deps/"lib*.rlib "$library.part/lib"
+  mv "$library.part" "$library"
+  rm -rf "$work"
+}
+
+targets() {
+  local version own sysroot source target
+  version=$(rustc --version | cut -d ' ' -f 2)
+  own=$(rustc --print sysroot)/lib/rustlib
+  sysroot=$tools/sysroot-$version
+  source=$tools/rust-src-$version
+  for target in "$@"; do
+    [ ! -d "$own/$target/lib" ] && [ ! -d "$sysroot/lib/rustlib/$target" ] || continue
+    if command -v rustup >/dev/null; then
+      say "getting $target with rustup"
+      ! rustup target add "$target" >"$tools/rustup.log" 2>&1 || continue
+      say "rustup failed: $(tail -n 1 "$tools/rustup.log")"
+    fi
+    say "building $target from Debian's rust-src $version"
+    [ -d "$source" ] || rust_source "$version" "$source"
+    build_target "$target" "$source" "$version" "$sysroot"
+    say "$target is in $sysroot"
+  done
+}
+
+# Runs cargo $2... in the caller's folder, with the library of target $1 that was built here, if it
+# was. Flags from outside would replace those of a board; these join them.
+run_cargo() {
+  local target=$1 sysroot
+  shift
+  targets "$target" >&2
+  sysroot=$tools/sysroot-$(rustc --version | cut -d ' ' -f 2)
+  cd "$caller"
+  unset RUSTFLAGS CARGO_ENCODED_RUSTFLAGS CARGO_BUILD_TARGET
+  if [ -d "$sysroot/lib/rustlib/$target" ]; then
+    unset "CARGO_TARGET_$(tr 'a-z.-' 'A-Z__' <<<"$target")_RUSTFLAGS" # rustc takes one sysroot
+    set -- --config "target.$target.rustflags=[\"--sysroot\", \"$sysroot\"]" "$@"
+  fi
+  exec 9>&-
+  exec cargo "$@"
+}
+
+qemu() {
+  local part=$tools/qemu.part libraries
+  ! command -v qemu-system-arm >/dev/null || return 0
+  [ ! -x "$tools/bin/qemu-system-arm" ] || return 0
+  command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null ||
+    fail "qemu-system-arm is not on the path: install it with the package manager (often as \`qemu\`)"
+  say "getting qemu-system-arm and its libraries with apt-get, unpacked in $tools/qemu"
+  rm -rf "$tools/qemu" "$part"
+  mkdir -p "$part" "$tools/bin"
+  # One of several sources may be out of reach.
+  private_apt get "$part/apt" update >&2 || true
+  private_apt get "$part/apt" install --download-only --no-install-recommends --yes qemu-system-arm >&2 ||
+    fail "apt-get cannot get qemu-system-arm: install it with the package manager"
+  for package in "$part"/apt/archives/*.deb; do
+    dpkg-deb -x "$package" "$part/root"
+  done
+  mv "$part/root" "$tools/qemu"
+  rm -rf "$part"
+  libraries=$(cd "$tools" && find qemu -name 'lib*.so*' -printf '$tools/%h\n' | sort -u | paste -sd :)
+  cat >"$tools/bin/qemu-system-arm.part" <<-END
+	#!/bin/sh
+	# QEMU as firmware/setup.sh unpacked it.
+	tools=\$(dirname "\$0")/..
+	export LD_LIBRARY_PATH="$libraries"
+	exec "\$tools/qemu/usr/bin/qemu-system-arm" -L "\$tools/qemu/usr/share/qemu" "\$@"
+	END
+  chmod +x "$tools/bin/qemu-system-arm.part"
+  "$tools/bin/qemu-system-arm.part" --version >/dev/null ||
+    fail "the qemu-system-arm that apt-get got does not start: install it with the package manager"
+  mv "$tools/bin/qemu-system-arm.part" "$tools/bin/qemu-system-arm"
+  say "qemu-system-arm is in $tools/bin"
+}
+
+case ${1:-} in
+  targets)
+    shift
+    [ $# -gt 0 ] || set -- thumbv7em-none-eabihf thumbv8m.main-none-eabihf
+    targets "$@"
+    ;;
+  qemu) qemu ;;
+  cargo)
+    [ $# -gt 2 ] || fail "usage: setup.sh cargo TRIPLE ARG..."
+    shift
+    run_cargo "$@"
+    ;;
+  *) fail "usage: setup.sh targets [TRIPLE...] | setup.sh qemu | setup.sh cargo TRIPLE ARG..." ;;
+esac

@@ -1,0 +1,281 @@
+//! The boards under `firmware/boards`: what their manifests say of them, and how they are built.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::error::{Error, Result};
+
+/// A board crate, as `[package.metadata.zerda]` of its manifest describes it.
+pub struct Board {
+    pub name: String,
+    pub directory: PathBuf,
+    /// Rust's target triple.
+    pub target: String,
+    pub clock_mhz: f64,
+    /// QEMU's name of the machine, of a board that QEMU runs.
+    pub machine: Option<String>,
+    /// probe-rs's name of the chip, of a board that is flashed.
+    pub chip: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Manifest {
+    package: Package,
+}
+
+#[derive(Deserialize)]
+struct Package {
+    #[serde(default)]
+    metadata: Sections,
+}
+
+#[derive(Default, Deserialize)]
+struct Sections {
+    zerda: Option<Metadata>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Metadata {
+    #[serde(rename = "clock_mhz")]
+    clock_mhz: f64,
+    qemu: Option<Qemu>,
+    probe_rs: Option<ProbeRs>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Qemu {
+    machine: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ProbeRs {
+    chip: String,
+}
+
+#[derive(Deserialize)]
+struct CargoConfig {
+    build: Build,
+}
+
+#[derive(Deserialize)]
+struct Build {
+    target: String,
+}
+
+impl Board {
+    /// The board in the folder `name` of `boards`.
+    pub fn open(boards: &Path, name: &str) -> Result<Board> {
+        if !boards.is_dir() {
+            return Err(Error::usage(format!(
+                "{}: no such folder; run in Zerda's repository, or name its firmware/boards with \
+                 --boards",
+                boards.display()
+            )));
+        }
+        let directory = boards.join(name);
+        let metadata = match Path::new(name).components().count() {
+            1 => metadata(&directory)?,
+            _ => None,
+        };
+        let Some(metadata) = metadata else {
+            return Err(Error::usage(format!(
+                "{name}: no such board, expected one of {}; firmware/boards/README.md says how to \
+                 add one",
+                names(boards)?.join(" ")
+            )));
+        };
+        let config: CargoConfig = read(&directory.join(".cargo/config.toml"))?;
+        Ok(Board {
+            name: name.into(),
+            directory,
+            target: config.build.target,
+            clock_mhz: metadata.clock_mhz,
+            machine: metadata.qemu.map(|qemu| qemu.machine),
+            chip: metadata.probe_rs.map(|probe_rs| probe_rs.chip),
+        })
+    }
+
+    /// Builds the firmware with the image in it, and gets the target first where it is missing.
+    /// Returns the ELF. What the compiler says goes to standard error.
+    pub fn build(&self, image: &Path) -> Result<PathBuf> {
+        let image = absolute(image)?;
+        let output = self
+            .script(&["cargo", &self.target, "build", "--release"])?
+            .arg("--message-format=json")
+            .env("ZERDA_IMAGE", &image)
+            .stderr(Stdio::inherit())
+            .output()
+            .map_err(|error| cannot_start("bash", error))?;
+        let stdout = String::from_utf8_lossy(&output.stdout);
+        let messages: Vec<Value> = stdout
+            .lines()
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .collect();
+        let mut diagnostics = messages
+            .iter()
+            .filter_map(|message| message["message"]["rendered"].as_str());
+        if let Some(overflow) = diagnostics.clone().find_map(overflow) {
+            return Err(Error::check(format!(
+                "{}: the firmware does not fit: {overflow}",
+                self.name
+            )));
+        }
+        let _ = diagnostics.try_for_each(|text| write!(io::stderr(), "{text}"));
+        let executable = |message: &Value| message["executable"].as_str().map(PathBuf::from);
+        let elf = messages.iter().rev().find_map(executable);
+        if let Some(elf) = elf.filter(|_| output.status.success()) {
+            return Ok(elf);
+        }
+        Err(Error::usage(format!(
+            "{}: does not build; the compiler says above why",
+            self.name
+        )))
+    }
+
+    /// Runs the set-up script with its words on standard error.
+    pub fn set_up(&self, argument: &str) -> Result<()> {
+        let status = self
+            .script(&[argument])?
+            .stdout(io::stderr())
+            .status()
+            .map_err(|error| cannot_start("bash", error))?;
+        match status.success() {
+            true => Ok(()),
+            false => Err(Error::usage(format!(
+                "{}: `firmware/setup.sh {argument}` failed; it says above why",
+                self.name
+            ))),
+        }
+    }
+
+    /// The set-up script, in the board's folder.
+    fn script(&self, arguments: &[&str]) -> Result<Command> {
+        let mut bash = Command::new("bash");
+        bash.arg(self.root()?.join("firmware/setup.sh"))
+            .args(arguments)
+            .current_dir(&self.directory);
+        Ok(bash)
+    }
+
+    /// What the set-up script fetched.
+    pub fn tools(&self) -> Result<PathBuf> {
+        Ok(self.root()?.join("target/tools"))
+    }
+
+    /// Of the repository: boards are in `firmware/boards`.
+    fn root(&self) -> Result<PathBuf> {
+        absolute(&self.directory.join("../../.."))
+    }
+}
+
+/// `None`: the folder holds no board.
+fn metadata(directory: &Path) -> Result<Option<Metadata>> {
+    let manifest = directory.join("Cargo.toml");
+    match manifest.is_file() {
+        true => Ok(read::<Manifest>(&manifest)?.package.metadata.zerda),
+        false => Ok(None),
+    }
+}
+
+/// Of the boards there are.
+fn names(boards: &Path) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(boards).map_err(|error| Error::read(boards, error))? {
+        let entry = entry.map_err(|error| Error::read(boards, error))?;
+        if metadata(&entry.path()).is_ok_and(|metadata| metadata.is_some()) {
+            names.push(entry.file_name().display().to_string());
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+fn read<T: DeserializeOwned>(path: &Path) -> Result<T> {
+    let text = fs::read_to_string(path).map_err(|error| Error::read(path, error))?;
+    crate::config::parse(path, &text)
+}
+
+/// The linker's own words, without its command line of some pages.
+fn overflow(diagnostic: &str) -> Option<&str> {
+    let mut lines = diagnostic.lines();
+    let line = lines.find(|line| line.contains("will not fit in region"))?;
+    Some(line.split_once("error: ").map_or(line, |(_, text)| text))
+}
+
+fn absolute(path: &Path) -> Result<PathBuf> {
+    fs::canonicalize(path).map_err(|error| Error::read(path, error))
+}
+
+fn cannot_start(program: &str, error: io::Error) -> Error {
+    Error::usage(format!(
+        "{program} cannot be started: {error}; building a board needs it on the path"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn board(manifest: &str) -> Result<Board> {
+        let boards = tempfile::tempdir().unwrap();
+        for (name, text) in [("there", manifest), ("library", "[package]\n")] {
+            fs::create_dir_all(boards.path().join(name).join(".cargo")).unwrap();
+            fs::write(boards.path().join(name).join("Cargo.toml"), text).unwrap();
+        }
+        let config = boards.path().join("there/.cargo/config.toml");
+        fs::write(config, "[build]\ntarget = \"thumbv7em-none-eabihf\"\n").unwrap();
+        let good = "[package.metadata.zerda]\nclock_mhz = 25\n";
+        for name in ["other", "another"] {
+            fs::create_dir(boards.path().join(name)).unwrap();
+            fs::write(boards.path().join(name).join("Cargo.toml"), good).unwrap();
+        }
+        Board::open(boards.path(), "there")
+    }
+
+    #[test]
+    fn a_manifest_says_what_a_board_is() {
+        let text = "[package.metadata.zerda]\nclock_mhz = 480\nprobe-rs = { chip = \"STM32\" }\n";
+        let board = board(text).unwrap();
+        assert_eq!(board.target, "thumbv7em-none-eabihf");
+        assert_eq!(board.clock_mhz, 480.0);
+        assert_eq!((board.machine, board.chip), (None, Some("STM32".into())));
+    }
+
+    #[test]
+    fn a_mistake_in_a_manifest_is_answered_with_file_line_and_field() {
+        let text = "[package.metadata.zerda]\nclock_mhz = \"25\"\n";
+        let message = board(text).err().unwrap().to_string();
+        assert!(
+            message.contains("there/Cargo.toml:2: `clock_mhz`: invalid type"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn an_unknown_board_is_answered_with_those_there_are() {
+        let message = board("[package]\n").err().unwrap().to_string();
+        assert!(
+            message.starts_with("there: no such board, expected one of another other;"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn a_missing_folder_of_boards_is_named() {
+        let message = Board::open(Path::new("none/boards"), "there").err();
+        let message = message.unwrap().to_string();
+        assert!(
+            message.starts_with("none/boards: no such folder; run in Zerda's repository"),
+            "{message}"
+        );
+    }
+}

@@ -1,0 +1,339 @@
+//! `zerda qemu`: a board's firmware on audio files, in QEMU.
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::json;
+use tempfile::TempDir;
+use zerda_firmware::telemetry::{Decoder, Report, Status};
+use zerda_firmware::{Detection, Image};
+
+use crate::audio::{self, SAMPLE_RATE};
+use crate::boards::Board;
+use crate::error::{Error, Result};
+use crate::image_file::ImageFile;
+use crate::run::{Totals, line, print, print_end, tail};
+
+mod machine;
+mod profile;
+
+use machine::{Boot, Machine, Serial};
+use profile::Profile;
+
+pub struct Options {
+    pub board: String,
+    /// The folder of the boards.
+    pub boards: PathBuf,
+    pub image: PathBuf,
+    pub inputs: Vec<PathBuf>,
+    pub json: bool,
+    /// Count instructions on the first input.
+    pub profile: bool,
+    /// Another clock than the board's, for the profile's verdict.
+    pub mhz: Option<f64>,
+    /// Samples come by the clock, from an interrupt.
+    pub realtime: bool,
+    /// After so many ms of audio the main loop is held up for so many ms.
+    pub stall: Option<(u32, u32)>,
+    /// The serial port is served on this address.
+    pub serve: Option<SocketAddr>,
+    /// Instead of audio: the board compares its kernels with the plain ones.
+    pub kernels: bool,
+}
+
+/// Boots the board once for each input. An input that cannot be read is reported at once and fails
+/// the run at the end, after the others; what fails in QEMU ends it.
+pub fn qemu(options: &Options) -> Result<()> {
+    let board = Board::open(&options.boards, &options.board)?;
+    let Some(machine) = board.machine.as_deref() else {
+        return Err(Error::usage(format!(
+            "{}: QEMU does not run this board: its Cargo.toml has no `qemu = {{ machine = \"...\" \
+             }}` in [package.metadata.zerda]",
+            board.name
+        )));
+    };
+    let file = ImageFile::open(&options.image)?;
+    let image = file.image()?;
+    let machine = Machine::new(&board, machine, board.build(&options.image)?)?;
+    if options.kernels {
+        // Its log says how many cases there were.
+        return machine.boot(Boot {
+            arguments: vec!["kernels".into()],
+            realtime: true,
+            serial: Serial::Here(&mut |_| Ok(())),
+            limit: Some(Duration::from_secs(300)),
+        });
+    }
+    let mut session = Session {
+        options,
+        machine,
+        image: &image,
+        folder: tempfile::tempdir().map_err(|error| Error::write("a temporary folder", error))?,
+        totals: Totals {
+            files: 0,
+            detections: 0,
+            samples: 0,
+            steps: 0,
+            logits_crc32: 0,
+        },
+        crc: crc32fast::Hasher::new(),
+        overruns: 0,
+        lost_samples: 0,
+        stack_bytes: 0,
+        kernels: String::new(),
+        profile: None,
+    };
+    let mut failed = false;
+    for input in &options.inputs {
+        match audio::read(input) {
+            Ok(samples) => session.file(&input.display().to_string(), &samples)?,
+            Err(error) => {
+                failed = true;
+                error.report();
+            }
+        }
+    }
+    session.finish(&board)?;
+    match failed {
+        false => Ok(()),
+        true => Err(Error::Reported),
+    }
+}
+
+/// What the boots have in common.
+struct Session<'a> {
+    options: &'a Options,
+    machine: Machine<'a>,
+    image: &'a Image<'a>,
+    folder: TempDir,
+    totals: Totals,
+    crc: crc32fast::Hasher,
+    overruns: u32,
+    lost_samples: u32,
+    /// Most of all boots.
+    stack_bytes: u32,
+    kernels: String,
+    profile: Option<Vec<profile::Step>>,
+}
+
+impl Session<'_> {
+    fn file(&mut self, name: &str, samples: &[i16]) -> Result<()> {
+        let wav = self.folder.path().join("audio.wav");
+        write_wav(&wav, samples.iter().chain(&tail(self.image)))?;
+        let counts = self.folder.path().join("profile");
+        let mut arguments = vec![wav.display().to_string()];
+        let counting = self.options.profile && self.profile.is_none();
+        if counting {
+            arguments.push(format!("profile={}", counts.display()));
+        }
+        if self.options.realtime {
+            arguments.push("realtime".into());
+        }
+        if let Some((at, ms)) = self.options.stall {
+            // A comma would end an option of QEMU's.
+            arguments.push(format!("stall={at}:{ms}"));
+        }
+        let realtime = self.options.realtime;
+        self.totals.files += 1;
+        self.totals.samples += samples.len() as u64;
+        if let Some(address) = self.options.serve {
+            let waits = format!("zerda: {name} waits for `zerda monitor tcp:{address}`");
+            let _ = writeln!(io::stderr(), "{waits}");
+            return self.machine.boot(Boot {
+                arguments,
+                realtime,
+                serial: Serial::Served(address),
+                limit: None,
+            });
+        }
+
+        let mut line = Line {
+            name,
+            json: self.options.json,
+            image_crc32: self.image.checksum(),
+            decoder: Decoder::new(),
+            frames: 0,
+            kernels: String::new(),
+            status: None,
+        };
+        self.machine.boot(Boot {
+            arguments,
+            realtime,
+            serial: Serial::Here(&mut |bytes| line.push(bytes)),
+            // Twenty times real time, where five is what a laptop takes for plain kernels.
+            limit: Some(Duration::from_secs(
+                60 + 20 * samples.len() as u64 / u64::from(SAMPLE_RATE),
+            )),
+        })?;
+        let Some(status) = line.status else {
+            return Err(line.damaged("it ended without a status"));
+        };
+        self.kernels = line.kernels;
+        self.add(status);
+        if counting {
+            let text = std::fs::read_to_string(&counts);
+            let text = text.map_err(|error| Error::read(&counts, error))?;
+            self.profile = Some(profile::parse(&text, self.image)?);
+        }
+        let detections = u64::from(status.detections);
+        print_end(name, detections, samples.len() as u64, self.options.json)
+    }
+
+    /// The counters of one boot.
+    fn add(&mut self, status: Status) {
+        let step = u64::from(self.image.manifest().stream.step);
+        let logits = u64::from(status.steps) * step * self.image.labels().count() as u64;
+        let boot = crc32fast::Hasher::new_with_initial_len(status.logits_crc32, logits);
+        self.crc.combine(&boot);
+        self.totals.steps += u64::from(status.steps);
+        self.totals.detections += u64::from(status.detections);
+        self.overruns += status.overruns;
+        self.lost_samples += status.lost_samples;
+        self.stack_bytes = self.stack_bytes.max(status.stack_bytes);
+    }
+
+    fn finish(mut self, board: &Board) -> Result<()> {
+        // The telemetry was somebody else's.
+        if self.options.serve.is_some() {
+            return Ok(());
+        }
+        let profile = self.profile.take().map(|steps| Profile {
+            board: &board.name,
+            kernels: &self.kernels,
+            image: self.image,
+            stack_bytes: self.stack_bytes,
+            clock_mhz: self.options.mhz.unwrap_or(board.clock_mhz),
+            steps,
+        });
+        let verdict = match &profile {
+            Some(profile) => profile.print(self.options.json)?,
+            None => Ok(()),
+        };
+        self.totals.logits_crc32 = self.crc.finalize();
+        let lost = match self.overruns {
+            0 => String::new(),
+            n => format!(", {n} overruns, {} samples lost", self.lost_samples),
+        };
+        self.totals.print(
+            &format!("on {} in QEMU, {} kernels{lost}", board.name, self.kernels),
+            json!({
+                "board": board.name,
+                "kernels": self.kernels,
+                "stack_bytes": self.stack_bytes,
+                "overruns": self.overruns,
+                "lost_samples": self.lost_samples,
+            }),
+            self.options.json,
+        )?;
+        verdict
+    }
+}
+
+/// The telemetry of one boot.
+struct Line<'a> {
+    /// Of the file.
+    name: &'a str,
+    json: bool,
+    /// Of the image that we know.
+    image_crc32: u32,
+    decoder: Decoder,
+    /// So far.
+    frames: u16,
+    kernels: String,
+    /// The last one.
+    status: Option<Status>,
+}
+
+impl Line<'_> {
+    fn push(&mut self, bytes: &[u8]) -> Result<()> {
+        let mut decoder = std::mem::take(&mut self.decoder);
+        for &byte in bytes {
+            match decoder.push(byte) {
+                Some(Ok((sequence, report))) if sequence == self.frames => {
+                    self.frames = self.frames.wrapping_add(1);
+                    self.report(report)?;
+                }
+                Some(Ok((sequence, _))) => {
+                    let expected = self.frames;
+                    return Err(self.damaged(&format!("frame {sequence} follows for {expected}")));
+                }
+                Some(Err(error)) => return Err(self.damaged(&error.to_string())),
+                None => {}
+            }
+        }
+        self.decoder = decoder;
+        Ok(())
+    }
+
+    fn report(&mut self, report: Report<'_>) -> Result<()> {
+        match report {
+            Report::Start {
+                image_crc32,
+                kernels,
+                ..
+            } => {
+                if image_crc32 != self.image_crc32 {
+                    return Err(self.damaged("the firmware holds another image"));
+                }
+                self.kernels = kernels.into();
+            }
+            Report::Detection {
+                command,
+                score,
+                start_ms,
+                end_ms,
+                decided_ms,
+            } => {
+                let detection = Detection {
+                    label: 0,
+                    score,
+                    start_ms,
+                    end_ms,
+                    decided_ms,
+                };
+                return print(&line(self.name, command, detection, self.json));
+            }
+            Report::Overrun {
+                at_ms,
+                lost_samples,
+            } => {
+                return print(&match self.json {
+                    true => json!({
+                        "file": self.name,
+                        "overrun": { "at_ms": at_ms, "lost_samples": lost_samples },
+                    })
+                    .to_string(),
+                    false => format!(
+                        "{}: overrun, {lost_samples} samples lost before {at_ms} ms",
+                        self.name
+                    ),
+                });
+            }
+            Report::Status(status) => self.status = Some(status),
+            // No kind that this version of the decoder reads.
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn damaged(&self, why: &str) -> Error {
+        Error::check(format!("{}: telemetry: {why}", self.name))
+    }
+}
+
+fn write_wav<'a>(path: &Path, samples: impl Iterator<Item = &'a i16>) -> Result<()> {
+    let spec = hound::WavSpec {
+        channels: 1,
+        sample_rate: SAMPLE_RATE,
+        bits_per_sample: 16,
+        sample_format: hound::SampleFormat::Int,
+    };
+    let failed = |error: hound::Error| Error::write(path, std::io::Error::other(error));
+    let mut writer = hound::WavWriter::create(path, spec).map_err(failed)?;
+    for &sample in samples {
+        writer.write_sample(sample).map_err(failed)?;
+    }
+    writer.finalize().map_err(failed)
+}

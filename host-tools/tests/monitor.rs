@@ -1,0 +1,377 @@
+//! `zerda monitor`, on frames that the firmware's own encoder makes.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use zerda_firmware::telemetry::{Report, Status, encode};
+
+const START: Report<'_> = Report::Start {
+    version: "1.2.3",
+    image_crc32: 0x0012_ABCD,
+    kernels: "dsp",
+};
+const OVERRUN: Report<'_> = Report::Overrun {
+    at_ms: 4100,
+    lost_samples: 1600,
+};
+const STATUS: Report<'_> = Report::Status(Status {
+    audio_ms: 5000,
+    steps: 99,
+    detections: 2,
+    overruns: 1,
+    lost_samples: 1600,
+    io_errors: 0,
+    load_permille: 345,
+    stack_bytes: 0,
+    logits_crc32: 0x0E10_0BD7,
+});
+
+fn detection(command: &str) -> Report<'_> {
+    Report::Detection {
+        command,
+        score: 192,
+        start_ms: 1000,
+        end_ms: 1500,
+        decided_ms: 1550,
+    }
+}
+
+fn frame(sequence: u16, report: &Report<'_>) -> Vec<u8> {
+    encode(sequence, report).expect("it fits").to_vec()
+}
+
+/// The frames of one run: the start, three detections, an overrun and the status.
+fn frames() -> Vec<Vec<u8>> {
+    let commands = ["yes", "no", "stop"].map(detection);
+    let reports = [START].into_iter().chain(commands).chain([OVERRUN, STATUS]);
+    let numbered = (0..).zip(reports);
+    numbered
+        .map(|(sequence, report)| frame(sequence, &report))
+        .collect()
+}
+
+struct Outcome {
+    code: i32,
+    stdout: String,
+    stderr: String,
+}
+
+impl Outcome {
+    /// The objects of `--json` but the last, and the last, the summary.
+    fn objects(&self) -> (Vec<Value>, Value) {
+        let lines = self.stdout.lines();
+        let objects = lines.map(|line| serde_json::from_str(line).expect("JSON"));
+        let mut objects: Vec<Value> = objects.collect();
+        let summary = objects.pop().expect("a summary")["summary"].take();
+        (objects, summary)
+    }
+
+    /// Commands of the detections.
+    fn commands(&self) -> Vec<String> {
+        let (objects, _) = self.objects();
+        let commands = objects
+            .iter()
+            .filter_map(|object| object["command"].as_str());
+        commands.map(String::from).collect()
+    }
+}
+
+fn start(arguments: &[&str]) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_zerda"))
+        .arg("monitor")
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("zerda starts")
+}
+
+fn finish(child: Child) -> Outcome {
+    let output = child.wait_with_output().expect("it ends");
+    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+    Outcome {
+        code: output.status.code().expect("an exit code, not a signal"),
+        stdout: text(output.stdout),
+        stderr: text(output.stderr),
+    }
+}
+
+fn monitor(arguments: &[&str]) -> Outcome {
+    finish(start(arguments))
+}
+
+/// `--json` of a file with these bytes.
+fn recorded(bytes: &[u8]) -> Outcome {
+    let (_folder, path) = file(bytes);
+    monitor(&["--json", path.to_str().unwrap()])
+}
+
+fn file(bytes: &[u8]) -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("telemetry.bin");
+    std::fs::write(&path, bytes).unwrap();
+    (folder, path)
+}
+
+fn counts(frames: u64, corrupted: u64, lost: u64, detections: u64) -> Value {
+    json!({ "frames": frames, "corrupted": corrupted, "lost": lost, "detections": detections })
+}
+
+#[test]
+fn each_report_is_a_line_and_the_last_line_sums_up() {
+    let (_folder, path) = file(&frames().concat());
+    let name = path.to_str().unwrap();
+    let outcome = monitor(&[name]);
+    assert_eq!((outcome.code, outcome.stderr.as_str()), (0, ""));
+    let detection = |command| {
+        format!("{name}: {command:<6} score 0.75, from  1000 to  1500 ms, decided at  1550 ms")
+    };
+    let expected = [
+        format!("{name}: started, firmware 1.2.3, image 0012abcd, dsp kernels"),
+        detection("yes"),
+        detection("no"),
+        detection("stop"),
+        format!("{name}: overrun, 1600 samples lost before 4100 ms"),
+        format!(
+            "{name}: status at 5.00 s: load 34.5 %, 99 steps, 2 commands, 1 overruns (1600 \
+             samples), 0 I/O errors, logits 0e100bd7"
+        ),
+        "6 frames, 0 corrupted, 0 lost; 3 commands".into(),
+    ];
+    assert_eq!(outcome.stdout.lines().collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn json_has_the_same_reports_one_object_a_line() {
+    let (_folder, path) = file(&frames().concat());
+    let name = path.to_str().unwrap();
+    let (objects, summary) = monitor(&["--json", name]).objects();
+    assert_eq!(
+        objects[0],
+        json!({ "start": { "version": "1.2.3", "image_crc32": "0012abcd", "kernels": "dsp" }})
+    );
+    assert_eq!(
+        objects[1],
+        json!({ "file": name, "command": "yes", "score": 0.75, "start_ms": 1000, "end_ms": 1500,
+            "decided_ms": 1550 })
+    );
+    assert_eq!(
+        objects[4],
+        json!({ "overrun": { "at_ms": 4100, "lost_samples": 1600 }})
+    );
+    let status = &objects[5]["status"];
+    assert_eq!(status["logits_crc32"], "0e100bd7");
+    assert_eq!(
+        (&status["load_permille"], &status["stack_bytes"]),
+        (&json!(345), &Value::Null)
+    );
+    assert_eq!(summary, counts(6, 0, 0, 3));
+}
+
+#[test]
+fn detections_come_over_tcp_from_a_device_that_starts_late_while_it_still_runs() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let mut child = start(&["--json", &format!("tcp:{address}")]);
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    let (mut device, _) = TcpListener::bind(address).unwrap().accept().unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    for (number, command) in [(0, "yes"), (1, "stop")] {
+        device
+            .write_all(&frame(number, &detection(command)))
+            .unwrap();
+        let mut line = String::new();
+        stdout.read_line(&mut line).unwrap();
+        let object: Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(object["command"], command);
+    }
+    drop(device);
+    let mut summary = String::new();
+    stdout.read_to_string(&mut summary).unwrap();
+    let summary: Value = serde_json::from_str(&summary).unwrap();
+    assert_eq!(summary["summary"], counts(2, 0, 0, 2));
+    assert_eq!(finish(child).code, 0);
+}
+
+#[test]
+fn a_corrupted_frame_is_skipped_and_counted_and_the_next_one_decoded() {
+    let good = frames();
+    // Any byte of the middle frame, its delimiter too: that joins it to the next one.
+    for at in 0..good[2].len() {
+        let mut line = good.clone();
+        line[2][at] ^= 0x10;
+        let outcome = recorded(&line.concat());
+        let joined = at + 1 == good[2].len();
+        let expected: &[&str] = if joined { &["yes"] } else { &["yes", "stop"] };
+        assert_eq!(
+            (outcome.code, outcome.commands().as_slice()),
+            (0, owned(expected).as_slice())
+        );
+        let (_, summary) = outcome.objects();
+        // A byte that becomes a delimiter makes two bad frames of one.
+        let corrupted = summary["corrupted"].as_u64().unwrap();
+        assert!((1..=2).contains(&corrupted), "byte {at}: {summary}");
+        assert_eq!(summary["lost"], u64::from(joined), "byte {at}: {summary}");
+        let first = outcome.stderr.lines().next().unwrap();
+        assert!(
+            first.contains(": corrupted frame after frame 1: "),
+            "{first}"
+        );
+        let notes = corrupted as usize + usize::from(joined);
+        assert_eq!(outcome.stderr.lines().count(), notes, "{}", outcome.stderr);
+    }
+}
+
+fn owned(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(|text| text.to_string()).collect()
+}
+
+#[test]
+fn frames_that_never_came_are_lost_and_a_restarted_device_is_none() {
+    let mut line = frames();
+    line.drain(1..3);
+    let outcome = recorded(&line.concat());
+    assert_eq!(outcome.objects().1, counts(4, 0, 2, 1));
+    assert!(
+        outcome.stderr.contains(": 2 lost before frame 3"),
+        "{}",
+        outcome.stderr
+    );
+
+    let twice = [frames().concat(), frames().concat()].concat();
+    let outcome = recorded(&twice);
+    assert_eq!(outcome.objects().1, counts(12, 0, 0, 6));
+    assert!(
+        outcome.stderr.contains("the device started again"),
+        "{}",
+        outcome.stderr
+    );
+
+    let wrapped = [
+        frame(65_535, &STATUS),
+        frame(0, &OVERRUN),
+        frame(2, &STATUS),
+    ];
+    assert_eq!(recorded(&wrapped.concat()).objects().1, counts(3, 0, 1, 0));
+}
+
+#[test]
+fn listening_may_begin_and_end_anywhere() {
+    let whole = frames().concat();
+    let first = frames()[0].len();
+    for from in 1..=first {
+        let outcome = recorded(&whole[from..]);
+        assert_eq!(
+            (outcome.code, outcome.stderr.as_str()),
+            (0, ""),
+            "from {from}"
+        );
+        assert_eq!(outcome.objects().1, counts(5, 0, 0, 3));
+    }
+    let last = whole.len() - frames()[5].len();
+    let outcome = recorded(&whole[..last + 7]);
+    assert_eq!(outcome.objects().1, counts(5, 1, 0, 3));
+    assert!(
+        outcome.stderr.ends_with(": the source ends within it\n"),
+        "{}",
+        outcome.stderr
+    );
+}
+
+#[test]
+fn what_holds_no_telemetry_is_said_in_one_line() {
+    let mut state = 1u32;
+    let mut noise = |length: usize| -> Vec<u8> {
+        let byte = |_| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 24) as u8
+        };
+        (0..length).map(byte).collect()
+    };
+    for (bytes, expected) in [
+        (noise(1_000_000), ": 65536 bytes without one valid frame"),
+        (
+            noise(5000),
+            ": ended after 5000 bytes without a valid telemetry frame",
+        ),
+        (
+            Vec::new(),
+            ": ended after 0 bytes without a valid telemetry frame",
+        ),
+        (
+            b"one line of text\n".to_vec(),
+            ": ended after 17 bytes without",
+        ),
+        (frames()[0][..9].to_vec(), ": ended after 9 bytes without"),
+    ] {
+        let outcome = recorded(&bytes);
+        assert_eq!(
+            (outcome.code, outcome.stderr.lines().count()),
+            (1, 1),
+            "{}",
+            outcome.stderr
+        );
+        assert!(outcome.stderr.contains(expected), "{}", outcome.stderr);
+    }
+}
+
+#[test]
+fn a_source_that_cannot_be_opened_is_said_in_one_line() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let refused = format!("tcp:{}", listener.local_addr().unwrap());
+    drop(listener);
+    let mut sources = vec![
+        ("/nowhere/tty", "no such serial port or file"),
+        ("tcp:localhost", "expected tcp:HOST:PORT"),
+        (refused.as_str(), "connection refused for 5 s"),
+    ];
+    if cfg!(unix) {
+        sources.push((
+            "/dev/null",
+            "cannot be opened as a serial port at 115200 baud",
+        ));
+        sources.push(("/", "/: cannot be read"));
+    }
+    for (source, expected) in sources {
+        let outcome = monitor(&[source]);
+        assert_eq!((outcome.code, outcome.stdout.as_str()), (2, ""), "{source}");
+        assert!(outcome.stderr.contains(expected), "{}", outcome.stderr);
+        assert_eq!(outcome.stderr.lines().count(), 1, "{}", outcome.stderr);
+    }
+}
+
+#[test]
+fn standard_input_is_a_source() {
+    let mut child = start(&["-", "--json"]);
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(&frames().concat())
+        .unwrap();
+    assert_eq!(finish(child).objects().1, counts(6, 0, 0, 3));
+}
+
+/// A pseudo-terminal is a serial port whose other end the test holds.
+#[cfg(unix)]
+#[test]
+fn a_serial_port_is_a_source() {
+    use serialport::{SerialPort, TTYPort};
+    let (mut device, end) = TTYPort::pair().expect("a pseudo-terminal");
+    let mut child = start(&["--json", &end.name().expect("its name")]);
+    let mut stdout = BufReader::new(child.stdout.take().unwrap()).lines();
+    device.write_all(&frames().concat()).unwrap();
+    for _ in 0..6 {
+        let line = stdout.next().expect("a line").unwrap();
+        assert!(line.starts_with('{'), "{line}");
+    }
+    // The port is open in the child too, so that it would never see it end.
+    child.kill().unwrap();
+    child.wait().unwrap();
+}

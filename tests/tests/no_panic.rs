@@ -1,0 +1,59 @@
+//! Nothing in the firmware's library can panic, on any core and with any kernels: `tests/no-panic`
+//! links.
+
+use std::process::Command;
+
+use zerda_tests::{in_ci, repository, say_skipped};
+
+/// Builds `tests/no-panic`; the linker's words.
+fn link(target: &str, kernels: Option<&str>, cpu: &str) -> Result<(), String> {
+    // Where the hardware is does not matter to the linker.
+    let linker = ["--entry=entry", "--defsym=hardware=0x1000"].map(|a| format!("-Clink-arg={a}"));
+    let flags = [&format!("-Ctarget-cpu={cpu}"), &linker[0], &linker[1]];
+    let mut cargo = Command::new("bash");
+    cargo
+        .arg(repository("firmware/setup.sh"))
+        .args(["cargo", target, "--config"])
+        .arg(format!("target.{target}.rustflags={flags:?}"))
+        .args(["build", "--release", "--target", target])
+        .args(kernels.map(|kernels| format!("--features={kernels}")))
+        .current_dir(repository("tests/no-panic"))
+        .env("CARGO_TARGET_DIR", repository("target/no-panic"));
+    let output = cargo.output().expect("bash starts");
+    match output.status.success() {
+        true => Ok(()),
+        false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+    }
+}
+
+#[test]
+fn the_library_links_where_a_panic_could_not() {
+    for (target, kernels, cpu) in [
+        ("thumbv7em-none-eabihf", None, "cortex-m4"),
+        ("thumbv7em-none-eabihf", Some("dsp"), "cortex-m4"),
+        ("thumbv7em-none-eabihf", Some("dsp"), "cortex-m7"),
+        ("thumbv8m.main-none-eabihf", None, "cortex-m55"),
+        ("thumbv8m.main-none-eabihf", Some("mve"), "cortex-m55"),
+    ] {
+        if let Err(error) = link(target, kernels, cpu) {
+            if error.contains("setup: ") && !error.contains("zerda_firmware_can_panic") && !in_ci()
+            {
+                return say_skipped("no-panic", &error);
+            }
+            panic!("{target}, {cpu}, {kernels:?}: {error}");
+        }
+    }
+}
+
+/// The proof can fail.
+#[test]
+fn a_library_that_can_panic_does_not_link() {
+    let error = link("thumbv7em-none-eabihf", Some("panic"), "cortex-m4").unwrap_err();
+    if error.contains("setup: ") && !in_ci() {
+        return say_skipped("no-panic", &error);
+    }
+    assert!(
+        error.contains("undefined symbol: zerda_firmware_can_panic"),
+        "{error}"
+    );
+}
