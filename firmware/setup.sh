@@ -132,6 +132,7 @@ qemu() {
   private_apt get "$part/apt" install --download-only --no-install-recommends --yes qemu-system-arm >&2 ||
     fail "apt-get cannot get qemu-system-arm: install it with the package manager"
   for package in "$part"/apt/archives/*.deb; do
+    [ -e "$package" ] || fail "Debian's qemu-system-arm is installed, but it is not on the path"
     dpkg-deb -x "$package" "$part/root"
   done
   mv "$part/root" "$tools/qemu"

@@ -24,7 +24,6 @@ pub struct FrontEnd<'a> {
     energy: f32,
     /// int8 steps a nat.
     steps: f32,
-    spectrum: [f32; FFT],
 }
 
 impl<'a> FrontEnd<'a> {
@@ -41,7 +40,6 @@ impl<'a> FrontEnd<'a> {
             level: config.level_floor,
             energy: 0.0,
             steps: 255.0 / config.range,
-            spectrum: [0.0; FFT],
         }
     }
 
@@ -53,13 +51,13 @@ impl<'a> FrontEnd<'a> {
     /// Features of the next frame: `samples` are its window (16 kHz, signed 16 bit), `features`
     /// one value a mel filter, in nats below the level, `-range..=0`.
     pub fn frame(&mut self, samples: &[i16], features: &mut [f32]) {
-        self.spectrum.fill(0.0);
+        let mut spectrum = [0.0; FFT];
         let windowed = samples.iter().zip(self.window);
-        for (slot, (&sample, &weight)) in self.spectrum.iter_mut().zip(windowed) {
+        for (slot, (&sample, &weight)) in spectrum.iter_mut().zip(windowed) {
             *slot = f32::from(sample) * weight;
         }
         features.fill(0.0);
-        let spectrum = microfft::real::rfft_512(&mut self.spectrum);
+        let spectrum = microfft::real::rfft_512(&mut spectrum);
         // Both ends of the spectrum are real; the transform packs them into one number.
         let [ends, inner @ ..] = spectrum;
         let power = core::iter::once(ends.re * ends.re)

@@ -32,7 +32,7 @@
 //!
 //! No audio and no image makes anything here panic, loop without end or read out of bounds: what
 //! [`Image::parse`] accepts can run, in time bounded by [`image::MAX_WORK`]. A [`Recognizer`] is
-//! about 5 KiB; caches and arena are in the memory that it is given, [`memory_bytes`] of it.
+//! about 3 KiB; caches and arena are in the memory that it is given, [`memory_bytes`] of it.
 #![no_std]
 #![deny(unsafe_code)] // but in `kernels::dsp` and `kernels::mve`
 #![deny(missing_docs)]

@@ -287,26 +287,79 @@ fn an_overrun_is_reported_and_the_next_command_is_recognised() {
 }
 
 #[test]
-fn monitor_sees_on_the_served_port_what_run_detects() {
+fn the_kernels_of_each_core_equal_the_plain_ones() {
+    if !tools() {
+        return;
+    }
+    for (board, _) in BOARDS {
+        let (code, _, stderr) = run(&["qemu", "--kernels", "--board", board]);
+        assert_eq!(code, 0, "{stderr}");
+        let line = stderr.lines().last().unwrap();
+        let cases = line.trim_start_matches("INFO ").split(' ').next().unwrap();
+        assert!(cases.parse::<u32>().unwrap() > 500, "{line}");
+    }
+}
+
+#[test]
+fn monitor_sees_on_the_served_port_what_run_detects_but_for_what_is_damaged() {
     if !tools() {
         return;
     }
     let path = root().join("models/samples/lift.wav").display().to_string();
     let commands = |stdout: &str| {
-        let commands = objects(stdout)
-            .0
-            .into_iter()
-            .map(|one| one["command"].clone());
-        commands
-            .filter(|command| !command.is_null())
-            .collect::<Vec<_>>()
+        let reports = objects(stdout).0.into_iter();
+        let commands = reports.map(|one| one["command"].clone());
+        let commands = commands.filter(|command| !command.is_null());
+        commands.collect::<Vec<_>>()
     };
-    let expected = commands(&run(&["run", "--json", &path]).1);
-    let (mut qemu, _stderr, address) = serve(&path);
-    let (code, stdout, stderr) = run(&["monitor", "--json", &format!("tcp:{address}")]);
-    assert_eq!(code, 0, "{stderr}");
-    assert_eq!(commands(&stdout), expected);
-    assert!(qemu.wait().unwrap().success());
+    let mut expected = commands(&run(&["run", "--json", &path]).1);
+    // The start is frame 0, the first command, within the first second, frame 1.
+    for damaged in [None, Some(1)] {
+        let (mut qemu, _stderr, address) = serve(&path);
+        let address = match damaged {
+            Some(frame) => damaging_line(address, frame),
+            None => address,
+        };
+        let (code, stdout, stderr) = run(&["monitor", "--json", &format!("tcp:{address}")]);
+        assert_eq!(code, 0, "{stderr}");
+        assert_eq!(
+            objects(&stdout).1["corrupted"],
+            u32::from(damaged.is_some())
+        );
+        if damaged.is_some() {
+            expected.remove(0);
+        }
+        assert_eq!(commands(&stdout), expected);
+        assert!(qemu.wait().unwrap().success());
+    }
+}
+
+/// Waits for QEMU to listen.
+fn connect(address: &str) -> TcpStream {
+    let begin = Instant::now();
+    loop {
+        match TcpStream::connect(address) {
+            Ok(line) => return line,
+            Err(error) => assert!(begin.elapsed() < Duration::from_secs(60), "{error}"),
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// A line to this address that flips a bit in the middle of one frame.
+fn damaging_line(address: String, frame: usize) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let here = listener.local_addr().unwrap().to_string();
+    thread::spawn(move || {
+        let (mut monitor, _) = listener.accept().unwrap();
+        let mut qemu = connect(&address);
+        let mut bytes = Vec::new();
+        qemu.read_to_end(&mut bytes).unwrap();
+        let frame = bytes.split_mut(|&byte| byte == 0).nth(frame).unwrap();
+        frame[frame.len() / 2] ^= 0x80;
+        monitor.write_all(&bytes).unwrap();
+    });
+    here
 }
 
 /// `zerda qemu --serve` when it waits to be connected to: itself, its standard error, the address.
@@ -333,14 +386,7 @@ fn who_ends_zerda_ends_qemu() {
     }
     let path = samples().remove(0);
     let (mut qemu, _stderr, address) = serve(&path);
-    let begin = Instant::now();
-    let mut line = loop {
-        match TcpStream::connect(&address) {
-            Ok(line) => break line,
-            Err(error) => assert!(begin.elapsed() < Duration::from_secs(60), "{error}"),
-        }
-        thread::sleep(Duration::from_millis(10));
-    };
+    let mut line = connect(&address);
     let id = qemu.id().to_string();
     assert!(Command::new("kill").arg(&id).status().unwrap().success());
     assert_eq!(qemu.wait().unwrap().code(), Some(130));
