@@ -11,7 +11,7 @@ use crate::image::{
 /// Frames that a word lasts at most, for all that its start is looked for: 1.5 s.
 const LONGEST_WORD: u64 = 150;
 /// Frames of a pause within a word at most.
-const LONGEST_PAUSE: u8 = 12;
+const LONGEST_PAUSE: u32 = 12;
 
 /// A spoken command. Times count from the start of the stream and stop counting after 49 days.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +52,8 @@ struct State {
     disarmed: [bool; MAX_CLASSES],
     /// Of the frame to come.
     frame: u64,
+    /// The first frame of its step.
+    step_start: u64,
     /// Loudness of the last frames, frame `n` at `n % 256`.
     loudness: [u8; 256],
     /// Frames whose loudness came.
@@ -73,6 +75,7 @@ impl State {
         heard: 0,
         after: 0,
         frame: 0,
+        step_start: 0,
         refractory: 0,
     };
 }
@@ -121,6 +124,10 @@ impl Decoder {
     pub fn push_frame(&mut self, posteriors: &[i8]) -> Option<Detection> {
         let frame = self.state.frame;
         self.state.frame += 1;
+        if frame >= self.state.step_start + u64::from(self.stream.step) {
+            self.state.step_start = frame;
+        }
+        let step_start = self.state.step_start;
         self.smooth(posteriors);
         let quiet = self.state.refractory > 0;
         self.state.refractory = self.state.refractory.saturating_sub(1);
@@ -129,8 +136,6 @@ impl Decoder {
         *self.state.disarmed.get_mut(usize::from(label))? = true;
         let onset = self.onset(frame);
         self.state.after = frame + 1;
-        let step = u64::from(self.stream.step);
-        let step_start = frame - frame.checked_rem(step)?;
         let last = step_start + u64::from(self.stream.chunk.saturating_sub(1));
         Some(Detection {
             label,
@@ -145,24 +150,23 @@ impl Decoder {
     /// quietest and the loudest of the time looked back at, pauses as short as a stop consonant's
     /// included.
     fn onset(&self, frame: u64) -> u64 {
-        // By age, since 64 bits cost a small core twice as much.
-        let loudness = |age: u8| self.state.loudness[usize::from((frame as u8).wrapping_sub(age))];
-        let oldest = frame.saturating_sub(self.state.after).min(LONGEST_WORD - 1) as u8;
-        let (mut quietest, mut loudest) = (u8::MAX, 0);
-        for age in 0..=oldest {
-            quietest = quietest.min(loudness(age));
-            loudest = loudest.max(loudness(age));
-        }
+        let count = (frame.saturating_sub(self.state.after) + 1).min(LONGEST_WORD) as usize;
+        // The two parts of the ring.
+        let (newer, older) = self.state.loudness.split_at(usize::from(frame as u8) + 1);
+        let newer = last(newer, count);
+        let older = last(older, count.saturating_sub(newer.len()));
+        let all = || older.iter().chain(newer).copied();
+        let (quietest, loudest) = (all().fold(u8::MAX, u8::min), all().fold(0, u8::max));
         let bound = quietest.midpoint(loudest);
-        let mut onset = 0;
-        for age in 0..=oldest {
-            if loudness(age) >= bound {
+        let mut onset = 0u32;
+        for (age, loudness) in (0..).zip(all().rev()) {
+            if loudness >= bound {
                 onset = age;
             } else if onset > 0 && age - onset > LONGEST_PAUSE {
                 break;
             }
         }
-        frame - u64::from(onset)
+        frame.saturating_sub(onset.into())
     }
 
     /// Averages the last frames, this one included.
@@ -216,6 +220,12 @@ impl Decoder {
             .saturating_add(sample.into());
         u32::try_from(samples / u64::from(SAMPLE_RATE / 1000)).unwrap_or(u32::MAX)
     }
+}
+
+/// The last elements of a slice, or all.
+fn last(slice: &[u8], count: usize) -> &[u8] {
+    let from = slice.len().saturating_sub(count);
+    slice.get(from..).unwrap_or_default()
 }
 
 #[cfg(test)]

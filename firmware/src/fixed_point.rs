@@ -47,15 +47,29 @@ fn saturating_multiply_by_pot(value: i32, exponent: u32) -> i32 {
     (i64::from(value) << exponent).clamp(i64::from(i32::MIN), i64::from(i32::MAX)) as i32
 }
 
-/// Short for the fixed-point product, in which integer bits add up.
+/// The fixed-point product, in which integer bits add up. No use here has two factors of MIN, so
+/// that it need not saturate.
+#[inline]
 fn mul(a: i32, b: i32) -> i32 {
-    saturating_rounding_doubling_high_mul(a, b)
+    ((i64::from(a) * i64::from(b) + (1 << 30)) >> 31) as i32
 }
+
+pub(crate) const EXP_OF_MINUS_EIGHTH: i32 = 1_895_147_668;
+pub(crate) const ONE_THIRD: i32 = 715_827_883;
+
+/// `e^-(1/4)`, `e^-(1/2)`, ... `e^-16`.
+pub(crate) const POWERS: [i32; 7] = [
+    1_672_461_947,
+    1_302_514_674,
+    790_015_084,
+    290_630_308,
+    39_332_535,
+    720_401,
+    242,
+];
 
 /// `e^a` for `a` of `[-1/4, 0)`, both with 0 integer bits: Taylor's fourth order about -1/8.
 fn exp_on_quarter(a: i32) -> i32 {
-    const EXP_OF_MINUS_EIGHTH: i32 = 1_895_147_668;
-    const ONE_THIRD: i32 = 715_827_883;
     let x = a.wrapping_add(1 << 28);
     let x2 = mul(x, x);
     let x3 = mul(x2, x);
@@ -69,16 +83,6 @@ fn exp_on_quarter(a: i32) -> i32 {
 pub fn exp_on_negative_values(a: i32) -> i32 {
     const FRACTIONAL_BITS: u32 = 26;
     const ONE_QUARTER: i32 = 1 << (FRACTIONAL_BITS - 2);
-    /// `e^-(1/4)`, `e^-(1/2)`, ... `e^-16`.
-    const POWERS: [i32; 7] = [
-        1_672_461_947,
-        1_302_514_674,
-        790_015_084,
-        290_630_308,
-        39_332_535,
-        720_401,
-        242,
-    ];
     if a == 0 {
         return i32::MAX;
     }

@@ -5,7 +5,7 @@
 //! than [`LEAST`], so that no subnormal number appears, which some vector units flush to zero, and
 //! that silence takes as many instructions as speech.
 
-use crate::image::{FFT, FrontEnd as Config, Image};
+use crate::image::{BINS, FFT, FrontEnd as Config, Image};
 
 /// Least energy that a logarithm is taken of. Of 1 itself libm knows the logarithm without computing
 /// it; that of the next number differs by less than a level of 16 nats resolves.
@@ -56,14 +56,17 @@ impl<'a> FrontEnd<'a> {
         for (slot, (&sample, &weight)) in spectrum.iter_mut().zip(windowed) {
             *slot = f32::from(sample) * weight;
         }
-        features.fill(0.0);
         let spectrum = microfft::real::rfft_512(&mut spectrum);
         // Both ends of the spectrum are real; the transform packs them into one number.
         let [ends, inner @ ..] = spectrum;
-        let power = core::iter::once(ends.re * ends.re)
-            .chain(inner.iter().map(|bin| bin.re * bin.re + bin.im * bin.im))
-            .chain(core::iter::once(ends.im * ends.im));
-        for ((power, &weight), &band) in power.zip(self.mel_weight).zip(self.mel_band) {
+        let mut powers = [0.0; BINS];
+        let [first, others @ .., last] = &mut powers;
+        (*first, *last) = (ends.re * ends.re, ends.im * ends.im);
+        for (power, bin) in others.iter_mut().zip(inner) {
+            *power = bin.re * bin.re + bin.im * bin.im;
+        }
+        features.fill(0.0);
+        for ((power, &weight), &band) in powers.iter().zip(self.mel_weight).zip(self.mel_band) {
             let Ok(band) = usize::try_from(band) else {
                 continue;
             };

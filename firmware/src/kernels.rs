@@ -10,6 +10,8 @@ mod dsp;
 #[cfg(feature = "mve")]
 mod mve;
 pub mod plain;
+#[cfg(any(feature = "dsp", feature = "mve"))]
+mod softmax;
 
 #[cfg(feature = "dsp")]
 use dsp as chosen;
@@ -94,6 +96,18 @@ impl Channels<'_> {
         let scales = self.multiplier.iter().zip(self.shift);
         let scales = scales.map(|(&multiplier, &shift)| Requantize { multiplier, shift });
         self.bias.iter().copied().zip(scales)
+    }
+}
+
+#[cfg(feature = "dsp")]
+impl Channels<'_> {
+    /// Channels `from..to`.
+    fn part(&self, from: usize, to: usize) -> Self {
+        Self {
+            bias: self.bias.get(from..to).unwrap_or_default(),
+            multiplier: self.multiplier.get(from..to).unwrap_or_default(),
+            shift: self.shift.get(from..to).unwrap_or_default(),
+        }
     }
 }
 

@@ -34,7 +34,7 @@
 //! [`Image::parse`] accepts can run, in time bounded by [`image::MAX_WORK`]. A [`Recognizer`] is
 //! about 3 KiB; caches and arena are in the memory that it is given, [`memory_bytes`] of it.
 #![no_std]
-#![deny(unsafe_code)] // but in `kernels::dsp` and `kernels::mve`
+#![deny(unsafe_code)] // but in the kernels for one kind of core
 #![deny(missing_docs)]
 
 #[cfg(test)]

@@ -166,7 +166,11 @@ fn run(op: Op, image: &Image<'_>, windows: &Windows, memory: &mut [i8]) -> Optio
             ..
         } => {
             let (a, b) = (inputs.operand(a)?, inputs.operand(b)?);
-            let (cols, absent) = (usize::from(output.cols).max(1), inputs.absent(output));
+            // Row by row only where columns are left out.
+            let (cols, absent) = match inputs.absent(output) {
+                0 => (output.len().max(1), 0),
+                absent => (usize::from(output.cols).max(1), absent),
+            };
             let rows = a.data.chunks_exact(cols).zip(b.data.chunks_exact(cols));
             for ((a_row, b_row), out) in rows.zip(out.chunks_exact_mut(cols)) {
                 let a = Operand {

@@ -1,12 +1,9 @@
 //! Operators with per-channel weights.
 
-use core::mem::MaybeUninit;
-
-use super::ops::{Packed, ROWS, SUMS, store_channels};
+use super::conv::{Window, store_channels};
+use super::matmul::{Packed, ROWS, all_fast};
 use crate::kernels::{Channels, plain};
 use crate::plan::Clamp;
-
-pub use plain::depthwise_conv;
 
 /// As [`plain::fully_connected`].
 pub fn fully_connected(
@@ -22,28 +19,89 @@ pub fn fully_connected(
     let fits = [channels.multiplier.len(), channels.shift.len()] == [count; 2]
         && count > 0
         && weights.len() == count.wrapping_mul(depth)
-        && depth % 4 == 0
-        && (1..=Packed::<64>::DEPTH).contains(&depth);
+        && depth.is_multiple_of(4)
+        && depth <= Packed::<64>::DEPTH;
     if !fits {
         return plain::fully_connected(input, weights, channels, output_zero_point, clamp, output);
     }
+    let fast = all_fast(channels, clamp);
     let mut packed = Packed::<64>::new();
-    let mut sums = [const { MaybeUninit::uninit() }; SUMS];
     let inputs = input.chunks(ROWS * depth);
     for (x, y) in inputs.zip(output.chunks_mut(ROWS.saturating_mul(count))) {
         let rows = (x.len() / depth).min(y.len() / count);
-        if rows == 0 || !packed.pack(x, rows, depth, depth, 0) {
+        let done = packed.pack(x, rows, depth, depth, 0)
+            && packed.to_channels(
+                weights,
+                depth,
+                channels,
+                fast,
+                output_zero_point,
+                clamp,
+                y,
+                count,
+            );
+        if !done {
             return;
         }
-        let mut scales = channels.iter();
-        for (block, weights) in weights.chunks(SUMS * depth).enumerate() {
-            let from = block * SUMS;
-            let sums = sums.get_mut(..weights.len() / depth).unwrap_or_default();
-            let Some(sums) = packed.multiply(weights, depth, &[0; ROWS], sums) else {
+    }
+}
+
+/// As [`plain::depthwise_conv`].
+pub fn depthwise_conv(
+    input: &[i8],
+    weights: &[i8],
+    channels: Channels<'_>,
+    output_zero_point: i8,
+    clamp: Clamp,
+    output: &mut [i8],
+) {
+    let cols = channels.bias.len();
+    let (rows, taps) = (output.len() / cols.max(1), weights.len() / cols.max(1));
+    let fits = [channels.multiplier.len(), channels.shift.len()] == [cols; 2]
+        && cols.is_multiple_of(4)
+        && (1..=Window::TAPS).contains(&taps)
+        && weights.len() == taps * cols
+        && output.len() == rows * cols
+        && input.len() / cols.max(1) >= rows + taps - 1;
+    if !fits {
+        return plain::depthwise_conv(input, weights, channels, output_zero_point, clamp, output);
+    }
+    let (mut x, mut w) = (Window::new(), Window::new());
+    for col in (0..cols).step_by(4) {
+        let part = channels.part(col, col + 4);
+        if !w.take(weights.get(col..).unwrap_or_default(), cols, taps) {
+            return;
+        }
+        for first in (0..rows).step_by(2 * ROWS) {
+            let rows = (rows - first).min(2 * ROWS);
+            let from = first * cols + col;
+            if !x.take(input.get(from..).unwrap_or_default(), cols, rows + taps - 1) {
                 return;
-            };
-            let y = y.get_mut(from..).unwrap_or_default();
-            store_channels(sums, rows, &mut scales, output_zero_point, clamp, y, count);
+            }
+            let y = output.get_mut(from..).unwrap_or_default();
+            let (y, y_rest) = y.split_at_mut(y.len().min(ROWS * cols));
+            let sums = x.convolve::<0>(&w);
+            store_channels(
+                &sums,
+                rows.min(ROWS),
+                part,
+                output_zero_point,
+                clamp,
+                y,
+                cols,
+            );
+            if rows > ROWS {
+                let sums = x.convolve::<ROWS>(&w);
+                store_channels(
+                    &sums,
+                    rows - ROWS,
+                    part,
+                    output_zero_point,
+                    clamp,
+                    y_rest,
+                    cols,
+                );
+            }
         }
     }
 }

@@ -49,7 +49,7 @@ pub fn scores(query: Operand<'_>, key: Operand<'_>, heads: Heads, to: Output, ou
                     zero_point: to.zero_point,
                     clamp: to.clamp,
                 };
-                sums.product(x, present, &init, &columns, to);
+                sums.product(x, present, Some(&init), &columns, to);
             }
         }
     }
@@ -108,7 +108,7 @@ pub fn context(probs: &[i8], value: Operand<'_>, heads: Heads, to: Output, outpu
                 zero_point: to.zero_point,
                 clamp: to.clamp,
             };
-            sums.product(x, values, &init, &columns, to);
+            sums.product(x, values, Some(&init), &columns, to);
         }
     }
 }

@@ -40,7 +40,7 @@ pub fn fully_connected(
                 zero_point: output_zero_point,
                 clamp,
             };
-            sums.product(left, right, &[0; ROWS], &columns, to);
+            sums.product(left, right, None, &columns, to);
         }
     }
 }
@@ -60,7 +60,7 @@ pub fn depthwise_conv(
     let cols = channels.bias.len();
     let (rows, taps) = (output.len() / cols.max(1), weights.len() / cols.max(1));
     let columns = Columns::new(channels.bias, channels.multiplier, channels.shift);
-    let fits = cols % 8 == 0
+    let fits = cols.is_multiple_of(8)
         && (1..=TAPS).contains(&taps)
         && weights.len() == taps * cols
         && output.len() == rows * cols
