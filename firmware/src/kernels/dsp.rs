@@ -10,16 +10,16 @@
 //!
 //! | operators | plain | dsp |
 //! |---|--:|--:|
-//! | fully connected | 9,042 | 1,611 |
-//! | scores | 1,179 | 158 |
-//! | softmax | 355 | 158 |
-//! | context | 1,246 | 170 |
-//! | depthwise convolution | 169 | 89 |
-//! | add | 947 | 223 |
-//! | mul | 27 | 16 |
-//! | lookup | 60 | 46 |
-//! | network | 13,036 | 2,480 |
-//! | step with front end | 13,272 | 2,716 |
+//! | fully connected | 9,122 | 1,627 |
+//! | scores | 1,271 | 159 |
+//! | softmax | 352 | 159 |
+//! | context | 1,253 | 175 |
+//! | depthwise convolution | 160 | 100 |
+//! | add | 876 | 176 |
+//! | mul | 31 | 13 |
+//! | lookup | 60 | 48 |
+//! | network | 13,126 | 2,456 |
+//! | step with front end | 13,340 | 2,670 |
 //!
 //! [`plain`]: super::plain
 

@@ -12,16 +12,16 @@
 //!
 //! | operators | plain | mve |
 //! |---|--:|--:|
-//! | fully connected | 1,345 | 387 |
-//! | scores | 479 | 77 |
-//! | softmax | 234 | 44 |
+//! | fully connected | 1,327 | 389 |
+//! | scores | 459 | 78 |
+//! | softmax | 235 | 45 |
 //! | context | 410 | 46 |
-//! | depthwise convolution | 99 | 16 |
-//! | add | 770 | 74 |
-//! | mul | 22 | 5 |
-//! | lookup | 45 | 6 |
-//! | network | 3,415 | 667 |
-//! | step with front end | 3,586 | 838 |
+//! | depthwise convolution | 115 | 16 |
+//! | add | 828 | 62 |
+//! | mul | 24 | 5 |
+//! | lookup | 73 | 6 |
+//! | network | 3,469 | 646 |
+//! | step with front end | 3,632 | 809 |
 //!
 //! [`plain`]: super::plain
 
