@@ -13,6 +13,7 @@ pub mod image_file;
 pub mod monitor;
 pub mod output;
 pub mod qemu;
+pub mod report;
 pub mod run;
 pub mod tflite;
 pub mod trace;

@@ -7,12 +7,12 @@ use std::net::{TcpStream, ToSocketAddrs};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
-use zerda_firmware::Detection;
-use zerda_firmware::telemetry::{Decoder, Report, Status};
+use serde_json::json;
+use zerda_firmware::telemetry::{Decoder, Report};
 
 use crate::error::{Error, Result};
-use crate::run::{line, print};
+use crate::report;
+use crate::run::print;
 
 /// Bytes without one good frame after which a source is no telemetry: a second of a line at
 /// 921600 baud, many minutes of reports.
@@ -207,51 +207,11 @@ impl Session<'_> {
         }
         self.count_lost(sequence, matches!(report, Report::Start { .. }));
         self.counts.frames += 1;
-        let (text, json) = match *report {
-            Report::Detection {
-                command,
-                score,
-                start_ms,
-                end_ms,
-                decided_ms,
-            } => {
-                self.counts.detections += 1;
-                let detection = Detection {
-                    label: 0,
-                    score,
-                    start_ms,
-                    end_ms,
-                    decided_ms,
-                };
-                return print(&line(self.source, command, detection, self.json));
-            }
-            Report::Start {
-                version,
-                image_crc32,
-                kernels,
-            } => (
-                format!("started, firmware {version}, image {image_crc32:08x}, {kernels} kernels"),
-                json!({ "start": {
-                    "version": version,
-                    "image_crc32": format!("{image_crc32:08x}"),
-                    "kernels": kernels,
-                }}),
-            ),
-            Report::Overrun {
-                at_ms,
-                lost_samples,
-            } => (
-                format!("overrun, {lost_samples} samples lost before {at_ms} ms"),
-                json!({ "overrun": { "at_ms": at_ms, "lost_samples": lost_samples }}),
-            ),
-            Report::Status(status) => (status_text(&status), status_json(&status)),
-            // No kind that this version of the decoder reads.
-            _ => return Ok(()),
-        };
-        print(&match self.json {
-            true => json.to_string(),
-            false => format!("{}: {text}", self.source),
-        })
+        self.counts.detections += u64::from(matches!(report, Report::Detection { .. }));
+        match report::line(self.source, report, self.json) {
+            Some(line) => print(&line),
+            None => Ok(()),
+        }
     }
 
     fn count_lost(&mut self, sequence: u16, start: bool) {
@@ -319,37 +279,4 @@ impl Session<'_> {
             }
         })
     }
-}
-
-fn status_text(status: &Status) -> String {
-    let stack = match status.stack_bytes {
-        0 => String::new(),
-        bytes => format!(", stack {bytes} bytes"),
-    };
-    format!(
-        "status at {:.2} s: load {:.1} %{stack}, {} steps, {} commands, {} overruns ({} samples), \
-         {} I/O errors, logits {:08x}",
-        f64::from(status.audio_ms) / 1000.0,
-        f64::from(status.load_permille) / 10.0,
-        status.steps,
-        status.detections,
-        status.overruns,
-        status.lost_samples,
-        status.io_errors,
-        status.logits_crc32,
-    )
-}
-
-fn status_json(status: &Status) -> Value {
-    json!({ "status": {
-        "audio_ms": status.audio_ms,
-        "steps": status.steps,
-        "detections": status.detections,
-        "overruns": status.overruns,
-        "lost_samples": status.lost_samples,
-        "io_errors": status.io_errors,
-        "load_permille": status.load_permille,
-        "stack_bytes": (status.stack_bytes > 0).then_some(status.stack_bytes),
-        "logits_crc32": format!("{:08x}", status.logits_crc32),
-    }})
 }

@@ -7,14 +7,15 @@ use std::time::Duration;
 
 use serde_json::json;
 use tempfile::TempDir;
+use zerda_firmware::Image;
 use zerda_firmware::telemetry::{Decoder, Report, Status};
-use zerda_firmware::{Detection, Image};
 
 use crate::audio::{self, SAMPLE_RATE};
 use crate::boards::Board;
 use crate::error::{Error, Result};
 use crate::image_file::ImageFile;
-use crate::run::{Totals, line, print, print_end, tail};
+use crate::report;
+use crate::run::{Totals, print, print_end, tail};
 
 mod machine;
 mod profile;
@@ -279,41 +280,12 @@ impl Line<'_> {
                 }
                 self.kernels = kernels.into();
             }
-            Report::Detection {
-                command,
-                score,
-                start_ms,
-                end_ms,
-                decided_ms,
-            } => {
-                let detection = Detection {
-                    label: 0,
-                    score,
-                    start_ms,
-                    end_ms,
-                    decided_ms,
-                };
-                return print(&line(self.name, command, detection, self.json));
-            }
-            Report::Overrun {
-                at_ms,
-                lost_samples,
-            } => {
-                return print(&match self.json {
-                    true => json!({
-                        "file": self.name,
-                        "overrun": { "at_ms": at_ms, "lost_samples": lost_samples },
-                    })
-                    .to_string(),
-                    false => format!(
-                        "{}: overrun, {lost_samples} samples lost before {at_ms} ms",
-                        self.name
-                    ),
-                });
-            }
             Report::Status(status) => self.status = Some(status),
-            // No kind that this version of the decoder reads.
-            _ => {}
+            _ => {
+                if let Some(line) = report::line(self.name, &report, self.json) {
+                    return print(&line);
+                }
+            }
         }
         Ok(())
     }

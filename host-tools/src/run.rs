@@ -5,12 +5,14 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use zerda_firmware::{Detection, Event, Image, Recognizer};
+use zerda_firmware::telemetry::Report;
+use zerda_firmware::{Event, Image, Recognizer};
 
 use crate::audio::{self, SAMPLE_RATE};
 use crate::error::{Error, Result};
 use crate::image_file::ImageFile;
 use crate::output;
+use crate::report;
 use crate::trace::{Panel, Trace};
 
 pub struct Options {
@@ -199,7 +201,15 @@ impl Session<'_> {
                 if printed.is_ok() {
                     let command = labels.get(usize::from(detection.label));
                     let command = command.copied().unwrap_or_default();
-                    printed = print(&line(name, command, detection, *json));
+                    let report = Report::Detection {
+                        command,
+                        score: detection.score,
+                        start_ms: detection.start_ms,
+                        end_ms: detection.end_ms,
+                        decided_ms: detection.decided_ms,
+                    };
+                    printed =
+                        report::line(name, &report, *json).map_or(Ok(()), |line| print(&line));
                 }
                 printing += start.elapsed();
             }
@@ -276,34 +286,6 @@ pub fn print_end(name: &str, detections: u64, samples: u64, json: bool) -> Resul
         n => format!("{n} commands"),
     };
     print(&format!("{name}: {commands} in {seconds:.2} s"))
-}
-
-/// A detection in the stream of that name, as text or JSON.
-pub fn line(name: &str, command: &str, detection: Detection, json: bool) -> String {
-    let Detection {
-        label: _,
-        score,
-        start_ms,
-        end_ms,
-        decided_ms,
-    } = detection;
-    let score = f64::from(score) / 256.0;
-    if json {
-        json!({
-            "file": name,
-            "command": command,
-            "score": score,
-            "start_ms": start_ms,
-            "end_ms": end_ms,
-            "decided_ms": decided_ms,
-        })
-        .to_string()
-    } else {
-        format!(
-            "{name}: {command:<6} score {score:.2}, from {start_ms:>5} to {end_ms:>5} ms, \
-             decided at {decided_ms:>5} ms"
-        )
-    }
 }
 
 /// A line to standard output, at once: someone may be watching.

@@ -162,7 +162,7 @@ fn json_has_the_same_reports_one_object_a_line() {
     );
     assert_eq!(
         objects[4],
-        json!({ "overrun": { "at_ms": 4100, "lost_samples": 1600 }})
+        json!({ "file": name, "overrun": { "at_ms": 4100, "lost_samples": 1600 }})
     );
     let status = &objects[5]["status"];
     assert_eq!(status["logits_crc32"], "0e100bd7");
