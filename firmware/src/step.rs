@@ -66,7 +66,10 @@ struct Inputs<'m> {
 
 impl<'m> Inputs<'m> {
     fn i8(&self, id: TensorId) -> Option<&'m [i8]> {
-        let tensor = self.image.tensor(id)?;
+        self.data(self.image.tensor(id)?)
+    }
+
+    fn data(&self, tensor: Tensor) -> Option<&'m [i8]> {
         if tensor.space == Space::Constant {
             return Some(self.image.constant_i8(tensor));
         }
@@ -82,8 +85,9 @@ impl<'m> Inputs<'m> {
     }
 
     fn operand(&self, id: TensorId) -> Option<Operand<'m>> {
-        let zero_point = self.image.tensor(id)?.zero_point;
-        let data = self.i8(id)?;
+        let tensor = self.image.tensor(id)?;
+        let data = self.data(tensor)?;
+        let zero_point = tensor.zero_point;
         Some(Operand { data, zero_point })
     }
 
