@@ -49,7 +49,7 @@ pub fn byte_range(image: &Image<'_>, windows: &Windows, tensor: Tensor) -> Optio
 
 impl Tensor {
     /// Cache and row of its window that `offset` states.
-    pub(crate) fn cache_row(&self) -> (usize, u16) {
+    pub fn cache_row(&self) -> (usize, u16) {
         ((self.offset >> 16) as usize, self.offset as u16)
     }
 }
@@ -116,7 +116,8 @@ const FULL: Clamp = Clamp {
     max: i8::MAX,
 };
 
-fn run(op: Op, image: &Image<'_>, windows: &Windows, memory: &mut [i8]) -> Option<()> {
+/// As [`run_op`]; none where an operand is not there.
+pub(crate) fn run(op: Op, image: &Image<'_>, windows: &Windows, memory: &mut [i8]) -> Option<()> {
     let output = image.tensor(op.output())?;
     let Range { start, end } = byte_range(image, windows, output)?;
     let (before, rest) = memory.split_at_mut_checked(start)?;

@@ -71,7 +71,7 @@ pub struct Profile {
 
 impl Profile {
     /// Multiply-accumulates of one step in steady state, as
-    /// [`crate::image_file::macs_per_step`] counts them in an image of this shape.
+    /// [`crate::operators::macs_per_step`] counts them in an image of this shape.
     pub fn macs_per_step(&self, mels: u16, classes: u64) -> u64 {
         let [hidden, feed_forward, kernel] =
             [self.hidden, self.feed_forward, self.kernel].map(u64::from);
@@ -335,7 +335,7 @@ mod tests {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/shrunk.zerda");
         let file = crate::image_file::ImageFile::open(&path).unwrap();
         let image = file.image().unwrap();
-        assert_eq!(crate::image_file::macs_per_step(&image), 1_872_320);
+        assert_eq!(crate::operators::macs_per_step(&image), 1_872_320);
     }
 
     #[test]

@@ -15,7 +15,8 @@ use rayon::prelude::*;
 
 use crate::audio::{self, SAMPLE_RATE};
 use crate::error::{Error, Result};
-use crate::image_file::{ImageFile, macs_per_step};
+use crate::image_file::ImageFile;
+use crate::operators::macs_per_step;
 use answer::Answerer;
 use report::Report;
 

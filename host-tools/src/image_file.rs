@@ -4,8 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use zerda_firmware::Image;
-use zerda_firmware::plan::{Op, TensorId};
+use zerda_firmware::image::{HEADER_BYTES, Image, MAGIC, ParseError, VERSION, checksum, field};
 
 use crate::error::{Error, Result};
 
@@ -20,7 +19,7 @@ impl ImageFile {
     pub fn open(path: &Path) -> Result<ImageFile> {
         let bytes = fs::read(path).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => Error::usage(format!(
-                "{}: there is no image; name one with --image or make one with `zerda compile`",
+                "{}: there is no image; name another or make one with `zerda compile`",
                 path.display()
             )),
             _ => Error::read(path, error),
@@ -45,24 +44,123 @@ impl ImageFile {
 
     pub fn image(&self) -> Result<Image<'_>> {
         Image::parse(self.bytes())
-            .map_err(|error| Error::usage(format!("{}: {error}", self.path.display())))
+            .map_err(|error| Error::usage(format!("{}: {}", self.path.display(), self.why(error))))
+    }
+
+    /// What is wrong with bytes that are no image, and what to do.
+    ///
+    /// The checksum covers all but the header's first 28 bytes: where it is right, an image is there,
+    /// all of it, and only those can be damaged.
+    fn why(&self, error: ParseError) -> String {
+        const AGAIN: &str = "copy it again, or compile the model again";
+        let bytes = self.bytes();
+        let length = bytes.len();
+        let stated = bytes
+            .get(field::CHECKSUM)
+            .and_then(|crc| crc.try_into().ok());
+        let whole =
+            length >= HEADER_BYTES && stated.map(u32::from_le_bytes) == Some(checksum(bytes));
+        let begins = bytes.starts_with(&MAGIC) || MAGIC.starts_with(bytes);
+        match error {
+            _ if begins && length < HEADER_BYTES => {
+                format!("truncated: {length} of at least {HEADER_BYTES} bytes; {AGAIN}")
+            }
+            ParseError::NotAnImage if whole => {
+                format!("damaged: an image with its first 4 bytes changed; {AGAIN}")
+            }
+            ParseError::NotAnImage => format!(
+                "not a Zerda image{}; expected a file made by `zerda compile`",
+                kind(bytes)
+            ),
+            // There was none before the first.
+            ParseError::Version { found } if found < VERSION => {
+                format!("damaged: format version {found}, expected {VERSION}; {AGAIN}")
+            }
+            ParseError::Version { found } => {
+                let flipped =
+                    (found ^ VERSION).is_power_of_two() && self.is_image_but_for_version();
+                let damaged = match flipped {
+                    true => "; or it may be damaged, by one bit of the version: copy it again",
+                    false => "",
+                };
+                format!(
+                    "newer: format version {found}, this zerda reads version {VERSION}; update zerda, \
+                     or compile the model again{damaged}"
+                )
+            }
+            ParseError::Truncated { expected, .. } | ParseError::TrailingBytes { expected, .. }
+                if whole =>
+            {
+                format!(
+                    "damaged: its header says {expected} bytes, there are {length} and their \
+                     checksum is right; {AGAIN}"
+                )
+            }
+            ParseError::Truncated { .. } => format!("{error}; {AGAIN}"),
+            ParseError::TrailingBytes { .. } => format!("damaged: {error}; {AGAIN}"),
+            ParseError::Checksum { .. } => {
+                format!("{error}; it was changed in storage or transfer: {AGAIN}")
+            }
+            // The checksum is right: either its few bytes that this does not cover, or its maker.
+            _ => format!("damaged, or not made by `zerda compile`: {error}; {AGAIN}"),
+        }
+    }
+
+    fn is_image_but_for_version(&self) -> bool {
+        let mut bytes = self.bytes().to_vec();
+        bytes[field::VERSION].copy_from_slice(&VERSION.to_le_bytes());
+        Image::parse(ImageFile::new(&self.path, &bytes).bytes()).is_ok()
     }
 }
 
-/// Multiply-accumulates of one step in steady state: linears, convolutions, attention.
-pub fn macs_per_step(image: &Image<'_>) -> u64 {
-    let rows = |id: TensorId| image.tensor(id).map_or(0, |tensor| u64::from(tensor.rows));
-    let cols = |id: TensorId| image.tensor(id).map_or(0, |tensor| u64::from(tensor.cols));
-    let macs = |op: Op| match op {
-        Op::FullyConnected {
-            output, weights, ..
-        } => rows(output) * rows(weights) * cols(weights),
-        Op::DepthwiseConv {
-            output, weights, ..
-        } => rows(output) * rows(weights) * cols(weights),
-        Op::Scores { query, key, .. } => rows(query) * rows(key) * cols(query),
-        Op::Context { value, output, .. } => rows(output) * rows(value) * cols(output),
-        Op::Add { .. } | Op::Mul { .. } | Op::Lookup { .. } | Op::Softmax { .. } => 0,
+/// What a file is that is no image, as far as its first bytes tell.
+fn kind(bytes: &[u8]) -> &'static str {
+    const KINDS: [(usize, &[u8], &str); 10] = [
+        (0, b"\x89PNG\r\n\x1a\n", " but a PNG picture"),
+        (0, b"\xff\xd8\xff", " but a JPEG picture"),
+        (
+            4,
+            b"TFL3",
+            " but a TFLite model, which zerda writes and does not read",
+        ),
+        (0, b"\x7fELF", " but an ELF program"),
+        (8, b"WAVE", " but a WAV recording"),
+        (0, b"fLaC", " but a FLAC recording"),
+        (0, b"RIFF", " but a RIFF file"),
+        (0, b"\x1f\x8b", " but a gzip archive"),
+        (
+            0,
+            b"PK\x03\x04",
+            " but a zip archive, as PyTorch's checkpoints are",
+        ),
+        (0, b"%PDF", " but a PDF document"),
+    ];
+    let found = KINDS
+        .iter()
+        .find(|(at, magic, _)| bytes.get(*at..).is_some_and(|rest| rest.starts_with(magic)));
+    match (found, bytes) {
+        (Some((_, _, kind)), _) => kind,
+        // protobuf of onnx.proto: the version of its format, then the producer, graph or opset.
+        (None, [0x08, 1..=32, 0x12 | 0x3a | 0x42, ..]) => {
+            ", probably an ONNX model: compile it first"
+        }
+        _ if is_text(bytes) => " but text",
+        _ => "",
+    }
+}
+
+/// Whether the first bytes are UTF-8 without control characters but white space.
+fn is_text(bytes: &[u8]) -> bool {
+    let start = &bytes[..bytes.len().min(256)];
+    let valid = match std::str::from_utf8(start) {
+        Ok(text) => text,
+        // Cut within a character.
+        Err(error) if error.error_len().is_none() => {
+            std::str::from_utf8(&start[..error.valid_up_to()]).unwrap_or_default()
+        }
+        Err(_) => return false,
     };
-    image.ops().map(macs).sum()
+    valid
+        .chars()
+        .all(|c| !c.is_control() || c.is_ascii_whitespace())
 }

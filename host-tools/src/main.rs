@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand};
 
 use zerda::config::Config;
 use zerda::error::{Error, Result};
-use zerda::{compiler, eval, export, flash, monitor, qemu, run};
+use zerda::{compiler, eval, export, flash, inspect, monitor, qemu, run};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -17,6 +17,7 @@ Examples:
   arecord -q -t raw -f S16_LE -r 16000 -c 1 | zerda run -
   zerda eval speech_commands/test
   zerda compile models/shrunk.onnx --calibrate speech_commands/val
+  zerda inspect models/shrunk.zerda
   zerda export models/shrunk.zerda
   zerda qemu --board mps3-an547 --profile models/samples/*.wav
   zerda flash --board nucleo-h743zi --dry-run
@@ -38,6 +39,7 @@ enum Command {
     Run(RunArgs),
     Eval(EvalArgs),
     Compile(CompileArgs),
+    Inspect(InspectArgs),
     Export(ExportArgs),
     Qemu(QemuArgs),
     Flash(FlashArgs),
@@ -119,6 +121,24 @@ struct CompileArgs {
     /// A folder with models.toml and commands.toml [default: those built in]
     #[arg(long, value_name = "DIR")]
     config: Option<PathBuf>,
+}
+
+/// Say what an image holds: sizes, stream, labels, caches, each operator
+///
+/// All of it is read or counted from the image; nothing is run. Multiply-accumulates (MACs) are those
+/// of a step with full caches. Constants are the bytes that the operator reads. Of its output stand
+/// scale, zero point, the real values of the lowest and highest int8, and where it lies in the memory.
+#[derive(Args)]
+struct InspectArgs {
+    /// The compiled model
+    #[arg(value_name = "IMAGE", default_value = "models/shrunk.zerda")]
+    image: PathBuf,
+    /// One JSON object: sizes in bytes (the `sections` add up to the file), durations in frames and
+    /// ms, thresholds of 0 to 1 (null: never detected), `caches`, and `operators` with name, shape,
+    /// macs, constants by kind, and output: scale, zero point, range, and `at`, a byte of the arena
+    /// or a row of a cache
+    #[arg(long)]
+    json: bool,
 }
 
 /// Export an image's step as TFLite, for the tools of the field
@@ -272,6 +292,7 @@ fn execute(command: Command) -> Result<()> {
             let line = format!("{}: {summary}", options.output.display());
             writeln!(io::stdout(), "{line}").map_err(Error::stdout)
         }
+        Command::Inspect(args) => inspect::inspect(&args.image, args.json),
         Command::Export(args) => {
             let output = args.output.unwrap_or(args.image.with_extension("tflite"));
             export::run(&args.image, &output)?;

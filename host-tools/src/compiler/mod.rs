@@ -32,7 +32,8 @@ use zerda_firmware::plan::TensorId;
 use crate::audio;
 use crate::config::{Commands, Config};
 use crate::error::{Error, Result};
-use crate::image_file::{ImageFile, macs_per_step};
+use crate::image_file::ImageFile;
+use crate::operators::macs_per_step;
 use crate::output;
 use crate::tract_step::FloatStep;
 

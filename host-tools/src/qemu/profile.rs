@@ -7,11 +7,10 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 use zerda_firmware::Image;
-use zerda_firmware::plan::{Op, TensorId};
 
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::image_file::macs_per_step;
+use crate::operators::{describe, macs_per_step};
 use crate::run::print;
 
 /// Of the processor's time. The rest is for what else a product does, and for waiting on memory.
@@ -270,29 +269,5 @@ impl Profile<'_> {
             if self.load() <= LIMIT { "PASS" } else { "FAIL" },
         );
         text
-    }
-}
-
-/// An operator's name and the shape of its work.
-fn describe(image: &Image<'_>, op: Op) -> (&'static str, String) {
-    let shape = |id: TensorId| match image.tensor(id) {
-        Some(tensor) => format!("{}x{}", tensor.rows, tensor.cols),
-        None => String::new(),
-    };
-    let output = shape(op.output());
-    match op {
-        Op::FullyConnected { input, .. } => {
-            ("FullyConnected", format!("{} -> {output}", shape(input)))
-        }
-        Op::DepthwiseConv { weights, .. } => (
-            "DepthwiseConv",
-            format!("{output}, taps {}", shape(weights)),
-        ),
-        Op::Add { .. } => ("Add", output),
-        Op::Mul { .. } => ("Mul", output),
-        Op::Lookup { .. } => ("Lookup", output),
-        Op::Scores { .. } => ("Scores", output),
-        Op::Softmax { .. } => ("Softmax", output),
-        Op::Context { .. } => ("Context", output),
     }
 }

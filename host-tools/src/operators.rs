@@ -1,0 +1,93 @@
+//! The operators of an image, for people: name, shape, work, constants.
+
+use zerda_firmware::Image;
+use zerda_firmware::plan::{Element, Op, Space, Tensor, TensorId};
+
+/// An operator's name and the shape of its work.
+pub fn describe(image: &Image<'_>, op: Op) -> (&'static str, String) {
+    let shape = |id: TensorId| match image.tensor(id) {
+        Some(tensor) => format!("{}x{}", tensor.rows, tensor.cols),
+        None => String::new(),
+    };
+    let output = shape(op.output());
+    match op {
+        Op::FullyConnected { input, .. } => {
+            ("FullyConnected", format!("{} -> {output}", shape(input)))
+        }
+        Op::DepthwiseConv { weights, .. } => (
+            "DepthwiseConv",
+            format!("{output}, taps {}", shape(weights)),
+        ),
+        Op::Add { .. } => ("Add", output),
+        Op::Mul { .. } => ("Mul", output),
+        Op::Lookup { .. } => ("Lookup", output),
+        Op::Scores { .. } => ("Scores", output),
+        Op::Softmax { .. } => ("Softmax", output),
+        Op::Context { .. } => ("Context", output),
+    }
+}
+
+/// Multiply-accumulates of an operator in steady state: of linears, convolutions, attention.
+pub fn macs(image: &Image<'_>, op: Op) -> u64 {
+    let rows = |id: TensorId| image.tensor(id).map_or(0, |tensor| u64::from(tensor.rows));
+    let cols = |id: TensorId| image.tensor(id).map_or(0, |tensor| u64::from(tensor.cols));
+    match op {
+        Op::FullyConnected {
+            output, weights, ..
+        }
+        | Op::DepthwiseConv {
+            output, weights, ..
+        } => rows(output) * rows(weights) * cols(weights),
+        Op::Scores { query, key, .. } => rows(query) * rows(key) * cols(query),
+        Op::Context { value, output, .. } => rows(output) * rows(value) * cols(output),
+        Op::Add { .. } | Op::Mul { .. } | Op::Lookup { .. } | Op::Softmax { .. } => 0,
+    }
+}
+
+/// Multiply-accumulates of one step in steady state.
+pub fn macs_per_step(image: &Image<'_>) -> u64 {
+    image.ops().map(|op| macs(image, op)).sum()
+}
+
+/// The constants that an operator reads, and what each is.
+pub fn constants(image: &Image<'_>, op: Op) -> Vec<(&'static str, Tensor)> {
+    let operands = match op {
+        Op::FullyConnected {
+            weights,
+            bias,
+            multiplier,
+            shift,
+            ..
+        }
+        | Op::DepthwiseConv {
+            weights,
+            bias,
+            multiplier,
+            shift,
+            ..
+        } => vec![
+            ("weights", weights),
+            ("biases", bias),
+            ("multipliers", multiplier),
+            ("multipliers", shift),
+        ],
+        Op::Lookup { table, .. } => vec![("tables", table)],
+        Op::Add { a, b, .. } | Op::Mul { a, b, .. } => vec![("operands", a), ("operands", b)],
+        Op::Scores { .. } | Op::Softmax { .. } | Op::Context { .. } => Vec::new(),
+    };
+    let tensors = operands
+        .into_iter()
+        .filter_map(|(kind, id)| Some((kind, image.tensor(id)?)));
+    tensors
+        .filter(|(_, tensor)| tensor.space == Space::Constant)
+        .collect()
+}
+
+/// Bytes of a tensor's elements.
+pub fn bytes(tensor: Tensor) -> usize {
+    let element = match tensor.element {
+        Element::I8 => 1,
+        Element::I32 | Element::F32 => 4,
+    };
+    tensor.len() * element
+}
