@@ -31,13 +31,14 @@
 //! # Bounds
 //!
 //! No audio and no image makes anything here panic, loop without end or read out of bounds: what
-//! [`Image::parse`] accepts can run, in time bounded by [`image::MAX_WORK`]. A [`Recognizer`] is
+//! [`Image::parse`] accepts can run, in time bounded by [`image::MAX_WORK`] (what that means for
+//! models that you do not trust, and what not: `docs/untrusted-models.md`). A [`Recognizer`] is
 //! about 3 KiB; caches and arena are in the memory that it is given, [`memory_bytes`] of it.
 #![no_std]
 #![deny(unsafe_code)] // but in the kernels for one kind of core
 #![deny(missing_docs)]
 
-#[cfg(test)]
+#[cfg(any(test, feature = "test-image"))]
 extern crate std;
 
 pub mod app;
@@ -52,7 +53,8 @@ pub mod plan;
 pub mod recognizer;
 pub mod step;
 pub mod telemetry;
-#[cfg(test)]
+#[cfg(any(test, feature = "test-image"))]
+#[cfg_attr(not(test), allow(dead_code))] // the fuzz target needs a part
 mod test_image;
 
 pub use decoder::Detection;

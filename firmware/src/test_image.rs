@@ -31,6 +31,7 @@ pub struct Bytes {
 }
 
 impl Bytes {
+    /// A copy.
     pub fn new(bytes: &[u8]) -> Self {
         let mut blocks = std::vec![0u128; bytes.len().div_ceil(16)];
         bytemuck::cast_slice_mut(&mut blocks)[..bytes.len()].copy_from_slice(bytes);
@@ -38,10 +39,12 @@ impl Bytes {
         Self { blocks, len }
     }
 
+    /// All of them.
     pub fn get(&self) -> &[u8] {
         &bytemuck::cast_slice(&self.blocks)[..self.len]
     }
 
+    /// To change them.
     pub fn get_mut(&mut self) -> &mut [u8] {
         &mut bytemuck::cast_slice_mut(&mut self.blocks)[..self.len]
     }

@@ -8,11 +8,13 @@ type Check<T = ()> = Result<T, ParseError>;
 
 /// Work of an element of a softmax, in multiply-accumulates.
 const SOFTMAX_WORK: u16 = 64;
+/// Entries of the table that a softmax begins with, whatever its shape.
+const SOFTMAX_TABLE: u16 = 256;
 
 /// Checks every operator.
 pub(super) fn ops(image: &Image<'_>) -> Check {
     let mut rest = image.ops;
-    let mut work = 0;
+    let (mut work, mut channels) = (0, 0);
     for index in 0..image.manifest().ops {
         let (field, problem) = ("encoding", "is not a postcard operator");
         let op = take(&mut rest).ok_or(ParseError::Op {
@@ -24,6 +26,7 @@ pub(super) fn ops(image: &Image<'_>) -> Check {
             image,
             index,
             work: &mut work,
+            channels: &mut channels,
         }
         .op(op)?;
     }
@@ -40,6 +43,8 @@ struct Checker<'c> {
     index: u16,
     /// Of this operator and those before.
     work: &'c mut u64,
+    /// Likewise, those whose scales were checked.
+    channels: &'c mut usize,
 }
 
 impl Checker<'_> {
@@ -153,6 +158,7 @@ impl Checker<'_> {
                 let few = cols <= MAX_SOFTMAX_COLS;
                 self.require(few, "input", "must have at most 511 columns")?;
                 self.require(diff_min <= 0, "diff min", "must not be positive")?;
+                self.charge(SOFTMAX_TABLE, 1, SOFTMAX_WORK)?;
                 self.charge(rows, cols, SOFTMAX_WORK)?;
                 self.scale(input_scale, "input scale")
             }
@@ -193,7 +199,6 @@ impl Checker<'_> {
         }
     }
 
-    /// Counts work before anything is read that is as long, so that checks are bounded by it.
     fn charge(&mut self, rows: u16, cols: u16, depth: u16) -> Check {
         let work = u64::from(rows) * u64::from(cols) * u64::from(depth);
         *self.work = self.work.saturating_add(work);
@@ -245,7 +250,12 @@ impl Checker<'_> {
         self.require(fits, field, "has a shape that does not fit the operator")
     }
 
-    fn channels(&self, bias: TensorId, multiplier: TensorId, shift: TensorId, n: u16) -> Check {
+    fn channels(&mut self, bias: TensorId, multiplier: TensorId, shift: TensorId, n: u16) -> Check {
+        // A channel has nine bytes; were operators to share them without limit, checks would not
+        // be linear in the length of the image.
+        *self.channels = self.channels.saturating_add(n.into());
+        let few = *self.channels <= self.image.segment.len();
+        self.require(few, "multiplier", "is shared by too many operators")?;
         self.constant(bias, "bias", Element::I32, (1, n))?;
         self.constant(multiplier, "multiplier", Element::I32, (1, n))?;
         self.constant(shift, "shift", Element::I8, (1, n))?;

@@ -1,7 +1,6 @@
 //! Images that are not what they say, and what is said of them.
 
 use super::*;
-use crate::Recognizer;
 use crate::plan::{Clamp, Op};
 use crate::test_image::{Bytes, Random, tiny, tiny_with};
 use std::string::ToString;
@@ -151,49 +150,6 @@ fn random_bytes_with_a_true_header_give_an_error() {
     }
 }
 
-/// A change that a storage fault or an attacker could make.
-fn mutate(bytes: &Bytes, random: &mut Random) -> Bytes {
-    let mut bytes = bytes.clone();
-    let records = 64..900;
-    for _ in 0..=random.below(3) {
-        let at = match random.below(4) {
-            0 => random.below(bytes.get().len()),
-            _ => records.start + random.below(records.len()),
-        };
-        let byte = &mut bytes.get_mut()[at];
-        *byte = match random.below(3) {
-            0 => *byte ^ 1 << random.below(8),
-            1 => byte.wrapping_add(1),
-            _ => random.next() as u8,
-        };
-    }
-    if random.below(10) == 0 {
-        bytes = Bytes::new(&bytes.get()[..random.below(bytes.get().len())]);
-    }
-    if bytes.get().len() >= 64 {
-        bytes.repair();
-    }
-    bytes
-}
-
-#[test]
-fn whatever_parses_runs() {
-    let (tiny, mut random) = (tiny(2), Random(6));
-    let pcm = random.pcm(400 + 9 * 160);
-    let mut ran = 0;
-    for _ in 0..5_000 {
-        let mutant = mutate(&tiny, &mut random);
-        let Ok(image) = Image::parse(mutant.get()) else {
-            continue;
-        };
-        let mut memory = std::vec![0; image.memory_bytes()];
-        let mut recognizer = Recognizer::new(&image, &mut memory).unwrap();
-        recognizer.push(&pcm, |_| ());
-        ran += 1;
-    }
-    assert!(ran > 500, "only {ran} of the mutants were images");
-}
-
 /// The error of the tiny image with one operator changed, by its number.
 fn error_of_op(index: usize, change: impl FnOnce(&mut Op)) -> std::string::String {
     let bytes = tiny_with(2, |_, ops| change(&mut ops[index]));
@@ -328,5 +284,29 @@ fn a_plan_of_more_work_than_the_limit_is_refused() {
     assert_eq!(
         error,
         "operator 291, work: makes the plan exceed 2^28 multiply-accumulates"
+    );
+}
+
+/// The error of the tiny image with one operator, by its number, many times more.
+fn error_of_repeated(index: usize, count: usize) -> std::string::String {
+    let bytes = tiny_with(2, |_, ops| ops.extend(std::vec![ops[index]; count]));
+    Image::parse(bytes.get()).unwrap_err().to_string()
+}
+
+#[test]
+fn softmaxes_too_small_to_be_slow_but_for_their_tables_are_refused() {
+    // Six elements and a table: 16 768 each. After 19 510 of the operators before the first, 2^28
+    // holds 16 007 of them.
+    let error = error_of_repeated(11, 20_000);
+    let expected = "operator 16018, work: makes the plan exceed 2^28 multiply-accumulates";
+    assert_eq!(error, expected);
+}
+
+#[test]
+fn scales_that_many_operators_share_are_not_read_again_and_again() {
+    let error = error_of_repeated(0, 20_000);
+    assert!(
+        error.ends_with("multiplier: is shared by too many operators"),
+        "{error}"
     );
 }

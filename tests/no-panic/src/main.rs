@@ -119,7 +119,10 @@ unsafe extern "C" fn entry(image: *const u8, bytes: usize, memory: *mut i8, room
     let (producer, consumer) = ring.split();
     let mut capture = Capture::new(Board, producer);
     capture.run();
-    let mut outputs = [Output::new(Board, Some("go"), 100), Output::new(Board, None, 100)];
+    let mut outputs = [
+        Output::new(Board, Some("go"), 100),
+        Output::new(Board, None, 100),
+    ];
     let Ok(recognizer) = Recognizer::new(&image, memory) else {
         return 2;
     };

@@ -1,0 +1,187 @@
+//! Images that no compiler made: what all that parses must keep to when it runs. Its tests, which
+//! mutate valid images, and the fuzz target share it.
+
+use std::sync::LazyLock;
+use std::vec::Vec;
+
+use super::{ALIGNMENT, HEADER_BYTES, Image, MAGIC, ParseError, VERSION, field};
+use crate::cache::Windows;
+use crate::plan::Space;
+use crate::recognizer::{Event, Recognizer};
+use crate::step::{self, Step};
+pub use crate::test_image::Bytes;
+use crate::test_image::{Random, tiny};
+use crate::{CRC, Detection};
+
+/// An image that asks for more memory is parsed only.
+const MAX_MEMORY: usize = 1 << 20;
+/// An image whose first steps take more samples is run on so many.
+const MAX_SAMPLES: usize = 1 << 16;
+
+/// How far bytes came.
+#[derive(Debug, PartialEq)]
+pub enum Outcome {
+    /// The header is wrong, or the records are not where it says.
+    NoRecords(ParseError),
+    /// A record is wrong.
+    Refused(ParseError),
+    /// Parsed only: its memory is too large to try it.
+    Large,
+    /// Ran so many steps.
+    Ran(u32),
+}
+
+impl Outcome {
+    /// Whether the operators were looked at.
+    pub fn reached_operators(&self) -> bool {
+        match self {
+            Self::NoRecords(_) => false,
+            Self::Refused(error) => matches!(
+                error,
+                ParseError::Op { .. } | ParseError::Manifest { field: "ops", .. }
+            ),
+            Self::Large | Self::Ran(_) => true,
+        }
+    }
+}
+
+/// Parses bytes and runs what parses.
+///
+/// # Panics
+///
+/// Where an image that was parsed does not run as the docs of this crate say.
+pub fn try_image(bytes: &[u8]) -> Outcome {
+    let image = match Image::parse(bytes) {
+        Ok(image) => image,
+        Err(error) if Image::find_records(bytes).is_ok() => return Outcome::Refused(error),
+        Err(error) => return Outcome::NoRecords(error),
+    };
+    let head = image.manifest();
+    assert_eq!(image.labels().count(), head.classes.into());
+    assert_eq!(image.ops().count(), head.ops.into());
+    if image.memory_bytes() > MAX_MEMORY {
+        return Outcome::Large;
+    }
+    let frames = usize::from(head.stream.chunk) + 3 * usize::from(head.stream.step);
+    let samples = usize::from(head.front_end.hop) * frames + usize::from(head.front_end.window);
+    let pcm = &AUDIO[..samples.min(MAX_SAMPLES)];
+
+    let mut memory = std::vec![85; image.memory_bytes()];
+    let mut recognizer = Recognizer::with_step(&image, &mut memory, EveryOperator).unwrap();
+    let first = listen(&mut recognizer, pcm.chunks(149));
+    recognizer.reset();
+    let again = listen(&mut recognizer, core::iter::once(pcm));
+    assert_eq!(first, again, "(steps, checksum), the same audio again");
+    Outcome::Ran(first.0)
+}
+
+/// Runs steps on the CPU, and insists that each operator finds its operands.
+struct EveryOperator;
+
+impl Step for EveryOperator {
+    fn step(&mut self, image: &Image<'_>, windows: &Windows, memory: &mut [i8]) {
+        for op in image.ops() {
+            let ran = step::run(op, image, windows, memory);
+            assert!(ran.is_some(), "an operand is out of bounds: {op:?}");
+        }
+    }
+}
+
+/// Number of steps, and a checksum of all that happens.
+fn listen<'p, S: Step>(
+    recognizer: &mut Recognizer<'_, S>,
+    pieces: impl Iterator<Item = &'p [i16]>,
+) -> (u32, u32) {
+    let (head, mut steps) = (*recognizer.image().manifest(), 0);
+    let outputs = usize::from(head.stream.step) * usize::from(head.classes);
+    let mut sum = CRC.digest();
+    for pcm in pieces {
+        recognizer.push_events(pcm, |event| match event {
+            Event::Step {
+                logits, posteriors, ..
+            } => {
+                steps += 1;
+                assert_eq!((logits.len(), posteriors.len()), (outputs, outputs));
+                sum.update(bytemuck::cast_slice(logits));
+                sum.update(bytemuck::cast_slice(posteriors));
+            }
+            Event::Frame { smoothed, .. } => sum.update(smoothed),
+            Event::Detection(Detection {
+                label,
+                score,
+                start_ms,
+                end_ms,
+                decided_ms,
+            }) => {
+                assert!(label < head.classes);
+                sum.update(&[label, score]);
+                sum.update(bytemuck::bytes_of(&[start_ms, end_ms, decided_ms]));
+            }
+        });
+    }
+    (steps, sum.finalize())
+}
+
+/// Noise, full-scale square waves and silence, in turn.
+static AUDIO: LazyLock<Vec<i16>> = LazyLock::new(|| {
+    let mut random = Random(11);
+    let sample = |i: usize| match i / 211 % 3 {
+        0 => random.next() as i16,
+        1 if (i / 7).is_multiple_of(2) => i16::MIN,
+        1 => i16::MAX,
+        _ => 0,
+    };
+    (0..MAX_SAMPLES).map(sample).collect()
+});
+
+/// Makes true what can be computed: constants of the header, lengths, bytes of memory, checksum.
+/// What is left to be wrong is the records.
+pub fn repair(bytes: &mut Bytes) {
+    let Some(length) = u32::try_from(bytes.get().len())
+        .ok()
+        .filter(|&length| length >= HEADER_BYTES as u32)
+    else {
+        return;
+    };
+    let image = bytes.get_mut();
+    let segment = image[field::SEGMENT_OFFSET].first_chunk();
+    let segment = segment.map_or(0, |&bytes| u32::from_le_bytes(bytes));
+    image[field::MAGIC].copy_from_slice(&MAGIC);
+    image[field::VERSION].copy_from_slice(&VERSION.to_le_bytes());
+    image[field::HEADER_LENGTH].copy_from_slice(&(HEADER_BYTES as u16).to_le_bytes());
+    image[field::RESERVED].fill(0);
+    for (at, value) in [
+        (field::TOTAL_LENGTH, length),
+        (field::SEGMENT_LENGTH, length.wrapping_sub(segment)),
+        (field::ALIGNMENT, ALIGNMENT as u32),
+    ] {
+        image[at].copy_from_slice(&value.to_le_bytes());
+    }
+    bytes.repair();
+    let Ok(image) = Image::find_records(bytes.get()) else {
+        return;
+    };
+    let caches = image
+        .caches()
+        .map(|cache| cache.byte_range().end as u64)
+        .last();
+    let arena = image
+        .tensors()
+        .filter(|tensor| tensor.space == Space::Arena);
+    let arena = arena
+        .map(|tensor| u64::from(tensor.offset) + tensor.len() as u64)
+        .max();
+    for (at, end) in [(field::CACHE_BYTES, caches), (field::ARENA_BYTES, arena)] {
+        let needed = end.unwrap_or(0).next_multiple_of(ALIGNMENT as u64) as u32;
+        bytes.get_mut()[at].copy_from_slice(&needed.to_le_bytes());
+    }
+    bytes.repair();
+}
+
+/// Images whose records are all valid, with different slack in their cache windows.
+pub fn valid() -> Vec<Bytes> {
+    [2, 3, 7, 50].map(tiny).into()
+}
+
+#[cfg(test)]
+mod tests;
