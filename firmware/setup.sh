@@ -38,12 +38,14 @@ rust_source() {
     fail "rust-src $version comes from Debian's packages, and this is no Debian: run \`rustup target add\`"
   mirror=$(cat /etc/apt/sources.list.d/*.sources /etc/apt/sources.list 2>/dev/null | grep -v '^#' |
     grep -oE 'https?://[^ ]+/debian/?( |$)' | head -n 1 | tr -d ' ' || true)
+  [ -n "$mirror" ] ||
+    fail "apt's sources name no Debian mirror to get rust-src $version from: run \`rustup target add\`"
   rm -rf "$source.part"
   mkdir -p "$source.part"
   cd "$source.part"
   local sources=(-o Dir::Etc::sourcelist="$source.part/sources.list" -o Dir::Etc::sourceparts=-)
   for suite in trixie-backports testing unstable; do
-    echo "deb [signed-by=$keys] ${mirror:-http://deb.debian.org/debian} $suite main" >sources.list
+    echo "deb [signed-by=$keys] $mirror $suite main" >sources.list
     # A suite that is gone is no reason not to look into the next.
     private_apt get . "${sources[@]}" update >&2 || true
     package=$(private_apt cache . "${sources[@]}" madison rust-src |
