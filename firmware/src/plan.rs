@@ -102,6 +102,19 @@ pub struct Clamp {
     pub max: i8,
 }
 
+/// Operands of an operator with per-channel weights.
+#[allow(missing_docs)] // the formulas of [`Op`] name them
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dense {
+    pub input: TensorId,
+    pub output: TensorId,
+    pub weights: TensorId,
+    pub bias: TensorId,
+    pub multiplier: TensorId,
+    pub shift: TensorId,
+    pub clamp: Clamp,
+}
+
 /// One operator. Shapes are `[rows, cols]`. No output overlaps an input.
 #[allow(missing_docs)] // the formulas name the operands
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -109,27 +122,11 @@ pub enum Op {
     /// `output[r, n] = bias[n] + sum_k input[r, k] * weights[n, k]`, per-channel requantized.
     /// `weights [N, K]`, `bias`, `multiplier` (I32) and `shift` (I8) `[1, N]`. The input's zero
     /// point is folded into the bias.
-    FullyConnected {
-        input: TensorId,
-        output: TensorId,
-        weights: TensorId,
-        bias: TensorId,
-        multiplier: TensorId,
-        shift: TensorId,
-        clamp: Clamp,
-    },
+    FullyConnected(Dense),
     /// Causal depthwise convolution over time:
     /// `output[r, c] = bias[c] + sum_t input[r + t, c] * weights[t, c]`, per-channel requantized.
     /// `input [kernel - 1 + rows, C]`, `weights [kernel, C]`; the rest as in `FullyConnected`.
-    DepthwiseConv {
-        input: TensorId,
-        output: TensorId,
-        weights: TensorId,
-        bias: TensorId,
-        multiplier: TensorId,
-        shift: TensorId,
-        clamp: Clamp,
-    },
+    DepthwiseConv(Dense),
     /// Element by element, equal shapes (`b` may be a constant); TFLite ADD: both inputs shifted
     /// left by 20 bits, brought to a common scale, added, requantized.
     Add {
@@ -191,8 +188,8 @@ impl Op {
     /// The tensor that the operator writes.
     pub fn output(&self) -> TensorId {
         match *self {
-            Self::FullyConnected { output, .. }
-            | Self::DepthwiseConv { output, .. }
+            Self::FullyConnected(Dense { output, .. })
+            | Self::DepthwiseConv(Dense { output, .. })
             | Self::Add { output, .. }
             | Self::Mul { output, .. }
             | Self::Lookup { output, .. }

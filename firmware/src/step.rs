@@ -5,7 +5,7 @@ use core::ops::Range;
 use crate::cache::Windows;
 use crate::image::Image;
 use crate::kernels::{self, Channels, Heads, Operand, Output};
-use crate::plan::{Clamp, Op, Requantize, Space, Tensor, TensorId};
+use crate::plan::{Clamp, Dense, Op, Requantize, Space, Tensor, TensorId};
 
 /// Runs steps of a plan: on the CPU, or on what a board has besides.
 pub trait Step {
@@ -91,14 +91,14 @@ impl<'m> Inputs<'m> {
         Some(Operand { data, zero_point })
     }
 
-    fn channels(&self, bias: TensorId, scale: TensorId, shift: TensorId) -> Option<Channels<'m>> {
-        let (bias, multiplier) = (self.i32(bias)?, self.i32(scale)?);
-        let shift = self.i8(shift)?;
-        Some(Channels {
-            bias,
-            multiplier,
-            shift,
-        })
+    /// Input, weights and channels.
+    fn dense(&self, dense: Dense) -> Option<(&'m [i8], &'m [i8], Channels<'m>)> {
+        let channels = Channels {
+            bias: self.i32(dense.bias)?,
+            multiplier: self.i32(dense.multiplier)?,
+            shift: self.i8(dense.shift)?,
+        };
+        Some((self.i8(dense.input)?, self.i8(dense.weights)?, channels))
     }
 
     /// Columns of a row that are not computed.
@@ -135,31 +135,15 @@ pub(crate) fn run(op: Op, image: &Image<'_>, windows: &Windows, memory: &mut [i8
         clamp,
     };
     match op {
-        Op::FullyConnected {
-            input,
-            weights,
-            bias,
-            multiplier,
-            shift,
-            clamp,
-            ..
-        } => {
-            let (input, weights) = (inputs.i8(input)?, inputs.i8(weights)?);
-            let channels = inputs.channels(bias, multiplier, shift)?;
-            kernels::fully_connected(input, weights, channels, output.zero_point, clamp, out);
+        Op::FullyConnected(dense) => {
+            let (input, weights, channels) = inputs.dense(dense)?;
+            let zero_point = output.zero_point;
+            kernels::fully_connected(input, weights, channels, zero_point, dense.clamp, out);
         }
-        Op::DepthwiseConv {
-            input,
-            weights,
-            bias,
-            multiplier,
-            shift,
-            clamp,
-            ..
-        } => {
-            let (input, weights) = (inputs.i8(input)?, inputs.i8(weights)?);
-            let channels = inputs.channels(bias, multiplier, shift)?;
-            kernels::depthwise_conv(input, weights, channels, output.zero_point, clamp, out);
+        Op::DepthwiseConv(dense) => {
+            let (input, weights, channels) = inputs.dense(dense)?;
+            let zero_point = output.zero_point;
+            kernels::depthwise_conv(input, weights, channels, zero_point, dense.clamp, out);
         }
         Op::Add {
             a,

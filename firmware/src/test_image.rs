@@ -7,7 +7,7 @@ use std::vec::Vec;
 use crate::image::{
     BINS, Decoder, FrontEnd, HEADER_BYTES, Label, MAGIC, Manifest, Stream, VERSION, checksum, field,
 };
-use crate::plan::{Cache, Clamp, Element, Op, Requantize, Space, Tensor, TensorId};
+use crate::plan::{Cache, Clamp, Dense, Element, Op, Requantize, Space, Tensor, TensorId};
 
 pub const MELS: u16 = 4;
 pub const CLASSES: u8 = 3;
@@ -145,7 +145,7 @@ impl Builder {
         let weights = self.noise(n, HIDDEN);
         let [bias, multiplier, shift] = self.channels(n);
         let clamp = FULL;
-        self.ops.push(Op::FullyConnected {
+        self.ops.push(Op::FullyConnected(Dense {
             input,
             output,
             weights,
@@ -153,7 +153,7 @@ impl Builder {
             multiplier,
             shift,
             clamp,
-        });
+        }));
     }
 }
 
@@ -279,7 +279,7 @@ pub fn tiny_with(slack: u16, change: impl FnOnce(&mut Vec<Tensor>, &mut Vec<Op>)
     let (convolved, activated) = (b.arena(3, HIDDEN), b.arena(3, HIDDEN));
     let (weights, [bias, multiplier, shift]) = (b.noise(3, HIDDEN), b.channels(HIDDEN));
     let (input, output) = (conv, convolved);
-    b.ops.push(Op::DepthwiseConv {
+    b.ops.push(Op::DepthwiseConv(Dense {
         input,
         output,
         weights,
@@ -287,7 +287,7 @@ pub fn tiny_with(slack: u16, change: impl FnOnce(&mut Vec<Tensor>, &mut Vec<Op>)
         multiplier,
         shift,
         clamp,
-    });
+    }));
     let table = b.noise(1, 256);
     b.ops.push(Op::Lookup {
         input: convolved,

@@ -86,8 +86,8 @@ pub fn retained_rows(image: &Image<'_>, cache: usize) -> u16 {
 
 fn name(op: Op) -> &'static str {
     match op {
-        Op::FullyConnected { .. } => "fully connected",
-        Op::DepthwiseConv { .. } => "depthwise convolution",
+        Op::FullyConnected(_) => "fully connected",
+        Op::DepthwiseConv(_) => "depthwise convolution",
         Op::Add { .. } => "add",
         Op::Mul { .. } => "mul",
         Op::Lookup { .. } => "lookup",

@@ -11,12 +11,13 @@ pub fn describe(image: &Image<'_>, op: Op) -> (&'static str, String) {
     };
     let output = shape(op.output());
     match op {
-        Op::FullyConnected { input, .. } => {
-            ("FullyConnected", format!("{} -> {output}", shape(input)))
-        }
-        Op::DepthwiseConv { weights, .. } => (
+        Op::FullyConnected(dense) => (
+            "FullyConnected",
+            format!("{} -> {output}", shape(dense.input)),
+        ),
+        Op::DepthwiseConv(dense) => (
             "DepthwiseConv",
-            format!("{output}, taps {}", shape(weights)),
+            format!("{output}, taps {}", shape(dense.weights)),
         ),
         Op::Add { .. } => ("Add", output),
         Op::Mul { .. } => ("Mul", output),
@@ -32,12 +33,9 @@ pub fn macs(image: &Image<'_>, op: Op) -> u64 {
     let rows = |id: TensorId| image.tensor(id).map_or(0, |tensor| u64::from(tensor.rows));
     let cols = |id: TensorId| image.tensor(id).map_or(0, |tensor| u64::from(tensor.cols));
     match op {
-        Op::FullyConnected {
-            output, weights, ..
+        Op::FullyConnected(dense) | Op::DepthwiseConv(dense) => {
+            rows(dense.output) * rows(dense.weights) * cols(dense.weights)
         }
-        | Op::DepthwiseConv {
-            output, weights, ..
-        } => rows(output) * rows(weights) * cols(weights),
         Op::Scores { query, key, .. } => rows(query) * rows(key) * cols(query),
         Op::Context { value, output, .. } => rows(output) * rows(value) * cols(output),
         Op::Add { .. } | Op::Mul { .. } | Op::Lookup { .. } | Op::Softmax { .. } => 0,
@@ -52,24 +50,11 @@ pub fn macs_per_step(image: &Image<'_>) -> u64 {
 /// The constants that an operator reads, and what each is.
 pub fn constants(image: &Image<'_>, op: Op) -> Vec<(&'static str, Tensor)> {
     let operands = match op {
-        Op::FullyConnected {
-            weights,
-            bias,
-            multiplier,
-            shift,
-            ..
-        }
-        | Op::DepthwiseConv {
-            weights,
-            bias,
-            multiplier,
-            shift,
-            ..
-        } => vec![
-            ("weights", weights),
-            ("biases", bias),
-            ("multipliers", multiplier),
-            ("multipliers", shift),
+        Op::FullyConnected(dense) | Op::DepthwiseConv(dense) => vec![
+            ("weights", dense.weights),
+            ("biases", dense.bias),
+            ("multipliers", dense.multiplier),
+            ("multipliers", dense.shift),
         ],
         Op::Lookup { table, .. } => vec![("tables", table)],
         Op::Add { a, b, .. } | Op::Mul { a, b, .. } => vec![("operands", a), ("operands", b)],

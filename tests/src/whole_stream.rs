@@ -6,7 +6,7 @@
 use zerda_firmware::Image;
 use zerda_firmware::front_end::FrontEnd;
 use zerda_firmware::kernels::{self, Channels, Heads, Operand, Output};
-use zerda_firmware::plan::{Clamp, Op, Requantize, Space, Tensor, TensorId};
+use zerda_firmware::plan::{Clamp, Dense, Op, Requantize, Space, Tensor, TensorId};
 
 const ALL: Clamp = Clamp {
     min: -128,
@@ -185,10 +185,10 @@ impl<'a> WholeStream<'a> {
         let mut output = vec![0; usize::from(to.rows) * cols];
         let y = &mut output;
         let constant_i8 = |id| self.image.constant_i8(self.record(id));
-        let channels = |bias, multiplier, shift| Channels {
-            bias: self.image.constant_i32(self.record(bias)),
-            multiplier: self.image.constant_i32(self.record(multiplier)),
-            shift: constant_i8(shift),
+        let channels = |dense: Dense| Channels {
+            bias: self.image.constant_i32(self.record(dense.bias)),
+            multiplier: self.image.constant_i32(self.record(dense.multiplier)),
+            shift: constant_i8(dense.shift),
         };
         let requantized = |scale: Requantize, clamp| Output {
             scale,
@@ -201,45 +201,15 @@ impl<'a> WholeStream<'a> {
             absent: 0,
         };
         match op {
-            Op::FullyConnected {
-                input,
-                weights,
-                bias,
-                multiplier,
-                shift,
-                clamp,
-                ..
-            } => {
-                let channels = channels(bias, multiplier, shift);
-                let input = read(input).data;
-                kernels::fully_connected(
-                    &input,
-                    constant_i8(weights),
-                    channels,
-                    to.zero_point,
-                    clamp,
-                    y,
-                );
+            Op::FullyConnected(dense) => {
+                let (input, weights) = (read(dense.input).data, constant_i8(dense.weights));
+                let (zero_point, clamp) = (to.zero_point, dense.clamp);
+                kernels::fully_connected(&input, weights, channels(dense), zero_point, clamp, y);
             }
-            Op::DepthwiseConv {
-                input,
-                weights,
-                bias,
-                multiplier,
-                shift,
-                clamp,
-                ..
-            } => {
-                let channels = channels(bias, multiplier, shift);
-                let input = read(input).data;
-                kernels::depthwise_conv(
-                    &input,
-                    constant_i8(weights),
-                    channels,
-                    to.zero_point,
-                    clamp,
-                    y,
-                );
+            Op::DepthwiseConv(dense) => {
+                let (input, weights) = (read(dense.input).data, constant_i8(dense.weights));
+                let (zero_point, clamp) = (to.zero_point, dense.clamp);
+                kernels::depthwise_conv(&input, weights, channels(dense), zero_point, clamp, y);
             }
             Op::Add {
                 a,

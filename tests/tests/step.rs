@@ -159,7 +159,7 @@ fn a_lookup_that_is_not_hard_swish_is_not_exported() {
 #[test]
 fn a_multiplier_that_no_scale_gives_is_not_exported() {
     let multiplier = |op| match op {
-        Op::FullyConnected { multiplier, .. } => Some(multiplier),
+        Op::FullyConnected(dense) => Some(dense.multiplier),
         _ => None,
     };
     // The lowest bits: a float of 24 bits cannot lead to both numbers.

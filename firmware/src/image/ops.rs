@@ -2,7 +2,7 @@
 
 use super::{Image, MAX_WORK, ParseError, take};
 use crate::kernels::MAX_SOFTMAX_COLS;
-use crate::plan::{Clamp, Element, Op, Requantize, Space, Tensor, TensorId};
+use crate::plan::{Clamp, Dense, Element, Op, Requantize, Space, Tensor, TensorId};
 
 type Check<T = ()> = Result<T, ParseError>;
 
@@ -54,38 +54,18 @@ impl Checker<'_> {
         self.require(writable, "output", "must not be a constant")?;
         let (rows, cols) = (output.rows, output.cols);
         match op {
-            Op::FullyConnected {
-                input,
-                weights,
-                bias,
-                multiplier,
-                shift,
-                clamp,
-                ..
-            } => {
-                let depth = self.tensor(input, "input")?.cols;
-                self.operand(input, "input", (rows, depth), output)?;
+            Op::FullyConnected(dense) => {
+                let depth = self.tensor(dense.input, "input")?.cols;
+                self.operand(dense.input, "input", (rows, depth), output)?;
                 self.charge(rows, cols, depth)?;
-                self.constant(weights, "weights", Element::I8, (cols, depth))?;
-                self.channels(bias, multiplier, shift, cols)?;
-                self.clamp(clamp)
+                self.dense(dense, (cols, depth), cols)
             }
-            Op::DepthwiseConv {
-                input,
-                weights,
-                bias,
-                multiplier,
-                shift,
-                clamp,
-                ..
-            } => {
-                let kernel = self.tensor(weights, "weights")?.rows;
+            Op::DepthwiseConv(dense) => {
+                let kernel = self.tensor(dense.weights, "weights")?.rows;
                 let window = rows.saturating_add(kernel.saturating_sub(1));
-                self.operand(input, "input", (window, cols), output)?;
+                self.operand(dense.input, "input", (window, cols), output)?;
                 self.charge(rows, cols, kernel)?;
-                self.constant(weights, "weights", Element::I8, (kernel, cols))?;
-                self.channels(bias, multiplier, shift, cols)?;
-                self.clamp(clamp)
+                self.dense(dense, (kernel, cols), cols)
             }
             Op::Add {
                 a,
@@ -250,13 +230,16 @@ impl Checker<'_> {
         self.require(fits, field, "has a shape that does not fit the operator")
     }
 
-    fn channels(&mut self, bias: TensorId, multiplier: TensorId, shift: TensorId, n: u16) -> Check {
+    /// Weights of a shape, `n` channels, clamp.
+    fn dense(&mut self, dense: Dense, weights: (u16, u16), n: u16) -> Check {
+        self.constant(dense.weights, "weights", Element::I8, weights)?;
+        let (multiplier, shift) = (dense.multiplier, dense.shift);
         // A channel has nine bytes; were operators to share them without limit, checks would not
         // be linear in the length of the image.
         *self.channels = self.channels.saturating_add(n.into());
         let few = *self.channels <= self.image.segment.len();
         self.require(few, "multiplier", "is shared by too many operators")?;
-        self.constant(bias, "bias", Element::I32, (1, n))?;
+        self.constant(dense.bias, "bias", Element::I32, (1, n))?;
         self.constant(multiplier, "multiplier", Element::I32, (1, n))?;
         self.constant(shift, "shift", Element::I8, (1, n))?;
         let multipliers = self
@@ -271,7 +254,7 @@ impl Checker<'_> {
         for (&multiplier, &shift) in scales {
             self.scale(Requantize { multiplier, shift }, "multiplier and shift")?;
         }
-        Ok(())
+        self.clamp(dense.clamp)
     }
 
     fn scale(&self, scale: Requantize, field: &'static str) -> Check {

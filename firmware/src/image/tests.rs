@@ -1,7 +1,7 @@
 //! Images that are not what they say, and what is said of them.
 
 use super::*;
-use crate::plan::{Clamp, Op};
+use crate::plan::{Clamp, Dense, Op};
 use crate::test_image::{Bytes, Random, tiny, tiny_with};
 use std::string::ToString;
 
@@ -161,24 +161,21 @@ fn operators_whose_operands_do_not_fit_are_named() {
     // 0 to 2: linears to query, keys and values; 3 scores, 4 add, 5 softmax, 6 context, 7 mul,
     // 8 depthwise convolution, 9 lookup.
     let error = error_of_op(0, |op| {
-        if let Op::FullyConnected {
-            output, weights, ..
-        } = op
-        {
-            *output = *weights;
+        if let Op::FullyConnected(dense) = op {
+            dense.output = dense.weights;
         }
     });
     assert_eq!(error, "operator 0, output: must not be a constant");
     let error = error_of_op(1, |op| {
-        if let Op::FullyConnected { weights, bias, .. } = op {
-            *weights = *bias;
+        if let Op::FullyConnected(dense) = op {
+            dense.weights = dense.bias;
         }
     });
     let expected = "operator 1, weights: must be a constant of the operator's element type";
     assert_eq!(error, expected);
     let error = error_of_op(2, |op| {
-        if let Op::FullyConnected { clamp, .. } = op {
-            *clamp = Clamp { min: 1, max: 0 };
+        if let Op::FullyConnected(dense) = op {
+            dense.clamp = Clamp { min: 1, max: 0 };
         }
     });
     assert_eq!(error, "operator 2, clamp: must not have min above max");
@@ -218,10 +215,10 @@ fn operators_whose_operands_do_not_fit_are_named() {
 fn an_output_that_overlaps_an_input_by_a_row_is_refused() {
     // The linear to the keys writes rows 4..7 of cache 1; let it read rows 2..5 of it.
     let bytes = tiny_with(2, |tensors, ops| {
-        if let Op::FullyConnected { input, output, .. } = &mut ops[1] {
-            let mut overlapping = tensors[usize::from(*output)];
+        if let Op::FullyConnected(dense) = &mut ops[1] {
+            let mut overlapping = tensors[usize::from(dense.output)];
             overlapping.offset -= 2;
-            *input = tensors.len() as u16;
+            dense.input = tensors.len() as u16;
             tensors.push(overlapping);
         }
     });
@@ -256,27 +253,15 @@ fn a_plan_of_more_work_than_the_limit_is_refused() {
         let first = tensors.len() as u16;
         let offset = input.len() as u32;
         tensors.extend([input, crate::plan::Tensor { offset, ..output }]);
-        let Op::FullyConnected {
-            weights,
-            bias,
-            multiplier,
-            shift,
-            clamp,
-            ..
-        } = ops[0]
-        else {
+        let Op::FullyConnected(dense) = ops[0] else {
             return;
         };
         let (input, output) = (first, first + 1);
-        let op = Op::FullyConnected {
+        let op = Op::FullyConnected(Dense {
             input,
             output,
-            weights,
-            bias,
-            multiplier,
-            shift,
-            clamp,
-        };
+            ..dense
+        });
         ops.extend([op; 300]);
     });
     let error = Image::parse(bytes.get()).unwrap_err().to_string();

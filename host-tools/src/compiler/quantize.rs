@@ -1,6 +1,6 @@
 //! Float graph to INT8 operators: the TFLite 8-bit quantization spec.
 
-use zerda_firmware::plan::{self, Clamp, Element, Tensor, TensorId};
+use zerda_firmware::plan::{self, Clamp, Dense, Element, Tensor, TensorId};
 
 use super::calibrate::Observations;
 use super::graph::{Graph, Id, Linear, LinearKind, Op, Place, Quantization};
@@ -243,26 +243,18 @@ impl<'a> Quantizer<'a> {
         let (bias, multiplier) = (self.writer.i32(&bias), self.writer.i32(&multiplier));
         let shift = self.writer.i8(&shift, channels, unit);
         let (input, output) = (self.id(linear.input), self.id(linear.output));
-        let clamp = FULL;
+        let dense = Dense {
+            input,
+            output,
+            weights,
+            bias,
+            multiplier,
+            shift,
+            clamp: FULL,
+        };
         match linear.kind {
-            LinearKind::Dense => plan::Op::FullyConnected {
-                input,
-                output,
-                weights,
-                bias,
-                multiplier,
-                shift,
-                clamp,
-            },
-            LinearKind::Depthwise => plan::Op::DepthwiseConv {
-                input,
-                output,
-                weights,
-                bias,
-                multiplier,
-                shift,
-                clamp,
-            },
+            LinearKind::Dense => plan::Op::FullyConnected(dense),
+            LinearKind::Depthwise => plan::Op::DepthwiseConv(dense),
         }
     }
 }

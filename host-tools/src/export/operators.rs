@@ -1,6 +1,6 @@
 //! Each operator of the plan as operators of TFLite.
 
-use zerda_firmware::plan::{Clamp, Op, Requantize, Tensor, TensorId};
+use zerda_firmware::plan::{Clamp, Dense, Op, Requantize, Tensor, TensorId};
 
 use super::{Export, Value, dimensions};
 use crate::compiler::graph;
@@ -10,61 +10,12 @@ use crate::compiler::tflite_params::{
 };
 use crate::tflite::{Activation, Operator, Quantization, TensorIndex, activation_range};
 
-/// What an operator with per-channel weights is made of in the plan.
-struct Dense {
-    input: TensorId,
-    output: TensorId,
-    weights: TensorId,
-    bias: TensorId,
-    multiplier: TensorId,
-    shift: TensorId,
-    clamp: Clamp,
-}
-
 impl Export<'_> {
     /// Adds an operator; its output.
     pub(super) fn operator(&mut self, op: Op) -> Result<Value, String> {
         match op {
-            Op::FullyConnected {
-                input,
-                output,
-                weights,
-                bias,
-                multiplier,
-                shift,
-                clamp,
-            } => {
-                let dense = Dense {
-                    input,
-                    output,
-                    weights,
-                    bias,
-                    multiplier,
-                    shift,
-                    clamp,
-                };
-                self.fully_connected(&dense)
-            }
-            Op::DepthwiseConv {
-                input,
-                output,
-                weights,
-                bias,
-                multiplier,
-                shift,
-                clamp,
-            } => {
-                let dense = Dense {
-                    input,
-                    output,
-                    weights,
-                    bias,
-                    multiplier,
-                    shift,
-                    clamp,
-                };
-                self.depthwise_conv(&dense)
-            }
+            Op::FullyConnected(dense) => self.fully_connected(&dense),
+            Op::DepthwiseConv(dense) => self.depthwise_conv(&dense),
             Op::Add {
                 a,
                 b,
