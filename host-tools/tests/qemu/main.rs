@@ -1,16 +1,16 @@
 //! `zerda qemu` on the boards that QEMU runs: the firmware computes what `zerda run` computes.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output};
 use std::sync::OnceLock;
 use std::thread;
-use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use zerda::audio;
+
+mod serial_port;
 
 /// Board, and the instructions that a step with its front end may take.
 const BOARDS: [(&str, u64); 2] = [("mps2-an386", 6_000_000), ("mps3-an547", 1_200_000)];
@@ -298,103 +298,6 @@ fn the_kernels_of_each_core_equal_the_plain_ones() {
         let cases = line.trim_start_matches("INFO ").split(' ').next().unwrap();
         assert!(cases.parse::<u32>().unwrap() > 500, "{line}");
     }
-}
-
-#[test]
-fn monitor_sees_on_the_served_port_what_run_detects_but_for_what_is_damaged() {
-    if !tools() {
-        return;
-    }
-    let path = root().join("models/samples/lift.wav").display().to_string();
-    let commands = |stdout: &str| {
-        let reports = objects(stdout).0.into_iter();
-        let commands = reports.map(|one| one["command"].clone());
-        let commands = commands.filter(|command| !command.is_null());
-        commands.collect::<Vec<_>>()
-    };
-    let mut expected = commands(&run(&["run", "--json", &path]).1);
-    // The start is frame 0, the first command, within the first second, frame 1.
-    for damaged in [None, Some(1)] {
-        let (mut qemu, _stderr, address) = serve(&path);
-        let address = match damaged {
-            Some(frame) => damaging_line(address, frame),
-            None => address,
-        };
-        let (code, stdout, stderr) = run(&["monitor", "--json", &format!("tcp:{address}")]);
-        assert_eq!(code, 0, "{stderr}");
-        assert_eq!(
-            objects(&stdout).1["corrupted"],
-            u32::from(damaged.is_some())
-        );
-        if damaged.is_some() {
-            expected.remove(0);
-        }
-        assert_eq!(commands(&stdout), expected);
-        assert!(qemu.wait().unwrap().success());
-    }
-}
-
-/// Waits for QEMU to listen.
-fn connect(address: &str) -> TcpStream {
-    let begin = Instant::now();
-    loop {
-        match TcpStream::connect(address) {
-            Ok(line) => return line,
-            Err(error) => assert!(begin.elapsed() < Duration::from_secs(60), "{error}"),
-        }
-        thread::sleep(Duration::from_millis(10));
-    }
-}
-
-/// A line to this address that flips a bit in the middle of one frame.
-fn damaging_line(address: String, frame: usize) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let here = listener.local_addr().unwrap().to_string();
-    thread::spawn(move || {
-        let (mut monitor, _) = listener.accept().unwrap();
-        let mut qemu = connect(&address);
-        let mut bytes = Vec::new();
-        qemu.read_to_end(&mut bytes).unwrap();
-        let frame = bytes.split_mut(|&byte| byte == 0).nth(frame).unwrap();
-        frame[frame.len() / 2] ^= 0x80;
-        monitor.write_all(&bytes).unwrap();
-    });
-    here
-}
-
-/// `zerda qemu --serve` when it waits to be connected to: itself, its standard error, the address.
-fn serve(path: &str) -> (Child, impl Read, String) {
-    let free = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = free.local_addr().unwrap().to_string();
-    drop(free);
-    let arguments = ["qemu", "--board", BOARDS[0].0, "--serve", &address, path];
-    let mut qemu = zerda(&arguments).stderr(Stdio::piped()).spawn().unwrap();
-    let mut stderr = BufReader::new(qemu.stderr.take().unwrap());
-    let mut line = String::new();
-    while !line.contains(&address) {
-        line.clear();
-        assert!(stderr.read_line(&mut line).unwrap() > 0, "it ends");
-    }
-    (qemu, stderr, address)
-}
-
-#[cfg(unix)]
-#[test]
-fn who_ends_zerda_ends_qemu() {
-    if !tools() {
-        return;
-    }
-    let path = samples().remove(0);
-    let (mut qemu, _stderr, address) = serve(&path);
-    let mut line = connect(&address);
-    let id = qemu.id().to_string();
-    assert!(Command::new("kill").arg(&id).status().unwrap().success());
-    assert_eq!(qemu.wait().unwrap().code(), Some(130));
-    // QEMU's end of the line is closed, and it no longer listens.
-    line.set_read_timeout(Some(Duration::from_secs(10)))
-        .unwrap();
-    line.read_to_end(&mut Vec::new()).unwrap();
-    assert!(TcpStream::connect(&address).is_err());
 }
 
 #[test]
