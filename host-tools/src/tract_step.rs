@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::*;
 use zerda_firmware::Image;
 use zerda_firmware::front_end::FrontEnd;
@@ -39,21 +40,23 @@ impl FloatStep {
     ///
     /// The file cannot be read, or is not a streaming step (see the README).
     pub fn load(path: &Path) -> Result<FloatStep> {
-        FloatStep::observing(path, &[])
-    }
-
-    /// A step that also tells the ONNX values `names`.
-    pub fn observing(path: &Path, names: &[String]) -> Result<FloatStep> {
-        FloatStep::build(path, names).map_err(|error| {
+        let load = || FloatStep::build(&tract_onnx::onnx().proto_model_for_path(path)?, &[]);
+        load().map_err(|error| {
             let (path, cause) = (path.display(), error.root_cause());
             Error::usage(format!("{path}: tract cannot run it: {cause}"))
         })
     }
 
-    fn build(path: &Path, names: &[String]) -> TractResult<FloatStep> {
-        let onnx = tract_onnx::onnx();
-        let proto = onnx.proto_model_for_path(path)?;
-        let parsed = onnx.parse(&proto, path.parent().and_then(Path::to_str))?;
+    /// A step that also tells the values `names`. An error is the cause.
+    pub fn observing(
+        model: &ModelProto,
+        names: &[String],
+    ) -> std::result::Result<FloatStep, String> {
+        FloatStep::build(model, names).map_err(|error| error.root_cause().to_string())
+    }
+
+    fn build(proto: &ModelProto, names: &[String]) -> TractResult<FloatStep> {
+        let parsed = tract_onnx::onnx().parse(proto, None)?;
         let mut model = parsed.model;
         let outlet = |name: &str| {
             let outlet = parsed.outlets_by_name.get(name).copied();

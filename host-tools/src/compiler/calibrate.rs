@@ -4,7 +4,8 @@
 use rayon::prelude::*;
 use zerda_firmware::Image;
 
-use super::graph::{Graph, Id, Op, Place, Quantization};
+use super::float::observed;
+use super::graph::{Function, Graph, Id, Op, Place, Quantization};
 use super::histogram::Histogram;
 use crate::error::Result;
 use crate::tract_step::{FloatStep, features};
@@ -73,10 +74,11 @@ impl Observation {
     }
 }
 
-/// Observations by tensor; `None` where the float network has no such value.
+/// Observations by tensor; `None` of views and constants.
 pub type Observations = Vec<Option<Observation>>;
 
-/// Runs the float network over `recordings` (16 kHz). `draft` is an image with the front end.
+/// Runs the float network over `recordings` (16 kHz): `step` tells what [`observed`] names. `draft` is
+/// an image with the front end.
 pub fn observe(
     graph: &Graph,
     step: &FloatStep,
@@ -111,23 +113,12 @@ pub fn observe(
     Ok(total)
 }
 
-/// The ONNX values to be observed, in the order in which [`observe`] expects them.
-pub fn observed_values(graph: &Graph) -> Vec<String> {
-    let sources = graph
-        .tensors
-        .iter()
-        .filter_map(|tensor| tensor.source.as_ref());
-    sources.map(|source| source.value.clone()).collect()
-}
-
 fn empty(graph: &Graph) -> Observations {
-    let one = |tensor: &super::graph::Tensor| {
-        tensor
-            .source
-            .as_ref()
-            .map(|_| Observation::new(tensor.cols))
-    };
-    graph.tensors.iter().map(one).collect()
+    let mut seen = vec![None; graph.tensors.len()];
+    for id in observed(graph) {
+        seen[id] = Some(Observation::new(graph.tensors[id].cols));
+    }
+    seen
 }
 
 /// The features of each step of a stream, [C, mels].
@@ -145,7 +136,7 @@ pub fn chunks(graph: &Graph, draft: &Image, samples: &[i16]) -> Vec<Vec<f32>> {
 }
 
 fn record(graph: &Graph, seen: &mut Observations, outputs: &[Vec<f32>], absent: usize) {
-    for (id, rows) in source_rows(graph, outputs) {
+    for (id, rows) in observed(graph).into_iter().zip(outputs) {
         let tensor = &graph.tensors[id];
         let absent = if tensor.keys { absent } else { 0 };
         let Some(seen) = &mut seen[id] else { continue };
@@ -154,26 +145,18 @@ fn record(graph: &Graph, seen: &mut Observations, outputs: &[Vec<f32>], absent: 
     }
 }
 
-/// Tensors and their elements `[rows, cols]`, from the observed values of a step.
-pub fn source_rows(graph: &Graph, outputs: &[Vec<f32>]) -> impl Iterator<Item = (Id, Vec<f32>)> {
-    let observed = graph.tensors.iter().enumerate();
-    let observed = observed.filter_map(|(id, tensor)| Some((id, tensor, tensor.source.as_ref()?)));
-    observed.zip(outputs).map(|((id, tensor, source), values)| {
-        let mut rows = vec![0.0; tensor.rows * tensor.cols];
-        for (index, value) in source.view.indices().into_iter().zip(values) {
-            rows[index] = value * source.factor;
-        }
-        (id, rows)
-    })
-}
-
 /// The quantization of each tensor. Without observations (`None`), a draft with ranges of no meaning.
 pub fn quantizations(graph: &Graph, seen: Option<&Observations>) -> Vec<Quantization> {
     let mut quantizations: Vec<_> = (0..graph.tensors.len())
         .map(|id| own(graph, seen, id))
         .collect();
     for op in &graph.ops {
-        if let Op::HardSwish { input, output } = *op {
+        if let Op::Function {
+            function: Function::HardSwish,
+            input,
+            output,
+        } = *op
+        {
             // TFLite's kernel needs an output scale above 1/128 of the input's.
             let least = quantizations[graph.root(input)].scale / 127.0;
             let output = &mut quantizations[graph.root(output)];

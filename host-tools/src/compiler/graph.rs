@@ -3,8 +3,6 @@
 
 use zerda_firmware::image::Stream;
 
-use super::view::View;
-
 /// Index of a tensor in [`Graph::tensors`].
 pub type Id = usize;
 
@@ -44,11 +42,11 @@ impl Graph {
 
 #[derive(Debug)]
 pub struct Tensor {
+    /// The ONNX value that it is, for people.
+    pub name: String,
     pub rows: usize,
     pub cols: usize,
     pub place: Place,
-    /// Where the float network computes the same numbers, for calibration.
-    pub source: Option<Source>,
     /// Known without calibration.
     pub fixed: Option<Quantization>,
     /// The columns are keys, oldest first.
@@ -70,16 +68,6 @@ pub enum Place {
         first: usize,
     },
     Constant(Vec<f32>),
-}
-
-/// An ONNX value that holds a tensor's elements, in another order perhaps.
-#[derive(Clone, Debug)]
-pub struct Source {
-    pub value: String,
-    /// The value as a view of the tensor.
-    pub view: View,
-    /// The tensor is the value times this.
-    pub factor: f32,
 }
 
 /// A real value is `scale * (q - zero_point)`, q in -128..=127.
@@ -112,7 +100,8 @@ pub enum Op {
         b: Id,
         output: Id,
     },
-    HardSwish {
+    Function {
+        function: Function,
         input: Id,
         output: Id,
     },
@@ -134,8 +123,15 @@ pub enum Op {
     },
 }
 
+/// A function of one value, on the device a table of 256 entries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Function {
+    /// x * clip(x / 6 + 1/2, 0, 1).
+    HardSwish,
+}
+
 /// A fully connected layer or a causal depthwise convolution.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Linear {
     pub kind: LinearKind,
     pub input: Id,
@@ -143,7 +139,12 @@ pub struct Linear {
     pub weights: Vec<f32>,
     /// One an output channel.
     pub bias: Vec<f32>,
+    /// What the output is clipped to: a fused activation.
+    pub clamp: (f32, f32),
 }
+
+/// No activation.
+pub const UNCLAMPED: (f32, f32) = (f32::NEG_INFINITY, f32::INFINITY);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinearKind {
@@ -208,7 +209,7 @@ impl Op {
             Op::Linear(Linear { output, .. })
             | Op::Add { output, .. }
             | Op::Mul { output, .. }
-            | Op::HardSwish { output, .. }
+            | Op::Function { output, .. }
             | Op::Scores { output, .. }
             | Op::Softmax { output, .. }
             | Op::Context { output, .. } => output,
@@ -218,7 +219,7 @@ impl Op {
     pub fn inputs(&self) -> Vec<Id> {
         match *self {
             Op::Linear(Linear { input, .. })
-            | Op::HardSwish { input, .. }
+            | Op::Function { input, .. }
             | Op::Softmax { input, .. } => vec![input],
             Op::Add { a, b, .. } | Op::Mul { a, b, .. } => vec![a, b],
             Op::Scores { query, key, .. } => vec![query, key],
@@ -251,6 +252,7 @@ mod tests {
             output: 1,
             weights,
             bias,
+            clamp: UNCLAMPED,
         }
     }
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use tract_onnx::pb::NodeProto;
 use tract_onnx::prelude::Tensor as Constant;
 
-use super::graph::{Graph, Id, Linear, Op, Place, Quantization, Source, Tensor, Window};
+use super::graph::{Function, Graph, Id, Linear, Op, Place, Quantization, Tensor, Window};
 use super::onnx::{Onnx, input_shape};
 use super::view::View;
 use crate::error::{Error, Result};
@@ -260,12 +260,12 @@ impl<'a> Importer<'a> {
     }
 
     fn add_tensor(&mut self, rows: usize, cols: usize, place: Place) -> Id {
-        let (source, fixed, keys) = (None, None, false);
+        let (name, fixed, keys) = (String::new(), None, false);
         self.graph.tensors.push(Tensor {
+            name,
             rows,
             cols,
             place,
-            source,
             fixed,
             keys,
         });
@@ -278,14 +278,9 @@ impl<'a> Importer<'a> {
         (id, self.named(name, View { tensor: id, ..view }))
     }
 
-    /// The value `name`: a view that covers its tensor and is what calibration reads it from.
+    /// The value `name`, which is all of a tensor and read by nothing so far.
     fn named(&mut self, name: &str, view: View) -> Value {
-        let tensor = &mut self.graph.tensors[view.tensor];
-        tensor.source = Some(Source {
-            value: name.into(),
-            view: view.clone(),
-            factor: 1.0,
-        });
+        self.graph.tensors[view.tensor].name = name.into();
         Value::Tensor(Operand {
             view,
             sole: true,

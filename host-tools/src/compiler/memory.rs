@@ -21,14 +21,6 @@ pub struct Memory {
     arena: Vec<Option<usize>>,
 }
 
-/// Whether a tensor's bytes may serve another when it is no longer read.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Reuse {
-    Always,
-    /// For looking at every tensor after a step.
-    Never,
-}
-
 /// A tensor's place in the arena.
 #[derive(Clone, Copy, Debug)]
 struct Block {
@@ -41,7 +33,7 @@ struct Block {
 }
 
 impl Memory {
-    pub fn plan(graph: &Graph, quantizations: &[Quantization], reuse: Reuse) -> Memory {
+    pub fn plan(graph: &Graph, quantizations: &[Quantization]) -> Memory {
         let mut cache_bytes = 0;
         let sizes = graph.windows.iter().map(|window| {
             let tensor = &graph.tensors[window.tensor];
@@ -64,13 +56,7 @@ impl Memory {
             }
         };
         let caches = graph.windows.iter().map(&mut cache).collect();
-        let mut blocks = blocks(graph);
-        if reuse == Reuse::Never {
-            blocks
-                .iter_mut()
-                .for_each(|block| block.last = graph.ops.len());
-        }
-        let blocks = place(blocks);
+        let blocks = place(blocks(graph));
         let mut arena = vec![None; graph.tensors.len()];
         for block in &blocks {
             arena[block.id] = Some(block.offset);

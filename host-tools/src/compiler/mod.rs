@@ -5,6 +5,7 @@
 
 pub mod calibrate;
 pub mod fidelity;
+pub mod float;
 mod front_end;
 pub mod graph;
 pub mod hard_swish;
@@ -14,6 +15,7 @@ mod import;
 mod memory;
 mod metadata;
 mod onnx;
+mod onnx_builder;
 mod quantize;
 #[cfg(test)]
 mod tests;
@@ -26,8 +28,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use indicatif::ProgressIterator;
+use zerda_firmware::Image;
 use zerda_firmware::image::{Decoder, FrontEnd, Label, Manifest};
-use zerda_firmware::plan::TensorId;
 
 use crate::audio;
 use crate::config::{Commands, Config};
@@ -40,7 +42,7 @@ use crate::tract_step::FloatStep;
 use calibrate::Observations;
 use fidelity::Fidelity;
 use graph::Graph;
-use memory::{Memory, Reuse};
+use memory::Memory;
 use metadata::Metadata;
 use quantize::Quantizer;
 
@@ -59,6 +61,12 @@ pub struct Options {
 /// Recordings on which the integers are compared with the float network.
 const COMPARED: usize = 20;
 
+/// Recordings on which the imported graph is compared with the ONNX.
+const CHECKED: usize = 3;
+
+/// Error of a logit that reordered float sums explain, of the largest logit.
+const IMPORT_ERROR: f32 = 1e-3;
+
 /// What was made; prints as a few lines.
 pub struct Summary {
     pub ops: usize,
@@ -67,8 +75,8 @@ pub struct Summary {
     pub cache_bytes: usize,
     pub arena_bytes: usize,
     pub recordings: usize,
-    /// Of every tensor that the float network has too.
-    pub fidelities: Vec<Fidelity>,
+    /// Of every operator, with the name of its output.
+    pub fidelities: Vec<(String, Fidelity)>,
 }
 
 impl fmt::Display for Summary {
@@ -88,20 +96,18 @@ impl fmt::Display for Summary {
             self.cache_bytes,
             self.arena_bytes
         )?;
-        let of = |value| {
-            self.fidelities
-                .iter()
-                .find(|fidelity| fidelity.value == value)
-        };
+        let decibels = |(_, fidelity): &&(String, Fidelity)| fidelity.decibels();
+        let logits = self.fidelities.iter().rfind(|(name, _)| name == "logits");
         let worst = self
             .fidelities
             .iter()
-            .min_by(|a, b| a.decibels.total_cmp(&b.decibels));
-        for (what, fidelity) in [("logits", of("logits")), ("worst", worst)] {
-            if let Some(Fidelity { value, decibels }) = fidelity {
+            .min_by(|a, b| decibels(a).total_cmp(&decibels(b)));
+        for (what, one) in [("logits", logits), ("worst", worst)] {
+            if let Some((name, fidelity)) = one {
                 write!(
                     f,
-                    "\nsignal to quantization noise, {what}: {decibels:.1} dB ({value})"
+                    "\nsignal to quantization noise, {what}: {:.1} dB ({name})",
+                    fidelity.decibels()
                 )?;
             }
         }
@@ -117,6 +123,11 @@ pub fn compile(options: &Options, config: &Config) -> Result<Summary> {
     let (image, fidelities) = compiler.compile(&recordings)?;
     output::write(&options.output, image.bytes())?;
     let parsed = image.image()?;
+    let names = compiler.graph.ops.iter().map(|op| {
+        let output = &compiler.graph.tensors[op.output()];
+        output.name.clone()
+    });
+    let fidelities = names.zip(fidelities).collect();
     Ok(Summary {
         ops: parsed.manifest().ops.into(),
         macs_per_step: macs_per_step(&parsed),
@@ -127,9 +138,6 @@ pub fn compile(options: &Options, config: &Config) -> Result<Summary> {
         fidelities,
     })
 }
-
-/// An image and its records of the graph's tensors.
-type Drafted = (ImageFile, Vec<Option<TensorId>>);
 
 /// An imported network and what of the configuration goes with it into the image.
 pub struct Compiler<'a> {
@@ -156,31 +164,61 @@ impl<'a> Compiler<'a> {
 
     /// Calibrates on 16 kHz recordings and quantizes.
     pub fn compile(&self, recordings: &[Vec<i16>]) -> Result<(ImageFile, Vec<Fidelity>)> {
-        let names = calibrate::observed_values(&self.graph);
-        let step = FloatStep::observing(self.path, &names)?;
-        let (draft, _) = self.image(None, Reuse::Always)?;
+        let step = self.float_step(None)?;
+        let draft = self.image(None)?;
+        self.check_import(&step, &draft.image()?, recordings)?;
         let seen = calibrate::observe(&self.graph, &step, &draft.image()?, recordings)?;
-        let (image, _) = self.image(Some(&seen), Reuse::Always)?;
-        image.image()?;
-        let (whole, ids) = self.image(Some(&seen), Reuse::Never)?;
+        let image = self.image(Some(&seen))?;
         let few = &recordings[..recordings.len().min(COMPARED)];
-        let fidelities = fidelity::measure(&self.graph, &step, &whole.image()?, &ids, few)?;
+        let fidelities = fidelity::measure(&self.graph, &step, &image.image()?, few)?;
         Ok((image, fidelities))
     }
 
+    /// The graph must compute what tract computes of the ONNX itself.
+    fn check_import(&self, step: &FloatStep, draft: &Image, recordings: &[Vec<i16>]) -> Result<()> {
+        let (mut onnx, mut graph) = (FloatStep::load(self.path)?, step.clone());
+        let (mut largest, mut error): (f32, f32) = (0.0, 0.0);
+        for chunk in recordings
+            .iter()
+            .take(CHECKED)
+            .flat_map(|recording| calibrate::chunks(&self.graph, draft, recording))
+        {
+            for (onnx, graph) in onnx.step(&chunk)?.iter().zip(graph.step(&chunk)?) {
+                largest = largest.max(onnx.abs());
+                error = error.max((onnx - graph).abs());
+            }
+        }
+        match error <= IMPORT_ERROR * largest {
+            true => Ok(()),
+            false => Err(Error::check(format!(
+                "{}: imported, it computes logits that are off by {error} of {largest}; please report this, with the file",
+                self.path.display()
+            ))),
+        }
+    }
+
+    /// The graph in tract, which tells what [`float::observed`] names.
+    fn float_step(&self, fake: Option<float::Fake>) -> Result<FloatStep> {
+        let names = float::observed(&self.graph);
+        let names: Vec<_> = names
+            .into_iter()
+            .map(|id| float::value(&self.graph, id))
+            .collect();
+        FloatStep::observing(&float::model(&self.graph, fake), &names)
+            .map_err(|cause| Error::check(format!("{}: in tract: {cause}", self.path.display())))
+    }
+
     /// An image; without observations one that serves for its front end only.
-    fn image(&self, seen: Option<&Observations>, reuse: Reuse) -> Result<Drafted> {
+    fn image(&self, seen: Option<&Observations>) -> Result<ImageFile> {
         let quantizations = calibrate::quantizations(&self.graph, seen);
-        let memory = Memory::plan(&self.graph, &quantizations, reuse);
+        let memory = Memory::plan(&self.graph, &quantizations);
         let mut quantizer = Quantizer::new(&self.graph, &quantizations, seen, &memory);
         quantizer.ops();
         let (logits, posteriors) = (
             quantizer.id(self.graph.logits),
             quantizer.id(self.graph.posteriors),
         );
-        let Quantizer {
-            mut writer, ids, ..
-        } = quantizer;
+        let Quantizer { mut writer, .. } = quantizer;
         let front_end = &self.metadata.front_end;
         let (bands, weights) = front_end::mel_filters(front_end);
         let unit = graph::Quantization {
@@ -232,7 +270,7 @@ impl<'a> Compiler<'a> {
             ..
         } = &memory;
         let bytes = writer.finish(manifest, &labels, caches, *cache_bytes, *arena_bytes);
-        Ok((ImageFile::new(self.path, &bytes), ids))
+        Ok(ImageFile::new(self.path, &bytes))
     }
 }
 

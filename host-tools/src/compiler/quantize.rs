@@ -3,7 +3,7 @@
 use zerda_firmware::plan::{self, Clamp, Dense, Element, Tensor, TensorId};
 
 use super::calibrate::Observations;
-use super::graph::{Graph, Id, Linear, LinearKind, Op, Place, Quantization};
+use super::graph::{Function, Graph, Id, Linear, LinearKind, Op, Place, Quantization};
 use super::hard_swish;
 use super::image_writer::ImageWriter;
 use super::memory::Memory;
@@ -125,7 +125,11 @@ impl<'a> Quantizer<'a> {
                     clamp: FULL,
                 }
             }
-            Op::HardSwish { input, output } => {
+            Op::Function {
+                function: Function::HardSwish,
+                input,
+                output,
+            } => {
                 let table =
                     hard_swish::table(self.quantizations[input], self.quantizations[output]);
                 let table = self.writer.i8(&table, 256, self.quantizations[output]);
@@ -194,50 +198,34 @@ impl<'a> Quantizer<'a> {
             .seen
             .and_then(|seen| seen[self.graph.root(linear.input)].as_ref());
         let means = means.map(|seen| seen.means());
-        let channels = linear.channels();
-        let mut weights = vec![0; linear.weights.len()];
+        let (weights, scales) = quantized_weights(linear, input.scale);
         let (mut bias, mut multiplier, mut shift) = (Vec::new(), Vec::new(), Vec::new());
-        for channel in 0..channels {
-            let real = |tap| linear.weights[linear.weight(channel, tap)];
-            let largest = (0..linear.taps())
-                .map(real)
-                .fold(0.0, |max: f32, w| max.max(w.abs()));
-            let real_bias = linear.bias[channel];
-            let scale = (largest / 127.0)
-                .max(real_bias.abs() / (input.scale * LARGEST_BIAS))
-                .max(f32::MIN_POSITIVE.sqrt());
+        for (channel, &scale) in scales.iter().enumerate() {
             let (mut sum, mut mean_error) = (0, 0.0);
             for tap in 0..linear.taps() {
-                let weight = (real(tap) / scale).round().clamp(-127.0, 127.0);
-                weights[linear.weight(channel, tap)] = weight as i8;
-                sum += weight as i32;
+                let index = linear.weight(channel, tap);
+                let weight = weights[index];
+                sum += i32::from(weight);
                 let mean = means
                     .as_ref()
                     .map_or(0.0, |means| means[linear.input_column(channel, tap)]);
-                mean_error += (weight * scale - real(tap)) * mean;
+                mean_error += (f32::from(weight) * scale - linear.weights[index]) * mean;
             }
             // What rounding the weights shifts the output by on average, taken back.
-            let corrected = (real_bias - mean_error) / (input.scale * scale);
+            let corrected = (linear.bias[channel] - mean_error) / (input.scale * scale);
             bias.push(corrected.round() as i32 - i32::from(input.zero_point) * sum);
             let requantize = channel_scale(input.scale, scale, output.scale);
             multiplier.push(requantize.multiplier);
             shift.push(requantize.shift);
         }
-        let (cols, unit) = match linear.kind {
-            LinearKind::Dense => (
-                linear.taps(),
-                Quantization {
-                    scale: 1.0,
-                    zero_point: 0,
-                },
-            ),
-            LinearKind::Depthwise => (
-                channels,
-                Quantization {
-                    scale: 1.0,
-                    zero_point: 0,
-                },
-            ),
+        let channels = linear.channels();
+        let unit = Quantization {
+            scale: 1.0,
+            zero_point: 0,
+        };
+        let cols = match linear.kind {
+            LinearKind::Dense => linear.taps(),
+            LinearKind::Depthwise => channels,
         };
         let weights = self.writer.i8(&weights, cols, unit);
         let (bias, multiplier) = (self.writer.i32(&bias), self.writer.i32(&multiplier));
@@ -250,7 +238,10 @@ impl<'a> Quantizer<'a> {
             bias,
             multiplier,
             shift,
-            clamp: FULL,
+            clamp: Clamp {
+                min: self.quantizations[linear.output].quantize(linear.clamp.0),
+                max: self.quantizations[linear.output].quantize(linear.clamp.1),
+            },
         };
         match linear.kind {
             LinearKind::Dense => plan::Op::FullyConnected(dense),
@@ -259,7 +250,47 @@ impl<'a> Quantizer<'a> {
     }
 }
 
+/// Integers in the order of the weights, and the scale of each channel, for inputs of a scale.
+fn quantized_weights(linear: &Linear, input_scale: f32) -> (Vec<i8>, Vec<f32>) {
+    let mut weights = vec![0; linear.weights.len()];
+    let scale = |channel| {
+        let real = |tap| linear.weights[linear.weight(channel, tap)];
+        let largest = (0..linear.taps())
+            .map(real)
+            .fold(0.0, |max: f32, w| max.max(w.abs()));
+        let bias: f32 = linear.bias[channel];
+        let scale = (largest / 127.0)
+            .max(bias.abs() / (input_scale * LARGEST_BIAS))
+            .max(f32::MIN_POSITIVE.sqrt());
+        for tap in 0..linear.taps() {
+            let weight = (real(tap) / scale).round().clamp(-127.0, 127.0);
+            weights[linear.weight(channel, tap)] = weight as i8;
+        }
+        scale
+    };
+    let scales = (0..linear.channels()).map(scale).collect();
+    (weights, scales)
+}
+
+/// The weights that the integers stand for.
+pub fn rounded_weights(linear: &Linear, input_scale: f32) -> Vec<f32> {
+    let (weights, scales) = quantized_weights(linear, input_scale);
+    let mut rounded = vec![0.0; weights.len()];
+    for (channel, scale) in scales.iter().enumerate() {
+        for tap in 0..linear.taps() {
+            let index = linear.weight(channel, tap);
+            rounded[index] = f32::from(weights[index]) * scale;
+        }
+    }
+    rounded
+}
+
 impl Quantization {
+    /// The value that an integer holds in its place.
+    pub fn round(self, value: f32) -> f32 {
+        self.scale * (f32::from(self.quantize(value)) - f32::from(self.zero_point))
+    }
+
     pub fn quantize(self, value: f32) -> i8 {
         let steps = (value / self.scale).round() + f32::from(self.zero_point);
         steps.clamp(-128.0, 127.0) as i8

@@ -4,7 +4,7 @@ use tract_onnx::pb::NodeProto;
 use tract_onnx::prelude::Tensor as Constant;
 
 use super::linear::Affine;
-use super::{Id, Importer, Op, Operand, Place, Quantization, Reason, Value};
+use super::{Function, Id, Importer, Op, Operand, Place, Quantization, Reason, Value};
 use crate::compiler::onnx::{Attributes, axis, floats};
 use crate::compiler::view::View;
 
@@ -215,11 +215,11 @@ impl Importer<'_> {
         })
     }
 
-    /// The output of a linear, which cannot be negative: its range will say so.
     fn relu(&mut self, name: &str, operand: Operand) -> Reason<Value> {
-        if self.linear_of(&operand).is_none() {
-            return Err("supported is a Relu that alone reads a linear".into());
-        }
+        let linear = self
+            .linear_of(&operand)
+            .ok_or("supported is a Relu that alone reads a linear")?;
+        linear.clamp = (0.0, f32::INFINITY);
         match self.named(name, operand.view) {
             Value::Tensor(rectified) => Ok(Value::Tensor(Operand {
                 sole: false,
@@ -250,7 +250,11 @@ impl Importer<'_> {
             self.graph.tensors[input].cols,
         );
         let (output, value) = self.computed(name, rows, cols, view);
-        self.graph.ops.push(Op::HardSwish { input, output });
+        self.graph.ops.push(Op::Function {
+            function: Function::HardSwish,
+            input,
+            output,
+        });
         Ok(value)
     }
 
@@ -278,6 +282,7 @@ impl Importer<'_> {
             &vec![scale * factor; channels],
             &vec![shift * factor; channels],
         );
+        linear.clamp = (0.0, maximum);
         let fixed = Quantization {
             scale: maximum / 255.0,
             zero_point: -128,

@@ -4,7 +4,7 @@ use tract_onnx::pb::NodeProto;
 use tract_onnx::prelude::Tensor as Constant;
 
 use super::{Id, Importer, Linear, Op, Operand, Reason, Value};
-use crate::compiler::graph::LinearKind;
+use crate::compiler::graph::{LinearKind, UNCLAMPED};
 use crate::compiler::onnx::{Attributes, floats};
 use crate::compiler::view::View;
 
@@ -149,6 +149,7 @@ impl Importer<'_> {
             output,
             weights,
             bias,
+            clamp: UNCLAMPED,
         };
         if let Some(Affine { scale, shift }) = affine {
             linear.after_affine(&scale, &shift);
@@ -340,7 +341,6 @@ impl Importer<'_> {
             &vec![scale; linear.bias.len()],
             &vec![0.0; linear.bias.len()],
         );
-        self.graph.tensors[query].source.as_mut()?.factor *= scale;
         let Value::Tensor(scaled) = self.named(name, operand.view) else {
             return None;
         };
