@@ -61,13 +61,13 @@ impl Export<'_> {
                 let [query_real, key_real, real] = self.scales([query, key, output])?;
                 same(matmul_scale(query_real, key_real, real), output_scale)?;
                 let query = self.heads_first(query, heads)?;
-                let key = self.heads_first(key, heads)?;
-                let shape = [heads.into(), query.shape[1], key.shape[1]];
+                let key = self.key_heads_first(key, heads)?;
+                let shape = [heads.into(), key.shape[1], query.shape[1]];
                 let scores = self.output(output, &shape)?;
-                let inputs = [query.tensor, key.tensor];
+                let inputs = [key.tensor, query.tensor];
                 let matmul = Operator::BatchMatMul { adj_y: true };
                 self.graph.operator(matmul, &inputs, scores.tensor);
-                Ok(scores)
+                Ok(self.transposed(scores, &[0, 2, 1]))
             }
             Op::Softmax {
                 input,
@@ -86,15 +86,18 @@ impl Export<'_> {
                 same(matmul_scale(probs_real, value_real, real), output_scale)?;
                 let to = self.tensor(output)?;
                 let (rows, heads) = (i32::from(to.rows), i32::from(heads));
-                let value = self.heads_first(value, heads as u8)?;
+                let value = self.read(value)?;
+                let [keys, cols] = [value.shape[0], value.shape[1]];
+                let value = self.transposed(value, &[1, 0]);
+                let value = self.reshaped(value, &[heads, cols / heads, keys]);
                 let probs = self.read(probs)?;
-                let probs = self.reshaped(probs, &[heads, rows, value.shape[1]]);
-                let context = self.output(output, &[heads, rows, value.shape[2]])?;
-                let inputs = [probs.tensor, value.tensor];
-                let matmul = Operator::BatchMatMul { adj_y: false };
+                let probs = self.reshaped(probs, &[heads, rows, keys]);
+                let context = self.output(output, &[heads, cols / heads, rows])?;
+                let inputs = [value.tensor, probs.tensor];
+                let matmul = Operator::BatchMatMul { adj_y: true };
                 self.graph.operator(matmul, &inputs, context.tensor);
-                let context = self.transposed(context);
-                Ok(self.reshaped(context, &dimensions(&to)))
+                let context = self.reshaped(context, &[cols, rows]);
+                Ok(self.transposed(context, &[1, 0]))
             }
         }
     }
@@ -247,7 +250,24 @@ impl Export<'_> {
         let (rows, heads) = (value.shape[0], i32::from(heads));
         let size = value.shape[1] / heads;
         let split = self.reshaped(value, &[rows, heads, size]);
-        Ok(self.transposed(split))
+        Ok(self.transposed(split, &[1, 0, 2]))
+    }
+
+    /// The same of a window that lies in several values: head by head, each rows of each value are
+    /// copied once.
+    fn key_heads_first(&mut self, id: TensorId, heads: u8) -> Result<Value, String> {
+        let tensor = self.tensor(id)?;
+        let (rows, heads) = (i32::from(tensor.rows), i32::from(heads));
+        let size = i32::from(tensor.cols) / heads;
+        let parts = self.parts(&tensor)?;
+        let mut split = Vec::new();
+        for head in 0..heads {
+            for part in &parts {
+                split.push(self.slice(part, [0, head * size], [part.shape[0], size]));
+            }
+        }
+        let joined = self.joined(split, tensor);
+        Ok(self.reshaped(joined, &[heads, rows, size]))
     }
 
     pub(super) fn reshaped(&mut self, value: Value, shape: &[i32]) -> Value {
@@ -260,12 +280,13 @@ impl Export<'_> {
         self.derived(Operator::Reshape, value, &[to], shape)
     }
 
-    /// Exchanges the first two of three dimensions.
-    fn transposed(&mut self, value: Value) -> Value {
-        let permutation = self
-            .graph
-            .constant_i32("permutation", &[3], None, &[1, 0, 2]);
-        let shape = [value.shape[1], value.shape[0], value.shape[2]];
+    fn transposed(&mut self, value: Value, axes: &[i32]) -> Value {
+        let rank = axes.len() as i32;
+        let permutation = self.graph.constant_i32("permutation", &[rank], None, axes);
+        let shape: Vec<_> = axes
+            .iter()
+            .map(|&axis| value.shape[axis as usize])
+            .collect();
         self.derived(Operator::Transpose, value, &[permutation], &shape)
     }
 
