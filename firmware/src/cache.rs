@@ -47,6 +47,15 @@ impl Windows {
         }
     }
 
+    /// Windows that all stand at the start of their buffers.
+    #[cfg(any(test, feature = "npu-model"))]
+    pub(crate) fn at_start(absent: u16) -> Self {
+        Self {
+            start: [0; MAX_CACHES],
+            absent,
+        }
+    }
+
     /// The row of its buffer at which the window of a cache starts.
     pub fn start(&self, cache: usize) -> u16 {
         self.start.get(cache).copied().unwrap_or(0)

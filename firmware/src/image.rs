@@ -1,45 +1,51 @@
 //! The compiled image: what `zerda compile` writes and the device reads in place, from flash.
 //!
-//! # Format, version 1
+//! # Format, version 2
 //!
 //! All integers little-endian. The image must lie 16-byte aligned in memory.
 //!
 //! | bytes | field | |
 //! |---|---|---|
 //! | 0..4 | magic | `ZRDA` |
-//! | 4..6 | format version | 1 |
+//! | 4..6 | format version | 2 |
 //! | 6..8 | header length | 64 |
 //! | 8..12 | total length | of the image, in bytes |
 //! | 12..16 | manifest length | the manifest starts at byte 64 |
 //! | 16..20 | tensor segment offset | a multiple of 16 |
 //! | 20..24 | tensor segment length | |
-//! | 24..28 | checksum | CRC-32 (ISO-HDLC) of bytes 28 to the end |
+//! | 24..28 | checksum | CRC-32 (ISO-HDLC) of bytes 0..24 and of 28 to the end |
 //! | 28..32 | cache bytes | a multiple of 16, no more than the caches need |
 //! | 32..36 | arena bytes | a multiple of 16, no more than the tensors need |
 //! | 36..40 | alignment | of image and memory: 16 |
-//! | 40..64 | reserved | 0 |
+//! | 40..44 | NPU section offset | the next multiple of 16 after the tensor segment; 0: there is none |
+//! | 44..48 | NPU section length | 0 where there is none |
+//! | 48..64 | reserved | 0 |
 //!
 //! The manifest is a [`Manifest`] and after it, in this order and by the counts it states: labels
 //! ([`Label`]), caches ([`crate::plan::Cache`]), tensors ([`crate::plan::Tensor`]), operators
 //! ([`crate::plan::Op`]), each postcard-encoded. Cache and tensor records have a fixed size.
-//! The tensor segment holds the constants and ends the image.
+//! The tensor segment holds the constants. It ends the image, or the NPU section does, which is the
+//! same step once more, compiled for an NPU (see [`crate::npu::section`]).
 //!
 //! Memory is one region of cache bytes and then arena bytes. What else must hold is checked by
 //! [`Image::parse`], record by record.
 
 mod check;
 mod error;
+mod header;
 #[cfg(any(test, feature = "test-image"))]
 #[doc(hidden)]
 pub mod hostile;
+mod npu;
 mod ops;
 
 pub use error::ParseError;
+pub use header::{checksum, field, memory_bytes, npu_scratch_bytes};
 
 use core::ops::Range;
 use serde::{Deserialize, Serialize};
 
-use crate::CRC;
+use crate::npu::section::Program;
 use crate::plan::{Cache, Element, Op, Space, Tensor, TensorId};
 
 /// Bytes of the header.
@@ -47,7 +53,7 @@ pub const HEADER_BYTES: usize = 64;
 /// What the image starts with.
 pub const MAGIC: [u8; 4] = *b"ZRDA";
 /// The one format version that this crate reads.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 /// Bytes to which image, constants, cache and arena sizes are aligned.
 pub const ALIGNMENT: usize = 16;
 /// Hz, the one sample rate of the front end.
@@ -69,55 +75,6 @@ pub const MAX_SMOOTHING: usize = 32;
 /// of any image.
 pub const MAX_WORK: u64 = 1 << 28;
 
-/// The checksum of an image: CRC-32 (ISO-HDLC) of bytes 28 to the end.
-pub fn checksum(image: &[u8]) -> u32 {
-    CRC.checksum(image.get(field::CHECKSUM.end..).unwrap_or_default())
-}
-
-/// Where the header's fields lie.
-pub mod field {
-    use core::ops::Range;
-
-    /// Bytes of [`super::MAGIC`].
-    pub const MAGIC: Range<usize> = 0..4;
-    /// u16.
-    pub const VERSION: Range<usize> = 4..6;
-    /// u16.
-    pub const HEADER_LENGTH: Range<usize> = 6..8;
-    /// u32.
-    pub const TOTAL_LENGTH: Range<usize> = 8..12;
-    /// u32.
-    pub const MANIFEST_LENGTH: Range<usize> = 12..16;
-    /// u32.
-    pub const SEGMENT_OFFSET: Range<usize> = 16..20;
-    /// u32.
-    pub const SEGMENT_LENGTH: Range<usize> = 20..24;
-    /// u32.
-    pub const CHECKSUM: Range<usize> = 24..28;
-    /// u32.
-    pub const CACHE_BYTES: Range<usize> = 28..32;
-    /// u32.
-    pub const ARENA_BYTES: Range<usize> = 32..36;
-    /// u32.
-    pub const ALIGNMENT: Range<usize> = 36..40;
-    /// Zeros.
-    pub const RESERVED: Range<usize> = 40..64;
-}
-
-/// Bytes of memory that the image's caches and arena need, read from its header: a constant where
-/// the image is one. 0 where it is no image; [`Image::parse`] says why.
-pub const fn memory_bytes(image: &[u8]) -> usize {
-    match image.first_chunk::<HEADER_BYTES>() {
-        Some([b'Z', b'R', b'D', b'A', header @ ..]) => {
-            // The magic is not in `header`: fields lie 4 bytes earlier.
-            let caches = u32::from_le_bytes([header[24], header[25], header[26], header[27]]);
-            let arena = u32::from_le_bytes([header[28], header[29], header[30], header[31]]);
-            (caches as usize).saturating_add(arena as usize)
-        }
-        _ => 0,
-    }
-}
-
 /// Gives bytes the alignment of an image:
 /// `static IMAGE: &Aligned<[u8]> = &Aligned(*include_bytes!("commands.zerda"));`
 #[derive(Clone, Copy, Debug)]
@@ -133,6 +90,7 @@ pub struct Image<'a> {
     tensors: &'a [u8],
     ops: &'a [u8],
     segment: &'a [u8],
+    npu: Option<&'a [u8]>,
     checksum: u32,
     cache_bytes: u32,
     arena_bytes: u32,
@@ -152,11 +110,12 @@ impl<'a> Image<'a> {
 
     /// An image with a valid header, whose records are where it says but not checked.
     fn find_records(bytes: &'a [u8]) -> Result<Self, ParseError> {
-        let header = check::Header::parse(bytes)?;
+        let header = header::Header::parse(bytes)?;
         let manifest_error = |field, problem| ParseError::Manifest { field, problem };
         let out_of_bounds = manifest_error("length", "the manifest lies outside the image");
         let manifest = bytes.get(header.manifest).ok_or(out_of_bounds)?;
         let segment = bytes.get(header.segment).ok_or(out_of_bounds)?;
+        let npu = header.npu.and_then(|section| bytes.get(section));
         let (manifest, records): (Manifest, _) = postcard::take_from_bytes(manifest)
             .map_err(|_| manifest_error("encoding", "is not a postcard manifest"))?;
         let mut rest = records;
@@ -184,6 +143,7 @@ impl<'a> Image<'a> {
             tensors,
             ops,
             segment,
+            npu,
             checksum: header.checksum,
             cache_bytes: header.cache_bytes,
             arena_bytes: header.arena_bytes,
@@ -202,7 +162,7 @@ impl<'a> Image<'a> {
     }
 
     /// The cache windows; the first one holds the features.
-    pub fn caches(&self) -> impl Iterator<Item = Cache> + use<'a> {
+    pub fn caches(&self) -> impl Iterator<Item = Cache> + Clone + use<'a> {
         let records = self.caches.chunks_exact(CACHE_BYTES);
         records.map_while(|bytes| postcard::from_bytes(bytes).ok())
     }
@@ -257,6 +217,11 @@ impl<'a> Image<'a> {
         elements.and_then(Result::ok).unwrap_or_default()
     }
 
+    /// The step for an NPU, if the image holds one.
+    pub fn npu(&self) -> Option<Program<'a>> {
+        Program::find(self.npu?).ok()
+    }
+
     /// The checksum in the header, which tells one image from another.
     pub fn checksum(&self) -> u32 {
         self.checksum
@@ -284,7 +249,7 @@ const CACHE_BYTES: usize = 11;
 const TENSOR_BYTES: usize = 16;
 
 /// The next record of a sequence of records without a fixed size.
-fn take<'a, T: Deserialize<'a>>(rest: &mut &'a [u8]) -> Option<T> {
+pub(crate) fn take<'a, T: Deserialize<'a>>(rest: &mut &'a [u8]) -> Option<T> {
     let record;
     (record, *rest) = postcard::take_from_bytes(rest).ok()?;
     Some(record)

@@ -49,6 +49,7 @@ pub mod fixed_point;
 pub mod front_end;
 pub mod image;
 pub mod kernels;
+pub mod npu;
 pub mod plan;
 pub mod recognizer;
 pub mod step;
@@ -58,7 +59,7 @@ pub mod telemetry;
 mod test_image;
 
 pub use decoder::Detection;
-pub use image::{Aligned, Image, ParseError, memory_bytes};
+pub use image::{Aligned, Image, ParseError, memory_bytes, npu_scratch_bytes};
 pub use recognizer::{Event, Memory, MemoryTooSmall, Recognizer};
 
 /// CRC-32 of images, telemetry frames and logits.

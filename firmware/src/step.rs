@@ -5,6 +5,7 @@ use core::ops::Range;
 use crate::cache::Windows;
 use crate::image::Image;
 use crate::kernels::{self, Channels, Heads, Operand, Output};
+use crate::npu::Counters;
 use crate::plan::{Clamp, Dense, Op, Requantize, Space, Tensor, TensorId};
 
 /// Runs steps of a plan: on the CPU, or on what a board has besides.
@@ -12,6 +13,11 @@ pub trait Step {
     /// Runs every operator once over `memory`, which begins with the image's caches, their windows
     /// where `windows` says, followed by its arena.
     fn step(&mut self, image: &Image<'_>, windows: &Windows, memory: &mut [i8]);
+
+    /// For reports: what became of the steps that an NPU was to run; none without one.
+    fn npu(&self) -> Option<Counters> {
+        None
+    }
 }
 
 /// Runs a step on the CPU, with [`crate::kernels`].

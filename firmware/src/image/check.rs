@@ -1,98 +1,10 @@
 //! The checks behind [`Image::parse`]: after them nothing that runs the plan can fail.
 
-use core::ops::Range;
-
 use super::{
-    ALIGNMENT, BINS, FFT, HEADER_BYTES, Image, MAGIC, MAX_CACHES, MAX_CLASSES, MAX_MELS,
-    MAX_SMOOTHING, ParseError, SAMPLE_RATE, VERSION, checksum, field, ops,
+    ALIGNMENT, BINS, FFT, Image, MAX_CACHES, MAX_CLASSES, MAX_MELS, MAX_SMOOTHING, ParseError,
+    SAMPLE_RATE, npu, ops,
 };
 use crate::plan::{Element, Space, Tensor, TensorId};
-
-/// What a header says of the bytes after it.
-pub(super) struct Header {
-    pub manifest: Range<usize>,
-    pub segment: Range<usize>,
-    pub checksum: u32,
-    pub cache_bytes: u32,
-    pub arena_bytes: u32,
-}
-
-impl Header {
-    pub fn parse(bytes: &[u8]) -> Result<Self, ParseError> {
-        let truncated = |expected| ParseError::Truncated {
-            expected,
-            found: bytes.len(),
-        };
-        if !bytes.starts_with(&MAGIC) {
-            return Err(ParseError::NotAnImage);
-        }
-        let header = bytes
-            .first_chunk::<HEADER_BYTES>()
-            .ok_or(truncated(HEADER_BYTES))?;
-        let u16_at = |at: Range<usize>| {
-            let bytes = header.get(at).and_then(|bytes| bytes.first_chunk());
-            bytes.map_or(0, |&bytes| u16::from_le_bytes(bytes))
-        };
-        let u32_at = |at: Range<usize>| {
-            let bytes = header.get(at).and_then(|bytes| bytes.first_chunk());
-            bytes.map_or(0, |&bytes| u32::from_le_bytes(bytes))
-        };
-        let found = u16_at(field::VERSION);
-        if found != VERSION {
-            return Err(ParseError::Version { found });
-        }
-        let total = u32_at(field::TOTAL_LENGTH) as usize;
-        if bytes.len() < total {
-            return Err(truncated(total));
-        }
-        if bytes.len() > total {
-            return Err(ParseError::TrailingBytes {
-                expected: total,
-                found: bytes.len(),
-            });
-        }
-        if !bytes.as_ptr().addr().is_multiple_of(ALIGNMENT) {
-            return Err(ParseError::Misaligned);
-        }
-        let (expected, found) = (u32_at(field::CHECKSUM), checksum(bytes));
-        if expected != found {
-            return Err(ParseError::Checksum { expected, found });
-        }
-
-        let manifest_end = (u32_at(field::MANIFEST_LENGTH) as usize).saturating_add(HEADER_BYTES);
-        let segment = u32_at(field::SEGMENT_OFFSET) as usize;
-        let segment_end = segment.saturating_add(u32_at(field::SEGMENT_LENGTH) as usize);
-        let cache_bytes = u32_at(field::CACHE_BYTES);
-        let arena_bytes = u32_at(field::ARENA_BYTES);
-        let reserved = header.get(field::RESERVED).unwrap_or_default();
-        let wrong = |field, problem| Err(ParseError::Header { field, problem });
-        if usize::from(u16_at(field::HEADER_LENGTH)) != HEADER_BYTES {
-            return wrong("header length", "must be 64");
-        }
-        if u32_at(field::ALIGNMENT) as usize != ALIGNMENT {
-            return wrong("alignment", "must be 16");
-        }
-        if reserved.iter().any(|&byte| byte != 0) {
-            return wrong("reserved", "must be 0");
-        }
-        if segment < manifest_end {
-            return wrong("tensor segment offset", "lies within the manifest");
-        }
-        if !segment.is_multiple_of(ALIGNMENT) {
-            return wrong("tensor segment offset", "must be a multiple of 16");
-        }
-        if segment_end != total {
-            return wrong("tensor segment length", "does not end with the image");
-        }
-        Ok(Self {
-            manifest: HEADER_BYTES..manifest_end,
-            segment: segment..segment_end,
-            checksum: expected,
-            cache_bytes,
-            arena_bytes,
-        })
-    }
-}
 
 /// Checks every record of an image whose records have been found.
 pub(super) fn image(image: &Image<'_>) -> Result<(), ParseError> {
@@ -101,7 +13,8 @@ pub(super) fn image(image: &Image<'_>) -> Result<(), ParseError> {
     tensors(image)?;
     front_end_tables(image)?;
     outputs(image)?;
-    ops::ops(image)
+    ops::ops(image)?;
+    npu::section(image)
 }
 
 fn manifest(field: &'static str, problem: &'static str) -> ParseError {

@@ -86,6 +86,22 @@ pub enum ParseError {
         /// What must hold.
         problem: &'static str,
     },
+    /// The head of the NPU section is wrong, or its payload.
+    Npu {
+        /// The field.
+        field: &'static str,
+        /// What must hold.
+        problem: &'static str,
+    },
+    /// An input or output of the NPU is wrong.
+    NpuIo {
+        /// Its number.
+        index: u16,
+        /// The field.
+        field: &'static str,
+        /// What must hold.
+        problem: &'static str,
+    },
 }
 
 impl fmt::Display for ParseError {
@@ -131,6 +147,12 @@ impl fmt::Display for ParseError {
                 field,
                 problem,
             } => ("operator", Some(index), field, problem),
+            Self::Npu { field, problem } => ("NPU section", None, field, problem),
+            Self::NpuIo {
+                index,
+                field,
+                problem,
+            } => ("NPU input or output", Some(index), field, problem),
         };
         f.write_str(record)?;
         if let Some(index) = index {

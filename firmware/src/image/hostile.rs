@@ -1,11 +1,14 @@
 //! Images that no compiler made: what all that parses must keep to when it runs. Its tests, which
 //! mutate valid images, and the fuzz target share it.
 
+use core::ops::Range;
 use std::sync::LazyLock;
 use std::vec::Vec;
 
 use super::{ALIGNMENT, HEADER_BYTES, Image, MAGIC, ParseError, VERSION, field};
 use crate::cache::Windows;
+use crate::npu::test_section::with_npu;
+use crate::npu::{Npu, Scratch, model::Model, section::Product};
 use crate::plan::Space;
 use crate::recognizer::{Event, Recognizer};
 use crate::step::{self, Step};
@@ -15,6 +18,8 @@ use crate::{CRC, Detection};
 
 /// An image that asks for more memory is parsed only.
 const MAX_MEMORY: usize = 1 << 20;
+/// An image that asks for a larger buffer has its steps run on the CPU.
+const MAX_SCRATCH: usize = 1 << 14;
 /// An image whose first steps take more samples is run on so many.
 const MAX_SAMPLES: usize = 1 << 16;
 
@@ -72,7 +77,32 @@ pub fn try_image(bytes: &[u8]) -> Outcome {
     recognizer.reset();
     let again = listen(&mut recognizer, core::iter::once(pcm));
     assert_eq!(first, again, "(steps, checksum), the same audio again");
+    on_npu(&image, pcm, first.0);
     Outcome::Ran(first.0)
+}
+
+/// Runs as many steps on the model of an NPU, if there is a section for one: what it computes is out
+/// of anybody's hands, but not where it does.
+fn on_npu(image: &Image<'_>, pcm: &[i16], steps: u32) {
+    let Some(program) = image.npu() else { return };
+    let mut scratch = std::boxed::Box::new(Scratch::<MAX_SCRATCH>::new());
+    let mut models = std::vec![0; image.memory_bytes()];
+    let npu = Npu::new(Model::new(image, &mut models), &mut scratch);
+    let mut memory = std::vec![0; image.memory_bytes()];
+    let mut recognizer = Recognizer::with_step(image, &mut memory, npu).unwrap();
+    assert_eq!(listen(&mut recognizer, core::iter::once(pcm)).0, steps);
+    let counters = recognizer.stepper().npu().unwrap();
+    let fits = program.section.scratch_bytes as usize <= MAX_SCRATCH;
+    let drivable = fits && program.section.product != Product::U85;
+    let violation = recognizer.stepper().bus().violation();
+    if drivable && violation.is_none() {
+        assert_eq!(
+            (counters.steps, counters.faults),
+            (steps, 0),
+            "{counters:?}"
+        );
+    }
+    assert!(!drivable || violation.is_none(), "{violation:?}");
 }
 
 /// Runs steps on the CPU, and insists that each operator finds its operands.
@@ -144,15 +174,28 @@ pub fn repair(bytes: &mut Bytes) {
         return;
     };
     let image = bytes.get_mut();
-    let segment = image[field::SEGMENT_OFFSET].first_chunk();
-    let segment = segment.map_or(0, |&bytes| u32::from_le_bytes(bytes));
+    let number = |image: &[u8], at: Range<usize>| {
+        let bytes = image[at].first_chunk();
+        bytes.map_or(0, |&bytes| u32::from_le_bytes(bytes))
+    };
+    let segment = number(image, field::SEGMENT_OFFSET);
+    // The NPU section, if there is one, begins where it says and takes the padding before it.
+    let npu = number(image, field::NPU_OFFSET);
+    let (mut segment_length, mut npu_length) = (length.wrapping_sub(segment), 0);
+    if npu != 0 {
+        let stated = number(image, field::SEGMENT_LENGTH);
+        let padding = npu.wrapping_sub(segment).wrapping_sub(stated);
+        segment_length = npu.wrapping_sub(segment).wrapping_sub(padding % 16);
+        npu_length = length.wrapping_sub(npu);
+    }
     image[field::MAGIC].copy_from_slice(&MAGIC);
     image[field::VERSION].copy_from_slice(&VERSION.to_le_bytes());
     image[field::HEADER_LENGTH].copy_from_slice(&(HEADER_BYTES as u16).to_le_bytes());
     image[field::RESERVED].fill(0);
     for (at, value) in [
         (field::TOTAL_LENGTH, length),
-        (field::SEGMENT_LENGTH, length.wrapping_sub(segment)),
+        (field::SEGMENT_LENGTH, segment_length),
+        (field::NPU_LENGTH, npu_length),
         (field::ALIGNMENT, ALIGNMENT as u32),
     ] {
         image[at].copy_from_slice(&value.to_le_bytes());
@@ -178,9 +221,12 @@ pub fn repair(bytes: &mut Bytes) {
     bytes.repair();
 }
 
-/// Images whose records are all valid, with different slack in their cache windows.
+/// Images whose records are all valid, with different slack in their cache windows, with and without
+/// an NPU section.
 pub fn valid() -> Vec<Bytes> {
-    [2, 3, 7, 50].map(tiny).into()
+    let images = [2, 3, 7, 50].map(tiny);
+    let npu = images.iter().take(2).map(|image| with_npu(image.get()));
+    npu.chain(images.iter().cloned()).collect()
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Images that are not what they say, and what is said of them.
 
 use super::*;
+use crate::npu::test_section::with_npu;
 use crate::plan::{Clamp, Dense, Op};
 use crate::test_image::{Bytes, Random, tiny, tiny_with};
 use std::string::ToString;
@@ -66,12 +67,12 @@ fn what_is_no_image_is_told_from_a_damaged_a_cut_and_a_newer_one() {
         assert_eq!(cut, ParseError::Truncated { expected, found });
     }
     let mut newer = tiny(2);
-    newer.get_mut()[4] = 2;
+    newer.get_mut()[4] = 3;
     let error = Image::parse(newer.get()).unwrap_err();
-    assert_eq!(error, ParseError::Version { found: 2 });
+    assert_eq!(error, ParseError::Version { found: 3 });
     assert_eq!(
         error.to_string(),
-        "format version 2, this program reads version 1"
+        "format version 3, this program reads version 2"
     );
     let mut longer = bytes.to_vec();
     longer.push(0);
@@ -93,13 +94,14 @@ fn an_image_off_its_alignment_is_refused() {
 
 #[test]
 fn any_changed_bit_is_noticed() {
-    let mut bytes = tiny(2);
-    for at in 0..bytes.get().len() {
-        bytes.get_mut()[at] ^= 1 << (at % 8);
-        assert!(Image::parse(bytes.get()).is_err(), "byte {at}");
-        bytes.get_mut()[at] ^= 1 << (at % 8);
+    for mut bytes in [tiny(2), with_npu(tiny(2).get())] {
+        for at in 0..bytes.get().len() {
+            bytes.get_mut()[at] ^= 1 << (at % 8);
+            assert!(Image::parse(bytes.get()).is_err(), "byte {at}");
+            bytes.get_mut()[at] ^= 1 << (at % 8);
+        }
+        assert!(Image::parse(bytes.get()).is_ok());
     }
-    assert!(Image::parse(bytes.get()).is_ok());
 }
 
 #[test]
@@ -111,6 +113,8 @@ fn header_fields_that_lie_are_named() {
         (field::CACHE_BYTES, "cache bytes"),
         (field::ARENA_BYTES, "arena bytes"),
         (field::ALIGNMENT, "alignment"),
+        (field::NPU_OFFSET, "NPU section offset"),
+        (field::NPU_LENGTH, "NPU section length"),
         (field::RESERVED, "reserved"),
     ] {
         let error = error_after(|bytes| bytes[at.start] ^= 1);

@@ -1,0 +1,187 @@
+//! The header: where everything else lies.
+
+use core::ops::Range;
+
+use super::{ALIGNMENT, HEADER_BYTES, MAGIC, ParseError, VERSION};
+use crate::CRC;
+use crate::npu::section::{SCRATCH_BYTES, SECTION_BYTES};
+
+/// Where the header's fields lie.
+pub mod field {
+    use core::ops::Range;
+
+    /// Bytes of [`super::MAGIC`].
+    pub const MAGIC: Range<usize> = 0..4;
+    /// u16.
+    pub const VERSION: Range<usize> = 4..6;
+    /// u16.
+    pub const HEADER_LENGTH: Range<usize> = 6..8;
+    /// u32.
+    pub const TOTAL_LENGTH: Range<usize> = 8..12;
+    /// u32.
+    pub const MANIFEST_LENGTH: Range<usize> = 12..16;
+    /// u32.
+    pub const SEGMENT_OFFSET: Range<usize> = 16..20;
+    /// u32.
+    pub const SEGMENT_LENGTH: Range<usize> = 20..24;
+    /// u32.
+    pub const CHECKSUM: Range<usize> = 24..28;
+    /// u32.
+    pub const CACHE_BYTES: Range<usize> = 28..32;
+    /// u32.
+    pub const ARENA_BYTES: Range<usize> = 32..36;
+    /// u32.
+    pub const ALIGNMENT: Range<usize> = 36..40;
+    /// u32.
+    pub const NPU_OFFSET: Range<usize> = 40..44;
+    /// u32.
+    pub const NPU_LENGTH: Range<usize> = 44..48;
+    /// Zeros.
+    pub const RESERVED: Range<usize> = 48..64;
+}
+
+/// The checksum of an image: CRC-32 (ISO-HDLC) of all of it but the checksum.
+pub fn checksum(image: &[u8]) -> u32 {
+    let mut digest = CRC.digest();
+    for part in [
+        image.get(..field::CHECKSUM.start),
+        image.get(field::CHECKSUM.end..),
+    ] {
+        digest.update(part.unwrap_or_default());
+    }
+    digest.finalize()
+}
+
+/// Bytes of memory that the image's caches and arena need, read from its header: a constant where
+/// the image is one. 0 where it is no image; [`super::Image::parse`] says why.
+pub const fn memory_bytes(image: &[u8]) -> usize {
+    match image.first_chunk::<HEADER_BYTES>() {
+        Some(header @ [b'Z', b'R', b'D', b'A', ..]) => {
+            let caches = u32_at(header, field::CACHE_BYTES.start);
+            let arena = u32_at(header, field::ARENA_BYTES.start);
+            caches.saturating_add(arena)
+        }
+        _ => 0,
+    }
+}
+
+/// Bytes of the buffer in which an NPU computes a step of the image, read from its NPU section: a
+/// constant where the image is one. 0 where it has none.
+pub const fn npu_scratch_bytes(image: &[u8]) -> usize {
+    let Some(header @ [b'Z', b'R', b'D', b'A', ..]) = image.first_chunk::<HEADER_BYTES>() else {
+        return 0;
+    };
+    let offset = u32_at(header, field::NPU_OFFSET.start);
+    match image.split_at_checked(offset) {
+        Some((_, section)) if offset > 0 => match section.first_chunk::<SECTION_BYTES>() {
+            Some(section) => u32_at(section, SCRATCH_BYTES),
+            None => 0,
+        },
+        _ => 0,
+    }
+}
+
+/// A u32 of a record; `at` is a constant within it.
+const fn u32_at<const BYTES: usize>(bytes: &[u8; BYTES], at: usize) -> usize {
+    u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]) as usize
+}
+
+/// What a header says of the bytes after it.
+pub(super) struct Header {
+    pub manifest: Range<usize>,
+    pub segment: Range<usize>,
+    pub npu: Option<Range<usize>>,
+    pub checksum: u32,
+    pub cache_bytes: u32,
+    pub arena_bytes: u32,
+}
+
+impl Header {
+    pub fn parse(bytes: &[u8]) -> Result<Self, ParseError> {
+        let truncated = |expected| ParseError::Truncated {
+            expected,
+            found: bytes.len(),
+        };
+        if !bytes.starts_with(&MAGIC) {
+            return Err(ParseError::NotAnImage);
+        }
+        let header = bytes
+            .first_chunk::<HEADER_BYTES>()
+            .ok_or(truncated(HEADER_BYTES))?;
+        let u16_at = |at: Range<usize>| {
+            let bytes = header.get(at).and_then(|bytes| bytes.first_chunk());
+            bytes.map_or(0, |&bytes| u16::from_le_bytes(bytes))
+        };
+        let u32_at = |at: Range<usize>| {
+            let bytes = header.get(at).and_then(|bytes| bytes.first_chunk());
+            bytes.map_or(0, |&bytes| u32::from_le_bytes(bytes))
+        };
+        let found = u16_at(field::VERSION);
+        if found != VERSION {
+            return Err(ParseError::Version { found });
+        }
+        let total = u32_at(field::TOTAL_LENGTH) as usize;
+        if bytes.len() < total {
+            return Err(truncated(total));
+        }
+        if bytes.len() > total {
+            return Err(ParseError::TrailingBytes {
+                expected: total,
+                found: bytes.len(),
+            });
+        }
+        if !bytes.as_ptr().addr().is_multiple_of(ALIGNMENT) {
+            return Err(ParseError::Misaligned);
+        }
+        let (expected, found) = (u32_at(field::CHECKSUM), checksum(bytes));
+        if expected != found {
+            return Err(ParseError::Checksum { expected, found });
+        }
+
+        let manifest_end = (u32_at(field::MANIFEST_LENGTH) as usize).saturating_add(HEADER_BYTES);
+        let segment = u32_at(field::SEGMENT_OFFSET) as usize;
+        let segment_end = segment.saturating_add(u32_at(field::SEGMENT_LENGTH) as usize);
+        let npu = u32_at(field::NPU_OFFSET) as usize;
+        let npu_end = npu.saturating_add(u32_at(field::NPU_LENGTH) as usize);
+        let reserved = header.get(field::RESERVED).unwrap_or_default();
+        let wrong = |field, problem| Err(ParseError::Header { field, problem });
+        if usize::from(u16_at(field::HEADER_LENGTH)) != HEADER_BYTES {
+            return wrong("header length", "must be 64");
+        }
+        if u32_at(field::ALIGNMENT) as usize != ALIGNMENT {
+            return wrong("alignment", "must be 16");
+        }
+        if reserved.iter().any(|&byte| byte != 0) {
+            return wrong("reserved", "must be 0");
+        }
+        if segment < manifest_end {
+            return wrong("tensor segment offset", "lies within the manifest");
+        }
+        if !segment.is_multiple_of(ALIGNMENT) {
+            return wrong("tensor segment offset", "must be a multiple of 16");
+        }
+        if npu == 0 {
+            if npu_end != 0 {
+                return wrong("NPU section length", "must be 0 where there is none");
+            }
+            if segment_end != total {
+                return wrong("tensor segment length", "does not end with the image");
+            }
+        } else {
+            if segment_end.checked_next_multiple_of(ALIGNMENT) != Some(npu) {
+                return wrong("NPU section offset", "does not follow the tensor segment");
+            }
+            if npu_end != total {
+                return wrong("NPU section length", "does not end with the image");
+            }
+        }
+        Ok(Self {
+            manifest: HEADER_BYTES..manifest_end,
+            segment: segment..segment_end,
+            npu: (npu > 0).then_some(npu..npu_end),
+            checksum: expected,
+            cache_bytes: u32_at(field::CACHE_BYTES),
+            arena_bytes: u32_at(field::ARENA_BYTES),
+        })
+    }
+}

@@ -1,0 +1,401 @@
+//! A step on an Arm Ethos-U55 or U65, with the CPU behind it.
+//!
+//! An image may hold its step a second time, compiled to a command stream for one NPU by Arm's Vela
+//! ([`section`]). [`Npu`] runs it where [`Cpu`] would run the plan: it copies features, masks and
+//! retained cache rows into a [`Scratch`] buffer, lets the NPU compute there, and copies logits,
+//! posteriors and new cache rows back. Memory then holds what the CPU would have left, wherever
+//! anything reads it, so each step may run on either; only the CPU's intermediate results are not
+//! there.
+//!
+//! ```
+//! # use zerda_firmware::{Image, Memory, MemoryTooSmall, Recognizer, memory_bytes, npu_scratch_bytes};
+//! # use zerda_firmware::npu::{Bus, Npu, Scratch};
+//! # static IMAGE: &zerda_firmware::Aligned<[u8]> =
+//! #     &zerda_firmware::Aligned(*include_bytes!("../../models/shrunk.zerda"));
+//! # fn example(image: &Image<'_>, bus: impl Bus) -> Result<(), MemoryTooSmall> {
+//! let mut memory = Memory::<{ memory_bytes(&IMAGE.0) }>::new();
+//! let mut scratch = Scratch::<{ npu_scratch_bytes(&IMAGE.0) }>::new();
+//! let npu = Npu::new(bus, &mut scratch);
+//! let mut recognizer = Recognizer::with_step(image, &mut memory, npu)?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # When it fails
+//!
+//! A [`Fault`] leaves memory as it was. The same step then runs on the CPU, from the same caches, to
+//! the same bits. The NPU is tried again, after a reset, one step later; each further fault doubles
+//! that distance, to [`MAX_BACKOFF`] steps, and each good step takes one off. What is no accident, a
+//! payload for another NPU or a buffer that it cannot use, is not tried again. [`Counters`] has it
+//! all; [`crate::app`] reports it.
+//!
+//! # Protocol
+//!
+//! | | |
+//! |---|---|
+//! | wake | RESET into the board's security state; poll STATUS; compare PROT; deny clock and power gating |
+//! | match | CONFIG and ID against those that the payload was compiled for |
+//! | copy in | nothing before has touched the scratch buffer: until that reset a run that failed might have |
+//! | set | AXI limits, ports of command stream and regions, QBASE, QSIZE, base addresses |
+//! | run | clean the cache; CMD; wait; STATUS; clear the interrupt; invalidate the cache |
+//! | copy out | |
+//! | sleep | allow clock and power gating; after a fault only behind one more reset |
+//!
+//! # Memory that the NPU writes
+//!
+//! While it runs, the NPU writes to the scratch buffer behind the compiler's back. [`Bus::wait`]
+//! is therefore lent the buffer, mutably: as the compiler sees it, what changes there changes in
+//! `wait`, and nobody can look at it before `wait` is done. So neither this crate nor a
+//! [`model`](Bus#a-model) of an NPU needs `unsafe`; the board's `wait`, `clean` and `invalidate` hold a barrier
+//! that keeps the compiler from knowing better ([`Bus`] shows them). Nothing that the recognizer owns is
+//! ever shared with the NPU: after a timeout it may scribble on in the scratch buffer until it is reset,
+//! and the CPU's step does not notice.
+//!
+//! # Costs
+//!
+//! For `shrunk`: about 30 KB are copied in and 9 KB out a step, and the scratch buffer takes what Vela
+//! states. The time of a run is bounded by half of the audio of a step (25 ms of 50), so that after a
+//! timeout the CPU still has the other half.
+//!
+//! # What is proven
+//!
+//! That the driver keeps to the protocol above, and that any fault leads to the CPU's bits: against a
+//! model of the registers (feature `npu-model`), on the host and in QEMU. **That a command stream
+//! computes the step is not**: the model computes it with the CPU's kernels. No silicon and no
+//! simulator of Arm's was at hand; nobody has run this driver on an NPU yet.
+
+pub mod driver;
+#[cfg(any(test, feature = "npu-model"))]
+pub mod model;
+pub mod registers;
+pub mod section;
+#[cfg(any(test, feature = "test-image"))]
+#[doc(hidden)]
+pub mod test_section;
+
+use core::ops::Range;
+
+use serde::{Deserialize, Serialize};
+
+use crate::cache::Windows;
+use crate::image::{Image, SAMPLE_RATE};
+use crate::plan::TensorId;
+use crate::step::{Cpu, Step, byte_range};
+use driver::Driver;
+use registers::Register;
+use section::{Io, Program, Role};
+
+/// Steps on the CPU after faults, at most: 13 s of 50 ms.
+pub const MAX_BACKOFF: u16 = 256;
+
+/// What a mask says of a key.
+pub(crate) const PRESENT: i8 = 127;
+/// Likewise.
+pub(crate) const ABSENT: i8 = -128;
+
+/// An NPU as a board wires it: its registers, the memory that both see, and a way to wait.
+///
+/// # Example
+///
+/// Of a Cortex-M55 with a data cache; `end_us` is a clock of the board.
+///
+/// ```ignore
+/// impl Bus for Ethos {
+///     fn read(&mut self, register: Register) -> u32 {
+///         // SAFETY: a register of the NPU; reading has no effect on memory.
+///         unsafe { (BASE + register.offset()) as *const u32).read_volatile() }
+///     }
+///     fn clean(&mut self, scratch: &mut [i8]) {
+///         self.scb.clean_dcache_by_slice(scratch); // with a barrier for compiler and bus
+///     }
+///     fn wait(&mut self, scratch: &mut [i8], limit_us: u32) -> bool {
+///         let end = now_us() + limit_us;
+///         while !IRQ.swap(false, Acquire) {
+///             if now_us() > end { return false }
+///             wfi(); // a timer wakes it, too
+///         }
+///         // The compiler must take it that this wrote to the buffer.
+///         unsafe { asm!("dsb", in("r0") scratch.as_mut_ptr(), options(nostack)) }
+///         true
+///     }
+///     // ...
+/// }
+/// ```
+///
+/// # A model
+///
+/// What stands behind a `Bus` may as well be software: `npu::model`.
+pub trait Bus {
+    /// Whether the NPU accesses memory as non-secure.
+    const NON_SECURE: bool = false;
+
+    /// Reads a register.
+    fn read(&mut self, register: Register) -> u32;
+
+    /// Writes a register, before anything that follows.
+    fn write(&mut self, register: Register, value: u32);
+
+    /// Where the NPU sees what the CPU sees at an address; the same, if nothing else is said.
+    fn address(&self, cpu: usize) -> u64 {
+        cpu as u64
+    }
+
+    /// Writes the scratch buffer back to memory where the CPU caches it. With a barrier: what was
+    /// written is there before the next register is.
+    fn clean(&mut self, scratch: &mut [i8]);
+
+    /// Waits for the interrupt, asleep if it can; false after `limit_us` without one. The NPU has the
+    /// scratch buffer meanwhile. With a barrier, behind which what it wrote is read.
+    fn wait(&mut self, scratch: &mut [i8], limit_us: u32) -> bool;
+
+    /// Forgets what the CPU has cached of the scratch buffer.
+    fn invalidate(&mut self, scratch: &mut [i8]);
+}
+
+/// The buffer that NPU and CPU share, in memory that the NPU can reach: no tightly coupled one.
+/// `Scratch<{ npu_scratch_bytes(IMAGE) }>`; it fills whole cache lines.
+#[repr(C, align(32))]
+#[derive(Debug)]
+pub struct Scratch<const BYTES: usize>([i8; BYTES]);
+
+impl<const BYTES: usize> Scratch<BYTES> {
+    /// Zeros.
+    pub const fn new() -> Self {
+        Self([0; BYTES])
+    }
+}
+
+impl<const BYTES: usize> Default for Scratch<BYTES> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Why a step did not run on the NPU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Fault {
+    /// The payload is for another NPU: product, size, stream version or architecture. Not tried again.
+    Mismatch,
+    /// The scratch buffer is too small, or a buffer is not 16-byte aligned or beyond what the NPU can
+    /// address. Not tried again.
+    Memory,
+    /// A reset did not end, or not in the board's security state.
+    Reset,
+    /// No interrupt in time.
+    Timeout,
+    /// A bus aborted.
+    Bus,
+    /// The command stream cannot be parsed.
+    Parse,
+    /// The weights cannot be decoded.
+    Weights,
+    /// An internal memory has an error.
+    Ecc,
+    /// An interrupt before the end of the command stream.
+    Incomplete,
+}
+
+impl Fault {
+    /// Whether trying again can help.
+    pub fn is_passing(self) -> bool {
+        !matches!(self, Self::Mismatch | Self::Memory)
+    }
+
+    fn with(self, detail: u32) -> Failure {
+        Failure {
+            fault: self,
+            detail,
+        }
+    }
+}
+
+/// A fault, and the register that says more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Failure {
+    /// What went wrong.
+    pub fault: Fault,
+    /// The NPU's CONFIG of a [`Fault::Mismatch`], the address (or the bytes that are missing) of a
+    /// [`Fault::Memory`], STATUS of any other.
+    pub detail: u32,
+}
+
+/// What became of the steps, since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Steps on the NPU.
+    pub steps: u32,
+    /// Steps that failed there and ran on the CPU.
+    pub faults: u32,
+    /// The last failure.
+    pub last: Option<Failure>,
+    /// Steps on the CPU, after the last failure, before the NPU is tried again; 0: it is not.
+    pub backoff: u16,
+}
+
+/// Runs steps on an NPU, and on the CPU where that is not to be had or fails.
+#[derive(Debug)]
+pub struct Npu<'a, B> {
+    driver: Driver<B>,
+    scratch: &'a mut [i8],
+    counters: Counters,
+    /// Steps on the CPU after the next fault is twice as many.
+    backoff: u16,
+    /// Steps still to run on the CPU; none: all.
+    waiting: Option<u16>,
+}
+
+impl<'a, B: Bus> Npu<'a, B> {
+    /// Touches the NPU with the first step only.
+    pub fn new<const BYTES: usize>(bus: B, scratch: &'a mut Scratch<BYTES>) -> Self {
+        Self {
+            driver: Driver::new(bus),
+            scratch: &mut scratch.0,
+            counters: Counters::default(),
+            backoff: 0,
+            waiting: Some(0),
+        }
+    }
+
+    /// The NPU's bus.
+    pub fn bus(&mut self) -> &mut B {
+        self.driver.bus()
+    }
+
+    /// Whether the step ran on the NPU. If it did not, memory is as it was.
+    fn try_step(&mut self, image: &Image<'_>, windows: &Windows, memory: &mut [i8]) -> bool {
+        let Some(program) = image.npu() else {
+            return false;
+        };
+        match &mut self.waiting {
+            Some(0) => {}
+            Some(steps) => {
+                *steps -= 1;
+                return false;
+            }
+            None => return false,
+        }
+        let result = self.run(&program, image, windows, memory);
+        self.driver.stop(result.is_err());
+        match result {
+            Ok(()) => {
+                self.counters.steps = self.counters.steps.wrapping_add(1);
+                self.backoff = self.backoff.saturating_sub(1);
+                true
+            }
+            Err(failure) => {
+                self.failed(failure);
+                false
+            }
+        }
+    }
+
+    fn failed(&mut self, failure: Failure) {
+        self.backoff = self.backoff.saturating_mul(2).clamp(1, MAX_BACKOFF);
+        self.waiting = failure.fault.is_passing().then_some(self.backoff);
+        self.counters.faults = self.counters.faults.wrapping_add(1);
+        self.counters.last = Some(failure);
+        self.counters.backoff = self.waiting.unwrap_or(0);
+        #[cfg(feature = "defmt")]
+        defmt::warn!("NPU: {}", failure);
+    }
+
+    fn run(
+        &mut self,
+        program: &Program<'_>,
+        image: &Image<'_>,
+        windows: &Windows,
+        memory: &mut [i8],
+    ) -> Result<(), Failure> {
+        let payload = program.payload().ok_or(Fault::Mismatch.with(0))?;
+        let needed = program.section.scratch_bytes as usize;
+        let missing = needed.saturating_sub(self.scratch.len());
+        if missing > 0 {
+            return Err(Fault::Memory.with(missing as u32));
+        }
+        self.driver.start(&payload)?;
+        for io in program.io().filter(|io| !io.role.is_output()) {
+            let buffer = self.scratch.get_mut(io.range()).unwrap_or_default();
+            match io.role {
+                Role::Mask(_) => write_mask(buffer, windows.absent()),
+                _ => {
+                    let source = place(io, image, windows).and_then(|place| memory.get(place));
+                    copy(source.unwrap_or_default(), buffer);
+                }
+            }
+        }
+        let limit_us = limit_us(image);
+        self.driver
+            .run(&payload, program.constants, self.scratch, limit_us)?;
+        for io in program.io().filter(|io| io.role.is_output()) {
+            let buffer = self.scratch.get(io.range()).unwrap_or_default();
+            let target = place(io, image, windows).and_then(|place| memory.get_mut(place));
+            copy(buffer, target.unwrap_or_default());
+        }
+        Ok(())
+    }
+}
+
+impl<B: Bus> Step for Npu<'_, B> {
+    fn step(&mut self, image: &Image<'_>, windows: &Windows, memory: &mut [i8]) {
+        if !self.try_step(image, windows, memory) {
+            Cpu.step(image, windows, memory);
+        }
+    }
+
+    fn npu(&self) -> Option<Counters> {
+        Some(self.counters)
+    }
+}
+
+/// Where an input or output lies in memory, but for a mask, which does not.
+pub(crate) fn place(io: Io, image: &Image<'_>, windows: &Windows) -> Option<Range<usize>> {
+    let bytes = io.bytes as usize;
+    // Of a window, from one of its rows on.
+    let rows = |cache: u8, row: u16| {
+        let record = image.cache(cache.into())?;
+        let row = usize::from(windows.start(cache.into())) + usize::from(row);
+        let row = row.checked_mul(record.cols.into())?;
+        row.checked_add(record.offset as usize)
+    };
+    let tensor = |id: TensorId| {
+        let tensor = image.tensor(id)?;
+        Some(byte_range(image, windows, tensor)?.start)
+    };
+    let start = match io.role {
+        Role::Features => rows(0, 0)?,
+        Role::Cache(cache) => rows(cache, 0)?,
+        Role::Rows(cache) => rows(cache, image.cache(cache.into())?.rows)?.checked_sub(bytes)?,
+        Role::Logits => tensor(image.manifest().logits)?,
+        Role::Posteriors => tensor(image.manifest().posteriors)?,
+        Role::Mask(_) => return None,
+    };
+    Some(start..start.checked_add(bytes)?)
+}
+
+fn copy(from: &[i8], to: &mut [i8]) {
+    for (to, from) in to.iter_mut().zip(from) {
+        *to = *from;
+    }
+}
+
+fn write_mask(mask: &mut [i8], absent: u16) {
+    for (index, key) in mask.iter_mut().enumerate() {
+        *key = match index < usize::from(absent) {
+            true => ABSENT,
+            false => PRESENT,
+        };
+    }
+}
+
+/// Half of the audio that a step commits.
+fn limit_us(image: &Image<'_>) -> u32 {
+    let head = image.manifest();
+    let samples = u64::from(head.stream.step) * u64::from(head.front_end.hop);
+    let us = samples * 1_000_000 / u64::from(SAMPLE_RATE) / 2;
+    u32::try_from(us).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests;

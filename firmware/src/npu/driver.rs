@@ -1,0 +1,192 @@
+//! The driver: resets the NPU, checks that it can run a payload, runs it, and says what went wrong.
+//!
+//! It knows registers and buffers, nothing of images or streams. Whatever the NPU did before, each
+//! run begins with a reset, since between runs its power may have been cut and all that was set is
+//! lost with it; that costs about twenty writes.
+
+use super::registers::{Config, Id, Register, Status, axi_limit, cmd, protection, region};
+use super::section::{Payload, Product};
+use super::{Bus, Failure, Fault};
+
+/// Reads of STATUS until a reset must have ended; it takes the NPU some tens of cycles.
+const RESET_POLLS: u32 = 10_000;
+
+/// Bits of CMD with which the NPU stays clocked and powered.
+const AWAKE: u32 = 0;
+
+/// Bytes, of which the address of every buffer is a multiple.
+const ALIGNMENT: u64 = 16;
+
+/// Drives one NPU.
+#[derive(Debug)]
+pub struct Driver<B> {
+    bus: B,
+}
+
+impl<B: Bus> Driver<B> {
+    /// Touches nothing yet.
+    pub const fn new(bus: B) -> Self {
+        Self { bus }
+    }
+
+    /// What is driven.
+    pub fn bus(&mut self) -> &mut B {
+        &mut self.bus
+    }
+
+    /// Resets the NPU, so that whatever it was doing has ended, and checks that it can run a payload.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault::Reset`] or [`Fault::Mismatch`].
+    pub fn start(&mut self, payload: &Payload<'_>) -> Result<(), Failure> {
+        self.reset()?;
+        self.bus.write(Register::CMD, AWAKE);
+        let config = self.bus.read(Register::CONFIG);
+        let id = self.bus.read(Register::ID);
+        match can_run(config, id, payload) {
+            true => Ok(()),
+            false => Err(Fault::Mismatch.with(config)),
+        }
+    }
+
+    /// After [`Driver::start`]: runs a payload, with its constants, on what is in the scratch buffer,
+    /// for at most `limit_us`. After an error the NPU may be at work still, until it is stopped.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault::Memory`], and what goes wrong while it runs.
+    pub fn run(
+        &mut self,
+        payload: &Payload<'_>,
+        constants: &[u8],
+        scratch: &mut [i8],
+        limit_us: u32,
+    ) -> Result<(), Failure> {
+        let product = match Config(payload.config).product() {
+            0 => Product::U55,
+            _ => Product::U65,
+        };
+        self.set_ports(product);
+        let scratch_address = scratch.as_ptr().addr();
+        for (base, address) in [
+            (Register::QBASE, payload.stream.as_ptr().addr()),
+            (Register::basep(0), constants.as_ptr().addr()),
+            (Register::basep(1), scratch_address),
+            // Vela's fast buffer, which in one memory is the same.
+            (Register::basep(2), scratch_address),
+        ] {
+            self.set_address(product, base, address)?;
+        }
+        self.bus.write(Register::QSIZE, payload.stream.len() as u32);
+
+        self.bus.clean(scratch);
+        self.bus.write(Register::CMD, AWAKE | cmd::RUN);
+        let in_time = self.bus.wait(scratch, limit_us);
+        let status = Status(self.bus.read(Register::STATUS));
+        self.bus.write(Register::CMD, AWAKE | cmd::CLEAR_IRQ);
+        outcome(status, in_time)?;
+        self.bus.invalidate(scratch);
+        Ok(())
+    }
+
+    /// Lets clock and power be cut. After a failure the NPU is reset first, which ends what it was
+    /// doing; if that does not end either, it is left alone.
+    pub fn stop(&mut self, failed: bool) {
+        if !failed || self.reset().is_ok() {
+            let gating = cmd::CLOCK_GATING | cmd::POWER_GATING;
+            self.bus.write(Register::CMD, gating);
+        }
+    }
+
+    fn reset(&mut self) -> Result<(), Failure> {
+        let mut world = protection::PRIVILEGED;
+        if B::NON_SECURE {
+            world |= protection::NON_SECURE;
+        }
+        self.bus.write(Register::RESET, world);
+        let mut status = Status(Status::RESETTING);
+        for _ in 0..RESET_POLLS {
+            status = Status(self.bus.read(Register::STATUS));
+            if !status.has(Status::RESETTING) {
+                break;
+            }
+        }
+        if status.has(Status::RESETTING) {
+            return Err(Fault::Reset.with(status.0));
+        }
+        match self.bus.read(Register::PROT) == world {
+            true => Ok(()),
+            false => Err(Fault::Reset.with(status.0)),
+        }
+    }
+
+    /// Which AXI port serves what, with how many transactions outstanding.
+    fn set_ports(&mut self, product: Product) {
+        let limit = match product {
+            Product::U55 => axi_limit(32, 16),
+            Product::U65 | Product::U85 => axi_limit(64, 32),
+        };
+        for number in 0..4 {
+            self.bus.write(Register::axi_limit(number), limit);
+        }
+        self.bus.write(Register::QCONFIG, region::COMMAND_STREAM);
+        let regions = region::REGIONS.iter().rev();
+        let regions = regions.fold(0, |word, port| word << 2 | port);
+        self.bus.write(Register::REGIONCFG, regions);
+    }
+
+    fn set_address(
+        &mut self,
+        product: Product,
+        base: Register,
+        address: usize,
+    ) -> Result<(), Failure> {
+        let address = self.bus.address(address);
+        let bits = match product {
+            Product::U55 => 32,
+            Product::U65 | Product::U85 => 40,
+        };
+        if !address.is_multiple_of(ALIGNMENT) || address >> bits != 0 {
+            return Err(Fault::Memory.with(address as u32));
+        }
+        self.bus.write(base, address as u32);
+        if product != Product::U55 {
+            self.bus.write(base.high(), (address >> 32) as u32);
+        }
+        Ok(())
+    }
+}
+
+/// Whether an NPU, by its registers CONFIG and ID, runs what was compiled for another.
+fn can_run(config: u32, id: u32, payload: &Payload<'_>) -> bool {
+    let (own, other) = (Config(config), Config(payload.config));
+    let ([major, minor, _], [other_major, other_minor, _]) = (Id(id).arch(), Id(payload.id).arch());
+    own.product() == other.product()
+        && own.product() <= 1 // the registers of the U85 are different
+        && own.macs_log2() == other.macs_log2()
+        && own.stream_version() == other.stream_version()
+        && (own.custom_dma() || !other.custom_dma())
+        && major == other_major
+        && minor >= other_minor
+}
+
+/// How a run ended.
+fn outcome(status: Status, in_time: bool) -> Result<(), Failure> {
+    let fault = if status.has(Status::BUS_FAULT) {
+        Fault::Bus
+    } else if status.has(Status::PARSE_FAULT) {
+        Fault::Parse
+    } else if status.has(Status::WEIGHT_FAULT) {
+        Fault::Weights
+    } else if status.has(Status::ECC_FAULT) {
+        Fault::Ecc
+    } else if !in_time {
+        Fault::Timeout
+    } else if status.has(Status::RUNNING) || !status.has(Status::END) {
+        Fault::Incomplete
+    } else {
+        return Ok(());
+    };
+    Err(fault.with(status.0))
+}
