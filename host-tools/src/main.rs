@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand};
 use zerda::compiler::ranges::Method;
 use zerda::config::Config;
 use zerda::error::{Error, Result};
-use zerda::{compiler, eval, export, flash, inspect, monitor, qemu, run};
+use zerda::{compiler, eval, export, flash, inspect, monitor, npu, qemu, run};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -20,6 +20,7 @@ Examples:
   zerda compile models/shrunk.onnx --calibrate speech_commands/val
   zerda inspect models/shrunk.zerda
   zerda export models/shrunk.zerda
+  zerda npu models/shrunk.zerda --target ethos-u55-256 -o shrunk-u55.zerda
   zerda qemu --board mps3-an547 --profile models/samples/*.wav
   zerda flash --board nucleo-h743zi --dry-run
   zerda monitor /dev/ttyACM0
@@ -42,6 +43,7 @@ enum Command {
     Compile(CompileArgs),
     Inspect(InspectArgs),
     Export(ExportArgs),
+    Npu(NpuArgs),
     Qemu(QemuArgs),
     Flash(FlashArgs),
     Monitor(MonitorArgs),
@@ -154,6 +156,32 @@ struct ExportArgs {
     /// The model [default: beside the image, ending in .tflite]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+}
+
+/// Compile an image's step for an Ethos-U with Arm's Vela, put it into the image, and estimate it
+///
+/// The image then holds the step twice: the firmware runs it on the NPU, or on the CPU where there is
+/// none or it fails, to the same bits. Vela 5.2.0 is installed by the first call, which takes Python.
+/// The figures are Vela's estimates: nothing is run. Exit code 1 if an operator would be left to the
+/// CPU. For Ethos-U85 there is the estimate only.
+#[derive(Args)]
+struct NpuArgs {
+    /// The compiled model
+    #[arg(value_name = "IMAGE", default_value = "models/shrunk.zerda")]
+    image: PathBuf,
+    /// The NPU, with its multiply-accumulates a cycle
+    #[arg(long, value_name = "NPU", value_enum)]
+    target: npu::Target,
+    /// The image with the step for the NPU, instead of any other that it has [default: IMAGE itself]
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// One JSON object: step_ms, cycles, npu_cycles, sram_bytes, flash_bytes (constants) and so on;
+    /// `basis` says whose estimate they are
+    #[arg(long)]
+    json: bool,
+    /// An installed Vela of the same version instead of our own
+    #[arg(long, value_name = "PATH")]
+    vela: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -303,6 +331,13 @@ fn execute(command: Command) -> Result<()> {
             export::run(&args.image, &output)?;
             writeln!(io::stdout(), "{}", output.display()).map_err(Error::stdout)
         }
+        Command::Npu(args) => npu::npu(&npu::Options {
+            image: args.image,
+            target: args.target,
+            output: args.output,
+            json: args.json,
+            vela: args.vela,
+        }),
         Command::Flash(args) => flash::flash(&flash::Options {
             board: args.board.board,
             boards: args.board.boards,

@@ -1,0 +1,173 @@
+//! `zerda npu`: an image's step for an Arm Ethos-U, compiled by Arm's Vela.
+//!
+//! The step is exported as `zerda export` does it, Vela makes a command stream and constants of it,
+//! and both go into the image as its NPU section ([`zerda_firmware::npu::section`]), where the
+//! firmware's driver finds them. The plan stays: the CPU runs it where there is no NPU, or it fails.
+//!
+//! # What the figures are
+//!
+//! Vela's estimates, from its own model of the NPU and of the memories of a system configuration;
+//! nothing is run. All targets use the memory mode `Shared_Sram`: activations in SRAM, constants
+//! behind the other port.
+//!
+//! | target | system configuration | NPU clock | constants in |
+//! |---|---|---|---|
+//! | `ethos-u55-128`, `ethos-u55-256` | `Ethos_U55_High_End_Embedded` | 500 MHz | flash, 0.5 GB/s |
+//! | `ethos-u65-256` | `Ethos_U65_Embedded` | 500 MHz | flash, 0.5 GB/s |
+//! | `ethos-u65-512` | `Ethos_U65_High_End` | 1 GHz | DRAM, 3.75 GB/s |
+//! | `ethos-u85-256` | `Ethos_U85_SYS_Flash_High` | 500 MHz | flash |
+//!
+//! What was tried to make them small is in `host-tools/docs/npu-formulations.md`.
+
+mod compiled;
+mod section;
+mod vela;
+
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+use serde_json::json;
+use zerda_firmware::npu::section::{Product, Section};
+
+use crate::error::{Error, Result};
+use crate::export;
+use crate::image_file::ImageFile;
+use crate::output;
+use crate::run::print;
+use vela::{Estimate, Vela};
+
+/// Frames of 5 s of audio.
+const SEQUENCE: u16 = 500;
+
+/// An NPU, with its multiply-accumulates a cycle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Target {
+    #[value(name = "ethos-u55-128")]
+    U55x128,
+    #[value(name = "ethos-u55-256")]
+    U55x256,
+    #[value(name = "ethos-u65-256")]
+    U65x256,
+    #[value(name = "ethos-u65-512")]
+    U65x512,
+    #[value(name = "ethos-u85-256")]
+    U85x256,
+}
+
+impl Target {
+    /// As Vela has it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::U55x128 => "ethos-u55-128",
+            Self::U55x256 => "ethos-u55-256",
+            Self::U65x256 => "ethos-u65-256",
+            Self::U65x512 => "ethos-u65-512",
+            Self::U85x256 => "ethos-u85-256",
+        }
+    }
+
+    /// Clock and memories that Vela assumes.
+    fn system(self) -> &'static str {
+        match self {
+            Self::U55x128 | Self::U55x256 => "Ethos_U55_High_End_Embedded",
+            Self::U65x256 => "Ethos_U65_Embedded",
+            Self::U65x512 => "Ethos_U65_High_End",
+            Self::U85x256 => "Ethos_U85_SYS_Flash_High",
+        }
+    }
+
+    /// Whether the firmware has a driver for it.
+    fn is_driven(self) -> bool {
+        self != Self::U85x256
+    }
+}
+
+/// The NPU of a section, named as targets are.
+pub fn name(section: &Section) -> String {
+    let product = match section.product {
+        Product::U55 => "u55",
+        Product::U65 => "u65",
+        Product::U85 => "u85",
+    };
+    format!("ethos-{product}-{}", 1u64 << section.macs_log2.min(63))
+}
+
+pub struct Options {
+    pub image: PathBuf,
+    pub target: Target,
+    /// Where the image with the section goes, if not to where it is.
+    pub output: Option<PathBuf>,
+    pub json: bool,
+    /// A Vela to use instead of our own.
+    pub vela: Option<PathBuf>,
+}
+
+/// Compiles the step, writes the image with it, prints what Vela estimates.
+pub fn npu(options: &Options) -> Result<()> {
+    let (path, target) = (&options.image, options.target);
+    if options.output.is_some() && !target.is_driven() {
+        return Err(Error::usage(format!(
+            "{}: the firmware drives Ethos-U55 and U65 only; without --output there is the estimate",
+            target.name()
+        )));
+    }
+    let file = ImageFile::open(path)?;
+    let image = file.image()?;
+    let failed = |why: String| Error::check(format!("{}: {why}", path.display()));
+    let step = export::step(&image).map_err(failed)?;
+    let (compiled, estimate) = Vela::find(options.vela.as_deref())?.compile(&step, target)?;
+    let written = match target.is_driven() {
+        true => {
+            let bytes = section::pack(file.bytes(), &image, &compiled, &estimate);
+            let bytes = bytes.map_err(failed)?;
+            let output = options.output.as_ref().unwrap_or(path);
+            output::write(output, &bytes)?;
+            Some((output, bytes.len()))
+        }
+        false => None,
+    };
+
+    let (version, mode) = (vela::VERSION, vela::MEMORY_MODE);
+    let basis = format!("estimated, Vela {version}, {}, {mode}", target.system());
+    let step_ms = estimate.step_ms();
+    let Estimate {
+        clock_hz,
+        cycles,
+        npu_cycles,
+        sram_bytes,
+        flash_bytes,
+    } = estimate;
+    if options.json {
+        let object = json!({
+            "target": target.name(),
+            // Anything else was an error.
+            "npu_percent": 100.0,
+            "step_ms": step_ms,
+            "cycles": cycles as u64,
+            "npu_cycles": npu_cycles as u64,
+            "clock_hz": clock_hz as u64,
+            "sram_bytes": sram_bytes as u64,
+            "flash_bytes": flash_bytes as u64,
+            "basis": basis,
+            "output": written.map(|(path, _)| path.display().to_string()),
+        });
+        return print(&object.to_string());
+    }
+    let stream = image.manifest().stream;
+    let steps = SEQUENCE.saturating_sub(stream.chunk) / stream.step.max(1) + 1;
+    let note = match written {
+        Some((path, bytes)) => format!("{}: {bytes} bytes, with it", path.display()),
+        None => "not in the image: the firmware drives Ethos-U55 and U65 only".into(),
+    };
+    print(&format!(
+        "{}: 100 % of the step on the NPU\n  \
+         a step      {step_ms:.3} ms, {cycles} cycles at {} MHz, {npu_cycles} if memory were no limit\n  \
+         {SEQUENCE} frames  {:.1} ms, {steps} steps\n  \
+         memory      SRAM {sram_bytes} bytes, constants {flash_bytes} bytes\n  \
+         basis       {basis}\n\
+         {note}",
+        target.name(),
+        clock_hz / 1e6,
+        step_ms * f64::from(steps),
+    ))
+}
