@@ -14,6 +14,7 @@ use crate::audio::{Block, has_slots};
 use crate::decoder::Detection;
 use crate::image::{SAMPLE_RATE, memory_bytes};
 use crate::kernels;
+use crate::npu::Counters;
 use crate::recognizer::{Event, Recognizer};
 use crate::step::Step;
 use crate::telemetry::{Report, Status, encode};
@@ -79,6 +80,8 @@ pub struct App<'a, S, P, T, C> {
     /// Number of the sample at which the recognizer's stream began.
     stream_start: u64,
     status: Status,
+    /// Faults of the NPU that were reported.
+    npu_faults: u32,
     /// Over all logits, as in `zerda run`.
     logits: crc::Digest<'static, u32>,
     /// Clock readings around the last recognition.
@@ -115,6 +118,7 @@ where
             next: 0,
             stream_start: 0,
             status: Status::default(),
+            npu_faults: 0,
             logits: CRC.digest(),
             recognition: now..now,
             status_at: now,
@@ -167,6 +171,7 @@ where
         self.next = block.start.saturating_add(block.samples.len() as u64);
         self.status.audio_ms = ms(self.next);
         let detections = self.recognize(&block.samples);
+        self.report_npu_fault();
         for &detection in &detections {
             self.detected(detection);
         }
@@ -190,6 +195,9 @@ where
         self.status.stack_bytes = self.processor.stack_bytes();
         self.status.logits_crc32 = self.logits.clone().finalize();
         (self.status_at, self.busy) = (now, 0);
+        if let Some(Counters { steps, faults, .. }) = self.recognizer.stepper().npu() {
+            self.report(Report::Npu { steps, faults });
+        }
         self.report(Report::Status(self.status));
     }
 
@@ -240,6 +248,24 @@ where
         self.report(Report::Overrun {
             at_ms,
             lost_samples,
+        });
+    }
+
+    /// The last fault of the block, if there was one.
+    fn report_npu_fault(&mut self) {
+        let Some(counters) = self.recognizer.stepper().npu() else {
+            return;
+        };
+        let faults = counters.faults;
+        let Some(failure) = counters.last.filter(|_| faults != self.npu_faults) else {
+            return;
+        };
+        self.npu_faults = faults;
+        self.report(Report::NpuFault {
+            at_ms: self.status.audio_ms,
+            failure,
+            faults,
+            backoff: counters.backoff,
         });
     }
 

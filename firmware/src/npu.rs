@@ -65,6 +65,7 @@
 //! simulator of Arm's was at hand; nobody has run this driver on an NPU yet.
 
 pub mod driver;
+mod fault;
 #[cfg(any(test, feature = "npu-model"))]
 pub mod model;
 pub mod registers;
@@ -75,13 +76,12 @@ pub mod test_section;
 
 use core::ops::Range;
 
-use serde::{Deserialize, Serialize};
-
 use crate::cache::Windows;
 use crate::image::{Image, SAMPLE_RATE};
 use crate::plan::TensorId;
 use crate::step::{Cpu, Step, byte_range};
 use driver::Driver;
+pub use fault::{Failure, Fault};
 use registers::Register;
 use section::{Io, Program, Role};
 
@@ -169,56 +169,6 @@ impl<const BYTES: usize> Default for Scratch<BYTES> {
     fn default() -> Self {
         Self::new()
     }
-}
-
-/// Why a step did not run on the NPU.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub enum Fault {
-    /// The payload is for another NPU: product, size, stream version or architecture. Not tried again.
-    Mismatch,
-    /// The scratch buffer is too small, or a buffer is not 16-byte aligned or beyond what the NPU can
-    /// address. Not tried again.
-    Memory,
-    /// A reset did not end, or not in the board's security state.
-    Reset,
-    /// No interrupt in time.
-    Timeout,
-    /// A bus aborted.
-    Bus,
-    /// The command stream cannot be parsed.
-    Parse,
-    /// The weights cannot be decoded.
-    Weights,
-    /// An internal memory has an error.
-    Ecc,
-    /// An interrupt before the end of the command stream.
-    Incomplete,
-}
-
-impl Fault {
-    /// Whether trying again can help.
-    pub fn is_passing(self) -> bool {
-        !matches!(self, Self::Mismatch | Self::Memory)
-    }
-
-    fn with(self, detail: u32) -> Failure {
-        Failure {
-            fault: self,
-            detail,
-        }
-    }
-}
-
-/// A fault, and the register that says more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Failure {
-    /// What went wrong.
-    pub fault: Fault,
-    /// The NPU's CONFIG of a [`Fault::Mismatch`], the address (or the bytes that are missing) of a
-    /// [`Fault::Memory`], STATUS of any other.
-    pub detail: u32,
 }
 
 /// What became of the steps, since the start.
@@ -312,7 +262,7 @@ impl<'a, B: Bus> Npu<'a, B> {
         let needed = program.section.scratch_bytes as usize;
         let missing = needed.saturating_sub(self.scratch.len());
         if missing > 0 {
-            return Err(Fault::Memory.with(missing as u32));
+            return Err(Fault::Scratch.with(missing as u32));
         }
         self.driver.start(&payload)?;
         for io in program.io().filter(|io| !io.role.is_output()) {

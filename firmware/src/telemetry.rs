@@ -12,6 +12,7 @@ use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::CRC;
+use crate::npu::Failure;
 
 /// Bytes of a frame at most, the zero included.
 pub const MAX_FRAME: usize = 128;
@@ -54,6 +55,24 @@ pub enum Report<'a> {
     },
     /// Sent every second of audio.
     Status(Status),
+    /// A step failed on the NPU and ran on the CPU.
+    NpuFault {
+        /// Where audio is.
+        at_ms: u32,
+        /// Why, and the register that says more.
+        failure: Failure,
+        /// Failures since boot, this one included.
+        faults: u32,
+        /// Steps on the CPU before the NPU is tried again; 0: it is not.
+        backoff: u16,
+    },
+    /// Sent before each status where there is an NPU: counters since boot.
+    Npu {
+        /// Steps that ran on it.
+        steps: u32,
+        /// Steps that failed there and ran on the CPU.
+        faults: u32,
+    },
 }
 
 /// Counters since boot, and load.
@@ -273,6 +292,27 @@ mod tests {
         assert_eq!(crc, CRC.checksum(bytes).to_le_bytes());
         let (sequence, report): (u16, Report<'_>) = postcard::from_bytes(bytes).unwrap();
         assert_eq!((sequence, report), (7, DETECTION));
+    }
+
+    /// What receivers of an earlier version know stays where it was: kinds are numbered in order.
+    #[test]
+    fn kinds_of_report_keep_their_numbers() {
+        let fault = Report::NpuFault {
+            at_ms: 0,
+            failure: Failure {
+                fault: crate::npu::Fault::Bus,
+                detail: u32::MAX,
+            },
+            faults: u32::MAX,
+            backoff: u16::MAX,
+        };
+        let (steps, faults) = (1, 2);
+        let reports = [STATUS, fault, Report::Npu { steps, faults }];
+        let kind = |report: &Report<'_>| postcard::to_slice(report, &mut [0; 64]).unwrap()[0];
+        assert_eq!(reports.each_ref().map(kind), [3, 4, 5]);
+        assert_eq!(kind(&DETECTION), 1);
+        let line = [frame(1, &fault), frame(2, &reports[2])].concat();
+        assert_eq!(decode(&line), [ok(1, &fault), ok(2, &reports[2])]);
     }
 
     #[test]

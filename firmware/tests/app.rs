@@ -8,6 +8,9 @@ use embedded_hal::digital::{ErrorType, OutputPin};
 use heapless::spsc::Producer;
 use zerda_firmware::app::{App, Output, Processor};
 use zerda_firmware::audio::{BLOCK, Block, Ring};
+use zerda_firmware::cache::Windows;
+use zerda_firmware::npu::{Counters, Failure, Fault};
+use zerda_firmware::step::{Cpu, Step};
 use zerda_firmware::telemetry::{Decoder, Report};
 use zerda_firmware::{Aligned, Detection, Event, Image, Memory, Recognizer, memory_bytes};
 
@@ -85,6 +88,10 @@ fn answers() -> Vec<i16> {
 
 /// Runs the application on the samples from which `lost` was cut out.
 fn run(pcm: &[i16], lost: std::ops::Range<usize>) -> Vec<String> {
+    run_with(Cpu, pcm, lost)
+}
+
+fn run_with<S: Step>(step: S, pcm: &[i16], lost: std::ops::Range<usize>) -> Vec<String> {
     let image = Image::parse(&IMAGE.0).unwrap();
     let mut memory = Memory::<MEMORY>::new();
     let log = Log::default();
@@ -98,7 +105,7 @@ fn run(pcm: &[i16], lost: std::ops::Range<usize>) -> Vec<String> {
         decoder: Decoder::new(),
         log: log.clone(),
     };
-    let recognizer = Recognizer::new(&image, &mut memory).unwrap();
+    let recognizer = Recognizer::with_step(&image, &mut memory, step).unwrap();
     let clock = Clock(u32::MAX.into());
     let mut app = App::new(recognizer, consumer, &mut outputs, line, clock);
     for (index, samples) in pcm.chunks(BLOCK).enumerate() {
@@ -219,4 +226,45 @@ fn an_overrun_is_reported_and_recognition_starts_afresh_behind_it() {
     let last = with(&log, "Status").pop().unwrap();
     assert!(last.contains("overruns: 1, lost_samples: 16000"), "{last}");
     assert!(last.contains(&format!("logits_crc32: {crc}")), "{last}");
+}
+
+/// An NPU of which every tenth step fails.
+#[derive(Default)]
+struct Failing(Counters);
+
+impl Step for Failing {
+    fn step(&mut self, image: &Image<'_>, windows: &Windows, memory: &mut [i8]) {
+        Cpu.step(image, windows, memory);
+        if (self.0.steps + self.0.faults) % 10 == 9 {
+            let (fault, detail) = (Fault::Ecc, 0x102);
+            self.0.faults += 1;
+            self.0.last = Some(Failure { fault, detail });
+            self.0.backoff = 1;
+        } else {
+            self.0.steps += 1;
+        }
+    }
+
+    fn npu(&self) -> Option<Counters> {
+        Some(self.0)
+    }
+}
+
+#[test]
+fn faults_of_an_npu_are_reported_when_they_happen_and_counted_with_the_status() {
+    let pcm = answers();
+    let log = run_with(Failing::default(), &pcm, 0..0);
+    let faults = with(&log, "NpuFault");
+    // A step each 50 ms from 115 ms on; the tenth is at 565.
+    let steps = (pcm.len() - 1840) / 800 + 1;
+    assert_eq!(faults.len(), steps / 10);
+    assert!(faults[0].contains("at_ms: 570, ") && faults[0].contains("faults: 1, "));
+    assert!(faults[2].contains("at_ms: 1570, ") && faults[2].contains("faults: 3, "));
+    let last = *with(&log, "Npu {").last().unwrap();
+    let (failed, steps) = (faults.len() as u32, (steps - faults.len()) as u32);
+    let faults = failed;
+    assert_eq!(last, format!("{:?}", Report::Npu { steps, faults }));
+    assert_eq!(with(&log, "Npu {").len(), with(&log, "Status").len());
+    // Without an NPU nothing is said of one.
+    assert!(with(&run(&pcm, 0..0), "Npu").is_empty());
 }

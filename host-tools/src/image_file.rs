@@ -2,9 +2,10 @@
 
 use std::fs;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use zerda_firmware::image::{HEADER_BYTES, Image, MAGIC, ParseError, VERSION, checksum, field};
+use zerda_firmware::image::{HEADER_BYTES, Image, MAGIC, ParseError, VERSION, field};
 
 use crate::error::{Error, Result};
 
@@ -47,25 +48,18 @@ impl ImageFile {
             .map_err(|error| Error::usage(format!("{}: {}", self.path.display(), self.why(error))))
     }
 
-    /// What is wrong with bytes that are no image, and what to do.
-    ///
-    /// The checksum covers all but the header's first 28 bytes: where it is right, an image is there,
-    /// all of it, and only those can be damaged.
+    /// What is wrong with bytes that are no image, and what to do. Where they would be one with one
+    /// field of the header put right, that field is what was damaged.
     fn why(&self, error: ParseError) -> String {
         const AGAIN: &str = "copy it again, or compile the model again";
         let bytes = self.bytes();
         let length = bytes.len();
-        let stated = bytes
-            .get(field::CHECKSUM)
-            .and_then(|crc| crc.try_into().ok());
-        let whole =
-            length >= HEADER_BYTES && stated.map(u32::from_le_bytes) == Some(checksum(bytes));
         let begins = bytes.starts_with(&MAGIC) || MAGIC.starts_with(bytes);
         match error {
             _ if begins && length < HEADER_BYTES => {
                 format!("truncated: {length} of at least {HEADER_BYTES} bytes; {AGAIN}")
             }
-            ParseError::NotAnImage if whole => {
+            ParseError::NotAnImage if self.is_image_but_for(field::MAGIC, &MAGIC) => {
                 format!("damaged: an image with its first 4 bytes changed; {AGAIN}")
             }
             ParseError::NotAnImage => format!(
@@ -73,12 +67,16 @@ impl ImageFile {
                 kind(bytes)
             ),
             // There was none before the first.
-            ParseError::Version { found } if found < VERSION => {
-                format!("damaged: format version {found}, expected {VERSION}; {AGAIN}")
+            ParseError::Version { found: 0 } => {
+                format!("damaged: format version 0, expected {VERSION}; {AGAIN}")
             }
+            ParseError::Version { found } if found < VERSION => format!(
+                "older: format version {found}, this zerda reads version {VERSION}; compile the \
+                 model again"
+            ),
             ParseError::Version { found } => {
-                let flipped =
-                    (found ^ VERSION).is_power_of_two() && self.is_image_but_for_version();
+                let flipped = (found ^ VERSION).is_power_of_two()
+                    && self.is_image_but_for(field::VERSION, &VERSION.to_le_bytes());
                 let damaged = match flipped {
                     true => "; or it may be damaged, by one bit of the version: copy it again",
                     false => "",
@@ -89,11 +87,11 @@ impl ImageFile {
                 )
             }
             ParseError::Truncated { expected, .. } | ParseError::TrailingBytes { expected, .. }
-                if whole =>
+                if self.is_image_but_for(field::TOTAL_LENGTH, &(length as u32).to_le_bytes()) =>
             {
                 format!(
-                    "damaged: its header says {expected} bytes, there are {length} and their \
-                     checksum is right; {AGAIN}"
+                    "damaged: its header says {expected} bytes, and it is whole with {length}; \
+                     {AGAIN}"
                 )
             }
             ParseError::Truncated { .. } => format!("{error}; {AGAIN}"),
@@ -101,14 +99,17 @@ impl ImageFile {
             ParseError::Checksum { .. } => {
                 format!("{error}; it was changed in storage or transfer: {AGAIN}")
             }
-            // The checksum is right: either its few bytes that this does not cover, or its maker.
+            // The checksum is right: it was made so.
             _ => format!("damaged, or not made by `zerda compile`: {error}; {AGAIN}"),
         }
     }
 
-    fn is_image_but_for_version(&self) -> bool {
+    fn is_image_but_for(&self, field: Range<usize>, right: &[u8]) -> bool {
         let mut bytes = self.bytes().to_vec();
-        bytes[field::VERSION].copy_from_slice(&VERSION.to_le_bytes());
+        match bytes.get_mut(field) {
+            Some(field) => field.copy_from_slice(right),
+            None => return false,
+        }
         Image::parse(ImageFile::new(&self.path, &bytes).bytes()).is_ok()
     }
 }

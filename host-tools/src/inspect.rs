@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write;
+use std::ops::Range;
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
 use zerda_firmware::Image;
 use zerda_firmware::image::{HEADER_BYTES, Label, VERSION, field};
+use zerda_firmware::npu::section::{Estimate, Program};
 use zerda_firmware::plan::{Op, Space, Tensor};
 
 use crate::error::Result;
@@ -45,10 +47,16 @@ fn sections(file: &[u8], image: &Image<'_>) -> Vec<(&'static str, usize)> {
             *kinds.entry(kind).or_default() += bytes(tensor);
         }
     }
-    let manifest = file[field::MANIFEST_LENGTH].try_into();
-    let manifest = u32::from_le_bytes(manifest.unwrap_or_default()) as usize;
+    let number = |field: Range<usize>| {
+        let bytes = file[field].try_into();
+        u32::from_le_bytes(bytes.unwrap_or_default()) as usize
+    };
+    let manifest = number(field::MANIFEST_LENGTH);
     let mut sections = vec![("header", HEADER_BYTES), ("manifest", manifest)];
     sections.extend(kinds);
+    if image.npu().is_some() {
+        sections.push(("npu", number(field::NPU_LENGTH)));
+    }
     let known: usize = sections.iter().map(|(_, bytes)| bytes).sum();
     // Padding, and what nothing reads.
     sections.push(("other", file.len().saturating_sub(known)));
@@ -158,6 +166,14 @@ impl Inspection<'_> {
                 "caches": image.cache_bytes(),
                 "arena": image.arena_bytes(),
             },
+            "npu": image.npu().map(|program| json!({
+                "product": program.section.product,
+                "macs_per_cycle": 1u32 << program.section.macs_log2,
+                "payload": program.payload.len(),
+                "constants": program.constants.len(),
+                "scratch": program.section.scratch_bytes,
+                "estimate": program.section.estimate,
+            })),
             "stream": {
                 "chunk": stream.chunk,
                 "step": stream.step,
@@ -229,6 +245,20 @@ impl Inspection<'_> {
             image.cache_bytes(),
             image.arena_bytes()
         )?;
+        if let Some(Program { section, .. }) = image.npu() {
+            let Estimate {
+                cycles, clock_hz, ..
+            } = section.estimate;
+            writeln!(
+                text,
+                "  NPU        Ethos-{:?}, {} multiply-accumulates a cycle; scratch {} bytes; {cycles} \
+                 cycles a step at {} MHz, estimated by Vela",
+                section.product,
+                1u32 << section.macs_log2,
+                section.scratch_bytes,
+                f64::from(clock_hz) / 1e6
+            )?;
+        }
         writeln!(
             text,
             "  stream     chunk {} frames ({} ms), step {} ({} ms), left context {} ({} ms)",

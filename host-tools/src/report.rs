@@ -1,6 +1,8 @@
 //! What a recognizer reports, here or on a device, as a line of text or JSON.
 
 use serde_json::{Value, json};
+use zerda_firmware::npu::registers::{Config, Status as NpuStatus};
+use zerda_firmware::npu::{Failure, Fault};
 use zerda_firmware::telemetry::{Report, Status};
 
 /// A report in the stream of that name; none of a kind that is not known.
@@ -51,6 +53,36 @@ pub fn line(name: &str, report: &Report<'_>, json: bool) -> Option<String> {
                 "overrun": { "at_ms": at_ms, "lost_samples": lost_samples },
             }),
         ),
+        Report::NpuFault {
+            at_ms,
+            failure,
+            faults,
+            backoff,
+        } => (
+            format!(
+                "NPU fault {faults} at {at_ms} ms, {}; that step ran on the CPU, and {}",
+                failure_text(&failure),
+                match backoff {
+                    0 => "all others will".to_string(),
+                    1 => "the next one will".to_string(),
+                    steps => format!("the next {steps} will"),
+                }
+            ),
+            json!({
+                "file": name,
+                "npu_fault": {
+                    "at_ms": at_ms,
+                    "fault": failure.fault,
+                    "detail": format!("{:08x}", failure.detail),
+                    "faults": faults,
+                    "backoff": (backoff > 0).then_some(backoff),
+                },
+            }),
+        ),
+        Report::Npu { steps, faults } => (
+            format!("NPU: {steps} steps, {faults} faults"),
+            json!({ "npu": { "steps": steps, "faults": faults } }),
+        ),
         Report::Status(status) => (status_text(&status), status_json(&status)),
         _ => return None,
     };
@@ -58,6 +90,41 @@ pub fn line(name: &str, report: &Report<'_>, json: bool) -> Option<String> {
         true => fields.to_string(),
         false => format!("{name}: {text}"),
     })
+}
+
+/// What went wrong, and what there is to know of it.
+fn failure_text(failure: &Failure) -> String {
+    let Failure { fault, detail } = *failure;
+    let status = |what: &str| format!("{what} (STATUS {detail:08x})");
+    match fault {
+        Fault::Mismatch => {
+            let config = Config(detail);
+            let product = match config.product() {
+                0 => "Ethos-U55".to_string(),
+                1 => "Ethos-U65".to_string(),
+                2 => "Ethos-U85".to_string(),
+                other => format!("product {other}"),
+            };
+            format!(
+                "the image is for another NPU than this {product} with {} multiply-accumulates a \
+                 cycle (CONFIG {detail:08x}): compile it for this one",
+                1u32 << config.macs_log2()
+            )
+        }
+        Fault::Scratch => format!("its scratch buffer is too small by {detail} bytes"),
+        Fault::Address => format!("a buffer at {detail:#010x}, which it cannot address"),
+        Fault::Reset => status("a reset that does not end"),
+        Fault::Timeout => status("no interrupt in time"),
+        Fault::Bus => format!(
+            "a bus error at AXI port {}, channel {} (STATUS {detail:08x})",
+            NpuStatus(detail).faulting_port(),
+            NpuStatus(detail).faulting_channel()
+        ),
+        Fault::Parse => status("a command stream that it cannot parse"),
+        Fault::Weights => status("weights that it cannot decode"),
+        Fault::Ecc => status("a memory error"),
+        Fault::Incomplete => status("an interrupt before the end"),
+    }
 }
 
 fn status_text(status: &Status) -> String {

@@ -6,6 +6,7 @@ use std::process::Command;
 
 use serde_json::Value;
 use zerda::image_file::ImageFile;
+use zerda_firmware::npu::test_section::with_npu;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -41,7 +42,7 @@ fn sum(values: &Value, key: impl Fn(&Value) -> &Value) -> u64 {
 fn the_shipped_image_holds_what_its_profile_makes_of_it() {
     let image = inspected();
     assert_eq!(image["bytes"], shipped().len());
-    assert_eq!(image["format_version"], 1);
+    assert_eq!(image["format_version"], 2);
     assert_eq!(image["macs_per_step"], 1_872_320);
     assert_eq!(image["memory"]["bytes"], 47_120);
     assert_eq!(image["operators"].as_array().unwrap().len(), 51);
@@ -85,11 +86,35 @@ fn what_stands_in_rows_adds_up_to_what_stands_in_the_head() {
 }
 
 #[test]
+fn an_npu_section_is_counted_and_said() {
+    let with_npu = with_npu(&shipped());
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("npu.zerda").display().to_string();
+    fs::write(&path, with_npu.get()).unwrap();
+    let (code, stdout, stderr) = run(&["inspect", "--json", &path]);
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    let image: Value = serde_json::from_str(&stdout).expect("JSON");
+    let sections = image["sections"].as_object().unwrap();
+    let total: u64 = sections.values().map(|bytes| bytes.as_u64().unwrap()).sum();
+    assert_eq!(total, with_npu.get().len() as u64);
+    let added = (with_npu.get().len() - shipped().len()) as u64;
+    let npu = sections["npu"].as_u64().unwrap();
+    // And up to 15 of padding.
+    assert!((added - 15..=added).contains(&npu), "{npu} of {added}");
+    assert_eq!(image["npu"]["product"], "U55");
+    assert_eq!(image["npu"]["macs_per_cycle"], 256);
+    let (_, text, _) = run(&["inspect", &path]);
+    let line = "NPU        Ethos-U55, 256 multiply-accumulates a cycle; scratch ";
+    assert!(text.contains(line), "{text}");
+    assert_eq!(inspected()["npu"], Value::Null);
+}
+
+#[test]
 fn the_text_has_a_line_for_each_operator() {
     let (code, stdout, stderr) = run(&["inspect", "models/shrunk.zerda"]);
     assert_eq!((code, stderr.as_str()), (0, ""));
     let (head, operators) = stdout.split_once("operators\n").expect("a table");
-    assert!(head.starts_with("models/shrunk.zerda: format version 1, 229697 bytes, checksum "));
+    assert!(head.starts_with("models/shrunk.zerda: format version 2, 229697 bytes, checksum "));
     assert!(
         head.contains("51 operators, 1872320 multiply-accumulates a step"),
         "{head}"
@@ -113,7 +138,7 @@ fn a_truncated_a_newer_a_damaged_and_a_foreign_file_are_told_from_each_other() {
     let onnx = fs::read(root().join("models/shrunk.onnx")).unwrap();
     let longer = [whole.as_slice(), &[0]].concat();
     let middle = whole.len() / 2;
-    let cases: [(&str, &[u8], &str); 16] = [
+    let cases: [(&str, &[u8], &str); 17] = [
         (
             "cut",
             &whole[..middle],
@@ -133,7 +158,7 @@ fn a_truncated_a_newer_a_damaged_and_a_foreign_file_are_told_from_each_other() {
         (
             "newer",
             &changed(4, 7),
-            "newer: format version 7, this zerda reads version 1; update",
+            "newer: format version 7, this zerda reads version 2; update",
         ),
         (
             "flip",
@@ -148,7 +173,7 @@ fn a_truncated_a_newer_a_damaged_and_a_foreign_file_are_told_from_each_other() {
         (
             "length",
             &changed(10, 0),
-            "damaged: its header says 33089 bytes, there are 229697",
+            "damaged: its header says 33089 bytes, and it is whole with 229697",
         ),
         (
             "longer",
@@ -158,7 +183,12 @@ fn a_truncated_a_newer_a_damaged_and_a_foreign_file_are_told_from_each_other() {
         (
             "zero",
             &changed(4, 0),
-            "damaged: format version 0, expected 1; copy",
+            "damaged: format version 0, expected 2; copy",
+        ),
+        (
+            "older",
+            &changed(4, 1),
+            "older: format version 1, this zerda reads version 2; compile",
         ),
         (
             "png",
@@ -207,7 +237,7 @@ fn a_truncated_a_newer_a_damaged_and_a_foreign_file_are_told_from_each_other() {
     }
 }
 
-/// The checksum does not cover them all; a version that is one bit off may also be a newer one.
+/// A version that is one bit off may also be a newer one.
 #[test]
 fn any_flipped_bit_of_the_header_is_called_damage() {
     let whole = shipped();
@@ -217,7 +247,7 @@ fn any_flipped_bit_of_the_header_is_called_damage() {
         let file = ImageFile::new(Path::new("flipped.zerda"), &bytes);
         let message = file.image().unwrap_err().to_string();
         let expected = match bit / 8 {
-            4 | 5 if bit != 32 => "it may be damaged",
+            4 | 5 if bit != 33 => "it may be damaged",
             _ => "flipped.zerda: damaged",
         };
         assert!(message.contains(expected), "bit {bit}: {message}");

@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use zerda_firmware::npu::{Failure, Fault};
 use zerda_firmware::telemetry::{Report, Status, encode};
 
 const START: Report<'_> = Report::Start {
@@ -144,6 +145,68 @@ fn each_report_is_a_line_and_the_last_line_sums_up() {
         "6 frames, 0 corrupted, 0 lost; 3 commands".into(),
     ];
     assert_eq!(outcome.stdout.lines().collect::<Vec<_>>(), expected);
+}
+
+fn npu_fault(fault: Fault, detail: u32, backoff: u16) -> Report<'static> {
+    Report::NpuFault {
+        at_ms: 2100,
+        failure: Failure { fault, detail },
+        faults: 3,
+        backoff,
+    }
+}
+
+#[test]
+fn faults_of_an_npu_say_what_happened_and_what_follows() {
+    let (steps, faults) = (40, 3);
+    let reports = [
+        // AXI port 1, channel 9, interrupt and bus fault.
+        npu_fault(Fault::Bus, 0x9806, 1),
+        npu_fault(Fault::Timeout, 1, 256),
+        // CONFIG: a U65 with 512 multiply-accumulates.
+        npu_fault(Fault::Mismatch, 0x1000_0009, 0),
+        npu_fault(Fault::Scratch, 512, 0),
+        Report::Npu { steps, faults },
+    ];
+    let frames: Vec<u8> = (0..)
+        .zip(&reports)
+        .flat_map(|(n, report)| frame(n, report))
+        .collect();
+    let (_folder, path) = file(&frames);
+    let name = path.to_str().unwrap();
+    let outcome = monitor(&[name]);
+    assert_eq!((outcome.code, outcome.stderr.as_str()), (0, ""));
+    let fault = |what: &str, next: &str| {
+        format!("{name}: NPU fault 3 at 2100 ms, {what}; that step ran on the CPU, and {next}")
+    };
+    let expected = [
+        fault(
+            "a bus error at AXI port 1, channel 9 (STATUS 00009806)",
+            "the next one will",
+        ),
+        fault(
+            "no interrupt in time (STATUS 00000001)",
+            "the next 256 will",
+        ),
+        fault(
+            "the image is for another NPU than this Ethos-U65 with 512 multiply-accumulates a cycle \
+             (CONFIG 10000009): compile it for this one",
+            "all others will",
+        ),
+        fault(
+            "its scratch buffer is too small by 512 bytes",
+            "all others will",
+        ),
+        format!("{name}: NPU: 40 steps, 3 faults"),
+    ];
+    assert_eq!(outcome.stdout.lines().collect::<Vec<_>>()[..5], expected);
+
+    let (objects, _) = monitor(&["--json", name]).objects();
+    let expected = json!({ "file": name, "npu_fault": { "at_ms": 2100, "fault": "Bus",
+        "detail": "00009806", "faults": 3, "backoff": 1 }});
+    assert_eq!(objects[0], expected);
+    assert_eq!(objects[2]["npu_fault"]["backoff"], Value::Null);
+    assert_eq!(objects[4], json!({ "npu": { "steps": 40, "faults": 3 }}));
 }
 
 #[test]

@@ -55,7 +55,7 @@ impl<B: Bus> Driver<B> {
     ///
     /// # Errors
     ///
-    /// [`Fault::Memory`], and what goes wrong while it runs.
+    /// [`Fault::Address`], and what goes wrong while it runs.
     pub fn run(
         &mut self,
         payload: &Payload<'_>,
@@ -148,7 +148,7 @@ impl<B: Bus> Driver<B> {
             Product::U65 | Product::U85 => 40,
         };
         if !address.is_multiple_of(ALIGNMENT) || address >> bits != 0 {
-            return Err(Fault::Memory.with(address as u32));
+            return Err(Fault::Address.with(address as u32));
         }
         self.bus.write(base, address as u32);
         if product != Product::U55 {
