@@ -24,11 +24,12 @@
 //!
 //! # Differences to the plan, none in the result
 //!
-//! A place in memory that the plan reads twice becomes SLICE and CONCATENATION; heads are split by
-//! RESHAPE and TRANSPOSE. MINIMUM with the mask, before each SOFTMAX over keys, stands for the keys
-//! that the device does not compute. Biases get back the zero point of the input, and per-channel
-//! weight scales come from the multipliers; what is recomputed from scales must be what the plan
-//! says, or the export fails.
+//! A place in memory that the plan reads twice becomes SLICE and CONCATENATION. Scores are keys times
+//! queries and context is values times probabilities, transposed before and after: what costs an
+//! Ethos-U least, of all that `host-tools/docs/npu-formulations.md` lists. MINIMUM with the mask, before
+//! each SOFTMAX over keys, stands for the keys that the device does not compute. Biases get back the
+//! zero point of the input, and per-channel weight scales come from the multipliers; what is
+//! recomputed from scales must be what the plan says, or the export fails.
 
 mod memory;
 mod operators;

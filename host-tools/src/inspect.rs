@@ -8,11 +8,11 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 use zerda_firmware::Image;
 use zerda_firmware::image::{HEADER_BYTES, Label, VERSION, field};
-use zerda_firmware::npu::section::{Estimate, Program};
 use zerda_firmware::plan::{Op, Space, Tensor};
 
 use crate::error::Result;
 use crate::image_file::ImageFile;
+use crate::npu;
 use crate::operators::{bytes, constants, describe, macs, macs_per_step};
 use crate::run::print;
 
@@ -166,14 +166,7 @@ impl Inspection<'_> {
                 "caches": image.cache_bytes(),
                 "arena": image.arena_bytes(),
             },
-            "npu": image.npu().map(|program| json!({
-                "product": program.section.product,
-                "macs_per_cycle": 1u32 << program.section.macs_log2,
-                "payload": program.payload.len(),
-                "constants": program.constants.len(),
-                "scratch": program.section.scratch_bytes,
-                "estimate": program.section.estimate,
-            })),
+            "npu": image.npu().map(|program| npu::json(&program)),
             "stream": {
                 "chunk": stream.chunk,
                 "step": stream.step,
@@ -245,19 +238,8 @@ impl Inspection<'_> {
             image.cache_bytes(),
             image.arena_bytes()
         )?;
-        if let Some(Program { section, .. }) = image.npu() {
-            let Estimate {
-                cycles, clock_hz, ..
-            } = section.estimate;
-            writeln!(
-                text,
-                "  NPU        Ethos-{:?}, {} multiply-accumulates a cycle; scratch {} bytes; {cycles} \
-                 cycles a step at {} MHz, estimated by Vela",
-                section.product,
-                1u32 << section.macs_log2,
-                section.scratch_bytes,
-                f64::from(clock_hz) / 1e6
-            )?;
+        if let Some(program) = image.npu() {
+            writeln!(text, "  NPU        {}", npu::describe(&program))?;
         }
         writeln!(
             text,

@@ -26,8 +26,8 @@ mod vela;
 use std::path::PathBuf;
 
 use clap::ValueEnum;
-use serde_json::json;
-use zerda_firmware::npu::section::{Product, Section};
+use serde_json::{Value, json};
+use zerda_firmware::npu::section::{Product, Program, Section};
 
 use crate::error::{Error, Result};
 use crate::export;
@@ -82,8 +82,48 @@ impl Target {
     }
 }
 
-/// The NPU of a section, named as targets are.
-pub fn name(section: &Section) -> String {
+/// What a section says of itself, for `zerda inspect`.
+pub fn json(program: &Program<'_>) -> Value {
+    let section = program.section;
+    let Section { estimate, .. } = section;
+    json!({
+        "target": name(&section),
+        "payload": section.payload.bytes,
+        "constants": section.constants.bytes,
+        "scratch": section.scratch_bytes,
+        "estimated": {
+            "clock_hz": estimate.clock_hz,
+            "cycles": estimate.cycles,
+            "npu_cycles": estimate.npu_cycles,
+            "step_ms": step_ms(&section),
+            "sram_bytes": estimate.sram_bytes,
+            "flash_bytes": estimate.flash_bytes,
+        },
+    })
+}
+
+/// The same in words.
+pub fn describe(program: &Program<'_>) -> String {
+    let section = program.section;
+    format!(
+        "{}: commands {}, constants {}, scratch memory {} bytes; a step {:.3} ms at {} MHz, estimated \
+         by Vela",
+        name(&section),
+        section.payload.bytes,
+        section.constants.bytes,
+        section.scratch_bytes,
+        step_ms(&section),
+        f64::from(section.estimate.clock_hz) / 1e6,
+    )
+}
+
+fn step_ms(section: &Section) -> f64 {
+    let Section { estimate, .. } = section;
+    f64::from(estimate.cycles) * 1000.0 / f64::from(estimate.clock_hz)
+}
+
+/// As targets are named.
+fn name(section: &Section) -> String {
     let product = match section.product {
         Product::U55 => "u55",
         Product::U65 => "u65",

@@ -1,11 +1,12 @@
 //! TFLite Micro's reference interpreter, the golden reference of every operator: the pinned
 //! `tflite-micro` wheel in a virtual environment that the first test makes under `target/`.
 
-use std::fs::{self, File};
-use std::io::Write;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
+
+use zerda::venv::venv;
 
 use crate::{in_ci, repository, say_skipped};
 
@@ -96,47 +97,10 @@ fn manifest_dir() -> &'static Path {
 
 /// The virtual environment with what `requirements.txt` asks for, made unless it is there.
 fn install() -> Result<Tflm, String> {
-    let requirements = manifest_dir().join("requirements.txt");
-    let wanted = fs::read_to_string(&requirements).unwrap();
-    let target = repository("target");
-    let venv = target.join("tflm-venv");
-    let tflm = Tflm {
-        python: venv.join("bin/python"),
-    };
-
-    // Test binaries may run at the same time; the lock ends with this file.
-    fs::create_dir_all(&target).unwrap();
-    let lock = File::create(target.join("tflm-venv.lock")).unwrap();
-    lock.lock().unwrap();
-    let stamp = venv.join("installed.txt");
-    if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
-        return Ok(tflm);
-    }
-    let _ = writeln!(
-        std::io::stderr(),
-        "Installing TFLite Micro for the tests into {}",
-        venv.display()
-    );
-    let make = ["-m", "venv", "--clear"].map(str::as_ref);
-    command("python3".as_ref(), &[&make[..], &[venv.as_ref()]].concat())?;
-    let install = ["-m", "pip", "install", "--quiet", "-r"].map(str::as_ref);
-    let install = [&install[..], &[requirements.as_ref()]].concat();
-    command(&tflm.python, &install)?;
-    fs::write(stamp, wanted).unwrap();
-    Ok(tflm)
-}
-
-fn command(program: &Path, args: &[&std::ffi::OsStr]) -> Result<(), String> {
-    let name = program.display();
-    let output = Command::new(program).args(args).output().map_err(|error| {
-        format!("{name} cannot be started ({error}): install Python 3.10 to 3.13 with venv and pip")
-    })?;
-    if output.status.success() {
-        return Ok(());
-    }
-    // python3 -m venv says what is missing on stdout, pip on stderr.
-    let said = [output.stdout, output.stderr].concat();
-    let said = String::from_utf8_lossy(&said);
-    let args = args.join(" ".as_ref());
-    Err(format!("{name} {} failed: {}", args.display(), said.trim()))
+    let wanted = fs::read_to_string(manifest_dir().join("requirements.txt")).unwrap();
+    let folder = repository("target").join("tflm-venv");
+    let bin = venv(&folder, &wanted, "TFLite Micro for the tests")?;
+    Ok(Tflm {
+        python: bin.join("python"),
+    })
 }

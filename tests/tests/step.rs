@@ -13,8 +13,10 @@ use zerda_tests::audio::{noise, recorded_speech, shipped_samples};
 use zerda_tests::shipped_image;
 use zerda_tests::tflm::{Case, Tflm};
 
-/// 12.1 s: 240 steps of 5 frames.
-const LENGTH: usize = 193_600;
+/// Samples that make at least so many steps: of 5 frames of 160 samples, the first of 10.
+const fn samples(steps: usize) -> usize {
+    (steps * 5 + 4) * 160 + 400
+}
 
 /// Runs on the CPU and keeps what the exported model calls inputs and outputs.
 #[derive(Default)]
@@ -76,7 +78,9 @@ fn bytes(image: &Image<'_>, windows: &Windows, memory: &[i8], tensor: Tensor) ->
     memory[byte_range(image, windows, tensor).unwrap()].to_vec()
 }
 
-fn exported_step_equals_the_firmware(test: &str, pcm: &[i16]) {
+/// The exported step, outputs and caches, on what the firmware gave to each of `steps` steps, from
+/// the start of a stream on.
+fn exported_step_equals_the_firmware(test: &str, steps: usize, pcm: &[i16]) {
     let Some(tflm) = Tflm::get(test) else {
         return;
     };
@@ -87,7 +91,7 @@ fn exported_step_equals_the_firmware(test: &str, pcm: &[i16]) {
     let mut recognizer = Recognizer::with_step(&image, &mut memory, &mut recorder).unwrap();
     recognizer.push(pcm, |_| ());
     let Recorder { inputs, outputs } = recorder;
-    assert!(outputs.len() >= 200, "{} steps", outputs.len());
+    assert_eq!(outputs.len(), steps);
 
     let case = Case {
         model: export::step(&image).unwrap(),
@@ -109,20 +113,21 @@ fn exported_step_equals_the_firmware(test: &str, pcm: &[i16]) {
 
 #[test]
 fn exported_step_equals_the_firmware_on_the_shipped_samples() {
-    exported_step_equals_the_firmware("step on the samples", &shipped_samples(LENGTH));
+    let pcm = shipped_samples(samples(2000));
+    exported_step_equals_the_firmware("step on the samples", 2000, &pcm);
 }
 
 #[test]
 fn exported_step_equals_the_firmware_on_recorded_speech() {
     let test = "step on recorded speech";
-    if let Some(pcm) = recorded_speech(test, LENGTH) {
-        exported_step_equals_the_firmware(test, &pcm);
+    if let Some(pcm) = recorded_speech(test, samples(2000)) {
+        exported_step_equals_the_firmware(test, 2000, &pcm);
     }
 }
 
 #[test]
 fn exported_step_equals_the_firmware_on_noise() {
-    exported_step_equals_the_firmware("step on noise", &noise(2, LENGTH));
+    exported_step_equals_the_firmware("step on noise", 240, &noise(2, samples(240)));
 }
 
 /// Why the shipped image is not exported after a change to a constant of its first operator of a
