@@ -35,7 +35,7 @@
 //! |---|---|
 //! | wake | RESET into the board's security state; poll STATUS; compare PROT; deny clock and power gating |
 //! | match | CONFIG and ID against those that the payload was compiled for |
-//! | copy in | nothing before has touched the scratch buffer: until that reset a run that failed might have |
+//! | copy in | only now: until that reset a run that failed may have been writing still |
 //! | set | AXI limits, ports of command stream and regions, QBASE, QSIZE, base addresses |
 //! | run | clean the cache; CMD; wait; STATUS; clear the interrupt; invalidate the cache |
 //! | copy out | |
@@ -45,17 +45,16 @@
 //!
 //! While it runs, the NPU writes to the scratch buffer behind the compiler's back. [`Bus::wait`]
 //! is therefore lent the buffer, mutably: as the compiler sees it, what changes there changes in
-//! `wait`, and nobody can look at it before `wait` is done. So neither this crate nor a
-//! [`model`](Bus#a-model) of an NPU needs `unsafe`; the board's `wait`, `clean` and `invalidate` hold a barrier
-//! that keeps the compiler from knowing better ([`Bus`] shows them). Nothing that the recognizer owns is
-//! ever shared with the NPU: after a timeout it may scribble on in the scratch buffer until it is reset,
-//! and the CPU's step does not notice.
+//! `wait`, and nobody can look at it before `wait` is done. So neither this crate nor a model of an
+//! NPU needs `unsafe`; a board's `clean` and `wait` hold a barrier that keeps the compiler from knowing
+//! better ([`Bus`] shows it). Nothing that the recognizer owns is ever shared with the NPU: after a
+//! timeout it may scribble on in the scratch buffer until it is reset, and the CPU's step does not notice.
 //!
 //! # Costs
 //!
-//! For `shrunk`: about 30 KB are copied in and 9 KB out a step, and the scratch buffer takes what Vela
-//! states. The time of a run is bounded by half of the audio of a step (25 ms of 50), so that after a
-//! timeout the CPU still has the other half.
+//! For `shrunk` 28 KB are copied in and 4 KB out a step, mostly keys and values; the scratch buffer takes
+//! what Vela states. A run ends, or is ended, within half of the audio of a step (25 ms of 50): after a
+//! timeout the CPU has the other half.
 //!
 //! # What is proven
 //!
@@ -93,38 +92,63 @@ pub(crate) const PRESENT: i8 = 127;
 /// Likewise.
 pub(crate) const ABSENT: i8 = -128;
 
-/// An NPU as a board wires it: its registers, the memory that both see, and a way to wait.
+/// An NPU as a board wires it: its registers, the memory that both see, and a way to wait. Or a model
+/// of one.
 ///
 /// # Example
 ///
-/// Of a Cortex-M55 with a data cache; `end_us` is a clock of the board.
+/// By polling, on a core with a data cache.
 ///
-/// ```ignore
+/// ```
+/// # use zerda_firmware::npu::{Bus, registers::{Register, Status}};
+/// # fn now_us() -> u32 { 0 }
+/// # fn clean_dcache(_: &mut [i8]) {}
+/// # fn invalidate_dcache(_: &mut [i8]) {}
+/// use core::arch::asm;
+///
+/// struct Ethos(*mut u32);
+///
 /// impl Bus for Ethos {
 ///     fn read(&mut self, register: Register) -> u32 {
-///         // SAFETY: a register of the NPU; reading has no effect on memory.
-///         unsafe { (BASE + register.offset()) as *const u32).read_volatile() }
+///         // SAFETY: of the block of registers that the pointer, by its maker, is the base of.
+///         unsafe { self.0.byte_add(register.offset()).read_volatile() }
 ///     }
+///
+///     fn write(&mut self, register: Register, value: u32) {
+///         // SAFETY: as in `read`.
+///         unsafe { self.0.byte_add(register.offset()).write_volatile(value) }
+///     }
+///
 ///     fn clean(&mut self, scratch: &mut [i8]) {
-///         self.scb.clean_dcache_by_slice(scratch); // with a barrier for compiler and bus
+///         barrier(scratch);
+///         clean_dcache(scratch); // ends with a `dsb`
 ///     }
+///
 ///     fn wait(&mut self, scratch: &mut [i8], limit_us: u32) -> bool {
-///         let end = now_us() + limit_us;
-///         while !IRQ.swap(false, Acquire) {
-///             if now_us() > end { return false }
-///             wfi(); // a timer wakes it, too
+///         let begin = now_us();
+///         let mut raised = false;
+///         while !raised && now_us().wrapping_sub(begin) < limit_us {
+///             raised = Status(self.read(Register::STATUS)).has(Status::IRQ);
 ///         }
-///         // The compiler must take it that this wrote to the buffer.
-///         unsafe { asm!("dsb", in("r0") scratch.as_mut_ptr(), options(nostack)) }
-///         true
+///         barrier(scratch);
+///         raised
 ///     }
-///     // ...
+///
+///     fn invalidate(&mut self, scratch: &mut [i8]) {
+///         invalidate_dcache(scratch);
+///     }
+/// }
+///
+/// /// As the compiler sees it, this reads and writes the buffer.
+/// fn barrier(scratch: &mut [i8]) {
+///     // SAFETY: it does nothing.
+///     unsafe { asm!("/* {0} */", in(reg) scratch.as_mut_ptr(), options(nostack)) }
 /// }
 /// ```
 ///
-/// # A model
-///
-/// What stands behind a `Bus` may as well be software: `npu::model`.
+/// To sleep instead: the line of the interrupt stays up until the driver, after `wait`, clears it in
+/// the NPU. So its handler masks it in the interrupt controller, and `wait` drops what is pending there
+/// from before and unmasks it.
 pub trait Bus {
     /// Whether the NPU accesses memory as non-secure.
     const NON_SECURE: bool = false;
@@ -144,8 +168,8 @@ pub trait Bus {
     /// written is there before the next register is.
     fn clean(&mut self, scratch: &mut [i8]);
 
-    /// Waits for the interrupt, asleep if it can; false after `limit_us` without one. The NPU has the
-    /// scratch buffer meanwhile. With a barrier, behind which what it wrote is read.
+    /// Waits for the interrupt; false after `limit_us` without one. The NPU has the scratch buffer
+    /// meanwhile. With a barrier, behind which what it wrote is read.
     fn wait(&mut self, scratch: &mut [i8], limit_us: u32) -> bool;
 
     /// Forgets what the CPU has cached of the scratch buffer.

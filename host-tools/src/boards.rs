@@ -1,5 +1,6 @@
 //! The boards under `firmware/boards`: what their manifests say of them, and how they are built.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -22,11 +23,15 @@ pub struct Board {
     pub machine: Option<String>,
     /// probe-rs's name of the chip, of a board that is flashed.
     pub chip: Option<String>,
+    /// Features of its crate.
+    features: Vec<String>,
 }
 
 #[derive(Deserialize)]
 struct Manifest {
     package: Package,
+    #[serde(default)]
+    features: BTreeMap<String, Vec<String>>,
 }
 
 #[derive(Deserialize)]
@@ -82,11 +87,11 @@ impl Board {
             )));
         }
         let directory = boards.join(name);
-        let metadata = match Path::new(name).components().count() {
-            1 => metadata(&directory)?,
+        let manifest = match Path::new(name).components().count() {
+            1 => manifest(&directory)?,
             _ => None,
         };
-        let Some(metadata) = metadata else {
+        let Some((metadata, features)) = manifest else {
             return Err(Error::usage(format!(
                 "{name}: no such board, expected one of {}; firmware/boards/README.md says how to \
                  add one",
@@ -101,16 +106,25 @@ impl Board {
             clock_mhz: metadata.clock_mhz,
             machine: metadata.qemu.map(|qemu| qemu.machine),
             chip: metadata.probe_rs.map(|probe_rs| probe_rs.chip),
+            features,
         })
     }
 
-    /// Builds the firmware with the image in it, and gets the target first where it is missing.
+    /// Builds the firmware with the image in it, with a feature of its crate or none, and gets the
+    /// target first where it is missing.
     /// Returns the ELF. What the compiler says goes to standard error.
-    pub fn build(&self, image: &Path) -> Result<PathBuf> {
+    pub fn build(&self, image: &Path, feature: Option<&str>) -> Result<PathBuf> {
         let image = absolute(image)?;
+        if let Some(feature) = feature.filter(|&name| self.features.iter().all(|own| own != name)) {
+            return Err(Error::usage(format!(
+                "{}: has no feature `{feature}`, which takes a board crate that declares it",
+                self.name
+            )));
+        }
         let output = self
             .script(&["cargo", &self.target, "build", "--release"])?
             .arg("--message-format=json")
+            .args(feature.map(|feature| format!("--features={feature}")))
             .env("ZERDA_IMAGE", &image)
             .stderr(Stdio::inherit())
             .output()
@@ -177,13 +191,15 @@ impl Board {
     }
 }
 
-/// `None`: the folder holds no board.
-fn metadata(directory: &Path) -> Result<Option<Metadata>> {
-    let manifest = directory.join("Cargo.toml");
-    match manifest.is_file() {
-        true => Ok(read::<Manifest>(&manifest)?.package.metadata.zerda),
-        false => Ok(None),
+/// What a board's manifest says of it, and its features; none: the folder holds no board.
+fn manifest(directory: &Path) -> Result<Option<(Metadata, Vec<String>)>> {
+    let path = directory.join("Cargo.toml");
+    if !path.is_file() {
+        return Ok(None);
     }
+    let Manifest { package, features } = read(&path)?;
+    let zerda = package.metadata.zerda;
+    Ok(zerda.map(|metadata| (metadata, features.into_keys().collect())))
 }
 
 /// Of the boards there are.
@@ -191,7 +207,7 @@ fn names(boards: &Path) -> Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in fs::read_dir(boards).map_err(|error| Error::read(boards, error))? {
         let entry = entry.map_err(|error| Error::read(boards, error))?;
-        if metadata(&entry.path()).is_ok_and(|metadata| metadata.is_some()) {
+        if manifest(&entry.path()).is_ok_and(|manifest| manifest.is_some()) {
             names.push(entry.file_name().display().to_string());
         }
     }

@@ -38,7 +38,7 @@ pub fn flash(options: &Options) -> Result<()> {
         // That it is there and knows the chip needs no probe.
         probe_rs(chip, &["chip", "info", chip].map(String::from))?;
     }
-    let elf = board.build(&options.image)?;
+    let elf = board.build(&options.image, None)?;
     let elf = elf.canonicalize().unwrap_or(elf);
     let usages = elf::usage(&elf, elf::regions(&board.directory.join("memory.x"))?)?;
     let chip = board.chip.as_deref();

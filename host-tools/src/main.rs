@@ -11,6 +11,7 @@ use zerda::compiler::ranges::Method;
 use zerda::config::Config;
 use zerda::error::{Error, Result};
 use zerda::{compiler, eval, export, flash, inspect, monitor, npu, qemu, run};
+use zerda_firmware::npu::model::Injection;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -228,6 +229,13 @@ struct QemuArgs {
     /// waits for, instead of printing what it reports
     #[arg(long, value_name = "HOST:PORT", conflicts_with_all = ["json", "profile"])]
     serve: Option<SocketAddr>,
+    /// Run steps by the NPU driver. QEMU has no NPU: behind the driver is a model of its registers,
+    /// which computes them with the CPU's kernels. STEP:FAULT,... lets it fail in these steps, with
+    /// bus, parse, weights, ecc, incomplete, hang, silent, stuck or identity
+    #[arg(long, value_name = "STEP:FAULT", num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "", value_parser = npu_faults)]
+    #[arg(conflicts_with_all = ["profile", "kernels"])]
+    npu_model: Option<String>,
     /// Instead of audio: compare the kernels that the board runs with the plain ones, bit for bit
     #[arg(long, conflicts_with_all = ["inputs", "json", "profile", "realtime", "serve"])]
     kernels: bool,
@@ -237,6 +245,21 @@ fn mhz(text: &str) -> std::result::Result<f64, String> {
     match text.parse() {
         Ok(mhz) if (0.001..=1e6).contains(&mhz) => Ok(mhz),
         _ => Err("expected a clock in MHz".into()),
+    }
+}
+
+/// Faults are known to the firmware; steps are numbers.
+fn npu_faults(text: &str) -> std::result::Result<String, String> {
+    let valid = |fault: &str| match fault.split_once(':') {
+        Some((step, name)) => step.parse::<u32>().is_ok() && Injection::named(name).is_some(),
+        None => false,
+    };
+    match text.is_empty() || text.split(',').all(valid) {
+        true => Ok(text.into()),
+        false => {
+            let names = Injection::NAMED.map(|(name, _)| name).join(", ");
+            Err(format!("expected STEP:FAULT,... with a fault of {names}"))
+        }
     }
 }
 
@@ -361,6 +384,7 @@ fn execute(command: Command) -> Result<()> {
             realtime: args.realtime,
             stall: args.stall,
             serve: args.serve,
+            npu_model: args.npu_model,
             kernels: args.kernels,
         }),
     }

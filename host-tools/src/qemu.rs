@@ -40,6 +40,9 @@ pub struct Options {
     pub stall: Option<(u32, u32)>,
     /// The serial port is served on this address.
     pub serve: Option<SocketAddr>,
+    /// Steps run by the NPU driver, over a model of its registers, which fails as `STEP:FAULT,...`
+    /// says.
+    pub npu_model: Option<String>,
     /// Instead of audio: the board compares its kernels with the plain ones.
     pub kernels: bool,
 }
@@ -57,7 +60,14 @@ pub fn qemu(options: &Options) -> Result<()> {
     };
     let file = ImageFile::open(&options.image)?;
     let image = file.image()?;
-    let machine = Machine::new(&board, machine, board.build(&options.image)?)?;
+    let feature = options.npu_model.as_ref().map(|_| "npu-model");
+    if feature.is_some() && image.npu().is_none() {
+        return Err(Error::usage(format!(
+            "{}: holds no step for an NPU; add one with `zerda npu`",
+            options.image.display()
+        )));
+    }
+    let machine = Machine::new(&board, machine, board.build(&options.image, feature)?)?;
     if options.kernels {
         // Its log says how many cases there were.
         return machine.boot(Boot {
@@ -84,6 +94,7 @@ pub fn qemu(options: &Options) -> Result<()> {
         lost_samples: 0,
         stack_bytes: 0,
         kernels: String::new(),
+        npu: None,
         profile: None,
     };
     let mut failed = false;
@@ -116,6 +127,8 @@ struct Session<'a> {
     /// Most of all boots.
     stack_bytes: u32,
     kernels: String,
+    /// Steps on the NPU, and faults.
+    npu: Option<(u64, u64)>,
     profile: Option<Vec<profile::Step>>,
 }
 
@@ -135,6 +148,14 @@ impl Session<'_> {
         if let Some((at, ms)) = self.options.stall {
             // A comma would end an option of QEMU's.
             arguments.push(format!("stall={at}:{ms}"));
+        }
+        if let Some(faults) = self
+            .options
+            .npu_model
+            .as_ref()
+            .filter(|list| !list.is_empty())
+        {
+            arguments.push(format!("npu-faults={faults}"));
         }
         let realtime = self.options.realtime;
         self.totals.files += 1;
@@ -157,6 +178,7 @@ impl Session<'_> {
             decoder: Decoder::new(),
             frames: 0,
             kernels: String::new(),
+            npu: None,
             status: None,
         };
         self.machine.boot(Boot {
@@ -172,6 +194,10 @@ impl Session<'_> {
             return Err(line.damaged("it ended without a status"));
         };
         self.kernels = line.kernels;
+        if let Some((steps, faults)) = line.npu {
+            let (all, failed) = self.npu.unwrap_or_default();
+            self.npu = Some((all + u64::from(steps), failed + u64::from(faults)));
+        }
         self.add(status);
         if counting {
             let text = std::fs::read_to_string(&counts);
@@ -217,14 +243,24 @@ impl Session<'_> {
             0 => String::new(),
             n => format!(", {n} overruns, {} samples lost", self.lost_samples),
         };
+        let npu = match self.npu {
+            Some((steps, faults)) => {
+                format!(", {steps} steps by the NPU's driver over a model, {faults} faults")
+            }
+            None => String::new(),
+        };
         self.totals.print(
-            &format!("on {} in QEMU, {} kernels{lost}", board.name, self.kernels),
+            &format!(
+                "on {} in QEMU, {} kernels{npu}{lost}",
+                board.name, self.kernels
+            ),
             json!({
                 "board": board.name,
                 "kernels": self.kernels,
                 "stack_bytes": self.stack_bytes,
                 "overruns": self.overruns,
                 "lost_samples": self.lost_samples,
+                "npu": self.npu.map(|(steps, faults)| json!({ "steps": steps, "faults": faults })),
             }),
             self.options.json,
         )?;
@@ -243,6 +279,8 @@ struct Line<'a> {
     /// So far.
     frames: u16,
     kernels: String,
+    /// Steps on the NPU, and faults.
+    npu: Option<(u32, u32)>,
     /// The last one.
     status: Option<Status>,
 }
@@ -280,6 +318,7 @@ impl Line<'_> {
                 }
                 self.kernels = kernels.into();
             }
+            Report::Npu { steps, faults } => self.npu = Some((steps, faults)),
             Report::Status(status) => self.status = Some(status),
             _ => {
                 if let Some(line) = report::line(self.name, &report, self.json) {

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use zerda::audio;
 
+mod npu;
 mod serial_port;
 
 /// Board, and the instructions that a step with its front end may take.

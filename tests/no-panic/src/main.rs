@@ -12,6 +12,8 @@ use embedded_hal::digital::{self, OutputPin};
 use embedded_io::Write;
 use zerda_firmware::app::{App, Output, Processor};
 use zerda_firmware::audio::{AudioSource, BLOCK, Capture, Ring};
+use zerda_firmware::npu::registers::Register;
+use zerda_firmware::npu::{Bus, Npu, Scratch};
 use zerda_firmware::telemetry::Decoder;
 use zerda_firmware::{Image, Recognizer};
 
@@ -73,6 +75,29 @@ impl Processor for Board {
     }
 }
 
+impl Bus for Board {
+    fn read(&mut self, register: Register) -> u32 {
+        hardware(register.offset()) as u32
+    }
+
+    fn write(&mut self, register: Register, value: u32) {
+        hardware(register.offset() ^ value as usize);
+    }
+
+    fn clean(&mut self, scratch: &mut [i8]) {
+        hardware(scratch.as_mut_ptr().addr());
+    }
+
+    fn wait(&mut self, scratch: &mut [i8], limit_us: u32) -> bool {
+        scratch.fill(hardware(limit_us as usize) as i8);
+        hardware(11) > 0
+    }
+
+    fn invalidate(&mut self, scratch: &mut [i8]) {
+        scratch.fill(hardware(12) as i8);
+    }
+}
+
 impl AudioSource for Board {
     fn read(&mut self, samples: &mut [i16; BLOCK]) -> usize {
         samples.fill(hardware(3) as i16);
@@ -123,7 +148,9 @@ unsafe extern "C" fn entry(image: *const u8, bytes: usize, memory: *mut i8, room
         Output::new(Board, Some("go"), 100),
         Output::new(Board, None, 100),
     ];
-    let Ok(recognizer) = Recognizer::new(&image, memory) else {
+    let mut scratch = Scratch::<5000>::new();
+    let npu = Npu::new(Board, &mut scratch);
+    let Ok(recognizer) = Recognizer::with_step(&image, memory, npu) else {
         return 2;
     };
     let mut app = App::new(recognizer, consumer, &mut outputs, Board, Board);

@@ -7,9 +7,15 @@ use cortex_m_rt::entry;
 use semihosted::Machine;
 use static_cell::ConstStaticCell;
 use zerda_firmware::app::assert_fits;
+#[cfg(feature = "npu-model")]
+use zerda_firmware::npu::{Npu, Scratch, model::Model};
 use zerda_firmware::{Aligned, Memory, memory_bytes};
+#[cfg(feature = "npu-model")]
+use zerda_firmware::{Image, npu_scratch_bytes};
 
-static IMAGE: &Aligned<[u8]> = &Aligned(*include_bytes!(env!("ZERDA_IMAGE")));
+#[unsafe(link_section = ".image")] // of bytes alone
+static IMAGE: Aligned<[u8; include_bytes!(env!("ZERDA_IMAGE")).len()]> =
+    Aligned(*include_bytes!(env!("ZERDA_IMAGE")));
 static MEMORY: ConstStaticCell<Memory<{ memory_bytes(&IMAGE.0) }>> =
     ConstStaticCell::new(Memory::new());
 const _: () = assert_fits(&IMAGE.0, RAM);
@@ -34,7 +40,21 @@ impl Machine for An547 {
     }
 }
 
+/// The model of an NPU, which the machine has and QEMU has not.
+#[cfg(feature = "npu-model")]
+fn npu(image: &Image<'static>) -> Npu<'static, Model<'static>> {
+    static SCRATCH: ConstStaticCell<Scratch<{ npu_scratch_bytes(&IMAGE.0) }>> =
+        ConstStaticCell::new(Scratch::new());
+    static MEMORY: ConstStaticCell<Memory<{ memory_bytes(&IMAGE.0) }>> =
+        ConstStaticCell::new(Memory::new());
+    Npu::new(Model::new(image, MEMORY.take().as_mut()), SCRATCH.take())
+}
+
 #[entry]
 fn main() -> ! {
-    semihosted::run(An547, &IMAGE.0, MEMORY.take().as_mut())
+    let memory = MEMORY.take().as_mut();
+    #[cfg(feature = "npu-model")]
+    semihosted::run_on_npu(An547, &IMAGE.0, memory, npu);
+    #[cfg(not(feature = "npu-model"))]
+    semihosted::run(An547, &IMAGE.0, memory)
 }

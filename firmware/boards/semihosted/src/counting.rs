@@ -29,6 +29,9 @@ pub struct Counting<M> {
     step: Option<Range<u32>>,
     /// What lies between two readings of the counter with nothing between them.
     overhead: u32,
+    /// Runs the steps instead, if it is there.
+    #[cfg(feature = "npu-model")]
+    pub npu: Option<crate::npu::Scripted>,
 }
 
 /// Instructions of one step.
@@ -48,6 +51,8 @@ impl<M: Machine> Counting<M> {
             counts: Counts::default(),
             step: None,
             overhead: M::counter().wrapping_sub(first),
+            #[cfg(feature = "npu-model")]
+            npu: None,
         }
     }
 
@@ -81,6 +86,12 @@ impl<M: Machine> Counting<M> {
 impl<M: Machine> Step for Counting<M> {
     fn step(&mut self, image: &Image<'_>, windows: &Windows, memory: &mut [i8]) {
         let begin = M::counter();
+        #[cfg(feature = "npu-model")]
+        if let Some(npu) = &mut self.npu {
+            npu.step(image, windows, memory);
+            self.step = Some(begin..M::counter());
+            return;
+        }
         let mut last = begin;
         for op in image.ops() {
             run_op(op, image, windows, memory);
@@ -91,6 +102,11 @@ impl<M: Machine> Step for Counting<M> {
             last = M::counter();
         }
         self.step = Some(begin..last);
+    }
+
+    #[cfg(feature = "npu-model")]
+    fn npu(&self) -> Option<zerda_firmware::npu::Counters> {
+        self.npu.as_ref().and_then(Step::npu)
     }
 }
 

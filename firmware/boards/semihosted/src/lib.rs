@@ -10,12 +10,16 @@
 //!   recognized, so that the ring overruns.
 //! - `profile=FILE`: writes the instructions of each step, a line each: `step FRONT_END DECODER`
 //!   and those of each operator.
+//! - `npu-faults=STEP:FAULT,...`: with feature `npu-model`, lets the model of the NPU fail in these
+//!   steps, counted from 0; faults are those of `zerda_firmware::npu::model::Injection::NAMED`.
 //! - `kernels`: compares the kernels that were built with the plain ones, and does nothing else.
 #![no_std]
 #![allow(clippy::result_large_err)] // no allocator to box an error
 
 mod counting;
 mod kernels;
+#[cfg(feature = "npu-model")]
+mod npu;
 mod uart;
 mod wav;
 
@@ -34,9 +38,13 @@ use semihosting::{eprintln, process};
 use static_cell::ConstStaticCell;
 use zerda_firmware::app::{App, Output, Processor};
 use zerda_firmware::audio::{Capture, Ring};
+#[cfg(feature = "npu-model")]
+use zerda_firmware::npu::{Npu, model::Model};
 use zerda_firmware::{Image, Recognizer};
 
 use counting::{Counting, ProfileFile};
+#[cfg(feature = "npu-model")]
+use npu::Scripted;
 use uart::Uart;
 use wav::Wav;
 
@@ -61,7 +69,26 @@ static ENDED: AtomicBool = AtomicBool::new(false);
 
 /// Runs the application on one file.
 pub fn run<M: Machine>(machine: M, image: &'static [u8], memory: &'static mut [i8]) -> ! {
-    match try_run(machine, image, memory) {
+    exit(try_run(machine, image, memory, |_, _| Counting::new()))
+}
+
+/// As [`run`], with steps on the model of an NPU.
+#[cfg(feature = "npu-model")]
+pub fn run_on_npu<M: Machine>(
+    machine: M,
+    image: &'static [u8],
+    memory: &'static mut [i8],
+    npu: impl FnOnce(&Image<'static>) -> Npu<'static, Model<'static>>,
+) -> ! {
+    exit(try_run(machine, image, memory, |image, options| {
+        let mut counting = Counting::new();
+        counting.npu = Some(Scripted::new(npu(image), options.npu_faults.clone()));
+        counting
+    }))
+}
+
+fn exit(result: Result<(), Message>) -> ! {
+    match result {
         Ok(()) => process::exit(0),
         Err(message) => {
             eprintln!("{}", message);
@@ -88,6 +115,8 @@ struct Options {
     stall: Option<(u32, u32)>,
     profile: Option<String<200>>,
     kernels: bool,
+    #[cfg(feature = "npu-model")]
+    npu_faults: npu::Faults,
 }
 
 impl Options {
@@ -110,6 +139,10 @@ impl Options {
                 Some(("profile", path)) => {
                     options.profile = Some(String::try_from(path).map_err(|_| unknown())?);
                 }
+                #[cfg(feature = "npu-model")]
+                Some(("npu-faults", value)) => {
+                    options.npu_faults = npu::faults(value).ok_or_else(unknown)?;
+                }
                 Some(_) => return Err(unknown()),
             }
         }
@@ -121,6 +154,7 @@ fn try_run<M: Machine>(
     machine: M,
     image: &'static [u8],
     memory: &'static mut [i8],
+    step: impl FnOnce(&Image<'static>, &Options) -> Counting<M>,
 ) -> Result<(), Message> {
     M::start_counter();
     let mut options = Options::parse()?;
@@ -130,7 +164,7 @@ fn try_run<M: Machine>(
         return Ok(());
     }
     let image = Image::parse(image).map_err(|error| message(format_args!("image: {error}")))?;
-    let recognizer = Recognizer::with_step(&image, memory, Counting::<M>::new())
+    let recognizer = Recognizer::with_step(&image, memory, step(&image, &options))
         .map_err(|error| message(format_args!("{error}")))?;
     static RING: ConstStaticCell<Ring<16>> = ConstStaticCell::new(Ring::new());
     let (producer, consumer) = RING.take().split();
@@ -173,6 +207,10 @@ fn try_run<M: Machine>(
             }
         } else if ended {
             app.report_status();
+            #[cfg(feature = "npu-model")]
+            if let Some(rule) = app.stepper().npu.as_mut().and_then(Scripted::violation) {
+                return Err(message(format_args!("the NPU's driver {rule}")));
+            }
             return Ok(());
         } else if options.realtime {
             app.sleep();

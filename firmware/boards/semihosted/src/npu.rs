@@ -1,0 +1,56 @@
+//! Steps by the NPU driver, over the model of its registers.
+
+use heapless::Vec;
+use zerda_firmware::Image;
+use zerda_firmware::cache::Windows;
+use zerda_firmware::npu::model::{Injection, Model};
+use zerda_firmware::npu::{Counters, Npu};
+use zerda_firmware::step::Step;
+
+/// Faults, and the steps, counted from 0, in which they happen.
+pub type Faults = Vec<(u32, Injection), 32>;
+
+/// `STEP:FAULT,...`
+pub fn faults(text: &str) -> Option<Faults> {
+    let fault = |text: &str| {
+        let (step, name) = text.split_once(':')?;
+        Some((step.parse().ok()?, Injection::named(name)?))
+    };
+    let mut faults = Faults::new();
+    for text in text.split(',').filter(|text| !text.is_empty()) {
+        faults.push(fault(text)?).ok()?;
+    }
+    Some(faults)
+}
+
+/// An NPU with which things go wrong in certain steps.
+pub struct Scripted {
+    npu: Npu<'static, Model<'static>>,
+    faults: Faults,
+    step: u32,
+}
+
+impl Scripted {
+    pub fn new(npu: Npu<'static, Model<'static>>, faults: Faults) -> Self {
+        let step = 0;
+        Self { npu, faults, step }
+    }
+
+    /// What the driver did that no driver may do.
+    pub fn violation(&mut self) -> Option<&'static str> {
+        self.npu.bus().violation()
+    }
+}
+
+impl Step for Scripted {
+    fn step(&mut self, image: &Image<'_>, windows: &Windows, memory: &mut [i8]) {
+        let now = self.faults.iter().find(|(step, _)| *step == self.step);
+        self.npu.bus().inject(now.map(|&(_, fault)| fault));
+        self.step += 1;
+        self.npu.step(image, windows, memory);
+    }
+
+    fn npu(&self) -> Option<Counters> {
+        self.npu.npu()
+    }
+}
