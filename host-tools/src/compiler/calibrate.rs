@@ -170,7 +170,7 @@ pub fn quantizations(graph: &Graph, seen: Option<&Observations>) -> Vec<Quantiza
 
 fn own(graph: &Graph, seen: Option<&Observations>, id: Id) -> Quantization {
     let tensor = &graph.tensors[id];
-    if let Some(fixed) = tensor.fixed {
+    if let Some(fixed) = tensor.fixed.filter(|fixed| masks(graph, seen, id, *fixed)) {
         return fixed;
     }
     if let Place::Constant(values) = &tensor.place {
@@ -180,14 +180,27 @@ fn own(graph: &Graph, seen: Option<&Observations>, id: Id) -> Quantization {
     let Some(seen) = seen.and_then(|seen| seen[id].as_ref()) else {
         return Quantization::of_range(-1.0, 1.0);
     };
-    let softmax_input = |op: &Op| matches!(op, Op::Softmax { input, .. } if *input == id);
-    if tensor.keys && graph.ops.iter().any(softmax_input) {
+    if masked(graph, id) {
         // The minimum stands for absent keys, and must be out of reach of any row's maximum.
         let (_, high) = seen.histogram.bounds();
         return Quantization::of_range(seen.lowest_peak - SOFTMAX_MARGIN - SOFTMAX_ZERO, high);
     }
     let (low, high) = seen.histogram.best_range();
     Quantization::of_range(low, high)
+}
+
+/// Whether absent keys are masked in a tensor: the scores that a softmax reads.
+fn masked(graph: &Graph, id: Id) -> bool {
+    let softmax_input = |op: &Op| matches!(op, Op::Softmax { input, .. } if *input == id);
+    graph.tensors[id].keys && graph.ops.iter().any(softmax_input)
+}
+
+/// Whether the minimum of a given quantization can stand for absent keys, where it has to: calibration
+/// takes another otherwise.
+fn masks(graph: &Graph, seen: Option<&Observations>, id: Id, given: Quantization) -> bool {
+    let minimum = given.scale * (-128.0 - f32::from(given.zero_point));
+    let seen = seen.and_then(|seen| seen[id].as_ref());
+    !masked(graph, id) || seen.is_none_or(|seen| minimum <= seen.lowest_peak - SOFTMAX_ZERO)
 }
 
 impl Quantization {

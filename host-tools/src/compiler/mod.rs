@@ -7,14 +7,14 @@ pub mod calibrate;
 pub mod fidelity;
 pub mod float;
 mod front_end;
+pub mod functions;
 pub mod graph;
-pub mod hard_swish;
 mod histogram;
 mod image_writer;
 mod import;
 mod memory;
 mod metadata;
-mod onnx;
+pub(crate) mod onnx;
 mod onnx_builder;
 mod quantize;
 #[cfg(test)]
