@@ -2,7 +2,8 @@
 
 Writes tests/data/exports/NAME.onnx for each variant of variants.py, or those named: what `zerda
 compile` must take or, with `unsupported` in the name, refuse with a message. Weights are random.
-Each file is held against its module in onnxruntime, over a stream that fills the caches.
+Each file is held against its module in onnxruntime, over a stream that fills the caches; beside it
+NAME.f32 holds the module's logits of that stream, [NS, classes], little-endian (for features see `stream`).
 Needs models/train/requirements.txt, and onnxscript==0.7.2 and onnxruntime==1.31.1 besides.
 """
 
@@ -53,10 +54,12 @@ def randomize(model: Conformer):
 
 
 def stream(model: Conformer, run) -> list:
-    """Inputs and outputs of each `run(features, mask, *caches)`, until the caches are full."""
+    """Inputs and outputs of each `run(features, mask, *caches)`, for L / S (rounded up) + 2 calls: the caches fill."""
     chunk, cached, step = model.v.stream
     steps, batch = -(-cached // step) + 2, [1] * (model.v.batch == "outside")
-    features = -10.0 * torch.rand(chunk + step * steps, model.v.mels, generator=torch.Generator().manual_seed(1))
+    # Of no meaning, but from -10 to 0 and easily had in another language; element i, frame by frame.
+    i = torch.arange((chunk + step * (steps - 1)) * model.v.mels)
+    features = (-10.0 * ((31 * i * i + 7919 * i) % 10007).double() / 10007).float().reshape(-1, model.v.mels)
     caches, calls = [torch.zeros(shape) for shape in model.caches().values()], []
     for n in range(steps):
         # Absent keys are always the oldest.
@@ -123,12 +126,14 @@ def export(v: Variant):
             if isinstance(module, Activation):
                 module.observing = False
     calls = stream(model, step)
-    spread = torch.stack([outputs[0] for _, outputs in calls]).std().item()
-    assert 0.2 < spread < 4.0, f"{v.name}: logits spread by {spread:.2f}"
+    logits = torch.stack([outputs[0] for _, outputs in calls])
+    assert 0.2 < logits.std() < 4.0, f"{v.name}: logits spread by {logits.std():.2f}"
     path = FOLDER / f"{v.name}.onnx"
     write(v, step, calls[0][0], list(model.caches()), path)
     apart = difference(model, calls, path)
     assert apart < 1e-4, f"{v.name}: onnxruntime differs from torch by {apart}"
+    if "unsupported" not in v.name:
+        path.with_suffix(".f32").write_bytes(logits.numpy().astype("<f4").tobytes())
     print(f"{v.name}: {path.stat().st_size} bytes, onnxruntime differs from torch by {apart:.0e}", flush=True)
 
 
