@@ -89,14 +89,19 @@ impl FloatStep {
             values.push(Tensor::zero::<f32>(shape)?);
         }
         // Rows and columns; dimensions of 1 may precede them.
-        let matrix = |shape: &[usize]| shape.split_last().map(|(&cols, rows)| (rows.iter().product(), cols));
+        let matrix = |shape: &[usize]| {
+            shape
+                .split_last()
+                .map(|(&cols, rows)| (rows.iter().product(), cols))
+        };
         let shape = |input| {
             let index = inputs.iter().position(|&other| other == input);
             let shape = index.and_then(|index| matrix(values[index].shape()));
             let missing = || TractError::msg("it lacks `features` [C, mels] or `mask` [1, L + C]");
             shape.ok_or_else(missing)
         };
-        let ((chunk, _), (_, keys)): ((usize, _), _) = (shape(Input::Features)?, shape(Input::Mask)?);
+        let ((chunk, _), (_, keys)): ((usize, _), _) =
+            (shape(Input::Features)?, shape(Input::Mask)?);
         let left_context = keys.saturating_sub(chunk);
         let logits = model.output_fact(0)?.shape.as_concrete().and_then(matrix);
         let (step, _) = logits.ok_or_else(|| TractError::msg("`logits` has no static shape"))?;

@@ -2,11 +2,12 @@
 //! range is chosen so that rounding and clipping together lose least.
 
 use rayon::prelude::*;
-use zerda_firmware::Image;
+use zerda_firmware::{Image, plan};
 
 use super::float::observed;
 use super::graph::{Function, Graph, Id, Op, Place, Quantization};
 use super::histogram::Histogram;
+use super::inverse_root;
 use crate::error::Result;
 use crate::tract_step::{FloatStep, features};
 
@@ -151,21 +152,42 @@ pub fn quantizations(graph: &Graph, seen: Option<&Observations>) -> Vec<Quantiza
         .map(|id| own(graph, seen, id))
         .collect();
     for op in &graph.ops {
-        if let Op::Function {
-            function: Function::HardSwish,
+        let Op::Function {
+            function,
             input,
             output,
         } = *op
-        {
-            // TFLite's kernel needs an output scale above 1/128 of the input's.
-            let least = quantizations[graph.root(input)].scale / 127.0;
-            let output = &mut quantizations[graph.root(output)];
-            output.scale = output.scale.max(least);
+        else {
+            continue;
+        };
+        let (input, output) = (graph.root(input), graph.root(output));
+        let seen = seen.and_then(|seen| seen[input].as_ref());
+        match (function, seen) {
+            (Function::HardSwish, _) => {
+                // TFLite's kernel needs an output scale above 1/128 of the input's.
+                let least = quantizations[input].scale / 127.0;
+                let output = &mut quantizations[output];
+                output.scale = output.scale.max(least);
+            }
+            (Function::Rsqrt, Some(seen)) => {
+                let divided = normalized(graph, input).map(|id| quantizations[graph.root(id)]);
+                let step = divided.map_or(0.0, |divided| divided.scale);
+                [quantizations[input], quantizations[output]] =
+                    inverse_root::quantizations(&seen.histogram, step);
+            }
+            _ => {}
         }
     }
     (0..quantizations.len())
         .map(|id| quantizations[graph.root(id)])
         .collect()
+}
+
+/// What a mean square is of.
+fn normalized(graph: &Graph, mean_square: Id) -> Option<Id> {
+    let op = |id: Id| graph.ops.iter().find(|op| op.output() == id);
+    let squares = op(mean_square)?.inputs();
+    op(squares[0])?.inputs().first().copied()
 }
 
 fn own(graph: &Graph, seen: Option<&Observations>, id: Id) -> Quantization {
@@ -201,6 +223,26 @@ fn masks(graph: &Graph, seen: Option<&Observations>, id: Id, given: Quantization
     let minimum = given.scale * (-128.0 - f32::from(given.zero_point));
     let seen = seen.and_then(|seen| seen[id].as_ref());
     !masked(graph, id) || seen.is_none_or(|seen| minimum <= seen.lowest_peak - SOFTMAX_ZERO)
+}
+
+/// The scores whose given quantization an image does not have for that reason.
+pub fn widened(graph: &Graph, image: &Image) -> Vec<(String, &'static str)> {
+    let why = "scores, of which the least must lie 14.5 below the maximum of any row: it stands for absent keys";
+    let mut widened = Vec::new();
+    for (op, planned) in graph.ops.iter().zip(image.ops()) {
+        let (Op::Softmax { input, .. }, plan::Op::Softmax { input: scores, .. }) = (op, planned)
+        else {
+            continue;
+        };
+        let (given, scale) = (
+            graph.tensors[*input].fixed,
+            image.tensor(scores).map(|q| q.scale),
+        );
+        if given.is_some_and(|given| Some(given.scale) != scale) {
+            widened.push((graph.tensors[*input].name.clone(), why));
+        }
+    }
+    widened
 }
 
 impl Quantization {

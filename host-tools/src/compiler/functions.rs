@@ -70,7 +70,13 @@ mod tests {
     use super::*;
 
     /// Each entry, against the function in float: at most `steps` off.
-    fn is_near(function: Function, input: (f32, i8), output: (f32, i8), real: fn(f64) -> f64, steps: f64) {
+    fn is_near(
+        function: Function,
+        input: (f32, i8),
+        output: (f32, i8),
+        real: fn(f64) -> f64,
+        steps: f64,
+    ) {
         let quantization = |(scale, zero_point)| Quantization { scale, zero_point };
         let table = function.table(quantization(input), quantization(output));
         for (index, value) in table.unwrap().into_iter().enumerate() {
@@ -100,7 +106,11 @@ mod tests {
         }
         // 1/0 is the greatest.
         let rsqrt = |x: f64| if x > 0.0 { 1.0 / x.sqrt() } else { 1e9 };
-        for (scale, output) in [(0.01, (0.05, -128)), (3.0, (0.002, -100)), (1e-4, (0.4, -128))] {
+        for (scale, output) in [
+            (0.01, (0.05, -128)),
+            (3.0, (0.002, -100)),
+            (1e-4, (0.4, -128)),
+        ] {
             is_near(Function::Rsqrt, (scale, -128), output, rsqrt, 0.6);
         }
     }

@@ -19,8 +19,8 @@ pub struct Graph {
     pub logits: Id,
     /// Softmax of the logits.
     pub posteriors: Id,
-    /// Values whose quantization the ONNX gives, but not here; why.
-    pub left_out: Vec<String>,
+    /// Values that the ONNX gives a quantization for which the graph has no place, and why.
+    pub left_out: Vec<(String, &'static str)>,
 }
 
 impl Graph {
@@ -172,6 +172,19 @@ pub enum LinearKind {
 }
 
 impl Linear {
+    /// `x * scale + shift`, one each for a channel: a convolution over one frame.
+    pub fn channelwise(input: Id, output: Id, scale: Vec<f32>, shift: Vec<f32>) -> Linear {
+        Linear {
+            kind: LinearKind::Depthwise,
+            input,
+            output,
+            weights: scale,
+            bias: shift,
+            clamp: UNCLAMPED,
+            scales: None,
+        }
+    }
+
     pub fn channels(&self) -> usize {
         self.bias.len()
     }

@@ -12,6 +12,7 @@ pub mod graph;
 mod histogram;
 mod image_writer;
 mod import;
+mod inverse_root;
 mod memory;
 mod metadata;
 pub(crate) mod onnx;
@@ -77,6 +78,8 @@ pub struct Summary {
     pub recordings: usize,
     /// Of every operator, with the name of its output.
     pub fidelities: Vec<(String, Fidelity)>,
+    /// Values whose quantization the ONNX gives, but which got another, and why.
+    pub left_out: Vec<(String, &'static str)>,
 }
 
 impl fmt::Display for Summary {
@@ -111,6 +114,20 @@ impl fmt::Display for Summary {
                 )?;
             }
         }
+        let mut reasons: Vec<_> = self.left_out.iter().map(|(_, why)| *why).collect();
+        reasons.sort_unstable();
+        reasons.dedup();
+        for why in reasons {
+            let of_this = || self.left_out.iter().filter(|(_, other)| *other == why);
+            let (count, first) = (
+                of_this().count(),
+                of_this().next().map_or("", |(name, _)| name),
+            );
+            write!(
+                f,
+                "\nquantization in the ONNX not taken over for {count} {why} (`{first}`)"
+            )?;
+        }
         Ok(())
     }
 }
@@ -128,6 +145,8 @@ pub fn compile(options: &Options, config: &Config) -> Result<Summary> {
         output.name.clone()
     });
     let fidelities = names.zip(fidelities).collect();
+    let mut left_out = compiler.graph.left_out.clone();
+    left_out.extend(calibrate::widened(&compiler.graph, &parsed));
     Ok(Summary {
         ops: parsed.manifest().ops.into(),
         macs_per_step: macs_per_step(&parsed),
@@ -136,6 +155,7 @@ pub fn compile(options: &Options, config: &Config) -> Result<Summary> {
         arena_bytes: parsed.arena_bytes(),
         recordings: recordings.len(),
         fidelities,
+        left_out,
     })
 }
 

@@ -10,11 +10,12 @@ use tract_onnx::prelude::*;
 
 use crate::error::{Error, Result};
 
+mod attention;
 mod fake;
 pub use fake::FakeQuantization;
 
 pub struct Onnx {
-    /// The float network: fake quantization is taken out.
+    /// The float network: fake quantization is taken out, Attention written out.
     pub graph: GraphProto,
     /// What fake quantization there was, by the Identity that stands in its place.
     pub fakes: HashMap<String, FakeQuantization>,
@@ -45,8 +46,9 @@ impl Onnx {
             .into_iter()
             .map(|entry| (entry.key, entry.value))
             .collect();
-        let fakes = fake::take_out(&mut graph)
-            .map_err(|reason| Error::usage(format!("{}: {reason}", path.display())))?;
+        let in_file = |reason| Error::usage(format!("{}: {reason}", path.display()));
+        let fakes = fake::take_out(&mut graph).map_err(in_file)?;
+        attention::write_out(&mut graph).map_err(in_file)?;
         let mut uses = HashMap::new();
         let outputs = graph.output.iter().map(|output| &output.name);
         for value in graph

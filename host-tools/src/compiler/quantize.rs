@@ -129,8 +129,7 @@ impl<'a> Quantizer<'a> {
                 input,
                 output,
             } => {
-                let table =
-                    function.table(self.quantizations[input], self.quantizations[output]);
+                let table = function.table(self.quantizations[input], self.quantizations[output]);
                 // A draft's ranges are any; those of calibration have a table.
                 let table = table.unwrap_or([0; 256]);
                 let table = self.writer.i8(&table, 256, self.quantizations[output]);

@@ -221,15 +221,18 @@ impl Export<'_> {
             Function::Silu => {
                 let q = Quantization::per_tensor(PROBABILITY.scale, PROBABILITY.zero_point);
                 let gate = self.graph.activation("logistic", &input.shape, q);
-                self.graph.operator(Operator::Logistic, &[input.tensor], gate);
+                self.graph
+                    .operator(Operator::Logistic, &[input.tensor], gate);
                 let output = self.output(output, &input.shape)?;
                 let mul = Operator::Mul(Activation::NONE);
-                self.graph.operator(mul, &[input.tensor, gate], output.tensor);
+                self.graph
+                    .operator(mul, &[input.tensor, gate], output.tensor);
                 return Ok(output);
             }
         };
         let output = self.output(output, &input.shape)?;
-        self.graph.operator(operator, &[input.tensor], output.tensor);
+        self.graph
+            .operator(operator, &[input.tensor], output.tensor);
         Ok(output)
     }
 
@@ -243,7 +246,9 @@ impl Export<'_> {
         let (from, to) = (self.tensor(input)?, self.tensor(output)?);
         let scale = softmax_scale(from.scale);
         same(scale.input, planned)?;
-        if scale.diff_min != diff_min || (to.scale, to.zero_point) != (PROBABILITY.scale, PROBABILITY.zero_point) {
+        if scale.diff_min != diff_min
+            || (to.scale, to.zero_point) != (PROBABILITY.scale, PROBABILITY.zero_point)
+        {
             return Err("its range is not that of TFLite's int8 SOFTMAX".into());
         }
         let mut scores = self.read(input)?;

@@ -30,7 +30,8 @@ pub fn table(input: Quantization, output: Quantization) -> Table {
             shift: shift + KEPT,
         };
         let root = multiply_by_quantized_multiplier(1, of_x);
-        let value = multiply_by_quantized_multiplier(root, to_output) + i32::from(output.zero_point);
+        let value =
+            multiply_by_quantized_multiplier(root, to_output) + i32::from(output.zero_point);
         value.clamp(i8::MIN.into(), i8::MAX.into()) as i8
     };
     std::array::from_fn(value)

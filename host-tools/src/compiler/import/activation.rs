@@ -96,7 +96,9 @@ impl Importer<'_> {
         let mut x = self.operand(node, 0)?;
         let (mut scale, mut shift) = (scale, shift);
         let affine = x.affine.as_ref();
-        if let Some((by, plus)) = affine.and_then(|a| Some((uniform(&a.scale)?, uniform(&a.shift)?))) {
+        if let Some((by, plus)) =
+            affine.and_then(|a| Some((uniform(&a.scale)?, uniform(&a.shift)?)))
+        {
             (scale, shift, x.affine) = (scale * by, shift + scale * plus, None);
         } else {
             x = self.settled(node, 0)?;
@@ -187,11 +189,16 @@ impl Importer<'_> {
             times_x,
         } = clip;
         if times_x || factor <= 0.0 {
-            return Err("supported is x * clip(x / 6 + 1/2, 0, 1) (HardSwish), and clip(x, low, high) \
+            return Err(
+                "supported is x * clip(x / 6 + 1/2, 0, 1) (HardSwish), and clip(x, low, high) \
                         (HardSigmoid, Relu6) by itself"
-                .into());
+                    .into(),
+            );
         }
-        let x = match self.linear_of(&x).is_some_and(|linear| linear.clamp == UNCLAMPED) {
+        let x = match self
+            .linear_of(&x)
+            .is_some_and(|linear| linear.clamp == UNCLAMPED)
+        {
             true => x,
             false => self.channelwise(name, x)?,
         };

@@ -1,4 +1,4 @@
-//! Attention: scores, mask, softmax, context; written out, or as the one operator of opset 23.
+//! Attention, written out: scores, mask, softmax, context.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use tract_onnx::pb::NodeProto;
 use tract_onnx::prelude::Tensor as Constant;
 
 use super::linear::Affine;
-use super::{Id, Importer, Op, Operand, PROBABILITY, Quantization, Reason, Value};
+use super::{Id, Importer, Linear, Op, Operand, PROBABILITY, Place, Quantization, Reason, Value};
 use crate::compiler::graph::uniform;
 use crate::compiler::onnx::{Attributes, axis};
 use crate::compiler::view::View;
@@ -25,16 +25,15 @@ impl Importer<'_> {
         let mut order: Vec<usize> = (0..rank).collect();
         order.swap(rank.saturating_sub(2), rank - 1);
         key.view = key.view.transpose(&order);
-        self.scores(name, a, key, 1.0)
+        self.scores(name, a, key)
     }
 
-    /// `factor * query * key^T`: query `[heads, C, width]`, key `[heads, keys, width]`.
-    fn scores(&mut self, name: &str, query: Operand, key: Operand, factor: f32) -> Reason<Value> {
-        // What is left to multiply with is the query's.
-        let factor = factor * scale_of(&key)?;
-        let query = match factor {
+    /// `query * key^T`: query `[heads, C, width]`, key `[heads, keys, width]`.
+    fn scores(&mut self, name: &str, query: Operand, key: Operand) -> Reason<Value> {
+        // What the key is still to be multiplied with is the query's.
+        let query = match scale_of(&key)? {
             1.0 if query.affine.is_none() => query,
-            _ => self.scaled(&format!("{name}.query"), query, factor)?,
+            factor => self.scaled(&format!("{name}.query"), query, factor)?,
         };
         let cols = self.shape(key.view.tensor).1;
         let as_heads = (query.view.as_heads(cols), key.view.as_heads(cols));
@@ -121,29 +120,28 @@ impl Importer<'_> {
         }
     }
 
-    /// Multiplies attention scores by a number: the linear that makes the query does it.
+    /// Multiplies attention scores by a number: the linear that makes the query for them alone does it, or
+    /// one made for it.
     pub(super) fn scale_scores(
         &mut self,
         name: &str,
         operand: Operand,
         factor: f32,
     ) -> Reason<Value> {
-        const SUPPORTED: &str =
-            "scores can be scaled where a linear makes the query for them alone";
         let output = operand.view.tensor;
-        let scores = |op: &Op| match *op {
-            Op::Scores {
-                query,
-                output: scores,
-                ..
-            } if scores == output => Some(query),
-            _ => None,
-        };
-        let query = self.graph.ops.iter().find_map(scores);
-        let own = operand.sole && !operand.masked && self.own_queries.contains(&output);
-        let scaled = query.filter(|_| own).map(|query| self.scale_linear(query, factor));
-        if scaled != Some(true) {
-            return Err(SUPPORTED.into());
+        let scores = |op: &Op| matches!(op, Op::Scores { output: scores, .. } if *scores == output);
+        let at = self.graph.ops.iter().position(scores);
+        let at = at.filter(|_| operand.sole && !operand.masked);
+        let at =
+            at.ok_or("supported is to scale the product of query and key before anything else")?;
+        let query = self.graph.ops[at].inputs()[0];
+        if !self.own_queries.contains(&output) || !self.scale_linear(query, factor) {
+            let (rows, cols) = self.shape(query);
+            let scaled = self.add_tensor(rows, cols, Place::Own);
+            self.graph.tensors[scaled].name = format!("{name}.query");
+            self.graph.ops[at].replace_input(query, scaled);
+            let linear = Linear::channelwise(query, scaled, vec![factor; cols], vec![0.0; cols]);
+            self.graph.ops.insert(at, Op::Linear(linear));
         }
         self.scale_fixed(output, factor);
         Ok(self.named(name, operand.view))
@@ -204,67 +202,6 @@ impl Importer<'_> {
         self.graph.tensors[output].fixed = Some(PROBABILITY);
         self.graph.ops.push(Op::Softmax { input, output });
         Ok(value)
-    }
-
-    /// The operator Attention: query, key and value `[1, heads, rows, width]`, or `[1, rows, heads *
-    /// width]` with the heads as an attribute.
-    pub(super) fn whole_attention(&mut self, node: &NodeProto) -> Reason<Value> {
-        let name = &node.output[0];
-        let given = node.input.iter().map(|name| !name.is_empty());
-        let given: Vec<_> = given.collect();
-        let plain = node.int("is_causal", 0)? == 0
-            && node.float("softcap", 0.0)? == 0.0
-            && given[..4.min(given.len())] == [true; 4]
-            && !given[4..].contains(&true)
-            && node.output.len() == 1;
-        if !plain {
-            return Err("supported is Attention(query, key, value, mask) with caches concatenated \
-                        before it, not causal, without softcap"
-                .into());
-        }
-        let mut heads_first = Vec::new();
-        for (input, attribute) in [(0, "q_num_heads"), (1, "kv_num_heads"), (2, "kv_num_heads")] {
-            // A uniform scale before a value stays, as one before query or key goes into the scores.
-            let mut operand = match input {
-                2 => self.settled(node, input)?,
-                _ => self.operand(node, input)?,
-            };
-            let heads = node.int(attribute, 0)? as usize;
-            if let (&[batch, rows, cols], 1..) = (&operand.view.shape()[..], heads) {
-                let split = operand.view.reshape(&[batch, rows, heads, cols / heads]);
-                let split = split.ok_or("its columns do not split into heads")?;
-                operand.view = split.transpose(&[0, 2, 1, 3]);
-            }
-            heads_first.push(operand);
-        }
-        let [query, key, value] = &heads_first[..] else {
-            return Err("it has no query, key and value".into());
-        };
-        let width = key.view.dims.last().map_or(1, |dim| dim.size);
-        let factor = node.float("scale", (width as f32).powf(-0.5))?;
-        let joined = self.take(node, 0)?;
-        let scores = self.scores(&format!("{name}.scores"), query.clone(), key.clone(), factor)?;
-        let (Value::Tensor(scores), Value::Mask(table)) = (scores, self.take(node, 3)?) else {
-            return Err("its mask must be `mask`, or that plus a constant".into());
-        };
-        let masked = self.with_mask(&format!("{name}.biased"), scores, table)?;
-        let Value::Tensor(masked) = masked else {
-            return Err("its scores are no tensor".into());
-        };
-        let probs = self.probabilities(&format!("{name}.probabilities"), &masked)?;
-        let Value::Tensor(probs) = probs else {
-            return Err("its probabilities are no tensor".into());
-        };
-        let context = self.context(name, &probs, value)?;
-        match (context, joined) {
-            // Heads are joined again where they were not split before.
-            (Value::Tensor(context), Value::Tensor(joined)) if joined.view.dims.len() == 3 => {
-                let rows = context.view.transpose(&[0, 2, 1, 3]);
-                let view = rows.reshape(&joined.view.shape()).ok_or("its heads are not heads")?;
-                Ok(Value::Tensor(Operand { view, ..context }))
-            }
-            (context, _) => Ok(context),
-        }
     }
 
     /// Multiplies what a linear puts out, if one computes `tensor`.

@@ -1,6 +1,7 @@
 //! The outputs of a step, held against the streaming contract: what is committed moves on.
 
-use zerda_firmware::image::Stream;
+use zerda_firmware::image::{MAX_CACHES, MAX_CLASSES, MAX_MELS, Stream};
+use zerda_firmware::kernels::MAX_SOFTMAX_COLS;
 
 use super::shape::CacheWindow;
 use super::{Cache, Graph, Id, Importer, Op, PROBABILITY, Place, Reason, Tensor, Value};
@@ -32,7 +33,10 @@ impl Importer<'_> {
             let Some(window) = &cache.window else {
                 return Err(format!("input `{}` is not used", cache.name));
             };
-            let (output, kept) = (format!("next_{}", cache.name), window.cache.dims[window.axis].size);
+            let (output, kept) = (
+                format!("next_{}", cache.name),
+                window.cache.dims[window.axis].size,
+            );
             let next = self.next(cache, window, step);
             let holds = matches!(self.values.get(&output), Some(Value::Tensor(operand))
                 if Some((operand.view.tensor, operand.view.indices())) == next);
@@ -47,6 +51,7 @@ impl Importer<'_> {
         }
         self.drop_unused();
         self.fold_centring();
+        self.fits_an_image(classes)?;
         let sizes = self
             .graph
             .tensors
@@ -64,6 +69,22 @@ impl Importer<'_> {
             left_context,
         };
         Ok(self.graph)
+    }
+
+    fn fits_an_image(&self, classes: usize) -> Reason<()> {
+        let mels = self.shape(self.graph.features).1;
+        let windows = self.graph.windows.len();
+        for (found, what, most) in [
+            (classes, "classes", MAX_CLASSES),
+            (mels, "mel values a frame", MAX_MELS),
+            (windows, "caches, the features' one included", MAX_CACHES),
+            (self.keys, "keys (L + C)", MAX_SOFTMAX_COLS.into()),
+        ] {
+            if found > most {
+                return Err(format!("{found} {what}; an image holds at most {most}"));
+            }
+        }
+        Ok(())
     }
 
     /// What a cache must be in the next step: the window's tensor, and the index in it of each element of
@@ -92,7 +113,9 @@ impl Importer<'_> {
         let mut kept = Vec::new();
         for op in std::mem::take(&mut graph.ops).into_iter().rev() {
             if needed[graph.root(op.output())] {
-                op.inputs().into_iter().for_each(|id| needed[graph.root(id)] = true);
+                op.inputs()
+                    .into_iter()
+                    .for_each(|id| needed[graph.root(id)] = true);
                 kept.push(op);
             }
         }

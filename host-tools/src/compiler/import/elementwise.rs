@@ -109,9 +109,12 @@ impl Importer<'_> {
         if self.graph.tensors[operand.view.tensor].keys {
             return match (op, &values[..]) {
                 ("Mul" | "Div", &[value]) => self.scale_scores(name, operand, affine(value).0),
-                ("Add", _) | ("Sub", _) if input == 0 || op == "Add" => {
-                    self.add_table(name, operand, constant, if op == "Sub" { -1.0 } else { 1.0 })
-                }
+                ("Add", _) | ("Sub", _) if input == 0 || op == "Add" => self.add_table(
+                    name,
+                    operand,
+                    constant,
+                    if op == "Sub" { -1.0 } else { 1.0 },
+                ),
                 _ => Err(
                     "supported on attention scores are Add, and Mul or Div by one number".into(),
                 ),

@@ -62,8 +62,8 @@ impl Importer<'_> {
             }
             // Sigmoids and softmaxes have TFLite's range, pieces of a norm that of calibration.
             Value::Gate(_) | Value::Moment(_) | Value::Mask(_) | Value::Cache(..) => {
-                let why = format!("`{}`: it is no tensor of its own", node.input[0]);
-                self.graph.left_out.push(why);
+                let why = "pieces of a norm or an activation, which have no tensor of their own";
+                self.graph.left_out.push((node.input[0].clone(), why));
             }
         }
         Ok(value)
@@ -73,13 +73,17 @@ impl Importer<'_> {
     fn give(&mut self, name: &str, tensor: usize, given: Option<Quantization>) {
         let root = self.graph.root(tensor);
         let known = self.graph.tensors[root].fixed;
-        let mut left_out = |why: &str| self.graph.left_out.push(format!("`{name}`: {why}"));
+        let mut left_out = |why| self.graph.left_out.push((name.into(), why));
         match (given, known) {
-            (None, _) => left_out("a norm's scale or shift before it is folded"),
-            (_, Some(_)) if !self.given.contains(&root) => left_out("its range is known"),
+            (None, _) => {
+                left_out("values after a scale or shift that is folded into the linear behind")
+            }
+            (_, Some(_)) if !self.given.contains(&root) => {
+                left_out("features, probabilities and sigmoids, whose range is known");
+            }
             (Some(given), Some(known)) if given.scale <= known.scale => {
                 if given != known {
-                    left_out("another reader quantizes the same tensor more coarsely");
+                    left_out("tensors that another reader quantizes more coarsely");
                 }
             }
             (Some(given), _) => {
@@ -93,19 +97,27 @@ impl Importer<'_> {
     pub(super) fn is_quantized_after(&self, name: &str) -> bool {
         let reads = |node: &NodeProto| node.input.first().is_some_and(|input| input == name);
         let fake = |node: &NodeProto| self.onnx.fakes.contains_key(&node.output[0]);
-        self.onnx.graph.node.iter().any(|node| reads(node) && fake(node))
+        self.onnx
+            .graph
+            .node
+            .iter()
+            .any(|node| reads(node) && fake(node))
     }
 
     /// The scales of constant weights after a node that reorders them.
     pub(super) fn keep_weight_scales(&mut self, node: &NodeProto) -> Reason<()> {
-        let scales = node.input.first().and_then(|name| self.weight_scales.get(name));
+        let scales = node
+            .input
+            .first()
+            .and_then(|name| self.weight_scales.get(name));
         let Some(WeightScales { scales, axis }) = scales.cloned() else {
             return Ok(());
         };
         let axis = match (node.op_type.as_str(), node.ints("perm")?) {
-            ("Transpose", Some(order)) => {
-                order.iter().position(|&of| of == axis as i64).unwrap_or(axis)
-            }
+            ("Transpose", Some(order)) => order
+                .iter()
+                .position(|&of| of == axis as i64)
+                .unwrap_or(axis),
             ("Transpose", None) => 1 - axis.min(1),
             _ if scales.len() == 1 => axis,
             _ => return Ok(()),

@@ -33,7 +33,10 @@ impl Importer<'_> {
         let alpha = node.float("alpha", 1.0)?;
         let transposed = node.int("transB", 0)? != 0;
         let mut weights = self.weights(node, transposed)?;
-        weights.values.iter_mut().for_each(|weight| *weight *= alpha);
+        weights
+            .values
+            .iter_mut()
+            .for_each(|weight| *weight *= alpha);
         if alpha != 1.0 {
             weights.scales = None;
         }
@@ -123,12 +126,15 @@ impl Importer<'_> {
                 .ints(name)?
                 .is_none_or(|values| values.iter().all(|&other| other == value)))
         };
-        let padding = node.get_attr_opt::<&str>("auto_pad").map_err(|e| e.to_string())?;
-        if !(plain("strides", 1)? && plain("dilations", 1)? && plain("pads", 0)?)
-            || !matches!(padding, None | Some("NOTSET" | "VALID"))
-        {
+        let padding = node
+            .get_attr_opt::<&str>("auto_pad")
+            .map_err(|e| e.to_string())?;
+        let unpadded = plain("pads", 0)? && matches!(padding, None | Some("NOTSET" | "VALID"));
+        if !(unpadded && plain("strides", 1)? && plain("dilations", 1)?) {
             let pads = node.ints("pads")?.unwrap_or_default();
-            return Err(format!("pads {pads:?}, or a stride or dilation; {SUPPORTED}"));
+            return Err(format!(
+                "pads {pads:?}, or a stride or dilation; {SUPPORTED}"
+            ));
         }
         let (groups, taps) = (node.int("group", 1)?, floats(&weights)?);
         let scales = self.scales_of(node, 1, out, 0)?;
@@ -193,8 +199,8 @@ impl Importer<'_> {
             let given = linear.scales.is_some();
             linear.after_affine(&scale, &shift);
             if given && linear.scales.is_none() {
-                let why = "weights: a norm's scale before them is folded in";
-                self.graph.left_out.push(format!("`{}`: {why}", node.output[0]));
+                let why = "weights that a norm's scale before them was folded into";
+                self.graph.left_out.push((node.output[0].clone(), why));
             }
         }
         self.graph.ops.push(Op::Linear(linear));
@@ -210,16 +216,15 @@ impl Importer<'_> {
             shift: vec![0.0; cols],
         });
         let output = self.add_tensor(rows, cols, Place::Own);
-        self.graph.ops.push(Op::Linear(Linear {
-            kind: LinearKind::Depthwise,
-            input,
-            output,
-            weights: scale,
-            bias: shift,
-            clamp: UNCLAMPED,
-            scales: None,
-        }));
-        Ok(self.named_operand(name, View { tensor: output, ..view }))
+        let linear = Linear::channelwise(input, output, scale, shift);
+        self.graph.ops.push(Op::Linear(linear));
+        Ok(self.named_operand(
+            name,
+            View {
+                tensor: output,
+                ..view
+            },
+        ))
     }
 
     /// Some columns of what a dense linear computes, as a linear of their own; everything else as it is.
@@ -246,7 +251,10 @@ impl Importer<'_> {
         let mut narrow = Linear {
             weights: dense.weights[part.start * taps..part.end * taps].to_vec(),
             bias: dense.bias[part.clone()].to_vec(),
-            scales: dense.scales.as_ref().map(|scales| scales[part.clone()].to_vec()),
+            scales: dense
+                .scales
+                .as_ref()
+                .map(|scales| scales[part.clone()].to_vec()),
             ..dense.clone()
         };
         narrow.output = self.add_tensor(rows, count, Place::Own);

@@ -2,8 +2,7 @@
 //!
 //! On the device `x / sqrt(mean(x^2) + e)` is MUL(x, x), a linear whose weights are all 1/H and whose bias is
 //! e (so that the mean stands in every column and nothing need broadcast), RSQRT, and MUL with x. A layer
-//! norm takes the mean off first, by a linear `I - 1/H`; the linears before it do that instead where norms
-//! alone read their sum.
+//! norm takes the mean off first ([`super::centring`]).
 
 use tract_onnx::pb::NodeProto;
 
@@ -11,6 +10,7 @@ use super::linear::Affine;
 use super::{Function, Id, Importer, Linear, Op, Operand, Place, Reason, Value};
 use crate::compiler::graph::{LinearKind, UNCLAMPED};
 use crate::compiler::onnx::{Attributes, axis, floats, integers};
+use crate::compiler::view::View;
 
 /// A piece of a norm that exporters write in pieces.
 #[derive(Clone)]
@@ -36,14 +36,6 @@ enum Stage {
     InverseRoot,
 }
 
-/// A linear that takes the mean off, and what reads it.
-pub(super) struct Centring {
-    input: Id,
-    output: Id,
-    /// The negative mean that is added, where one linear cannot do both.
-    mean: Option<Id>,
-}
-
 const PIECES: &str = "supported is the mean of each row over the channels as a piece of LayerNorm, \
                       (x - mean(x)) / sqrt(mean((x - mean(x))^2) + e), or of RMSNorm, x / sqrt(mean(x^2) + e)";
 
@@ -55,7 +47,11 @@ impl Moment {
 
     fn renamed(self, node: &NodeProto, stage: Stage) -> Reason<Value> {
         let name = node.output[0].clone();
-        Ok(Value::Moment(Moment { name, stage, ..self }))
+        Ok(Value::Moment(Moment {
+            name,
+            stage,
+            ..self
+        }))
     }
 }
 
@@ -152,7 +148,12 @@ impl Importer<'_> {
         }))
     }
 
-    pub(super) fn moment_arithmetic(&mut self, node: &NodeProto, a: Value, b: Value) -> Reason<Value> {
+    pub(super) fn moment_arithmetic(
+        &mut self,
+        node: &NodeProto,
+        a: Value,
+        b: Value,
+    ) -> Reason<Value> {
         use Stage::{Centred, InverseRoot, Mean, MeanSquare, Root};
         let stage = |value: &Value| match value {
             Value::Moment(moment) => Some(moment.stage),
@@ -240,7 +241,7 @@ impl Importer<'_> {
             Stage::Square => self.product_of(x, x),
             _ => return Err(PIECES.into()),
         };
-        let view = crate::compiler::view::View {
+        let view = View {
             tensor: output,
             ..view
         };
@@ -270,10 +271,14 @@ impl Importer<'_> {
             output: root,
         });
         let output = self.product_of(x, root);
-        for (tensor, part) in [(squares, "squares"), (mean, "mean_square"), (root, "inverse_root")] {
+        for (tensor, part) in [
+            (squares, "squares"),
+            (mean, "mean_square"),
+            (root, "inverse_root"),
+        ] {
             self.graph.tensors[tensor].name = format!("{name}.{part}");
         }
-        let view = crate::compiler::view::View {
+        let view = View {
             tensor: output,
             ..view
         };
@@ -284,55 +289,6 @@ impl Importer<'_> {
         let (rows, cols) = self.shape(a);
         let output = self.add_tensor(rows, cols, Place::Own);
         self.graph.ops.push(Op::Mul { a, b, output });
-        output
-    }
-
-    /// A tensor less the mean of each row.
-    fn centred(&mut self, x: Id) -> Id {
-        if let Some(known) = self.centrings.iter().find(|known| known.input == x) {
-            return known.output;
-        }
-        let (rows, cols) = self.shape(x);
-        let name = format!("{}.centred", self.graph.tensors[x].name);
-        let output = self.add_tensor(rows, cols, Place::Own);
-        self.graph.tensors[output].name = name.clone();
-        let off_diagonal = -1.0 / cols as f32;
-        let mut weights = vec![off_diagonal; cols * cols];
-        let mut linear = Linear {
-            kind: LinearKind::Dense,
-            input: x,
-            output,
-            weights: Vec::new(),
-            bias: vec![0.0; cols],
-            clamp: UNCLAMPED,
-            scales: None,
-        };
-        // The largest k with integers k (H - 1) and -k: exact weights.
-        let exact = 127 / cols.saturating_sub(1).max(1);
-        let mean = if exact > 0 {
-            (0..cols).for_each(|i| weights[i * cols + i] += 1.0);
-            linear.weights = weights;
-            linear.scales = Some(vec![-off_diagonal / exact as f32; cols]);
-            self.graph.ops.push(Op::Linear(linear));
-            None
-        } else {
-            let mean = self.add_tensor(rows, cols, Place::Own);
-            self.graph.tensors[mean].name = format!("{name}.mean");
-            linear.output = mean;
-            linear.weights = weights;
-            self.graph.ops.push(Op::Linear(linear));
-            self.graph.ops.push(Op::Add {
-                a: x,
-                b: mean,
-                output,
-            });
-            Some(mean)
-        };
-        self.centrings.push(Centring {
-            input: x,
-            output,
-            mean,
-        });
         output
     }
 
@@ -352,83 +308,6 @@ impl Importer<'_> {
             _ => Err(PIECES.into()),
         }
     }
-
-    /// Lets the linears before layer norms take the mean off, where norms alone read their sum.
-    pub(super) fn fold_centring(&mut self) {
-        let centrings = std::mem::take(&mut self.centrings);
-        let of_centring = |id: Id| {
-            let is = |centring: &&Centring| centring.output == id || centring.mean == Some(id);
-            centrings.iter().any(|centring| is(&centring))
-        };
-        let graph = &self.graph;
-        let mut foldable = vec![false; graph.tensors.len()];
-        for op in &graph.ops {
-            let plain = match op {
-                Op::Linear(linear) => {
-                    let dense = linear.kind == LinearKind::Dense && linear.clamp == UNCLAMPED;
-                    dense && linear.scales.is_none()
-                }
-                Op::Add { .. } => true,
-                _ => false,
-            };
-            let output = &graph.tensors[op.output()];
-            let free = output.place == Place::Own && output.fixed.is_none() && !output.keys;
-            foldable[op.output()] = plain && free && !of_centring(op.output());
-        }
-        // Until no sum of something else, and nothing that something else reads, is left.
-        loop {
-            let before = foldable.clone();
-            for op in &graph.ops {
-                let (output, inputs) = (op.output(), op.inputs());
-                let roots = || inputs.iter().map(|&id| graph.root(id));
-                let sum = matches!(op, Op::Add { .. });
-                if sum && !roots().all(|root| foldable[root]) {
-                    foldable[output] = false;
-                }
-                if !of_centring(output) && !(sum && foldable[output]) {
-                    roots().for_each(|root| foldable[root] = false);
-                }
-            }
-            if foldable == before {
-                break;
-            }
-        }
-        let graph = &mut self.graph;
-        for centring in centrings {
-            if !foldable[graph.root(centring.input)] {
-                continue;
-            }
-            let (from, to) = (centring.output, centring.input);
-            graph.ops.retain(|op| op.output() != from && Some(op.output()) != centring.mean);
-            graph.ops.iter_mut().for_each(|op| op.replace_input(from, to));
-            for tensor in &mut graph.tensors {
-                if let Place::Rows { of, .. } = &mut tensor.place
-                    && *of == from
-                {
-                    *of = to;
-                }
-            }
-        }
-        let linears = graph.ops.iter_mut().filter_map(|op| match op {
-            Op::Linear(linear) => Some(linear),
-            _ => None,
-        });
-        linears
-            .filter(|linear| foldable[linear.output])
-            .for_each(take_mean_off);
-    }
-}
-
-/// Changes a dense linear so that the mean of each row of its output is 0.
-fn take_mean_off(linear: &mut Linear) {
-    let (channels, taps) = (linear.channels(), linear.taps());
-    for tap in 0..taps {
-        let column = || (0..channels).map(|channel| channel * taps + tap);
-        let mean = column().map(|i| linear.weights[i]).sum::<f32>() / channels as f32;
-        column().for_each(|i| linear.weights[i] -= mean);
-    }
-    let mean = linear.bias.iter().sum::<f32>() / channels as f32;
-    linear.bias.iter_mut().for_each(|bias| *bias -= mean);
 }
 
 impl Moment {

@@ -92,9 +92,14 @@ impl Importer<'_> {
         let of = |&index: &i64| from_end(index, size);
         let chosen: Vec<_> = integers(&indices)?.iter().map(of).collect::<Reason<_>>()?;
         let first = *chosen.first().ok_or("it has no indices")?;
-        let consecutive = chosen.iter().enumerate().all(|(i, &index)| index == first + i);
+        let consecutive = chosen
+            .iter()
+            .enumerate()
+            .all(|(i, &index)| index == first + i);
         if !consecutive || first + chosen.len() > size {
-            return Err(format!("indices {chosen:?} of {size}; supported are consecutive ones"));
+            return Err(format!(
+                "indices {chosen:?} of {size}; supported are consecutive ones"
+            ));
         }
         let mut view = view.slice(axis, first, chosen.len());
         if indices.rank() == 0 {
@@ -118,9 +123,14 @@ impl Importer<'_> {
                 let leading = wanted.len().saturating_sub(shape.len());
                 let sizes = [&vec![1; leading][..], shape].concat();
                 let fits = wanted.iter().rev().zip(sizes.iter().rev());
-                match fits.into_iter().all(|(&to, &size)| to == 1 || to == size as i64) {
+                match fits
+                    .into_iter()
+                    .all(|(&to, &size)| to == 1 || to == size as i64)
+                {
                     true => Ok(sizes),
-                    false => Err(format!("{shape:?} repeated to {wanted:?}; supported is a mask that is")),
+                    false => Err(format!(
+                        "{shape:?} repeated to {wanted:?}; supported is a mask that is"
+                    )),
                 }
             }
             ("Flatten", _) => {

@@ -42,7 +42,9 @@ pub fn take_out(graph: &mut GraphProto) -> Result<HashMap<String, FakeQuantizati
         let float = if let Some(quantizer) = quantizers.get(&input) {
             let fake = constants.quantization(quantizer, None).map_err(at)?;
             if constants.quantization(node, None).map_err(at)? != fake {
-                return Err(at("its scale or zero point is not the QuantizeLinear's".into()));
+                return Err(at(
+                    "its scale or zero point is not the QuantizeLinear's".into()
+                ));
             }
             fakes.insert(output.clone(), fake);
             quantizer.input[0].clone()
@@ -67,7 +69,11 @@ pub fn take_out(graph: &mut GraphProto) -> Result<HashMap<String, FakeQuantizati
         };
     }
     graph.initializer.extend(stored);
-    let read: HashSet<String> = graph.node.iter().flat_map(|node| node.input.clone()).collect();
+    let read: HashSet<String> = graph
+        .node
+        .iter()
+        .flat_map(|node| node.input.clone())
+        .collect();
     let needed = |node: &NodeProto| {
         node.op_type != "QuantizeLinear" || node.output.iter().any(|output| read.contains(output))
     };
@@ -89,7 +95,11 @@ impl Constants {
                     let attribute = node.attribute.iter().find(|attribute| value(attribute));
                     attribute.and_then(|attribute| attribute.t.clone())
                 }
-                "Identity" => node.input.first().and_then(|name| constants.get(name)).cloned(),
+                "Identity" => node
+                    .input
+                    .first()
+                    .and_then(|name| constants.get(name))
+                    .cloned(),
                 _ => None,
             };
             if let (Some(value), Some(output)) = (value, node.output.first()) {
@@ -104,7 +114,11 @@ impl Constants {
     }
 
     /// What a node's scale, zero point and attributes say. `data_type` is what is known besides them.
-    fn quantization(&self, node: &NodeProto, data_type: Option<i32>) -> Result<FakeQuantization, String> {
+    fn quantization(
+        &self,
+        node: &NodeProto,
+        data_type: Option<i32>,
+    ) -> Result<FakeQuantization, String> {
         let constant = |input: usize, what: &str| {
             let name = node.input.get(input).filter(|name| !name.is_empty());
             let constant = name.map(|name| {
@@ -126,11 +140,15 @@ impl Constants {
             other => {
                 let name = other.map_or(format!("type {data_type}"), |other| format!("{other:?}"));
                 let name = name.to_lowercase();
-                return Err(format!("it quantizes to {name}; supported are int8 and uint8"));
+                return Err(format!(
+                    "it quantizes to {name}; supported are int8 and uint8"
+                ));
             }
         };
         if node.int("block_size", 0)? != 0 {
-            return Err("it quantizes in blocks; supported is one scale a tensor or channel".into());
+            return Err(
+                "it quantizes in blocks; supported is one scale a tensor or channel".into(),
+            );
         }
         let zero_points = match zero_point {
             Some(zero) => integers(&load(zero)?)?,
@@ -189,6 +207,9 @@ fn along(tensor: &Tensor, of: i64, count: usize) -> Result<usize, String> {
     let axis = axis(of, tensor.rank())?;
     match tensor.shape()[axis] == count {
         true => Ok(tensor.shape()[axis + 1..].iter().product()),
-        false => Err(format!("it has {count} scales for axis {axis} of {:?}", tensor.shape())),
+        false => Err(format!(
+            "it has {count} scales for axis {axis} of {:?}",
+            tensor.shape()
+        )),
     }
 }
