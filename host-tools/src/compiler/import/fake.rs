@@ -3,8 +3,7 @@
 
 use tract_onnx::pb::NodeProto;
 
-use super::{Importer, Quantization, Reason, Value};
-use crate::compiler::graph::uniform;
+use super::{Id, Importer, Quantization, Reason, Value};
 use crate::compiler::onnx::{Attributes, FakeQuantization, axis};
 
 /// Scales of constant weights.
@@ -39,26 +38,21 @@ impl Importer<'_> {
                 let scales = WeightScales { scales, axis };
                 self.weight_scales.insert(node.output[0].clone(), scales);
             }
-            Value::Tensor(operand) => {
+            Value::Tensor(_) => {
                 let ([scale], [zero_point]) = (&fake.scales[..], &fake.zero_points[..]) else {
                     return Err(
                         "values quantized by channel; supported is one scale for all, or weights by channel"
                             .into(),
                     );
                 };
-                let factor = match &operand.affine {
-                    None => Some(1.0),
-                    Some(affine) => uniform(&affine.scale)
-                        .filter(|&scale| scale > 0.0 && uniform(&affine.shift) == Some(0.0)),
-                };
                 let zero_point = i8::try_from(*zero_point)
                     .map_err(|_| format!("a zero point of {zero_point}"))?;
-                let given = factor.map(|factor| Quantization {
-                    scale: scale / factor,
-                    zero_point,
-                });
-                let tensor = operand.view.tensor;
-                self.give(&node.input[0], tensor, given);
+                let scale = *scale;
+                // A scale or shift before it is not folded: the values after it are what is quantized.
+                let operand = self.settled(node, 0)?;
+                let given = Quantization { scale, zero_point };
+                self.give(&node.input[0], operand.view.tensor, given);
+                return Ok(Value::Tensor(operand));
             }
             // Sigmoids and softmaxes have TFLite's range, pieces of a norm that of calibration.
             Value::Gate(_) | Value::Moment(_) | Value::Mask(_) | Value::Cache(..) => {
@@ -69,24 +63,21 @@ impl Importer<'_> {
         Ok(value)
     }
 
-    /// Takes over the quantization of a tensor. `None`: an affine that differs by channel is before it.
-    fn give(&mut self, name: &str, tensor: usize, given: Option<Quantization>) {
+    /// Takes over the quantization of a tensor.
+    fn give(&mut self, name: &str, tensor: Id, given: Quantization) {
         let root = self.graph.root(tensor);
         let known = self.graph.tensors[root].fixed;
         let mut left_out = |why| self.graph.left_out.push((name.into(), why));
-        match (given, known) {
-            (None, _) => {
-                left_out("values after a scale or shift that is folded into the linear behind")
-            }
-            (_, Some(_)) if !self.given.contains(&root) => {
+        match known {
+            Some(_) if !self.given.contains(&root) => {
                 left_out("features, probabilities and sigmoids, whose range is known");
             }
-            (Some(given), Some(known)) if given.scale <= known.scale => {
+            Some(known) if given.scale <= known.scale => {
                 if given != known {
                     left_out("tensors that another reader quantizes more coarsely");
                 }
             }
-            (Some(given), _) => {
+            _ => {
                 self.graph.tensors[root].fixed = Some(given);
                 self.given.insert(root);
             }

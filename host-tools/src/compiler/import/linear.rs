@@ -130,11 +130,12 @@ impl Importer<'_> {
             .get_attr_opt::<&str>("auto_pad")
             .map_err(|e| e.to_string())?;
         let unpadded = plain("pads", 0)? && matches!(padding, None | Some("NOTSET" | "VALID"));
-        if !(unpadded && plain("strides", 1)? && plain("dilations", 1)?) {
+        if !unpadded {
             let pads = node.ints("pads")?.unwrap_or_default();
-            return Err(format!(
-                "pads {pads:?}, or a stride or dilation; {SUPPORTED}"
-            ));
+            return Err(format!("it is padded {pads:?}; {SUPPORTED}"));
+        }
+        if !(plain("strides", 1)? && plain("dilations", 1)?) {
+            return Err(SUPPORTED.into());
         }
         let (groups, taps) = (node.int("group", 1)?, floats(&weights)?);
         let scales = self.scales_of(node, 1, out, 0)?;
