@@ -8,15 +8,16 @@ pub mod equalize;
 pub mod fidelity;
 pub mod float;
 mod front_end;
+pub mod functions;
 pub mod graph;
-pub mod hard_swish;
 mod histogram;
 mod image_writer;
 mod import;
+mod inverse_root;
 mod judge;
 mod memory;
 mod metadata;
-mod onnx;
+pub(crate) mod onnx;
 mod onnx_builder;
 mod quantize;
 pub mod ranges;
@@ -86,6 +87,8 @@ pub struct Summary {
     pub recordings: usize,
     /// Of every operator, with the name of its output.
     pub fidelities: Vec<(String, Fidelity)>,
+    /// Values whose quantization the ONNX gives, but which got another, and why.
+    pub left_out: Vec<(String, &'static str)>,
 }
 
 impl fmt::Display for Summary {
@@ -120,6 +123,20 @@ impl fmt::Display for Summary {
                 )?;
             }
         }
+        let mut reasons: Vec<_> = self.left_out.iter().map(|(_, why)| *why).collect();
+        reasons.sort_unstable();
+        reasons.dedup();
+        for why in reasons {
+            let of_this = || self.left_out.iter().filter(|(_, other)| *other == why);
+            let (count, first) = (
+                of_this().count(),
+                of_this().next().map_or("", |(name, _)| name),
+            );
+            write!(
+                f,
+                "\nquantization in the ONNX not taken over for {count} {why} (`{first}`)"
+            )?;
+        }
         Ok(())
     }
 }
@@ -137,6 +154,8 @@ pub fn compile(options: &Options, config: &Config) -> Result<Summary> {
         output.name.clone()
     });
     let fidelities = names.zip(fidelities).collect();
+    let mut left_out = compiler.graph.left_out.clone();
+    left_out.extend(ranges::widened(&compiler.graph, &parsed));
     Ok(Summary {
         ops: parsed.manifest().ops.into(),
         macs_per_step: macs_per_step(&parsed),
@@ -145,6 +164,7 @@ pub fn compile(options: &Options, config: &Config) -> Result<Summary> {
         arena_bytes: parsed.arena_bytes(),
         recordings: recordings.len(),
         fidelities,
+        left_out,
     })
 }
 
@@ -157,7 +177,7 @@ struct Calibrated {
     seen: Observations,
     /// Of each tensor.
     candidates: Vec<Vec<Range>>,
-    ranges: Vec<Range>,
+    ranges: Vec<Option<Range>>,
 }
 
 /// At most `count` of the recordings, evenly spread.
@@ -214,7 +234,7 @@ impl<'a> Compiler<'a> {
         };
         for id in 0..best.candidates.len() {
             for range in best.candidates[id].iter().skip(1) {
-                let before = std::mem::replace(&mut best.ranges[id], *range);
+                let before = best.ranges[id].replace(*range);
                 let with = judge.error(&self.draw(&best)?)?;
                 if with < error * WORTH {
                     error = with;
@@ -241,7 +261,7 @@ impl<'a> Compiler<'a> {
         let step = self.float_step(&graph, None)?;
         let seen = calibrate::observe(&graph, &step, draft, recordings)?;
         let candidates = ranges::candidates(&graph, &seen, method);
-        let first = |ranges: &Vec<Range>| ranges.first().copied().unwrap_or_default();
+        let first = |ranges: &Vec<Range>| ranges.first().copied();
         let ranges = candidates.iter().map(first).collect();
         Ok(Calibrated {
             graph,
@@ -289,9 +309,9 @@ impl<'a> Compiler<'a> {
     /// An image; without calibration one that serves for its front end only.
     fn image(&self, graph: &Graph, calibrated: Option<&Calibrated>) -> Result<ImageFile> {
         let ranges = calibrated.map(|calibrated| &calibrated.ranges[..]);
-        let quantizations = ranges::quantizations(graph, ranges);
-        let memory = Memory::plan(graph, &quantizations);
         let seen = calibrated.map(|calibrated| &calibrated.seen);
+        let quantizations = ranges::quantizations(graph, seen, ranges);
+        let memory = Memory::plan(graph, &quantizations);
         let mut quantizer = Quantizer::new(graph, &quantizations, seen, &memory);
         quantizer.ops();
         let (logits, posteriors) = (quantizer.id(graph.logits), quantizer.id(graph.posteriors));
