@@ -168,9 +168,9 @@ impl Export<'_> {
         let Manifest {
             logits, posteriors, ..
         } = *self.image.manifest();
-        for id in [logits, posteriors] {
+        for (id, name) in [(logits, "logits"), (posteriors, "posteriors")] {
             let value = self.read(id)?;
-            self.graph.output(value.tensor);
+            self.graph.output(name, value.tensor);
         }
         for (index, cache) in self.image.caches().enumerate().skip(1) {
             let first = retained_rows(self.image, index);
@@ -192,7 +192,7 @@ impl Export<'_> {
                 ..tensor
             };
             let value = self.read_tensor(&written)?;
-            self.graph.output(value.tensor);
+            self.graph.output(&format!("rows_{index}"), value.tensor);
         }
         Ok(())
     }
@@ -225,15 +225,7 @@ impl Export<'_> {
     /// Declares an operator's output: a tensor of the plan, in a shape of TFLite.
     fn output(&mut self, id: TensorId, shape: &[i32]) -> Result<Value, String> {
         let tensor = self.tensor(id)?;
-        let Manifest {
-            logits, posteriors, ..
-        } = *self.image.manifest();
-        let name = match Place::of(&tensor) {
-            _ if id == logits => "logits".to_string(),
-            _ if id == posteriors => "posteriors".to_string(),
-            Place::Cache(index) => format!("rows_{index}"),
-            Place::Arena => format!("tensor_{id}"),
-        };
+        let name = format!("tensor_{id}");
         Ok(self.value(&name, shape, tensor, Graph::activation))
     }
 

@@ -78,8 +78,9 @@ impl Graph {
         tensor
     }
 
-    /// Marks a tensor as the model's next output.
-    pub fn output(&mut self, tensor: TensorIndex) {
+    /// Makes a tensor the model's next output, of this name.
+    pub fn output(&mut self, name: &str, tensor: TensorIndex) {
+        self.tensors[tensor.0 as usize].name = name.to_string();
         self.outputs.push(tensor.0);
     }
 

@@ -140,6 +140,22 @@ fn section_is(output: &Path, said: &Value) {
     assert_eq!(run(image), run("models/shrunk.zerda"));
 }
 
+/// Layer normalization and SiLU as PyTorch writes them; the logits are rows of a larger result.
+#[test]
+fn an_imported_network_runs_on_an_npu_as_a_whole() {
+    if vela("npu on an imported network").is_none() {
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let image = folder.path().join("imported.zerda");
+    let onnx = "tests/data/exports/script13-layernorm-silu.onnx";
+    let path = image.to_str().unwrap();
+    let (code, _, why) = zerda(&["compile", onnx, "--calibrate", "models/samples", "-o", path]);
+    assert_eq!(code, 0, "{why}");
+    let said = compile(&image, "ethos-u55-256", &image);
+    assert_eq!(said["npu_percent"], 100.0);
+}
+
 #[test]
 fn the_same_bytes_come_from_two_runs_and_in_place_of_another_section() {
     if vela("npu twice").is_none() {
