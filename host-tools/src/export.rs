@@ -170,7 +170,7 @@ impl Export<'_> {
         } = *self.image.manifest();
         for (id, name) in [(logits, "logits"), (posteriors, "posteriors")] {
             let value = self.read(id)?;
-            self.graph.output(name, value.tensor);
+            self.graph.named_output(name, value.tensor);
         }
         for (index, cache) in self.image.caches().enumerate().skip(1) {
             let first = retained_rows(self.image, index);
@@ -192,7 +192,8 @@ impl Export<'_> {
                 ..tensor
             };
             let value = self.read_tensor(&written)?;
-            self.graph.output(&format!("rows_{index}"), value.tensor);
+            self.graph
+                .named_output(&format!("rows_{index}"), value.tensor);
         }
         Ok(())
     }

@@ -78,10 +78,15 @@ impl Graph {
         tensor
     }
 
-    /// Makes a tensor the model's next output, of this name.
-    pub fn output(&mut self, name: &str, tensor: TensorIndex) {
-        self.tensors[tensor.0 as usize].name = name.to_string();
+    /// Marks a tensor as the model's next output.
+    pub fn output(&mut self, tensor: TensorIndex) {
         self.outputs.push(tensor.0);
+    }
+
+    /// The same, and gives it a name.
+    pub fn named_output(&mut self, name: &str, tensor: TensorIndex) {
+        self.tensors[tensor.0 as usize].name = name.to_string();
+        self.output(tensor);
     }
 
     pub fn constant_i8(
