@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use zerda::compiler::Compiler;
+use zerda::compiler::ranges::Method;
 use zerda::config::Config;
 use zerda::error::Result;
 use zerda::image_file::ImageFile;
@@ -53,7 +54,7 @@ pub fn config(name: &str) -> Config {
 /// A variant compiled, with ranges from these recordings.
 pub fn compiled(name: &str, recordings: &[Vec<i16>]) -> Result<ImageFile> {
     let (path, config) = (onnx(name), config(name));
-    let (image, _) = Compiler::open(&path, None, &config)?.compile(recordings)?;
+    let (image, _) = Compiler::open(&path, None, &config)?.compile(recordings, Method::Mse)?;
     Ok(image)
 }
 

@@ -35,7 +35,7 @@ pub fn measure(
     graph: &Graph,
     step: &FloatStep,
     image: &Image,
-    recordings: &[Vec<i16>],
+    recordings: &[&[i16]],
 ) -> Result<Vec<Fidelity>> {
     let mut fidelities = vec![Fidelity::default(); graph.ops.len()];
     let mut memory = vec![0; image.memory_bytes()];

@@ -229,6 +229,17 @@ impl TinyOnnx {
         &constants.find(|it| it.name == name).unwrap().float_data
     }
 
+    /// Multiplies each row of weights.
+    pub fn scale_rows(&mut self, name: &str, factor: impl Fn(usize) -> f32) {
+        let initializers = &mut self.onnx.graph.initializer;
+        let weights = initializers.iter_mut().find(|tensor| tensor.name == name);
+        let weights = weights.unwrap();
+        let cols = weights.dims[1] as usize;
+        for (row, values) in weights.float_data.chunks_mut(cols).enumerate() {
+            values.iter_mut().for_each(|value| *value *= factor(row));
+        }
+    }
+
     /// Pseudo-random values in -spread..spread.
     fn weights(&mut self, name: &str, dims: &[usize], spread: f32) {
         let count = dims.iter().product();
