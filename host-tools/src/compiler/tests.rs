@@ -3,6 +3,9 @@
 use zerda_firmware::Recognizer;
 use zerda_firmware::recognizer::Event;
 
+use tract_onnx::pb::tensor_proto::DataType;
+use zerda_firmware::plan::{Op, Tensor};
+
 use super::tiny_onnx::TinyOnnx;
 use super::*;
 
@@ -216,6 +219,101 @@ fn what_is_not_supported_is_named_with_its_nearest() {
         error.contains("`next_keys`: rows 2..8 of Concat(keys, new rows)"),
         "{error}"
     );
+}
+
+/// The tensors and the int8 constants of an image.
+fn tensors(image: &Image) -> (Vec<Tensor>, Vec<Vec<i8>>) {
+    let weights = image.ops().filter_map(|op| match op {
+        Op::FullyConnected(dense) => image.tensor(dense.weights),
+        _ => None,
+    });
+    let weights = weights.map(|tensor| image.constant_i8(tensor).to_vec());
+    (image.tensors().collect(), weights.collect())
+}
+
+#[test]
+fn quantization_of_training_is_the_images() {
+    let mut onnx = TinyOnnx::conformer();
+    onnx.quantize("v", &[0.031], &[-7], DataType::Int8);
+    onnx.quantize("x", &[0.05], &[140], DataType::Uint8);
+    let scales: Vec<_> = (1..=8).map(|i| 0.004 * i as f32).collect();
+    onnx.quantize("q.weight", &scales, &[0; 8], DataType::Int8);
+    let integer = |(i, weight): (usize, &f32)| {
+        let steps = weight / scales[i / 8];
+        steps.round().clamp(-127.0, 127.0) as i8
+    };
+    let real = onnx.constant("q.weight.real").iter().enumerate();
+    let integers: Vec<_> = real.map(integer).collect();
+    let image = compiled(&onnx).unwrap();
+    let (tensors, weights) = tensors(&image.image().unwrap());
+    for given in [(0.031, -7), (0.05, 12)] {
+        let is = |tensor: &Tensor| (tensor.scale, tensor.zero_point) == given;
+        assert!(tensors.iter().any(is), "{given:?}");
+    }
+    // The scores' scale, 1/2, is in the scales of the weights alone.
+    assert!(weights.contains(&integers), "{integers:?}");
+}
+
+#[test]
+fn constants_that_are_stored_quantized_are_float_to_the_network() {
+    let directory = tempfile::tempdir().unwrap();
+    let logits = |stored: bool| {
+        let mut onnx = TinyOnnx::conformer();
+        onnx.store_quantized("up.weight", 0.02, stored);
+        let path = directory.path().join("tiny.onnx");
+        onnx.write(&path);
+        FloatStep::load(&path).unwrap().step(&[-3.0; 160]).unwrap()
+    };
+    assert_eq!(logits(true), logits(false));
+}
+
+#[test]
+fn scores_whose_given_range_does_not_mask_get_another_and_say_so() {
+    let mut onnx = TinyOnnx::conformer();
+    onnx.quantize("biased", &[0.05], &[0], DataType::Int8);
+    let file = tempfile::NamedTempFile::new().unwrap();
+    onnx.write(file.path());
+    let config = Config::load(None).unwrap();
+    let compiler = Compiler::open(file.path(), None, &config).unwrap();
+    let (image, _) = compiler
+        .compile(&[recording(1, 16000)], Method::Auto)
+        .unwrap();
+    let widened = ranges::widened(&compiler.graph, &image.image().unwrap());
+    let [(name, why)] = &widened[..] else {
+        panic!("{widened:?}");
+    };
+    assert!(
+        name == "biased.real" && why.contains("14.5 below"),
+        "{name}: {why}"
+    );
+}
+
+#[test]
+fn quantization_that_the_device_does_not_have_is_refused() {
+    for (value, count, zero_point, to, expected) in [
+        (
+            "v",
+            1,
+            0,
+            DataType::Int16,
+            "quantizes to int16; supported are int8 and uint8",
+        ),
+        ("q.weight", 8, 0, DataType::Int4, "quantizes to int4"),
+        (
+            "q.weight",
+            8,
+            3,
+            DataType::Int8,
+            "supported are symmetric int8 weights",
+        ),
+        ("v", 4, 0, DataType::Int8, "values quantized by channel"),
+    ] {
+        let mut onnx = TinyOnnx::conformer();
+        onnx.quantize(value, &vec![0.02; count], &vec![zero_point; count], to);
+        let error = message(&onnx);
+        assert!(error.contains(expected), "{error}");
+        assert!(error.contains(&format!("node `{value}`")), "{error}");
+    }
 }
 
 #[test]
