@@ -16,12 +16,13 @@ mod memory;
 mod metadata;
 mod onnx;
 mod onnx_builder;
+pub mod pair;
 mod quantize;
 #[cfg(test)]
 mod tests;
 pub mod tflite_params;
 #[cfg(test)]
-mod tiny_onnx;
+pub(crate) mod tiny_onnx;
 mod view;
 
 use std::fmt;
@@ -75,7 +76,7 @@ pub struct Summary {
     pub cache_bytes: usize,
     pub arena_bytes: usize,
     pub recordings: usize,
-    /// Of every operator, with the name of its output.
+    /// Of the features and of every operator, with the name of its output.
     pub fidelities: Vec<(String, Fidelity)>,
 }
 
@@ -123,10 +124,8 @@ pub fn compile(options: &Options, config: &Config) -> Result<Summary> {
     let (image, fidelities) = compiler.compile(&recordings)?;
     output::write(&options.output, image.bytes())?;
     let parsed = image.image()?;
-    let names = compiler.graph.ops.iter().map(|op| {
-        let output = &compiler.graph.tensors[op.output()];
-        output.name.clone()
-    });
+    let names = float::observed(&compiler.graph).into_iter();
+    let names = names.map(|id| compiler.graph.tensors[id].name.clone());
     let fidelities = names.zip(fidelities).collect();
     Ok(Summary {
         ops: parsed.manifest().ops.into(),
@@ -164,7 +163,7 @@ impl<'a> Compiler<'a> {
 
     /// Calibrates on 16 kHz recordings and quantizes.
     pub fn compile(&self, recordings: &[Vec<i16>]) -> Result<(ImageFile, Vec<Fidelity>)> {
-        let step = self.float_step(None)?;
+        let step = float::step(&self.graph, None, &float::observed(&self.graph))?;
         let draft = self.image(None)?;
         self.check_import(&step, &draft.image()?, recordings)?;
         let seen = calibrate::observe(&self.graph, &step, &draft.image()?, recordings)?;
@@ -195,17 +194,6 @@ impl<'a> Compiler<'a> {
                 self.path.display()
             ))),
         }
-    }
-
-    /// The graph in tract, which tells what [`float::observed`] names.
-    fn float_step(&self, fake: Option<float::Fake>) -> Result<FloatStep> {
-        let names = float::observed(&self.graph);
-        let names: Vec<_> = names
-            .into_iter()
-            .map(|id| float::value(&self.graph, id))
-            .collect();
-        FloatStep::observing(&float::model(&self.graph, fake), &names)
-            .map_err(|cause| Error::check(format!("{}: in tract: {cause}", self.path.display())))
     }
 
     /// An image; without observations one that serves for its front end only.

@@ -251,7 +251,7 @@ impl<'a> Quantizer<'a> {
 }
 
 /// Integers in the order of the weights, and the scale of each channel, for inputs of a scale.
-fn quantized_weights(linear: &Linear, input_scale: f32) -> (Vec<i8>, Vec<f32>) {
+pub fn quantized_weights(linear: &Linear, input_scale: f32) -> (Vec<i8>, Vec<f32>) {
     let mut weights = vec![0; linear.weights.len()];
     let scale = |channel| {
         let real = |tap| linear.weights[linear.weight(channel, tap)];

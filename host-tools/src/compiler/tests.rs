@@ -7,7 +7,7 @@ use super::tiny_onnx::TinyOnnx;
 use super::*;
 
 /// Noise that swells and fades, 16 kHz.
-fn recording(seed: u32, samples: usize) -> Vec<i16> {
+pub fn recording(seed: u32, samples: usize) -> Vec<i16> {
     let mut random = seed;
     let sample = |i: usize| {
         random = random.wrapping_mul(1664525).wrapping_add(1013904223);
@@ -19,7 +19,7 @@ fn recording(seed: u32, samples: usize) -> Vec<i16> {
     (0..samples).map(sample).collect()
 }
 
-fn compiled(onnx: &TinyOnnx) -> Result<ImageFile> {
+pub fn compiled(onnx: &TinyOnnx) -> Result<ImageFile> {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("tiny.onnx");
     onnx.write(&path);
