@@ -35,8 +35,15 @@ pub fn operands(op: Op) -> Vec<TensorId> {
         Op::FullyConnected(dense) | Op::DepthwiseConv(dense) => vec![dense.input, dense.output],
         Op::Lookup { input, output, .. } | Op::Softmax { input, output, .. } => vec![input, output],
         Op::Add { a, b, output, .. } | Op::Mul { a, b, output, .. } => vec![a, b, output],
-        Op::Scores { query, key, output, .. } => vec![query, key, output],
-        Op::Context { probs, value, output, .. } => vec![probs, value, output],
+        Op::Scores {
+            query, key, output, ..
+        } => vec![query, key, output],
+        Op::Context {
+            probs,
+            value,
+            output,
+            ..
+        } => vec![probs, value, output],
     }
 }
 

@@ -75,7 +75,8 @@ impl Fidelity {
         self.excess += other.excess;
         self.low = self.low.min(other.low);
         self.high = self.high.max(other.high);
-        self.peaks.resize(other.peaks.len().max(self.peaks.len()), 0.0);
+        self.peaks
+            .resize(other.peaks.len().max(self.peaks.len()), 0.0);
         for (peak, other) in self.peaks.iter_mut().zip(&other.peaks) {
             *peak = peak.max(*other);
         }

@@ -19,7 +19,7 @@ mod onnx_builder;
 pub mod pair;
 mod quantize;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 pub mod tflite_params;
 #[cfg(test)]
 pub(crate) mod tiny_onnx;

@@ -159,6 +159,13 @@ impl TinyOnnx {
             .unwrap()
     }
 
+    /// The values of a weight.
+    pub fn values(&mut self, name: &str) -> &mut Vec<f32> {
+        let mut weights = self.onnx.graph.initializer.iter_mut();
+        let weight = weights.find(|weight| weight.name == name).unwrap();
+        &mut weight.float_data
+    }
+
     /// Pseudo-random values in -spread..spread.
     fn weights(&mut self, name: &str, dims: &[usize], spread: f32) {
         let count = dims.iter().product();
