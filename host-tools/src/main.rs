@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+use zerda::compiler::ranges::Method;
 use zerda::config::Config;
 use zerda::error::{Error, Result};
 use zerda::{compiler, eval, explain, export, flash, inspect, monitor, qemu, run};
@@ -115,6 +116,9 @@ struct CompileArgs {
     /// The image [default: beside the ONNX, ending in .zerda]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// How the ranges of activations are chosen, where the ONNX does not say them
+    #[arg(long, value_name = "METHOD", value_enum, default_value_t = Method::Auto)]
+    ranges: Method,
     /// The profile of models.toml, if the ONNX does not name its own
     #[arg(long, value_name = "NAME")]
     profile: Option<String>,
@@ -318,6 +322,7 @@ fn execute(command: Command) -> Result<()> {
                 onnx: args.onnx,
                 calibrate: args.calibrate,
                 output,
+                ranges: args.ranges,
                 profile: args.profile,
             };
             let summary = compiler::compile(&options, &Config::load(args.config.as_deref())?)?;

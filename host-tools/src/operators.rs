@@ -1,7 +1,7 @@
 //! The operators of an image, for people: name, shape, work, constants.
 
 use zerda_firmware::Image;
-use zerda_firmware::plan::{Element, Op, Space, Tensor, TensorId};
+use zerda_firmware::plan::{Dense, Element, Op, Space, Tensor, TensorId};
 
 /// An operator's name and the shape of its work.
 pub fn describe(image: &Image<'_>, op: Op) -> (&'static str, String) {
@@ -85,6 +85,19 @@ pub fn constants(image: &Image<'_>, op: Op) -> Vec<(&'static str, Tensor)> {
     tensors
         .filter(|(_, tensor)| tensor.space == Space::Constant)
         .collect()
+}
+
+/// The scale of each channel's weights: the multipliers hold it, in more bits than it had.
+pub fn weight_scales(image: &Image<'_>, dense: &Dense) -> Option<Vec<f32>> {
+    let scale = |id| Some(f64::from(image.tensor(id)?.scale));
+    let ratio = scale(dense.output)? / scale(dense.input)?;
+    let multipliers = image.constant_i32(image.tensor(dense.multiplier)?);
+    let shifts = image.constant_i8(image.tensor(dense.shift)?);
+    let scale = |(&multiplier, &shift): (&i32, &i8)| {
+        let real = f64::from(multiplier) * f64::from(i32::from(shift) - 31).exp2();
+        (real * ratio) as f32
+    };
+    Some(multipliers.iter().zip(shifts).map(scale).collect())
 }
 
 /// Bytes of a tensor's elements.

@@ -1,20 +1,13 @@
-//! What values the tensors take: the float network runs over recorded speech, and each tensor's
-//! range is chosen so that rounding and clipping together lose least.
+//! What values the tensors take, as the float network runs over recorded speech.
 
 use rayon::prelude::*;
 use zerda_firmware::Image;
 
 use super::float::observed;
-use super::graph::{Function, Graph, Id, Op, Place, Quantization};
+use super::graph::Graph;
 use super::histogram::Histogram;
 use crate::error::Result;
 use crate::tract_step::{FloatStep, features};
-
-/// Distance below a row's maximum at which TFLite's int8 softmax gives exactly 0.
-const SOFTMAX_ZERO: f32 = 14.5;
-
-/// How far below all that calibration saw the maximum of a row may lie in use.
-const SOFTMAX_MARGIN: f32 = 1.0;
 
 /// Recordings between two cold starts: caches fill in about as many steps as one recording has, so
 /// that both warm-up and old context are seen.
@@ -27,19 +20,20 @@ const PARTS: usize = 8;
 #[derive(Clone)]
 pub struct Observation {
     pub histogram: Histogram,
-    /// Sum of each column.
+    /// Sum of each column, and of its squares.
     sums: Vec<f64>,
+    squares: Vec<f64>,
     rows: u64,
     /// Smallest maximum of a row, over present keys.
-    lowest_peak: f32,
+    pub lowest_peak: f32,
 }
 
 impl Observation {
     fn new(cols: usize) -> Observation {
-        let (histogram, sums) = (Histogram::default(), vec![0.0; cols]);
         Observation {
-            histogram,
-            sums,
+            histogram: Histogram::default(),
+            sums: vec![0.0; cols],
+            squares: vec![0.0; cols],
             rows: 0,
             lowest_peak: f32::MAX,
         }
@@ -48,8 +42,10 @@ impl Observation {
     fn row(&mut self, row: &[f32], absent: usize) {
         let present = &row[absent..];
         present.iter().for_each(|&value| self.histogram.add(value));
-        for (sum, &value) in self.sums[absent..].iter_mut().zip(present) {
+        let columns = self.sums.iter_mut().zip(&mut self.squares).skip(absent);
+        for ((sum, square), &value) in columns.zip(present) {
             *sum += f64::from(value);
+            *square += f64::from(value).powi(2);
         }
         self.rows += 1;
         self.lowest_peak = self
@@ -59,10 +55,9 @@ impl Observation {
 
     fn merge(&mut self, other: &Observation) {
         self.histogram.merge(&other.histogram);
-        self.sums
-            .iter_mut()
-            .zip(&other.sums)
-            .for_each(|(sum, other)| *sum += other);
+        let add = |(sum, other): (&mut f64, &f64)| *sum += other;
+        self.sums.iter_mut().zip(&other.sums).for_each(add);
+        self.squares.iter_mut().zip(&other.squares).for_each(add);
         self.rows += other.rows;
         self.lowest_peak = self.lowest_peak.min(other.lowest_peak);
     }
@@ -71,6 +66,16 @@ impl Observation {
     pub fn means(&self) -> Vec<f32> {
         let rows = self.rows.max(1) as f64;
         self.sums.iter().map(|sum| (sum / rows) as f32).collect()
+    }
+}
+
+impl Observation {
+    /// Of each column.
+    pub fn variances(&self) -> Vec<f32> {
+        let rows = self.rows.max(1) as f64;
+        let variance = |(sum, square): (&f64, &f64)| (square / rows - (sum / rows).powi(2)) as f32;
+        let columns = self.sums.iter().zip(&self.squares);
+        columns.map(variance).map(|v| v.max(0.0)).collect()
     }
 }
 
@@ -142,60 +147,5 @@ fn record(graph: &Graph, seen: &mut Observations, outputs: &[Vec<f32>], absent: 
         let Some(seen) = &mut seen[id] else { continue };
         rows.chunks(tensor.cols)
             .for_each(|row| seen.row(row, absent));
-    }
-}
-
-/// The quantization of each tensor. Without observations (`None`), a draft with ranges of no meaning.
-pub fn quantizations(graph: &Graph, seen: Option<&Observations>) -> Vec<Quantization> {
-    let mut quantizations: Vec<_> = (0..graph.tensors.len())
-        .map(|id| own(graph, seen, id))
-        .collect();
-    for op in &graph.ops {
-        if let Op::Function {
-            function: Function::HardSwish,
-            input,
-            output,
-        } = *op
-        {
-            // TFLite's kernel needs an output scale above 1/128 of the input's.
-            let least = quantizations[graph.root(input)].scale / 127.0;
-            let output = &mut quantizations[graph.root(output)];
-            output.scale = output.scale.max(least);
-        }
-    }
-    (0..quantizations.len())
-        .map(|id| quantizations[graph.root(id)])
-        .collect()
-}
-
-fn own(graph: &Graph, seen: Option<&Observations>, id: Id) -> Quantization {
-    let tensor = &graph.tensors[id];
-    if let Some(fixed) = tensor.fixed {
-        return fixed;
-    }
-    if let Place::Constant(values) = &tensor.place {
-        let fold = |f: fn(f32, f32) -> f32| values.iter().copied().fold(0.0, f);
-        return Quantization::of_range(fold(f32::min), fold(f32::max));
-    }
-    let Some(seen) = seen.and_then(|seen| seen[id].as_ref()) else {
-        return Quantization::of_range(-1.0, 1.0);
-    };
-    let softmax_input = |op: &Op| matches!(op, Op::Softmax { input, .. } if *input == id);
-    if tensor.keys && graph.ops.iter().any(softmax_input) {
-        // The minimum stands for absent keys, and must be out of reach of any row's maximum.
-        let (_, high) = seen.histogram.bounds();
-        return Quantization::of_range(seen.lowest_peak - SOFTMAX_MARGIN - SOFTMAX_ZERO, high);
-    }
-    let (low, high) = seen.histogram.best_range();
-    Quantization::of_range(low, high)
-}
-
-impl Quantization {
-    /// The int8 quantization of [low, high], widened to hold 0, which is exact.
-    pub fn of_range(low: f32, high: f32) -> Quantization {
-        let (low, high) = (low.min(0.0), high.max(0.0));
-        let scale = ((high - low) / 255.0).max(1e-9);
-        let zero_point = (-128.0 - low / scale).round().clamp(-128.0, 127.0) as i8;
-        Quantization { scale, zero_point }
     }
 }

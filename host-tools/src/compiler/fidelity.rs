@@ -89,9 +89,9 @@ pub fn measure(
     graph: &Graph,
     step: &FloatStep,
     image: &Image,
-    recordings: &[Vec<i16>],
+    recordings: &[&[i16]],
 ) -> Result<Vec<Fidelity>> {
-    let of_one = |float: &mut FloatStep, recording: &Vec<i16>| {
+    let of_one = |float: &mut FloatStep, recording: &&[i16]| {
         let mut memory = vec![0; image.memory_bytes()];
         let mut fidelities = vec![Fidelity::default(); 1 + graph.ops.len()];
         float.reset();

@@ -20,6 +20,8 @@ use crate::tract_step::FloatStep;
 pub struct Fake<'a> {
     /// Of each tensor.
     pub quantizations: &'a [Quantization],
+    /// The integers' biases in real values, of each operator; empty of one that has none.
+    pub biases: &'a [Vec<f32>],
     /// Operators whose weights, constants and output stay as they are.
     pub spared: &'a [usize],
 }
@@ -137,7 +139,7 @@ impl Emitter<'_> {
             Some(_) => format!("{name}.exact"),
             None => name.clone(),
         };
-        self.compute(op, fake, &exact);
+        self.compute(index, op, fake, &exact);
         if let Some(fake) = fake {
             self.rounded(&exact, fake.quantizations[output], &name);
         }
@@ -165,15 +167,22 @@ impl Emitter<'_> {
         self.onnx.node("Mul", &[&clipped, &scale], output);
     }
 
-    fn compute(&mut self, op: &Op, fake: Option<Fake>, output: &str) {
+    fn compute(&mut self, index: usize, op: &Op, fake: Option<Fake>, output: &str) {
         let inputs = op.inputs().into_iter().map(|id| self.read(id, fake));
         let inputs: Vec<_> = inputs.collect();
         let inputs: Vec<_> = inputs.iter().map(String::as_str).collect();
         let shape = |id: Id| (self.graph.tensors[id].rows, self.graph.tensors[id].cols);
         match *op {
             Op::Linear(ref linear) => {
-                let scale = fake.map(|fake| fake.quantizations[linear.input].scale);
-                self.linear(linear, inputs[0], scale, output);
+                let rounded = fake.map(|fake| Linear {
+                    weights: {
+                        let input = fake.quantizations[linear.input];
+                        quantize::rounded_weights(linear, input.scale)
+                    },
+                    bias: fake.biases[index].clone(),
+                    ..linear.clone()
+                });
+                self.linear(rounded.as_ref().unwrap_or(linear), inputs[0], output);
             }
             Op::Add { .. } => {
                 self.onnx.node("Add", &inputs, output);
@@ -238,13 +247,11 @@ impl Emitter<'_> {
             .ints("perm", order);
     }
 
-    /// `input_scale` where the weights are to be rounded.
-    fn linear(&mut self, linear: &Linear, input: &str, input_scale: Option<f32>, output: &str) {
+    fn linear(&mut self, linear: &Linear, input: &str, output: &str) {
         let [weights, bias, plain] =
             ["weights", "bias", "plain"].map(|part| format!("{output}.{part}"));
         let (channels, taps) = (linear.channels(), linear.taps());
-        let rounded = input_scale.map(|scale| quantize::rounded_weights(linear, scale));
-        let values = rounded.as_ref().unwrap_or(&linear.weights);
+        let values = &linear.weights;
         let sums = match linear.clamp {
             super::graph::UNCLAMPED => output,
             _ => &plain,

@@ -6,7 +6,7 @@ use zerda_firmware::image::Stream;
 /// Index of a tensor in [`Graph::tensors`].
 pub type Id = usize;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Graph {
     pub stream: Stream,
     pub tensors: Vec<Tensor>,
@@ -40,7 +40,7 @@ impl Graph {
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Tensor {
     /// The ONNX value that it is, for people.
     pub name: String,
@@ -78,7 +78,7 @@ pub struct Quantization {
 }
 
 /// What a cache becomes: the rows kept from earlier steps and, after them, this step's.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Window {
     /// The whole window.
     pub tensor: Id,
@@ -87,7 +87,7 @@ pub struct Window {
 }
 
 /// Operators of the plan, with float weights. Shapes as in [`zerda_firmware::plan::Op`].
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Op {
     Linear(Linear),
     Add {

@@ -4,6 +4,7 @@
 //! every tensor its range, [`quantize`] makes integers of it, and [`image_writer`] the image.
 
 pub mod calibrate;
+pub mod equalize;
 pub mod fidelity;
 pub mod float;
 mod front_end;
@@ -12,12 +13,14 @@ pub mod hard_swish;
 mod histogram;
 mod image_writer;
 mod import;
+mod judge;
 mod memory;
 mod metadata;
 mod onnx;
 mod onnx_builder;
 pub mod pair;
 mod quantize;
+pub mod ranges;
 #[cfg(test)]
 pub(crate) mod tests;
 pub mod tflite_params;
@@ -43,9 +46,11 @@ use crate::tract_step::FloatStep;
 use calibrate::Observations;
 use fidelity::Fidelity;
 use graph::Graph;
+use judge::Judge;
 use memory::Memory;
 use metadata::Metadata;
 use quantize::Quantizer;
+use ranges::{Method, Range};
 
 /// Recordings that are read of a folder, evenly spread over it. More change no range by much.
 const RECORDINGS: usize = 500;
@@ -55,12 +60,16 @@ pub struct Options {
     /// Audio files, or folders of them.
     pub calibrate: Vec<PathBuf>,
     pub output: PathBuf,
+    pub ranges: Method,
     /// A profile of `models.toml`, where the ONNX does not name its own.
     pub profile: Option<String>,
 }
 
 /// Recordings on which the integers are compared with the float network.
-const COMPARED: usize = 20;
+const COMPARED: usize = 16;
+
+/// What is left of the error where a range is changed for it: less is taken for chance.
+const WORTH: f64 = 0.98;
 
 /// Recordings on which the imported graph is compared with the ONNX.
 const CHECKED: usize = 3;
@@ -121,7 +130,7 @@ pub fn compile(options: &Options, config: &Config) -> Result<Summary> {
     let path = &options.onnx;
     let compiler = Compiler::open(path, options.profile.as_deref(), config)?;
     let recordings = recordings(&options.calibrate)?;
-    let (image, fidelities) = compiler.compile(&recordings)?;
+    let (image, fidelities) = compiler.compile(&recordings, options.ranges)?;
     output::write(&options.output, image.bytes())?;
     let parsed = image.image()?;
     let names = float::observed(&compiler.graph).into_iter();
@@ -136,6 +145,33 @@ pub fn compile(options: &Options, config: &Config) -> Result<Summary> {
         recordings: recordings.len(),
         fidelities,
     })
+}
+
+/// The integers, and what each operator of theirs loses.
+type Compiled = (ImageFile, Vec<Fidelity>);
+
+/// A graph and what there is to choose.
+struct Calibrated {
+    graph: Graph,
+    seen: Observations,
+    /// Of each tensor.
+    candidates: Vec<Vec<Range>>,
+    ranges: Vec<Range>,
+}
+
+/// A graph in tract, which tells what [`float::observed`] names.
+fn observing(graph: &Graph) -> Result<FloatStep> {
+    float::step(graph, None, &float::observed(graph))
+}
+
+/// At most `count` of the recordings, evenly spread.
+fn spread(recordings: &[Vec<i16>], count: usize) -> Vec<&[i16]> {
+    let every = recordings.len().div_ceil(count).max(1);
+    recordings
+        .iter()
+        .step_by(every)
+        .map(Vec::as_slice)
+        .collect()
 }
 
 /// An imported network and what of the configuration goes with it into the image.
@@ -161,16 +197,66 @@ impl<'a> Compiler<'a> {
         })
     }
 
-    /// Calibrates on 16 kHz recordings and quantizes.
-    pub fn compile(&self, recordings: &[Vec<i16>]) -> Result<(ImageFile, Vec<Fidelity>)> {
-        let step = float::step(&self.graph, None, &float::observed(&self.graph))?;
-        let draft = self.image(None)?;
-        self.check_import(&step, &draft.image()?, recordings)?;
-        let seen = calibrate::observe(&self.graph, &step, &draft.image()?, recordings)?;
-        let image = self.image(Some(&seen))?;
-        let few = &recordings[..recordings.len().min(COMPARED)];
-        let fidelities = fidelity::measure(&self.graph, &step, &image.image()?, few)?;
+    /// Calibrates on 16 kHz recordings and quantizes. Whether columns are equalized, and whether a
+    /// tensor takes another range than that of least error of its own, the logits' error decides.
+    pub fn compile(&self, recordings: &[Vec<i16>], method: Method) -> Result<Compiled> {
+        let draft = self.image(&self.graph, None)?;
+        let draft = draft.image()?;
+        let step = observing(&self.graph)?;
+        self.check_import(&step, &draft, recordings)?;
+        let judge = Judge::new(&self.graph, &step, &draft, spread(recordings, COMPARED))?;
+        let plain = self.calibrate(self.graph.clone(), &draft, recordings, method)?;
+        let equalized = equalize::equalized(&self.graph, &plain.seen);
+        let equalized = self.calibrate(equalized, &draft, recordings, method)?;
+        let (plain_error, equalized_error) = (
+            judge.error(&self.draw(&plain)?)?,
+            judge.error(&self.draw(&equalized)?)?,
+        );
+        let (mut best, mut error) = match equalized_error < plain_error {
+            true => (equalized, equalized_error),
+            false => (plain, plain_error),
+        };
+        for id in 0..best.candidates.len() {
+            for range in best.candidates[id].iter().skip(1) {
+                let before = std::mem::replace(&mut best.ranges[id], *range);
+                let with = judge.error(&self.draw(&best)?)?;
+                if with < error * WORTH {
+                    error = with;
+                } else {
+                    best.ranges[id] = before;
+                }
+            }
+        }
+        let image = self.draw(&best)?;
+        let step = observing(&best.graph)?;
+        let fidelities =
+            fidelity::measure(&best.graph, &step, &image.image()?, &judge.recordings())?;
         Ok((image, fidelities))
+    }
+
+    /// What a graph's tensors hold in recordings, and the ranges of least error.
+    fn calibrate(
+        &self,
+        graph: Graph,
+        draft: &Image,
+        recordings: &[Vec<i16>],
+        method: Method,
+    ) -> Result<Calibrated> {
+        let step = observing(&graph)?;
+        let seen = calibrate::observe(&graph, &step, draft, recordings)?;
+        let candidates = ranges::candidates(&graph, &seen, method);
+        let first = |ranges: &Vec<Range>| ranges.first().copied().unwrap_or_default();
+        let ranges = candidates.iter().map(first).collect();
+        Ok(Calibrated {
+            graph,
+            seen,
+            candidates,
+            ranges,
+        })
+    }
+
+    fn draw(&self, calibrated: &Calibrated) -> Result<ImageFile> {
+        self.image(&calibrated.graph, Some(calibrated))
     }
 
     /// The graph must compute what tract computes of the ONNX itself.
@@ -196,16 +282,15 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    /// An image; without observations one that serves for its front end only.
-    fn image(&self, seen: Option<&Observations>) -> Result<ImageFile> {
-        let quantizations = calibrate::quantizations(&self.graph, seen);
-        let memory = Memory::plan(&self.graph, &quantizations);
-        let mut quantizer = Quantizer::new(&self.graph, &quantizations, seen, &memory);
+    /// An image; without calibration one that serves for its front end only.
+    fn image(&self, graph: &Graph, calibrated: Option<&Calibrated>) -> Result<ImageFile> {
+        let ranges = calibrated.map(|calibrated| &calibrated.ranges[..]);
+        let quantizations = ranges::quantizations(graph, ranges);
+        let memory = Memory::plan(graph, &quantizations);
+        let seen = calibrated.map(|calibrated| &calibrated.seen);
+        let mut quantizer = Quantizer::new(graph, &quantizations, seen, &memory);
         quantizer.ops();
-        let (logits, posteriors) = (
-            quantizer.id(self.graph.logits),
-            quantizer.id(self.graph.posteriors),
-        );
+        let (logits, posteriors) = (quantizer.id(graph.logits), quantizer.id(graph.posteriors));
         let Quantizer { mut writer, .. } = quantizer;
         let front_end = &self.metadata.front_end;
         let (bands, weights) = front_end::mel_filters(front_end);
@@ -237,7 +322,7 @@ impl<'a> Compiler<'a> {
         let frame_ms = 1000 * u32::from(front_end.hop) / front_end.sample_rate;
         let refractory = u32::from(decoder.refractory_ms).div_ceil(frame_ms.max(1));
         let manifest = Manifest {
-            stream: self.graph.stream,
+            stream: graph.stream,
             front_end,
             decoder: Decoder {
                 smoothing: decoder.smoothing.0,

@@ -25,7 +25,7 @@ pub fn compiled(onnx: &TinyOnnx) -> Result<ImageFile> {
     onnx.write(&path);
     let recordings: Vec<_> = (1..10).map(|seed| recording(seed, 16000)).collect();
     let config = Config::load(None)?;
-    let (image, _) = Compiler::open(&path, None, &config)?.compile(&recordings)?;
+    let (image, _) = Compiler::open(&path, None, &config)?.compile(&recordings, Method::Auto)?;
     Ok(image)
 }
 
@@ -96,6 +96,76 @@ fn the_same_onnx_gives_the_same_bytes() {
     let onnx = TinyOnnx::conformer();
     let (a, b) = (compiled(&onnx).unwrap(), compiled(&onnx).unwrap());
     assert_eq!(a.bytes(), b.bytes());
+}
+
+#[test]
+fn equalization_changes_no_float_and_an_image_tells_its_scales() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("tiny.onnx");
+    let mut onnx = TinyOnnx::conformer();
+    // Columns of the residual stream, and of keys, far apart.
+    onnx.scale_rows("in.weight", |row| 1.0 + 6.0 * row as f32);
+    onnx.scale_rows("k.weight", |row| 0.2 + row as f32);
+    onnx.write(&path);
+    let recordings: Vec<_> = (1..10).map(|seed| recording(seed, 16000)).collect();
+    let config = Config::load(None).unwrap();
+    let compiler = Compiler::open(&path, None, &config).unwrap();
+    let draft = compiler.image(&compiler.graph, None).unwrap();
+    let draft = draft.image().unwrap();
+    let calibrate = |graph| {
+        let calibrated = compiler.calibrate(graph, &draft, &recordings, Method::Mse);
+        calibrated.unwrap()
+    };
+    let plain = calibrate(compiler.graph.clone());
+    let equal = calibrate(equalize::equalized(&plain.graph, &plain.seen));
+
+    let step = observing(&plain.graph).unwrap();
+    let few = recordings.iter().map(Vec::as_slice).collect();
+    let judge = Judge::new(&plain.graph, &step, &draft, few).unwrap();
+    let (mut a, mut b) = (step, observing(&equal.graph).unwrap());
+    for chunk in calibrate::chunks(&plain.graph, &draft, &recordings[0]) {
+        for (a, b) in a.step(&chunk).unwrap().iter().zip(b.step(&chunk).unwrap()) {
+            assert!((a - b).abs() < 1e-3 * a.abs().max(1.0), "{a} {b}");
+        }
+    }
+    let image = |calibrated| compiler.image(&compiler.graph, Some(calibrated)).unwrap();
+    let (before, after) = (
+        image(&plain),
+        compiler.image(&equal.graph, Some(&equal)).unwrap(),
+    );
+    let (plain_error, error) = (judge.error(&before).unwrap(), judge.error(&after).unwrap());
+    assert!(error < 0.9 * plain_error, "{error} of {plain_error}");
+
+    let recovered = equalize::recovered(&compiler.graph, &after.image().unwrap());
+    for (recovered, equal) in recovered.ops.iter().zip(&equal.graph.ops) {
+        if let (graph::Op::Linear(a), graph::Op::Linear(b)) = (recovered, equal) {
+            for (a, b) in a.weights.iter().zip(&b.weights) {
+                assert!((a - b).abs() <= 1e-5 * b.abs(), "{a} {b}");
+            }
+        }
+    }
+}
+
+#[test]
+fn ranges_that_the_logits_confirm_lose_no_more_than_those_of_one_method() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("tiny.onnx");
+    TinyOnnx::conformer().write(&path);
+    let recordings: Vec<_> = (1..10).map(|seed| recording(seed, 16000)).collect();
+    let config = Config::load(None).unwrap();
+    let compiler = Compiler::open(&path, None, &config).unwrap();
+    let draft = compiler.image(&compiler.graph, None).unwrap();
+    let step = observing(&compiler.graph).unwrap();
+    let all = recordings.iter().map(Vec::as_slice).collect();
+    let judge = Judge::new(&compiler.graph, &step, &draft.image().unwrap(), all).unwrap();
+    let error = |method| {
+        let (image, _) = compiler.compile(&recordings, method).unwrap();
+        judge.error(&image).unwrap()
+    };
+    let auto = error(Method::Auto);
+    let others = [Method::MinMax, Method::Percentile, Method::Mse].map(error);
+    assert!(auto <= others[2], "{auto} {others:?}");
+    assert!(others[0] != others[2], "{others:?}");
 }
 
 #[test]

@@ -14,7 +14,7 @@ const HIDDEN: usize = 8;
 #[derive(Default)]
 pub struct TinyOnnx {
     onnx: OnnxBuilder,
-    metadata: Vec<(String, String)>,
+    pub metadata: Vec<(String, String)>,
     random: u32,
 }
 
@@ -159,11 +159,32 @@ impl TinyOnnx {
             .unwrap()
     }
 
+    /// Gives a value another name.
+    pub fn rename(&mut self, from: &str, to: &str) {
+        for node in &mut self.onnx.graph.node {
+            let names = node.input.iter_mut().chain(&mut node.output);
+            names
+                .filter(|name| *name == from)
+                .for_each(|name| *name = to.into());
+        }
+    }
+
     /// The values of a weight.
     pub fn values(&mut self, name: &str) -> &mut Vec<f32> {
         let mut weights = self.onnx.graph.initializer.iter_mut();
         let weight = weights.find(|weight| weight.name == name).unwrap();
         &mut weight.float_data
+    }
+
+    /// Multiplies each row of weights.
+    pub fn scale_rows(&mut self, name: &str, factor: impl Fn(usize) -> f32) {
+        let initializers = &mut self.onnx.graph.initializer;
+        let weights = initializers.iter_mut().find(|tensor| tensor.name == name);
+        let weights = weights.unwrap();
+        let cols = weights.dims[1] as usize;
+        for (row, values) in weights.float_data.chunks_mut(cols).enumerate() {
+            values.iter_mut().for_each(|value| *value *= factor(row));
+        }
     }
 
     /// Pseudo-random values in -spread..spread.

@@ -39,84 +39,74 @@ pub enum Rule {
 }
 
 pub fn advice(report: &Report) -> Vec<Advice> {
-    let saturated = |row: &&Row| {
-        row.calibrated && row.saturation >= SATURATION && row.saturation_noise >= SATURATION_NOISE
-    };
-    let unequal = |row: &&Row| {
-        row.calibrated
-            && row
-                .channel_ratio
-                .is_some_and(|ratio| ratio >= CHANNEL_RATIO)
-            && row.regained_db >= CHANNEL_REGAINED
-    };
-    let costly = |row: &&Row| row.regained_db >= REGAINED && !saturated(row) && !unequal(row);
-    let mut advice = Vec::new();
-    let mut add = |rule, mut rows: Vec<&Row>, text: &dyn Fn(&Row, &str) -> String| {
-        rows.sort_by(|a, b| b.regained_db.total_cmp(&a.regained_db));
-        if let Some(&worst) = rows.first() {
-            let others = match rows.len() - 1 {
-                0 => String::new(),
-                1 => " (and one other)".into(),
-                others => format!(" (and {others} others)"),
-            };
-            let operators = rows.iter().filter_map(|row| row.number).collect();
-            let text = text(worst, &others);
-            advice.push(Advice {
-                rule,
-                operators,
-                text,
-            });
-        }
-    };
-    let rows = || report.operators.iter();
-    add(
+    let mut all = Vec::new();
+    for rule in [
         Rule::Saturation,
-        rows().filter(saturated).collect(),
-        &|row, others| {
-            format!(
-                "{}{others} saturates: {:.2} % of its values lie outside {}; calibrate on more recordings \
-             like these, louder ones too, or with `--ranges min-max`.",
-                row.label(),
-                100.0 * row.saturation,
-                row.range_text()
-            )
-        },
-    );
-    add(
         Rule::UnequalChannels,
-        rows().filter(unequal).collect(),
-        &|row, others| {
-            format!(
-                "{}{others}: its largest channel is {:.0} times the median one, and one scale serves \
-             both, which costs {:.1} dB; put a normalization before it, or equalize its channels.",
-                row.label(),
-                row.channel_ratio.unwrap_or_default(),
-                row.regained_db
-            )
-        },
-    );
-    add(
         Rule::CostlyOperator,
-        rows().filter(costly).collect(),
-        &|row, others| {
-            format!(
-                "{}{others}: in float it alone would give the logits {:.1} dB back; train with \
-             quantization in the loop (QAT), so that its weights learn to live with the rounding.",
-                row.label(),
-                row.regained_db
-            )
-        },
-    );
-    if advice.is_empty() && report.end_to_end.sqnr_db < LOGITS {
-        advice.push(Advice {
+    ] {
+        let tripping = |row: &&Row| self::rule(row) == Some(rule);
+        let mut rows: Vec<_> = report.operators.iter().filter(tripping).collect();
+        rows.sort_by(|a, b| b.regained_db.total_cmp(&a.regained_db));
+        let Some(worst) = rows.first() else { continue };
+        let others = match rows.len() - 1 {
+            0 => String::new(),
+            1 => " (and one other)".into(),
+            others => format!(" (and {others} others)"),
+        };
+        all.push(Advice {
+            rule,
+            operators: rows.iter().filter_map(|row| row.number).collect(),
+            text: format!("{}{others} {}", worst.label(), text(rule, worst)),
+        });
+    }
+    let decibels = report.end_to_end.sqnr_db;
+    if all.is_empty() && decibels < LOGITS {
+        all.push(Advice {
             rule: Rule::NoiseEverywhere,
             operators: Vec::new(),
             text: format!(
-                "The logits are at {:.1} dB and no operator stands out: the noise is everywhere; \
-                 train with quantization in the loop (QAT).",
-                report.end_to_end.sqnr_db
+                "the logits are at {decibels:.1} dB and no operator stands out: the noise comes from \
+                 everywhere; train with quantization in the loop (QAT)."
             ),
         });
     }
-    advice
+    all
+}
+
+/// The first rule that an operator trips.
+fn rule(row: &Row) -> Option<Rule> {
+    let saturated = row.saturation >= SATURATION && row.saturation_noise >= SATURATION_NOISE;
+    let unequal = row
+        .channel_ratio
+        .is_some_and(|ratio| ratio >= CHANNEL_RATIO);
+    match row.regained_db {
+        _ if row.calibrated && saturated => Some(Rule::Saturation),
+        CHANNEL_REGAINED.. if row.calibrated && unequal => Some(Rule::UnequalChannels),
+        REGAINED.. => Some(Rule::CostlyOperator),
+        _ => None,
+    }
+}
+
+fn text(rule: Rule, row: &Row) -> String {
+    match rule {
+        Rule::Saturation => format!(
+            "saturates: {:.2} % of its values lie outside {}; calibrate on more recordings like these, \
+             louder ones too, or with --ranges min-max.",
+            100.0 * row.saturation,
+            row.range_text()
+        ),
+        Rule::UnequalChannels => format!(
+            "has one scale for unequal channels, the largest {:.0} times the median one, which costs \
+             {:.1} dB; equalization did not reach them: normalize before it, or train with \
+             quantization in the loop (QAT).",
+            row.channel_ratio.unwrap_or_default(),
+            row.regained_db
+        ),
+        _ => format!(
+            "costs {:.1} dB, so much better would the logits be with it alone in float; train with \
+             quantization in the loop (QAT), so that the network learns to live with its rounding.",
+            row.regained_db
+        ),
+    }
 }

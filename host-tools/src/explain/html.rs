@@ -69,9 +69,7 @@ pub fn page(report: &Report) -> Result<String> {
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
     environment.add_filter("db", text::decibels);
     environment.add_filter("count", thousands);
-    environment.add_filter("fixed", |value: f64, digits: usize| {
-        format!("{value:.digits$}")
-    });
+    environment.add_filter("fixed", text::fixed);
     let page = environment.render_str(TEMPLATE, Value::from(Serde(Page::of(report))));
     page.map_err(|error| Error::check(format!("the HTML report: {error:#}")))
 }

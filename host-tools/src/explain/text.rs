@@ -31,7 +31,7 @@ pub fn table(report: &Report) -> String {
             row.range_text(),
             decibels(row.sqnr_db),
             percent(row.saturation),
-            format!("{:+.2}", row.regained_db),
+            fixed(row.regained_db, 2),
         );
     }
     text + "> lowest SQNR, most regained, or named below. SQNR (dB, against float) and saturation are \
@@ -71,6 +71,15 @@ pub fn summary(report: &Report) -> String {
         }
     }
     text
+}
+
+/// Zero without a sign.
+pub fn fixed(value: f64, digits: usize) -> String {
+    let text = format!("{value:.digits$}");
+    match text.strip_prefix('-') {
+        Some(digits) if !digits.contains(|c| ('1'..='9').contains(&c)) => digits.into(),
+        _ => text,
+    }
 }
 
 /// "-" where a figure is not finite: there is no error, or no signal.

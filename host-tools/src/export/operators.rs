@@ -8,6 +8,7 @@ use crate::compiler::hard_swish;
 use crate::compiler::tflite_params::{
     add_scales, channel_scale, matmul_scale, mul_scale, softmax_scale,
 };
+use crate::operators::weight_scales;
 use crate::tflite::{Activation, Operator, Quantization, TensorIndex, activation_range};
 
 impl Export<'_> {
@@ -155,16 +156,12 @@ impl Export<'_> {
         let multipliers = self.image.constant_i32(self.tensor(dense.multiplier)?);
         let shifts = self.image.constant_i8(self.tensor(dense.shift)?);
         let biases = self.image.constant_i32(self.tensor(dense.bias)?);
-        let (mut scales, mut bias_scales) = (Vec::new(), Vec::new());
-        for (&multiplier, &shift) in multipliers.iter().zip(shifts) {
-            // The multiplier has 31 bits, the scale that it was made of 24: it is found again.
-            let real = f64::from(multiplier) * f64::from(i32::from(shift) - 31).exp2();
-            let scale = (real * f64::from(output.scale) / f64::from(input.scale)) as f32;
+        let scales = weight_scales(self.image, dense).ok_or("its scales are not there")?;
+        for (&scale, (&multiplier, &shift)) in scales.iter().zip(multipliers.iter().zip(shifts)) {
             let planned = Requantize { multiplier, shift };
             same(channel_scale(input.scale, scale, output.scale), planned)?;
-            scales.push(scale);
-            bias_scales.push(input.scale * scale);
         }
+        let bias_scales = scales.iter().map(|scale| input.scale * scale).collect();
         let unfold =
             |(&bias, sum): (&i32, i32)| bias.wrapping_add(i32::from(input.zero_point) * sum);
         let bias: Vec<i32> = biases.iter().zip(sums).map(unfold).collect();
