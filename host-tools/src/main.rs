@@ -19,6 +19,7 @@ Examples:
   zerda eval speech_commands/test
   zerda compile models/shrunk.onnx --calibrate speech_commands/val
   zerda inspect models/shrunk.zerda
+  zerda inspect --onnx models/shrunk.onnx --audio models/samples --report report.html
   zerda export models/shrunk.zerda
   zerda qemu --board mps3-an547 --profile models/samples/*.wav
   zerda flash --board nucleo-h743zi --dry-run

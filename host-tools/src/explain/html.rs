@@ -27,6 +27,8 @@ const REGAINED: f64 = 1.0;
 struct Page<'a> {
     report: &'a Report,
     input_range: String,
+    /// Of what the features regain, percent of the width.
+    input_bar: f64,
     lines: Vec<Line<'a>>,
     groups: Vec<Group>,
     /// dB, and where in the chart.
@@ -85,10 +87,11 @@ impl<'a> Page<'a> {
         let high = (high / 10.0).ceil() * 10.0;
         let y = |decibels: f64| BOTTOM - (BOTTOM - TOP) * (decibels - low) / (high - low);
         let most_regained = finite(|row| row.regained_db).fold(REGAINED, f64::max);
+        let share = |row: &Row| (row.regained_db / most_regained).clamp(0.0, 1.0);
         let slot = (RIGHT - LEFT) / rows.len().max(1) as f64;
         let [lowest, costliest] = report.marked();
         let line = |(index, row): (usize, &'a Row)| {
-            let share = (row.regained_db / most_regained).clamp(0.0, 1.0);
+            let share = share(row);
             Line {
                 label: row.label(),
                 range: row.range_text(),
@@ -110,6 +113,7 @@ impl<'a> Page<'a> {
         Page {
             report,
             input_range: report.input.range_text(),
+            input_bar: 100.0 * share(&report.input),
             groups: groups(&lines, slot),
             lines,
             ticks: ticks.map(|tick| (tick, y(tick))).collect(),
