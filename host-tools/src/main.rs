@@ -172,7 +172,7 @@ struct InspectArgs {
     /// measured and which counted), `image`, `audio`, `end_to_end`, `advice` (rule, numbers of
     /// operators, text), `input` and `operators` with name, kind, shape, macs, bytes, range, values
     /// seen in float, sqnr_db (null: no error), saturation and saturation_noise (its part of the
-    /// noise) of 0 to 1, channel_ratio (largest channel over the median), regained_db, calibrated
+    /// noise) of 0 to 1, channel_ratio (largest channel over the median; null: keys), regained_db, calibrated
     /// (its range was chosen), stands_out
     #[arg(long)]
     json: bool,
