@@ -81,15 +81,20 @@ fn exp_on_quarter(a: i32) -> i32 {
 
 /// `e^a` for `a <= 0` with 5 integer bits; the result has 0 (gemmlowp's `exp_on_negative_values`).
 pub fn exp_on_negative_values(a: i32) -> i32 {
-    const FRACTIONAL_BITS: u32 = 26;
-    const ONE_QUARTER: i32 = 1 << (FRACTIONAL_BITS - 2);
+    exp_on_negative::<5>(a)
+}
+
+/// As [`exp_on_negative_values`], of up to 5 integer bits.
+pub fn exp_on_negative<const INTEGER_BITS: u32>(a: i32) -> i32 {
+    let one_quarter = const { 1i32 << (29 - INTEGER_BITS) };
     if a == 0 {
         return i32::MAX;
     }
-    let within_quarter = (a & (ONE_QUARTER - 1)) - ONE_QUARTER;
+    let within_quarter = (a & (one_quarter - 1)) - one_quarter;
     let quarters = within_quarter.wrapping_sub(a);
-    let mut result = exp_on_quarter(saturating_multiply_by_pot(within_quarter, 5));
-    for (bit, power) in (FRACTIONAL_BITS - 2..).zip(POWERS) {
+    let mut result = exp_on_quarter(saturating_multiply_by_pot(within_quarter, INTEGER_BITS));
+    // The greatest power has the bit below the sign.
+    for (bit, power) in (29 - INTEGER_BITS..31).zip(POWERS) {
         if quarters & 1i32.wrapping_shl(bit) != 0 {
             result = mul(result, power);
         }
@@ -118,7 +123,7 @@ pub fn reciprocal(x: i32, integer_bits: u32) -> Reciprocal {
 
 /// `1 / (1 + a)` for `a` of `[0, 1)`, both with 0 integer bits: three Newton-Raphson iterations
 /// with 2 integer bits, from the linear estimate `48/17 - 32/17 d` of `1/d`, `d = (1 + a) / 2`.
-fn one_over_one_plus(a: i32) -> i32 {
+pub fn one_over_one_plus(a: i32) -> i32 {
     const FORTY_EIGHT_OVER_17: i32 = 1_515_870_810;
     const MINUS_32_OVER_17: i32 = -1_010_580_540;
     const ONE_WITH_2_INTEGER_BITS: i32 = 1 << 29;

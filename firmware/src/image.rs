@@ -59,7 +59,7 @@ pub const BINS: usize = FFT / 2 + 1;
 /// Most mel filters.
 pub const MAX_MELS: usize = 80;
 /// Most classes.
-pub const MAX_CLASSES: usize = 32;
+pub const MAX_CLASSES: usize = 64;
 /// Most caches.
 pub const MAX_CACHES: usize = 64;
 /// Most frames that a posterior is averaged over.

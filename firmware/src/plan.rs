@@ -146,7 +146,7 @@ pub enum Op {
         output_scale: Requantize,
         clamp: Clamp,
     },
-    /// `output = table[input + 128]`, any function of one value: HardSwish. `table [1, 256]`.
+    /// `output = table[input + 128]`, any function of one value: HardSwish, SiLU, 1 / sqrt(x). `table [1, 256]`.
     Lookup {
         input: TensorId,
         output: TensorId,

@@ -8,6 +8,7 @@ use tract_onnx::prelude::*;
 use zerda_firmware::Image;
 use zerda_firmware::front_end::FrontEnd;
 
+use crate::compiler::onnx::Onnx;
 use crate::error::{Error, Result};
 
 /// Added to the scores of absent keys.
@@ -36,12 +37,14 @@ enum Input {
 }
 
 impl FloatStep {
+    /// Without its fake quantization, where it was trained with it.
+    ///
     /// # Errors
     ///
     /// The file cannot be read, or is not a streaming step (see the README).
     pub fn load(path: &Path) -> Result<FloatStep> {
-        let load = || FloatStep::build(&tract_onnx::onnx().proto_model_for_path(path)?, &[]);
-        load().map_err(|error| {
+        let onnx = Onnx::read(path)?;
+        FloatStep::build(&onnx.model(), &[]).map_err(|error| {
             let (path, cause) = (path.display(), error.root_cause());
             Error::usage(format!("{path}: tract cannot run it: {cause}"))
         })
@@ -85,21 +88,23 @@ impl FloatStep {
             let shape = shape.ok_or_else(|| TractError::msg("it has a dynamic shape"))?;
             values.push(Tensor::zero::<f32>(shape)?);
         }
-        let cols = |input| {
-            let index = inputs.iter().position(|&other| other == input);
-            let shape = index.and_then(|index| values[index].shape().get(..2));
-            let missing = || TractError::msg("it lacks `features` [C, mels] or `mask` [1, L + C]");
-            shape.map(|shape| (shape[0], shape[1])).ok_or_else(missing)
+        // Rows and columns; dimensions of 1 may precede them.
+        let matrix = |shape: &[usize]| {
+            shape
+                .split_last()
+                .map(|(&cols, rows)| (rows.iter().product(), cols))
         };
-        let left_context = cols(Input::Mask)?
-            .1
-            .saturating_sub(cols(Input::Features)?.0);
-        let logits = model
-            .output_fact(0)?
-            .shape
-            .as_concrete()
-            .and_then(|shape| shape.first());
-        let step = *logits.ok_or_else(|| TractError::msg("`logits` has no static shape"))?;
+        let shape = |input| {
+            let index = inputs.iter().position(|&other| other == input);
+            let shape = index.and_then(|index| matrix(values[index].shape()));
+            let missing = || TractError::msg("it lacks `features` [C, mels] or `mask` [1, L + C]");
+            shape.ok_or_else(missing)
+        };
+        let ((chunk, _), (_, keys)): ((usize, _), _) =
+            (shape(Input::Features)?, shape(Input::Mask)?);
+        let left_context = keys.saturating_sub(chunk);
+        let logits = model.output_fact(0)?.shape.as_concrete().and_then(matrix);
+        let (step, _) = logits.ok_or_else(|| TractError::msg("`logits` has no static shape"))?;
         let state = model.into_runnable()?.spawn()?;
         let absent = left_context;
         Ok(FloatStep {

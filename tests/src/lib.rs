@@ -1,6 +1,7 @@
 //! What the tests across crates share.
 
 pub mod audio;
+pub mod exports;
 pub mod tflm;
 pub mod whole_stream;
 

@@ -10,6 +10,7 @@ use zerda_firmware::plan::{Element, Op, Space, Tensor};
 use zerda_firmware::step::{Cpu, Step, byte_range};
 use zerda_firmware::{Image, Recognizer};
 use zerda_tests::audio::{noise, recorded_speech, shipped_samples};
+use zerda_tests::exports::compiled;
 use zerda_tests::shipped_image;
 use zerda_tests::tflm::{Case, Tflm};
 
@@ -76,18 +77,17 @@ fn bytes(image: &Image<'_>, windows: &Windows, memory: &[i8], tensor: Tensor) ->
     memory[byte_range(image, windows, tensor).unwrap()].to_vec()
 }
 
-fn exported_step_equals_the_firmware(test: &str, pcm: &[i16]) {
+fn exported_step_equals_the_firmware(test: &str, file: &ImageFile, pcm: &[i16], least: usize) {
     let Some(tflm) = Tflm::get(test) else {
         return;
     };
-    let file = shipped_image();
     let image = file.image().unwrap();
     let mut recorder = Recorder::default();
     let mut memory = vec![0; image.memory_bytes()];
     let mut recognizer = Recognizer::with_step(&image, &mut memory, &mut recorder).unwrap();
     recognizer.push(pcm, |_| ());
     let Recorder { inputs, outputs } = recorder;
-    assert!(outputs.len() >= 200, "{} steps", outputs.len());
+    assert!(outputs.len() >= least, "{} steps", outputs.len());
 
     let case = Case {
         model: export::step(&image).unwrap(),
@@ -109,20 +109,38 @@ fn exported_step_equals_the_firmware(test: &str, pcm: &[i16]) {
 
 #[test]
 fn exported_step_equals_the_firmware_on_the_shipped_samples() {
-    exported_step_equals_the_firmware("step on the samples", &shipped_samples(LENGTH));
+    let pcm = shipped_samples(LENGTH);
+    exported_step_equals_the_firmware("step on the samples", &shipped_image(), &pcm, 200);
 }
 
 #[test]
 fn exported_step_equals_the_firmware_on_recorded_speech() {
     let test = "step on recorded speech";
     if let Some(pcm) = recorded_speech(test, LENGTH) {
-        exported_step_equals_the_firmware(test, &pcm);
+        exported_step_equals_the_firmware(test, &shipped_image(), &pcm, 200);
     }
 }
 
 #[test]
 fn exported_step_equals_the_firmware_on_noise() {
-    exported_step_equals_the_firmware("step on noise", &noise(2, LENGTH));
+    exported_step_equals_the_firmware("step on noise", &shipped_image(), &noise(2, LENGTH), 200);
+}
+
+/// Norms, SiLU, GLU, quantization of training: the step of what PyTorch's exporters write.
+#[test]
+fn exported_steps_of_imported_variants_equal_the_firmware() {
+    let recordings = [shipped_samples(64_000), noise(3, 16_000)];
+    for name in [
+        "script13-layernorm-silu",
+        "script17-pointwise-conv-sdpa",
+        "dynamo18-fake-uint8-channels",
+        "dynamo23-rmsnorm-attention",
+        "script18-layernorm-sdpa",
+    ] {
+        let image = compiled(name, &recordings).unwrap();
+        exported_step_equals_the_firmware(name, &image, &shipped_samples(32_000), 60);
+        exported_step_equals_the_firmware(name, &image, &noise(4, 32_000), 60);
+    }
 }
 
 /// Why the shipped image is not exported after a change to a constant of its first operator of a

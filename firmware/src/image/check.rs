@@ -172,7 +172,7 @@ fn head(image: &Image<'_>) -> Result<(), ParseError> {
         (
             (1..=MAX_CLASSES).contains(&head.classes.into()),
             "classes",
-            "must be 1..=32",
+            "must be 1..=64",
         ),
         (decoder.silence < head.classes, "silence", "is no label"),
         (

@@ -99,10 +99,20 @@ impl Groups {
         groups.bind(graph.logits);
         for op in &graph.ops {
             match *op {
-                // Positive scales pass a ReLU.
-                Op::Linear(Linear { clamp, output, .. }) => {
+                Op::Linear(Linear {
+                    clamp,
+                    input,
+                    output,
+                    ref scales,
+                    ..
+                }) => {
+                    // Positive scales pass a ReLU.
                     if clamp != UNCLAMPED && clamp != (0.0, f32::INFINITY) {
                         groups.bind(output);
+                    }
+                    // Given scales of weights are for the columns as they are.
+                    if scales.is_some() {
+                        groups.bind(input);
                     }
                 }
                 Op::Scores { .. } => {}

@@ -190,11 +190,21 @@ impl Emitter<'_> {
             Op::Mul { .. } => {
                 self.onnx.node("Mul", &inputs, output);
             }
-            Op::Function { function, .. } => match function {
-                Function::HardSwish => {
-                    self.onnx.node("HardSwish", &inputs, output);
-                }
-            },
+            Op::Function { function, .. } => {
+                let part = format!("{output}.part");
+                match function {
+                    Function::HardSwish => self.onnx.node("HardSwish", &inputs, output),
+                    Function::Logistic => self.onnx.node("Sigmoid", &inputs, output),
+                    Function::Silu => {
+                        self.onnx.node("Sigmoid", &inputs, &part);
+                        self.onnx.node("Mul", &[inputs[0], &part], output)
+                    }
+                    Function::Rsqrt => {
+                        self.onnx.node("Sqrt", &inputs, &part);
+                        self.onnx.node("Reciprocal", &[&part], output)
+                    }
+                };
+            }
             Op::Scores {
                 query, key, heads, ..
             } => {

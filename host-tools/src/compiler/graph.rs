@@ -19,6 +19,8 @@ pub struct Graph {
     pub logits: Id,
     /// Softmax of the logits.
     pub posteriors: Id,
+    /// Values that the ONNX gives a quantization for which the graph has no place, and why.
+    pub left_out: Vec<(String, &'static str)>,
 }
 
 impl Graph {
@@ -36,6 +38,7 @@ impl Graph {
             features: 0,
             logits: 0,
             posteriors: 0,
+            left_out: Vec::new(),
         }
     }
 }
@@ -128,6 +131,12 @@ pub enum Op {
 pub enum Function {
     /// x * clip(x / 6 + 1/2, 0, 1).
     HardSwish,
+    /// 1 / (1 + e^-x), the sigmoid.
+    Logistic,
+    /// x / (1 + e^-x), or swish.
+    Silu,
+    /// 1 / sqrt(x).
+    Rsqrt,
 }
 
 /// A fully connected layer or a causal depthwise convolution.
@@ -141,6 +150,14 @@ pub struct Linear {
     pub bias: Vec<f32>,
     /// What the output is clipped to: a fused activation.
     pub clamp: (f32, f32),
+    /// The quantized weights' scales, one an output channel, where they are given.
+    pub scales: Option<Vec<f32>>,
+}
+
+/// The value that all are.
+pub fn uniform(values: &[f32]) -> Option<f32> {
+    let first = *values.first()?;
+    values.iter().all(|&value| value == first).then_some(first)
 }
 
 /// No activation.
@@ -155,6 +172,19 @@ pub enum LinearKind {
 }
 
 impl Linear {
+    /// `x * scale + shift`, one each for a channel: a convolution over one frame.
+    pub fn channelwise(input: Id, output: Id, scale: Vec<f32>, shift: Vec<f32>) -> Linear {
+        Linear {
+            kind: LinearKind::Depthwise,
+            input,
+            output,
+            weights: scale,
+            bias: shift,
+            clamp: UNCLAMPED,
+            scales: None,
+        }
+    }
+
     pub fn channels(&self) -> usize {
         self.bias.len()
     }
@@ -182,6 +212,10 @@ impl Linear {
 
     /// Puts `y * scale + shift` after it, one each for a channel.
     pub fn then_affine(&mut self, scale: &[f32], shift: &[f32]) {
+        if let Some(scales) = self.scales.take().filter(|_| !scale.contains(&0.0)) {
+            let scaled = scales.iter().zip(scale);
+            self.scales = Some(scaled.map(|(own, scale)| own * scale.abs()).collect());
+        }
         for channel in 0..self.channels() {
             for tap in 0..self.taps() {
                 let weight = self.weight(channel, tap);
@@ -191,8 +225,16 @@ impl Linear {
         }
     }
 
-    /// Puts `x * scale + shift` before it, one each for an input column.
+    /// Puts `x * scale + shift` before it, one each for an input column. Given scales of the weights
+    /// are lost where the columns' differ.
     pub fn after_affine(&mut self, scale: &[f32], shift: &[f32]) {
+        match uniform(scale) {
+            Some(scale) if scale != 0.0 => {
+                let scales = self.scales.iter_mut().flatten();
+                scales.for_each(|own| *own *= scale.abs());
+            }
+            _ => self.scales = None,
+        }
         for channel in 0..self.channels() {
             for tap in 0..self.taps() {
                 let (weight, column) = (self.weight(channel, tap), self.input_column(channel, tap));
@@ -226,6 +268,21 @@ impl Op {
             Op::Context { probs, value, .. } => vec![probs, value],
         }
     }
+
+    /// Reads `to` wherever it read `from`.
+    pub fn replace_input(&mut self, from: Id, to: Id) {
+        let inputs = match self {
+            Op::Linear(Linear { input, .. })
+            | Op::Function { input, .. }
+            | Op::Softmax { input, .. } => [Some(input), None],
+            Op::Add { a, b, .. } | Op::Mul { a, b, .. } => [Some(a), Some(b)],
+            Op::Scores { query, key, .. } => [Some(query), Some(key)],
+            Op::Context { probs, value, .. } => [Some(probs), Some(value)],
+        };
+        for input in inputs.into_iter().flatten().filter(|input| **input == from) {
+            *input = to;
+        }
+    }
 }
 
 impl Graph {
@@ -253,6 +310,7 @@ mod tests {
             weights,
             bias,
             clamp: UNCLAMPED,
+            scales: None,
         }
     }
 
@@ -276,5 +334,16 @@ mod tests {
         depthwise.then_affine(&[2.0, 0.5], &[1.0, 0.0]);
         assert_eq!(depthwise.weights, [2.0, 1.0, 6.0, 2.0, 10.0, 3.0]);
         assert_eq!(depthwise.bias, [21.0, 10.0]);
+    }
+
+    #[test]
+    fn given_scales_of_weights_follow_affines_that_keep_the_integers() {
+        let mut dense = linear(LinearKind::Dense);
+        dense.scales = Some(vec![0.5, 0.25]);
+        dense.then_affine(&[2.0, -0.5], &[1.0, 0.0]);
+        dense.after_affine(&[2.0, 2.0, 2.0], &[0.0, 0.0, 0.0]);
+        assert_eq!(dense.scales, Some(vec![2.0, 0.25]));
+        dense.after_affine(&[2.0, 1.0, 2.0], &[0.0, 0.0, 0.0]);
+        assert_eq!(dense.scales, None);
     }
 }

@@ -68,6 +68,14 @@ impl Histogram {
         self.high = self.high.max(other.high);
     }
 
+    /// Values above 0, in ascending order, with their counts.
+    pub fn positive(&self) -> impl Iterator<Item = (f64, f64)> {
+        let width = f64::from(self.limit) / HALF as f64;
+        let bins = self.bins[HALF..].iter().enumerate();
+        bins.filter(|&(_, &count)| count > 0)
+            .map(move |(bin, &count)| ((bin as f64 + 0.5) * width, count as f64))
+    }
+
     /// Smallest and largest value, 0 included.
     pub fn bounds(&self) -> (f32, f32) {
         (self.low, self.high)

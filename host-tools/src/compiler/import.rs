@@ -1,24 +1,32 @@
 //! ONNX to [`Graph`]: every value is a tensor of the graph, a strided view of one, or a constant.
 //!
 //! What the device need not do is folded here: affines into the linear beside them, a hard sigmoid
-//! into its linear's range, slices and transposes into views, concatenations into cache windows.
+//! into its linear's range, slices and transposes into views, concatenations into cache windows; what
+//! exporters write in pieces (norms, SiLU, attention) is put together again.
 //! Everything else is an error that says which node it is and what the nearest supported thing is.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
 use tract_onnx::pb::NodeProto;
 use tract_onnx::prelude::Tensor as Constant;
 
+use super::functions::PROBABILITY;
 use super::graph::{Function, Graph, Id, Linear, Op, Place, Quantization, Tensor, Window};
 use super::onnx::{Onnx, input_shape};
 use super::view::View;
 use crate::error::{Error, Result};
 
+mod activation;
+mod attention;
+mod centring;
 mod contract;
 mod elementwise;
+mod fake;
 mod linear;
+mod messages;
+mod norm;
 mod shape;
 
 /// A result whose error is a reason; the import adds file and node.
@@ -29,11 +37,12 @@ type Reason<T> = std::result::Result<T, String>;
 enum Value {
     Constant(Arc<Constant>),
     Tensor(Operand),
-    Gate(elementwise::Gate),
-    /// The graph's `mask`, in any shape.
-    Mask,
-    /// A cache input, before the new rows are put after it.
-    Cache(usize),
+    Gate(activation::Gate),
+    Moment(norm::Moment),
+    /// The graph's `mask`, in any shape, plus a table.
+    Mask(Option<Arc<Constant>>),
+    /// A cache input, before the new rows are put after it: its number, and how its elements are seen.
+    Cache(usize, View),
 }
 
 /// A computed value.
@@ -51,9 +60,8 @@ struct Operand {
 /// A cache input of the graph.
 struct Cache {
     name: String,
-    rows: usize,
-    cols: usize,
-    window: Option<usize>,
+    elements: usize,
+    window: Option<shape::CacheWindow>,
 }
 
 struct Importer<'a> {
@@ -65,13 +73,13 @@ struct Importer<'a> {
     keys: usize,
     /// Scores whose query nothing else reads.
     own_queries: Vec<Id>,
+    /// Of layer norms.
+    centrings: Vec<centring::Centring>,
+    /// Tensors whose quantization the ONNX gives.
+    given: HashSet<Id>,
+    /// The scales that the ONNX gives for weights, by the constant's name.
+    weight_scales: HashMap<String, fake::WeightScales>,
 }
-
-/// What TFLite's int8 softmax puts out.
-pub const PROBABILITY: Quantization = Quantization {
-    scale: 1.0 / 256.0,
-    zero_point: -128,
-};
 
 /// `scale` is the features' (`zerda.front_end` range / 255); their zero point is 127.
 pub fn import(path: &Path, onnx: &Onnx, scale: f32) -> Result<Graph> {
@@ -103,33 +111,39 @@ impl<'a> Importer<'a> {
             graph,
             keys: 0,
             own_queries: Vec::new(),
+            centrings: Vec::new(),
+            given: HashSet::new(),
+            weight_scales: HashMap::new(),
         };
         for input in &onnx.graph.input {
             if importer.values.contains_key(&input.name) {
                 continue;
             }
             let shape = input_shape(input)?;
-            let [rows, cols] = shape[..] else {
-                return Err(format!(
-                    "input `{}` is {shape:?}; expected two dimensions",
-                    input.name
-                ));
+            let wrong = |expected: &str| {
+                let name = &input.name;
+                format!("input `{name}` is {shape:?}; expected {expected}, after dimensions of 1")
             };
-            let value = match input.name.as_str() {
-                "features" => importer.features(rows, cols, scale),
-                "mask" => {
-                    importer.keys = cols;
-                    Value::Mask
+            let elements = shape.iter().product();
+            let value = match (input.name.as_str(), &shape[..]) {
+                ("features", &[.., rows, cols]) if rows * cols == elements => {
+                    let view = importer.features(rows, cols, scale);
+                    importer.named("features", view.reshape(&shape).ok_or("no view")?)
                 }
-                name => {
-                    let name = name.to_string();
+                ("features", _) => return Err(wrong("[C, mels]")),
+                ("mask", &[.., cols]) if cols == elements => {
+                    importer.keys = cols;
+                    Value::Mask(None)
+                }
+                ("mask", _) => return Err(wrong("[1, L + C]")),
+                (name, _) => {
                     importer.caches.push(Cache {
-                        name,
-                        rows,
-                        cols,
+                        name: name.into(),
+                        elements,
                         window: None,
                     });
-                    Value::Cache(importer.caches.len() - 1)
+                    let view = View::all(0, 1, elements).reshape(&shape).ok_or("no view")?;
+                    Value::Cache(importer.caches.len() - 1, view)
                 }
             };
             importer.values.insert(input.name.clone(), value);
@@ -140,7 +154,7 @@ impl<'a> Importer<'a> {
         Ok(importer)
     }
 
-    fn features(&mut self, rows: usize, cols: usize, scale: f32) -> Value {
+    fn features(&mut self, rows: usize, cols: usize, scale: f32) -> View {
         let place = Place::Window {
             window: 0,
             first: 0,
@@ -155,7 +169,7 @@ impl<'a> Importer<'a> {
             scale,
             zero_point: 127,
         });
-        self.named("features", View::all(id, rows, cols))
+        View::all(id, rows, cols)
     }
 
     fn chunk(&self) -> usize {
@@ -166,34 +180,40 @@ impl<'a> Importer<'a> {
         if node.output.is_empty() {
             return Err("it has no output".into());
         }
+        let one = |value| vec![value];
+        if let ("Identity", Some(fake)) = (&*node.op_type, self.onnx.fakes.get(&node.output[0])) {
+            return self.fake_quantized(node, fake).map(one);
+        }
         let constant = |name: &String| match self.values.get(name) {
             Some(Value::Constant(constant)) => Some(constant.clone()),
             _ => None,
         };
         let inputs = node.input.iter().filter(|name| !name.is_empty());
-        if let Some(inputs) = inputs.map(constant).collect::<Option<Vec<_>>>() {
+        if node.op_type != "Identity"
+            && let Some(inputs) = inputs.map(constant).collect::<Option<Vec<_>>>()
+        {
             let outputs = self.onnx.evaluate(node, &inputs)?;
+            self.keep_weight_scales(node)?;
             return Ok(outputs.into_iter().map(Value::Constant).collect());
         }
-        let one = |value| vec![value];
         match node.op_type.as_str() {
             "Identity" | "Dropout" | "Cast" => self.take(node, 0).map(one),
-            "Shape" | "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" | "Transpose" | "Slice" => {
-                self.reshaping(node).map(one)
-            }
+            "Shape" | "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" | "Transpose" | "Slice"
+            | "Gather" | "Expand" => self.reshaping(node).map(one),
             "Split" => self.split(node),
             "Concat" => self.window(node).map(one),
             "Gemm" => self.gemm(node).map(one),
             "MatMul" => self.mat_mul(node).map(one),
             "Conv" => self.conv(node).map(one),
             "BatchNormalization" => self.batch_norm(node).map(one),
+            "LayerNormalization" | "RMSNormalization" => self.norm(node).map(one),
+            "ReduceMean" | "Pow" | "Sqrt" | "Reciprocal" => self.moment(node).map(one),
             "Add" | "Sub" | "Mul" | "Div" => self.arithmetic(node).map(one),
-            "Clip" | "Relu" | "HardSigmoid" | "HardSwish" => self.activation(node).map(one),
+            "Clip" | "Relu" | "HardSigmoid" | "HardSwish" | "Sigmoid" | "Swish" => {
+                self.activation(node).map(one)
+            }
             "Softmax" => self.softmax(node).map(one),
-            _ => Err("no operator of Zerda computes this; supported are Gemm, MatMul, depthwise Conv, \
-                      Add, Sub, Mul, Div, BatchNormalization, HardSwish, HardSigmoid, Relu, Clip, Softmax, \
-                      and what only reshapes, slices or concatenates with a cache"
-                .into()),
+            other => Err(messages::unsupported(other)),
         }
     }
 
@@ -231,14 +251,16 @@ impl<'a> Importer<'a> {
         match self.take(node, input)? {
             Value::Tensor(operand) => Ok(operand),
             Value::Gate(gate) => {
-                let operand = self.hard_sigmoid(gate)?;
-                let value = Value::Tensor(operand.clone());
-                self.values.insert(node.input[input].clone(), value);
-                Ok(operand)
+                let operand = self.gate_value(gate)?;
+                Ok(self.remember(&node.input[input], operand))
+            }
+            Value::Moment(moment) => {
+                let operand = self.moment_value(moment)?;
+                Ok(self.remember(&node.input[input], operand))
             }
             Value::Constant(_) => Err(format!("input `{}` is a constant", node.input[input])),
-            Value::Mask => Err("`mask` can only be added to attention scores".into()),
-            Value::Cache(cache) => Err(format!(
+            Value::Mask(_) => Err("`mask` can only be added to attention scores".into()),
+            Value::Cache(cache, _) => Err(format!(
                 "cache `{}` is read before new rows are concatenated to it; \
                  supported is Concat(cache, rows) along the rows, read as a whole",
                 self.caches[cache].name
@@ -246,16 +268,23 @@ impl<'a> Importer<'a> {
         }
     }
 
+    /// What the name of a value stands for from now on.
+    fn remember(&mut self, name: &str, operand: Operand) -> Operand {
+        let sole = operand.sole && self.onnx.uses[name] == 1;
+        let value = Value::Tensor(operand.clone());
+        self.values.insert(name.into(), value);
+        Operand { sole, ..operand }
+    }
+
     /// An operand with nothing left to fold.
     fn settled(&mut self, node: &NodeProto, input: usize) -> Reason<Operand> {
         let operand = self.operand(node, input)?;
         match operand.affine {
             None => Ok(operand),
-            Some(_) => Err(format!(
-                "a scale or shift before it (`{}`) cannot be folded; \
-                 it can be where a linear with no other reader precedes it or a linear follows",
-                node.input[input]
-            )),
+            Some(_) => {
+                let operand = self.channelwise(&node.input[input], operand)?;
+                Ok(self.remember(&node.input[input], operand))
+            }
         }
     }
 
@@ -280,13 +309,21 @@ impl<'a> Importer<'a> {
 
     /// The value `name`, which is all of a tensor and read by nothing so far.
     fn named(&mut self, name: &str, view: View) -> Value {
+        Value::Tensor(self.named_operand(name, view))
+    }
+
+    fn named_operand(&mut self, name: &str, view: View) -> Operand {
         self.graph.tensors[view.tensor].name = name.into();
-        Value::Tensor(Operand {
+        Operand {
             view,
             sole: true,
             affine: None,
             masked: false,
-        })
+        }
+    }
+
+    fn shape(&self, id: Id) -> (usize, usize) {
+        (self.graph.tensors[id].rows, self.graph.tensors[id].cols)
     }
 
     /// The rows that an operand views, as a tensor.
@@ -320,21 +357,5 @@ impl<'a> Importer<'a> {
                 id
             }
         }
-    }
-
-    fn at(&self, node: &NodeProto, reason: &str) -> String {
-        let shape = |name: &String| match self.values.get(name) {
-            Some(Value::Constant(constant)) => format!("{:?}", constant.shape()),
-            Some(Value::Tensor(operand)) => format!("{:?}", operand.view.shape()),
-            _ => format!("`{name}`"),
-        };
-        let shapes: Vec<_> = node.input.iter().map(shape).collect();
-        let named = node.output.first().filter(|_| node.name.is_empty());
-        let name = named.unwrap_or(&node.name);
-        format!(
-            "node `{name}` ({} of {}): {reason}",
-            node.op_type,
-            shapes.join(", ")
-        )
     }
 }

@@ -8,15 +8,16 @@ pub mod equalize;
 pub mod fidelity;
 pub mod float;
 mod front_end;
+pub mod functions;
 pub mod graph;
-pub mod hard_swish;
 mod histogram;
 mod image_writer;
 mod import;
+mod inverse_root;
 mod judge;
 mod memory;
 mod metadata;
-mod onnx;
+pub(crate) mod onnx;
 mod onnx_builder;
 pub mod pair;
 mod quantize;
@@ -87,6 +88,8 @@ pub struct Summary {
     pub recordings: usize,
     /// Of the features and of every operator, with the name of its output.
     pub fidelities: Vec<(String, Fidelity)>,
+    /// Values whose quantization the ONNX gives, but which got another, and why.
+    pub left_out: Vec<(String, &'static str)>,
 }
 
 impl fmt::Display for Summary {
@@ -121,6 +124,20 @@ impl fmt::Display for Summary {
                 )?;
             }
         }
+        let mut reasons: Vec<_> = self.left_out.iter().map(|(_, why)| *why).collect();
+        reasons.sort_unstable();
+        reasons.dedup();
+        for why in reasons {
+            let of_this = || self.left_out.iter().filter(|(_, other)| *other == why);
+            let (count, first) = (
+                of_this().count(),
+                of_this().next().map_or("", |(name, _)| name),
+            );
+            write!(
+                f,
+                "\nquantization in the ONNX not taken over for {count} {why} (`{first}`)"
+            )?;
+        }
         Ok(())
     }
 }
@@ -136,6 +153,8 @@ pub fn compile(options: &Options, config: &Config) -> Result<Summary> {
     let names = float::observed(&compiler.graph).into_iter();
     let names = names.map(|id| compiler.graph.tensors[id].name.clone());
     let fidelities = names.zip(fidelities).collect();
+    let mut left_out = compiler.graph.left_out.clone();
+    left_out.extend(ranges::widened(&compiler.graph, &parsed));
     Ok(Summary {
         ops: parsed.manifest().ops.into(),
         macs_per_step: macs_per_step(&parsed),
@@ -144,6 +163,7 @@ pub fn compile(options: &Options, config: &Config) -> Result<Summary> {
         arena_bytes: parsed.arena_bytes(),
         recordings: recordings.len(),
         fidelities,
+        left_out,
     })
 }
 
@@ -156,7 +176,7 @@ struct Calibrated {
     seen: Observations,
     /// Of each tensor.
     candidates: Vec<Vec<Range>>,
-    ranges: Vec<Range>,
+    ranges: Vec<Option<Range>>,
 }
 
 /// A graph in tract, which tells what [`float::observed`] names.
@@ -218,7 +238,7 @@ impl<'a> Compiler<'a> {
         };
         for id in 0..best.candidates.len() {
             for range in best.candidates[id].iter().skip(1) {
-                let before = std::mem::replace(&mut best.ranges[id], *range);
+                let before = best.ranges[id].replace(*range);
                 let with = judge.error(&self.draw(&best)?)?;
                 if with < error * WORTH {
                     error = with;
@@ -245,7 +265,7 @@ impl<'a> Compiler<'a> {
         let step = observing(&graph)?;
         let seen = calibrate::observe(&graph, &step, draft, recordings)?;
         let candidates = ranges::candidates(&graph, &seen, method);
-        let first = |ranges: &Vec<Range>| ranges.first().copied().unwrap_or_default();
+        let first = |ranges: &Vec<Range>| ranges.first().copied();
         let ranges = candidates.iter().map(first).collect();
         Ok(Calibrated {
             graph,
@@ -285,9 +305,9 @@ impl<'a> Compiler<'a> {
     /// An image; without calibration one that serves for its front end only.
     fn image(&self, graph: &Graph, calibrated: Option<&Calibrated>) -> Result<ImageFile> {
         let ranges = calibrated.map(|calibrated| &calibrated.ranges[..]);
-        let quantizations = ranges::quantizations(graph, ranges);
-        let memory = Memory::plan(graph, &quantizations);
         let seen = calibrated.map(|calibrated| &calibrated.seen);
+        let quantizations = ranges::quantizations(graph, seen, ranges);
+        let memory = Memory::plan(graph, &quantizations);
         let mut quantizer = Quantizer::new(graph, &quantizations, seen, &memory);
         quantizer.ops();
         let (logits, posteriors) = (quantizer.id(graph.logits), quantizer.id(graph.posteriors));

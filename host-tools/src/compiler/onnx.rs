@@ -10,10 +10,17 @@ use tract_onnx::prelude::*;
 
 use crate::error::{Error, Result};
 
+mod attention;
+mod fake;
+pub use fake::FakeQuantization;
+
 pub struct Onnx {
+    /// The float network: fake quantization is taken out, Attention written out.
     pub graph: GraphProto,
+    /// What fake quantization there was, by the Identity that stands in its place.
+    pub fakes: HashMap<String, FakeQuantization>,
     pub metadata: HashMap<String, String>,
-    /// How many nodes and graph outputs read each value.
+    /// How many nodes and graph outputs read each value, but for its shape.
     pub uses: HashMap<String, usize>,
     /// For evaluating constant nodes: everything but the graph.
     shell: ModelProto,
@@ -28,7 +35,7 @@ impl Onnx {
         let mut shell = tract_onnx::onnx()
             .proto_model_for_path(path)
             .map_err(unreadable)?;
-        let Some(graph) = shell.graph.take() else {
+        let Some(mut graph) = shell.graph.take() else {
             return Err(Error::usage(format!(
                 "{}: an ONNX file without a graph",
                 path.display()
@@ -39,11 +46,15 @@ impl Onnx {
             .into_iter()
             .map(|entry| (entry.key, entry.value))
             .collect();
+        let in_file = |reason| Error::usage(format!("{}: {reason}", path.display()));
+        let fakes = fake::take_out(&mut graph).map_err(in_file)?;
+        attention::write_out(&mut graph).map_err(in_file)?;
         let mut uses = HashMap::new();
         let outputs = graph.output.iter().map(|output| &output.name);
         for value in graph
             .node
             .iter()
+            .filter(|node| node.op_type != "Shape")
             .flat_map(|node| &node.input)
             .chain(outputs)
         {
@@ -51,20 +62,23 @@ impl Onnx {
         }
         Ok(Onnx {
             graph,
+            fakes,
             metadata,
             uses,
             shell,
         })
     }
 
+    /// The float network as a model.
+    pub fn model(&self) -> ModelProto {
+        let mut model = self.shell.clone();
+        model.graph = Some(self.graph.clone());
+        model
+    }
+
     /// The initializers: weights and other constants, by name.
     pub fn initializers(&self) -> Result<HashMap<String, Arc<Tensor>>, String> {
-        let provider = tract_onnx::onnx().provider;
-        let load = |proto: &TensorProto| {
-            let tensor = tract_onnx::tensor::load_tensor(&*provider, proto, None);
-            let tensor = tensor.map_err(|e| format!("`{}`: {}", proto.name, e.root_cause()))?;
-            Ok((proto.name.clone(), Arc::new(tensor)))
-        };
+        let load = |proto: &TensorProto| Ok((proto.name.clone(), Arc::new(load(proto)?)));
         self.graph.initializer.iter().map(load).collect()
     }
 
@@ -98,6 +112,12 @@ impl Onnx {
         let outputs = run().map_err(|e| e.root_cause().to_string())?;
         Ok(outputs.into_iter().map(TValue::into_arc_tensor).collect())
     }
+}
+
+fn load(proto: &TensorProto) -> Result<Tensor, String> {
+    let provider = tract_onnx::onnx().provider;
+    let tensor = tract_onnx::tensor::load_tensor(&*provider, proto, None);
+    tensor.map_err(|e| format!("`{}`: {}", proto.name, e.root_cause()))
 }
 
 fn to_proto(name: &str, tensor: &Tensor) -> Result<TensorProto, String> {
@@ -160,19 +180,27 @@ pub fn from_end(index: i64, len: usize) -> Result<usize, String> {
 
 /// Static shape of a graph input.
 pub fn input_shape(info: &ValueInfoProto) -> Result<Vec<usize>, String> {
-    use tract_onnx::pb::tensor_shape_proto::dimension::Value::DimValue;
+    use tract_onnx::pb::tensor_shape_proto::Dimension;
+    use tract_onnx::pb::tensor_shape_proto::dimension::Value::{DimParam, DimValue};
     use tract_onnx::pb::type_proto::Value::TensorType;
     let kind = info.r#type.as_ref().and_then(|kind| kind.value.as_ref());
     let shape = kind.and_then(|TensorType(tensor)| tensor.shape.as_ref());
     let dims = shape.ok_or_else(|| format!("input `{}` has no shape", info.name))?;
-    let size = |value| match value {
-        Some(DimValue(size)) if size > 0 => Ok(size as usize),
-        _ => Err(format!(
-            "input `{}` has a dynamic shape; export it with static shapes",
-            info.name
-        )),
+    let size = |(axis, dim): (usize, &Dimension)| match &dim.value {
+        Some(DimValue(size)) if *size > 0 => Ok(*size as usize),
+        other => {
+            let named = match other {
+                Some(DimParam(name)) => format!(" (`{name}`)"),
+                _ => String::new(),
+            };
+            Err(format!(
+                "input `{}` has a dynamic axis {axis}{named}; export it with static shapes: without \
+                 `dynamic_axes` (TorchScript) or `dynamic_shapes` (dynamo)",
+                info.name
+            ))
+        }
     };
-    dims.dim.iter().map(|dim| size(dim.value.clone())).collect()
+    dims.dim.iter().enumerate().map(size).collect()
 }
 
 /// Values of tract's node attributes with ONNX's defaults.

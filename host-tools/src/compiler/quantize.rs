@@ -3,8 +3,7 @@
 use zerda_firmware::plan::{self, Clamp, Dense, Element, Tensor, TensorId};
 
 use super::calibrate::Observations;
-use super::graph::{Function, Graph, Id, Linear, LinearKind, Op, Place, Quantization};
-use super::hard_swish;
+use super::graph::{Graph, Id, Linear, LinearKind, Op, Place, Quantization};
 use super::image_writer::ImageWriter;
 use super::memory::Memory;
 use super::tflite_params::{
@@ -126,12 +125,13 @@ impl<'a> Quantizer<'a> {
                 }
             }
             Op::Function {
-                function: Function::HardSwish,
+                function,
                 input,
                 output,
             } => {
-                let table =
-                    hard_swish::table(self.quantizations[input], self.quantizations[output]);
+                let table = function.table(self.quantizations[input], self.quantizations[output]);
+                // A draft's ranges are any; those of calibration have a table.
+                let table = table.unwrap_or([0; 256]);
                 let table = self.writer.i8(&table, 256, self.quantizations[output]);
                 plan::Op::Lookup {
                     input: self.id(input),
@@ -259,7 +259,9 @@ pub fn quantized_weights(linear: &Linear, input_scale: f32) -> (Vec<i8>, Vec<f32
             .map(real)
             .fold(0.0, |max: f32, w| max.max(w.abs()));
         let bias: f32 = linear.bias[channel];
-        let scale = (largest / 127.0)
+        let given = linear.scales.as_ref().map(|scales| scales[channel]);
+        let scale = given
+            .unwrap_or(largest / 127.0)
             .max(bias.abs() / (input_scale * LARGEST_BIAS))
             .max(f32::MIN_POSITIVE.sqrt());
         for tap in 0..linear.taps() {

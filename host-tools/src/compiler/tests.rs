@@ -183,11 +183,11 @@ fn only_committed_frames_are_computed_where_only_they_are_needed() {
 
 #[test]
 fn what_is_not_supported_is_named_with_its_nearest() {
-    let mut lstm = TinyOnnx::conformer();
-    lstm.edit("up_act").op_type = "Sigmoid".into();
-    let error = message(&lstm);
+    let mut tanh = TinyOnnx::conformer();
+    tanh.edit("up_act").op_type = "Tanh".into();
+    let error = message(&tanh);
     assert!(
-        error.contains("node `up_act` (Sigmoid of [4, 16]): no operator"),
+        error.contains("node `up_act` (Tanh of [4, 16]): no operator"),
         "{error}"
     );
     assert!(error.contains("HardSigmoid"), "{error}");

@@ -65,21 +65,37 @@ pub fn add_scales(a: f32, b: f32, output: f32) -> AddScales {
     }
 }
 
-/// SOFTMAX with beta 1: `PreprocessSoftmaxScaling` and `CalculateInputRadius`, 5 integer bits.
+/// SOFTMAX with beta 1: `PreprocessSoftmaxScaling`, 5 integer bits.
 pub struct SoftmaxScale {
     pub input: Requantize,
     pub diff_min: i32,
 }
 
 pub fn softmax_scale(input: f32) -> SoftmaxScale {
-    const INTEGER_BITS: i32 = 5;
-    let one = f64::from(1 << (31 - INTEGER_BITS));
+    let one = f64::from(1 << (31 - 5));
     let input = quantize_multiplier((f64::from(input) * one).min((1u64 << 31) as f64 - 1.0));
-    let radius = f64::from((1 << INTEGER_BITS) - 1) * one / 2f64.powi(input.shift.into());
     SoftmaxScale {
         input,
-        diff_min: -(radius.floor() as i32),
+        diff_min: -input_radius(5, input.shift),
     }
+}
+
+/// `CalculateInputRadius`: the largest input that fits the integer bits.
+fn input_radius(integer_bits: i32, shift: i8) -> i32 {
+    let one = f64::from(1 << (31 - integer_bits));
+    let radius = f64::from((1 << integer_bits) - 1) * one / 2f64.powi(shift.into());
+    radius.floor() as i32
+}
+
+/// LOGISTIC: inputs to 4 integer bits, and the input from which on the output saturates.
+pub fn logistic_scale(input: f32) -> (Requantize, i32) {
+    let scale = quantize_multiplier(f64::from(input) * f64::from(1 << (31 - 4)));
+    (scale, input_radius(4, scale.shift))
+}
+
+/// RSQRT: from one over the root of the integer.
+pub fn rsqrt_scale(input: f32, output: f32) -> Requantize {
+    quantize_multiplier(1.0 / (f64::from(input).sqrt() * f64::from(output)))
 }
 
 /// HARD_SWISH: `HardSwishPrepare`. Multipliers are Q15.

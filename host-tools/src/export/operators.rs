@@ -3,8 +3,8 @@
 use zerda_firmware::plan::{Clamp, Dense, Op, Requantize, Tensor, TensorId};
 
 use super::{Export, Value, dimensions};
-use crate::compiler::graph;
-use crate::compiler::hard_swish;
+use crate::compiler::functions::{FUNCTIONS, PROBABILITY};
+use crate::compiler::graph::{self, Function};
 use crate::compiler::tflite_params::{
     add_scales, channel_scale, matmul_scale, mul_scale, softmax_scale,
 };
@@ -50,7 +50,7 @@ impl Export<'_> {
                 input,
                 output,
                 table,
-            } => self.hard_swish(input, output, table),
+            } => self.lookup(input, output, table),
             Op::Scores {
                 query,
                 key,
@@ -192,7 +192,8 @@ impl Export<'_> {
         Ok(output)
     }
 
-    fn hard_swish(
+    /// The function whose table it is, as TFLite's operators.
+    fn lookup(
         &mut self,
         input: TensorId,
         output: TensorId,
@@ -204,15 +205,31 @@ impl Export<'_> {
              }: Tensor| graph::Quantization { scale, zero_point };
         let (from, to) = (self.tensor(input)?, self.tensor(output)?);
         let planned = self.image.constant_i8(self.tensor(table)?);
-        if planned != hard_swish::table(quantization(from), quantization(to)) {
-            return Err(format!(
-                "table {table} is not HARD_SWISH, the only function it can export"
-            ));
-        }
+        let of = |function: &Function| function.table(quantization(from), quantization(to));
+        let is = |function: &Function| of(function).is_some_and(|table| planned == table);
+        let function = FUNCTIONS.into_iter().find(is).ok_or_else(|| {
+            format!("table {table} is not HARD_SWISH, LOGISTIC, SiLU or RSQRT, which it can export")
+        })?;
         let input = self.read(input)?;
+        let operator = match function {
+            Function::HardSwish => Operator::HardSwish,
+            Function::Logistic => Operator::Logistic,
+            Function::Rsqrt => Operator::Rsqrt,
+            Function::Silu => {
+                let q = Quantization::per_tensor(PROBABILITY.scale, PROBABILITY.zero_point);
+                let gate = self.graph.activation("logistic", &input.shape, q);
+                self.graph
+                    .operator(Operator::Logistic, &[input.tensor], gate);
+                let output = self.output(output, &input.shape)?;
+                let mul = Operator::Mul(Activation::NONE);
+                self.graph
+                    .operator(mul, &[input.tensor, gate], output.tensor);
+                return Ok(output);
+            }
+        };
         let output = self.output(output, &input.shape)?;
         self.graph
-            .operator(Operator::HardSwish, &[input.tensor], output.tensor);
+            .operator(operator, &[input.tensor], output.tensor);
         Ok(output)
     }
 
@@ -226,7 +243,9 @@ impl Export<'_> {
         let (from, to) = (self.tensor(input)?, self.tensor(output)?);
         let scale = softmax_scale(from.scale);
         same(scale.input, planned)?;
-        if scale.diff_min != diff_min || (to.scale, to.zero_point) != (1.0 / 256.0, -128) {
+        if scale.diff_min != diff_min
+            || (to.scale, to.zero_point) != (PROBABILITY.scale, PROBABILITY.zero_point)
+        {
             return Err("its range is not that of TFLite's int8 SOFTMAX".into());
         }
         let mut scores = self.read(input)?;

@@ -1,10 +1,9 @@
-//! ADD, MUL and HARD_SWISH, the table that LOOKUP is given.
+//! ADD, MUL, and the tables that LOOKUP is given: HARD_SWISH, LOGISTIC, RSQRT, LOGISTIC and MUL (SiLU).
 
 use fastrand::Rng;
-use zerda::compiler::graph::Quantization;
-use zerda::compiler::hard_swish;
+use zerda::compiler::graph::{Function, Quantization};
 use zerda::compiler::tflite_params::{add_scales, mul_scale};
-use zerda::tflite::{Activation, Graph, Operator, activation_range};
+use zerda::tflite::{Activation, Graph, Operator, TensorIndex, activation_range};
 use zerda_firmware::kernels::{self, Operand, Output};
 use zerda_firmware::plan::Requantize;
 
@@ -116,30 +115,90 @@ fn mul_equals_tflm() {
     });
 }
 
+const PROBABILITY: (f32, i8) = (1.0 / 256.0, -128);
+
+/// All int8 values, and random ones, through a function's table, and through the operators
+/// that `add` puts between input and output.
+fn table_trial(
+    rng: &mut Rng,
+    function: Function,
+    input: (f32, i8),
+    output: (f32, i8),
+    add: impl Fn(&mut Graph, TensorIndex, TensorIndex),
+) -> Trial {
+    let mut graph = Graph::default();
+    let x = graph.input("input", &[1, 256], quantized(input.0, input.1));
+    let y = graph.activation("output", &[1, 256], quantized(output.0, output.1));
+    add(&mut graph, x, y);
+    graph.output(y);
+    let quantization = |(scale, zero_point)| Quantization { scale, zero_point };
+    let table = function.table(quantization(input), quantization(output));
+    let table = table.expect("quantizations that TFLite takes");
+    let mut runs = runs(rng, &[256]);
+    runs[0][0] = (-128..=127).collect();
+    Trial {
+        what: format!("{input:?} to {output:?}"),
+        graph,
+        runs,
+        kernel: Box::new(move |inputs| {
+            let mut y = vec![0; inputs[0].len()];
+            kernels::lookup(&inputs[0], &table, &mut y);
+            y
+        }),
+    }
+}
+
 #[test]
 fn lookup_of_a_hard_swish_table_equals_tflm() {
     equals_tflm("HARD_SWISH", |rng, _| {
         let input = (scale(rng, -9, 3), zero_point(rng));
         // TFLM demands an output scale above 1/128 of the input's.
         let output = (input.0 * scale(rng, -5, 3), zero_point(rng));
-        let mut graph = Graph::default();
-        let x = graph.input("input", &[1, 256], quantized(input.0, input.1));
-        let y = graph.activation("output", &[1, 256], quantized(output.0, output.1));
-        graph.operator(Operator::HardSwish, &[x], y);
-        graph.output(y);
-        let quantization = |(scale, zero_point)| Quantization { scale, zero_point };
-        let table = hard_swish::table(quantization(input), quantization(output));
-        let mut runs = runs(rng, &[256]);
-        runs[0][0] = (-128..=127).collect();
-        Trial {
-            what: format!("{input:?} to {output:?}"),
-            graph,
-            runs,
-            kernel: Box::new(move |inputs| {
-                let mut y = vec![0; inputs[0].len()];
-                kernels::lookup(&inputs[0], &table, &mut y);
-                y
-            }),
-        }
+        table_trial(rng, Function::HardSwish, input, output, |graph, x, y| {
+            graph.operator(Operator::HardSwish, &[x], y);
+        })
+    });
+}
+
+#[test]
+fn lookup_of_a_logistic_table_equals_tflm() {
+    equals_tflm("LOGISTIC", |rng, _| {
+        let input = (scale(rng, -9, 2), zero_point(rng));
+        table_trial(
+            rng,
+            Function::Logistic,
+            input,
+            PROBABILITY,
+            |graph, x, y| {
+                graph.operator(Operator::Logistic, &[x], y);
+            },
+        )
+    });
+}
+
+#[test]
+fn lookup_of_a_silu_table_equals_logistic_and_mul_in_tflm() {
+    equals_tflm("LOGISTIC and MUL", |rng, _| {
+        let input = (scale(rng, -9, 2), zero_point(rng));
+        let output = (input.0 * scale(rng, -5, 3), zero_point(rng));
+        table_trial(rng, Function::Silu, input, output, |graph, x, y| {
+            let (scale, zero_point) = PROBABILITY;
+            let gate = graph.activation("gate", &[1, 256], quantized(scale, zero_point));
+            graph.operator(Operator::Logistic, &[x], gate);
+            graph.operator(Operator::Mul(Activation::NONE), &[x, gate], y);
+        })
+    });
+}
+
+#[test]
+fn lookup_of_an_rsqrt_table_equals_tflm() {
+    equals_tflm("RSQRT", |rng, _| {
+        // Nothing below 0, which TFLM refuses. Outputs that clip up to 15/16 of the inputs, and some that
+        // hardly move.
+        let input = (scale(rng, -14, 6), -128);
+        let output = (scale(rng, -9, 0) / input.0.sqrt(), zero_point(rng));
+        table_trial(rng, Function::Rsqrt, input, output, |graph, x, y| {
+            graph.operator(Operator::Rsqrt, &[x], y);
+        })
     });
 }

@@ -1,18 +1,24 @@
-//! Linear layers, the affines folded into them, and the two matrix products of attention.
+//! Linear layers, and the affines folded into them.
 
 use tract_onnx::pb::NodeProto;
 use tract_onnx::prelude::Tensor as Constant;
 
-use super::{Id, Importer, Linear, Op, Operand, Reason, Value};
-use crate::compiler::graph::{LinearKind, UNCLAMPED};
+use super::{Id, Importer, Linear, Op, Operand, Place, Reason, Value};
+use crate::compiler::graph::{LinearKind, UNCLAMPED, uniform};
 use crate::compiler::onnx::{Attributes, floats};
-use crate::compiler::view::View;
+use crate::compiler::view::{Dim, View};
 
 /// `x * scale + shift`, one each for a column of the tensor.
 #[derive(Clone)]
 pub(super) struct Affine {
     pub scale: Vec<f32>,
     pub shift: Vec<f32>,
+}
+
+/// Of a linear, with the scales that are given for them, one an output channel.
+struct Weights {
+    values: Vec<f32>,
+    scales: Option<Vec<f32>>,
 }
 
 impl Importer<'_> {
@@ -25,9 +31,15 @@ impl Importer<'_> {
             input.view = input.view.transpose(&[1, 0]);
         }
         let alpha = node.float("alpha", 1.0)?;
-        let weights = self.constant(node, 1)?.ok_or("it has no weights")?;
-        let mut weights = matrix(&weights, node.int("transB", 0)? != 0)?;
-        weights.iter_mut().for_each(|weight| *weight *= alpha);
+        let transposed = node.int("transB", 0)? != 0;
+        let mut weights = self.weights(node, transposed)?;
+        weights
+            .values
+            .iter_mut()
+            .for_each(|weight| *weight *= alpha);
+        if alpha != 1.0 {
+            weights.scales = None;
+        }
         let bias = match self.constant(node, 2)? {
             Some(bias) => floats(&bias)?,
             None => vec![0.0],
@@ -43,12 +55,21 @@ impl Importer<'_> {
 
     pub(super) fn mat_mul(&mut self, node: &NodeProto) -> Reason<Value> {
         match self.take(node, 1)? {
-            Value::Constant(weights) => {
-                let (input, weights) = (self.operand(node, 0)?, matrix(&weights, false)?);
+            Value::Constant(_) => {
+                let (input, weights) = (self.operand(node, 0)?, self.weights(node, false)?);
                 self.dense(node, input, weights, vec![0.0])
             }
-            _ => self.attention(node),
+            _ => self.product(node),
         }
+    }
+
+    /// Constant weights [K, N], [N, K] where `transposed`.
+    fn weights(&self, node: &NodeProto, transposed: bool) -> Reason<Weights> {
+        let weights = self.constant(node, 1)?.ok_or("it has no weights")?;
+        let values = matrix(&weights, transposed)?;
+        let along = usize::from(!transposed);
+        let scales = self.scales_of(node, 1, weights.shape()[along], along)?;
+        Ok(Weights { values, scales })
     }
 
     /// `weights` are [N, K]; `bias` has N values, or one for all.
@@ -56,18 +77,19 @@ impl Importer<'_> {
         &mut self,
         node: &NodeProto,
         input: Operand,
-        weights: Vec<f32>,
+        weights: Weights,
         bias: Vec<f32>,
     ) -> Reason<Value> {
         let id = self.rows(&input)?;
-        let (rows, taps) = (self.graph.tensors[id].rows, self.graph.tensors[id].cols);
-        let channels = weights.len() / taps;
+        let (rows, taps) = self.shape(id);
+        let count = weights.values.len();
+        let channels = count / taps;
         let bias = match bias.len() {
             1 => vec![bias[0]; channels],
             count if count == channels => bias,
             count => return Err(format!("a bias of {count} values; expected {channels}")),
         };
-        if channels == 0 || channels * taps != weights.len() {
+        if channels == 0 || channels * taps != count {
             return Err(format!("weights for another number of columns than {taps}"));
         }
         let mut shape = input.view.shape();
@@ -86,13 +108,15 @@ impl Importer<'_> {
         ))
     }
 
-    /// A causal depthwise convolution over the rows of a window.
+    /// A causal depthwise convolution over the rows of a window, or a pointwise one.
     pub(super) fn conv(&mut self, node: &NodeProto) -> Reason<Value> {
-        const SUPPORTED: &str = "supported is a depthwise Conv over frames: input [1, channels, frames], \
-                                 weights [channels, 1, kernel], group = channels, no padding, stride or dilation";
+        const SUPPORTED: &str = "supported is a Conv over frames, of input [1, channels, frames]: depthwise \
+                                 (weights [channels, 1, kernel], group = channels; what is before the first \
+                                 frame comes from a cache) or pointwise (weights [N, channels, 1]), without \
+                                 padding, stride or dilation";
         let mut input = self.operand(node, 0)?;
         let weights = self.constant(node, 1)?.ok_or(SUPPORTED)?;
-        let (&[1, channels, frames], &[out, 1, kernel]) =
+        let (&[1, channels, frames], &[out, group, kernel]) =
             (&input.view.shape()[..], weights.shape())
         else {
             return Err(SUPPORTED.into());
@@ -102,24 +126,44 @@ impl Importer<'_> {
                 .ints(name)?
                 .is_none_or(|values| values.iter().all(|&other| other == value)))
         };
-        if out != channels
-            || node.int("group", 1)? != channels as i64
+        let padding = node
+            .get_attr_opt::<&str>("auto_pad")
+            .map_err(|e| e.to_string())?;
+        let unpadded = plain("pads", 0)? && matches!(padding, None | Some("NOTSET" | "VALID"));
+        if !unpadded {
+            let pads = node.ints("pads")?.unwrap_or_default();
+            return Err(format!("it is padded {pads:?}; {SUPPORTED}"));
+        }
+        if !(plain("strides", 1)? && plain("dilations", 1)?) {
+            return Err(SUPPORTED.into());
+        }
+        let (groups, taps) = (node.int("group", 1)?, floats(&weights)?);
+        let scales = self.scales_of(node, 1, out, 0)?;
+        let bias = match self.constant(node, 2)? {
+            Some(bias) => floats(&bias)?,
+            None => vec![0.0; out],
+        };
+        input.view = input.view.transpose(&[0, 2, 1]);
+        if (groups, group, kernel) == (1, channels, 1) {
+            let values = taps;
+            let value = self.dense(node, input, Weights { values, scales }, bias)?;
+            return match value {
+                Value::Tensor(operand) => {
+                    let view = operand.view.transpose(&[0, 2, 1]);
+                    Ok(Value::Tensor(Operand { view, ..operand }))
+                }
+                other => Ok(other),
+            };
+        }
+        if (out, groups, group) != (channels, channels as i64, 1)
             || frames < kernel
-            || !(plain("strides", 1)? && plain("dilations", 1)? && plain("pads", 0)?)
+            || bias.len() != channels
         {
             return Err(SUPPORTED.into());
         }
-        let taps = floats(&weights)?;
         let tap = |i: usize| taps[i % channels * kernel + i / channels];
-        let weights = (0..taps.len()).map(tap).collect();
-        let bias = match self.constant(node, 2)? {
-            Some(bias) => floats(&bias)?,
-            None => vec![0.0; channels],
-        };
-        if bias.len() != channels {
-            return Err(SUPPORTED.into());
-        }
-        input.view = input.view.transpose(&[0, 2, 1]);
+        let values = (0..taps.len()).map(tap).collect();
+        let weights = Weights { values, scales };
         let id = self.rows(&input)?;
         let rows = frames - kernel + 1;
         let view = View::strided(0, &[(1, 0), (channels, 1), (rows, channels)]);
@@ -138,7 +182,7 @@ impl Importer<'_> {
         node: &NodeProto,
         kind: LinearKind,
         (input, affine): (Id, Option<Affine>),
-        weights: Vec<f32>,
+        Weights { values, scales }: Weights,
         bias: Vec<f32>,
         (rows, view): (usize, View),
     ) -> Value {
@@ -147,15 +191,97 @@ impl Importer<'_> {
             kind,
             input,
             output,
-            weights,
+            weights: values,
             bias,
             clamp: UNCLAMPED,
+            scales,
         };
         if let Some(Affine { scale, shift }) = affine {
+            let given = linear.scales.is_some();
             linear.after_affine(&scale, &shift);
+            if given && linear.scales.is_none() {
+                let why = "weights that a norm's scale before them was folded into";
+                self.graph.left_out.push((node.output[0].clone(), why));
+            }
         }
         self.graph.ops.push(Op::Linear(linear));
         value
+    }
+
+    /// An operand through a linear of one weight a channel, which takes in what is still to be applied.
+    pub(super) fn channelwise(&mut self, name: &str, operand: Operand) -> Reason<Operand> {
+        let (input, view) = self.elementwise(&operand)?;
+        let (rows, cols) = self.shape(input);
+        let Affine { scale, shift } = operand.affine.unwrap_or_else(|| Affine {
+            scale: vec![1.0; cols],
+            shift: vec![0.0; cols],
+        });
+        let output = self.add_tensor(rows, cols, Place::Own);
+        let linear = Linear::channelwise(input, output, scale, shift);
+        self.graph.ops.push(Op::Linear(linear));
+        Ok(self.named_operand(
+            name,
+            View {
+                tensor: output,
+                ..view
+            },
+        ))
+    }
+
+    /// Some columns of what a dense linear computes, as a linear of their own; everything else as it is.
+    pub(super) fn narrowed(&mut self, name: &str, operand: Operand) -> Operand {
+        let (tensor, view) = (operand.view.tensor, &operand.view);
+        let (rows, cols) = self.shape(tensor);
+        let long = || view.dims.iter().filter(|dim| dim.size > 1);
+        let within: Vec<&Dim> = long().filter(|dim| dim.stride < cols).collect();
+        let count: usize = within.iter().map(|dim| dim.size).product();
+        let last: usize = within.iter().map(|dim| (dim.size - 1) * dim.stride).sum();
+        let first = view.offset % cols;
+        let across = long().all(|dim| dim.stride < cols || dim.stride.is_multiple_of(cols));
+        if count == cols || last + 1 != count || first + count > cols || !across {
+            return operand;
+        }
+        let dense = self.graph.ops.iter().find_map(|op| match op {
+            Op::Linear(linear) if linear.output == tensor => Some(linear),
+            _ => None,
+        });
+        let Some(dense) = dense.filter(|linear| linear.kind == LinearKind::Dense) else {
+            return operand;
+        };
+        let (taps, part) = (dense.taps(), first..first + count);
+        let mut narrow = Linear {
+            weights: dense.weights[part.start * taps..part.end * taps].to_vec(),
+            bias: dense.bias[part.clone()].to_vec(),
+            scales: dense
+                .scales
+                .as_ref()
+                .map(|scales| scales[part.clone()].to_vec()),
+            ..dense.clone()
+        };
+        narrow.output = self.add_tensor(rows, count, Place::Own);
+        if self.given.contains(&tensor) {
+            self.given.insert(narrow.output);
+            self.graph.tensors[narrow.output].fixed = self.graph.tensors[tensor].fixed;
+        }
+        let narrowed = |dim: &Dim| match dim.stride < cols {
+            true => *dim,
+            false => Dim {
+                size: dim.size,
+                stride: dim.stride / cols * count,
+            },
+        };
+        let view = View {
+            tensor: narrow.output,
+            offset: view.offset / cols * count,
+            dims: view.dims.iter().map(narrowed).collect(),
+        };
+        self.graph.ops.push(Op::Linear(narrow));
+        let affine = operand.affine.map(|Affine { scale, shift }| Affine {
+            scale: scale[part.clone()].to_vec(),
+            shift: shift[part.clone()].to_vec(),
+        });
+        let whole = self.named_operand(name, view);
+        Operand { affine, ..whole }
     }
 
     /// The linear that computes an operand, if that may still be changed.
@@ -170,7 +296,17 @@ impl Importer<'_> {
 
     /// Folds an affine into the linear before it, or leaves it to the linear after it.
     pub(super) fn apply(&mut self, name: &str, operand: Operand, affine: Affine) -> Value {
-        if let Some(linear) = self.linear_of(&operand) {
+        let tensor = operand.view.tensor;
+        if self.graph.tensors[tensor].fixed.is_some() {
+            // What has a range given keeps it, but for another unit.
+            let factor = uniform(&affine.scale).filter(|_| uniform(&affine.shift) == Some(0.0));
+            let factor = factor.filter(|&factor| factor > 0.0);
+            let open = self.linear_of(&operand).is_some();
+            if let Some(factor) = factor.filter(|_| open) {
+                self.scale_linear(tensor, factor);
+                return self.named(name, operand.view);
+            }
+        } else if let Some(linear) = self.linear_of(&operand) {
             linear.then_affine(&affine.scale, &affine.shift);
             return self.named(name, operand.view);
         }
@@ -226,128 +362,6 @@ impl Importer<'_> {
             |a, b| a - b,
         );
         Ok(self.apply(&node.output[0], operand, Affine { scale, shift }))
-    }
-
-    /// query * key^T or probabilities * value, head by head.
-    fn attention(&mut self, node: &NodeProto) -> Reason<Value> {
-        let (a, b) = (self.settled(node, 0)?, self.settled(node, 1)?);
-        let cols = self.graph.tensors[b.view.tensor].cols;
-        let mut shape = a.view.shape();
-        shape.pop();
-        if self.graph.tensors[a.view.tensor].keys {
-            let Some((heads, keys)) = b.view.as_heads(cols) else {
-                return Err(
-                    "supported is softmax [heads, C, keys] times values [heads, keys, width]"
-                        .into(),
-                );
-            };
-            let (probs, row_major) = self.elementwise(&a)?;
-            let (probs_rows, probs_cols) = (
-                self.graph.tensors[probs].rows,
-                self.graph.tensors[probs].cols,
-            );
-            if probs_cols != keys || probs_rows % heads != 0 || row_major.as_rows(keys).is_none() {
-                return Err(format!(
-                    "probabilities of {probs_cols} keys times values of {keys}"
-                ));
-            }
-            let (value, rows, width) = (
-                self.rows_of(b.view.tensor, 0, keys),
-                probs_rows / heads,
-                cols / heads,
-            );
-            shape.push(width);
-            let view =
-                View::strided(0, &[(heads, width), (rows, cols), (width, 1)]).reshape(&shape);
-            let view = view.ok_or("its heads are not heads")?;
-            let (output, result) = self.computed(&node.output[0], rows, cols, view);
-            self.graph.ops.push(Op::Context {
-                probs,
-                value,
-                output,
-                heads,
-            });
-            return Ok(result);
-        }
-        let rank = b.view.dims.len();
-        let mut order: Vec<usize> = (0..rank).collect();
-        order.swap(rank.saturating_sub(2), rank - 1);
-        let (query, key) = (
-            a.view.as_heads(cols),
-            b.view.transpose(&order).as_heads(cols),
-        );
-        let (Some((heads, rows)), Some((key_heads, keys))) = (query, key) else {
-            return Err(
-                "supported is query [heads, C, width] times key [heads, width, keys], \
-                        each a view of [rows, heads * width]"
-                    .into(),
-            );
-        };
-        if heads != key_heads || keys != self.keys {
-            return Err(format!(
-                "{heads} heads by {key_heads} and {keys} keys; `mask` is for {} keys",
-                self.keys
-            ));
-        }
-        let (query, key) = (
-            self.rows_of(a.view.tensor, 0, rows),
-            self.rows_of(b.view.tensor, 0, keys),
-        );
-        shape.push(keys);
-        let view = View::all(0, heads * rows, keys)
-            .reshape(&shape)
-            .ok_or("its rows are not rows")?;
-        let (output, value) = self.computed(&node.output[0], heads * rows, keys, view);
-        self.graph.tensors[output].keys = true;
-        if a.sole {
-            self.own_queries.push(output);
-        }
-        self.graph.ops.push(Op::Scores {
-            query,
-            key,
-            output,
-            heads,
-        });
-        Ok(value)
-    }
-
-    /// Multiplies attention scores by a number: the linear that makes the query does it.
-    pub(super) fn scale_scores(
-        &mut self,
-        name: &str,
-        operand: Operand,
-        scale: f32,
-    ) -> Option<Value> {
-        let output = operand.view.tensor;
-        let scores = |op: &Op| match *op {
-            Op::Scores {
-                query,
-                output: scores,
-                ..
-            } if scores == output => Some(query),
-            _ => None,
-        };
-        let query = self
-            .graph
-            .ops
-            .iter()
-            .find_map(scores)
-            .filter(|_| self.own_queries.contains(&output))?;
-        let linear = self.graph.ops.iter_mut().find_map(|op| match op {
-            Op::Linear(linear) if linear.output == query && operand.sole => Some(linear),
-            _ => None,
-        })?;
-        linear.then_affine(
-            &vec![scale; linear.bias.len()],
-            &vec![0.0; linear.bias.len()],
-        );
-        let Value::Tensor(scaled) = self.named(name, operand.view) else {
-            return None;
-        };
-        Some(Value::Tensor(Operand {
-            masked: operand.masked,
-            ..scaled
-        }))
     }
 }
 
