@@ -10,7 +10,7 @@ use super::tiny_onnx::TinyOnnx;
 use super::*;
 
 /// Noise that swells and fades, 16 kHz.
-fn recording(seed: u32, samples: usize) -> Vec<i16> {
+pub fn recording(seed: u32, samples: usize) -> Vec<i16> {
     let mut random = seed;
     let sample = |i: usize| {
         random = random.wrapping_mul(1664525).wrapping_add(1013904223);
@@ -22,7 +22,7 @@ fn recording(seed: u32, samples: usize) -> Vec<i16> {
     (0..samples).map(sample).collect()
 }
 
-fn compiled(onnx: &TinyOnnx) -> Result<ImageFile> {
+pub fn compiled(onnx: &TinyOnnx) -> Result<ImageFile> {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("tiny.onnx");
     onnx.write(&path);
@@ -122,10 +122,10 @@ fn equalization_changes_no_float_and_an_image_tells_its_scales() {
     let plain = calibrate(compiler.graph.clone());
     let equal = calibrate(equalize::equalized(&plain.graph, &plain.seen));
 
-    let step = compiler.float_step(&plain.graph, None).unwrap();
+    let step = observing(&plain.graph).unwrap();
     let few = recordings.iter().map(Vec::as_slice).collect();
     let judge = Judge::new(&plain.graph, &step, &draft, few).unwrap();
-    let (mut a, mut b) = (step, compiler.float_step(&equal.graph, None).unwrap());
+    let (mut a, mut b) = (step, observing(&equal.graph).unwrap());
     for chunk in calibrate::chunks(&plain.graph, &draft, &recordings[0]) {
         for (a, b) in a.step(&chunk).unwrap().iter().zip(b.step(&chunk).unwrap()) {
             assert!((a - b).abs() < 1e-3 * a.abs().max(1.0), "{a} {b}");
@@ -158,7 +158,7 @@ fn ranges_that_the_logits_confirm_lose_no_more_than_those_of_one_method() {
     let config = Config::load(None).unwrap();
     let compiler = Compiler::open(&path, None, &config).unwrap();
     let draft = compiler.image(&compiler.graph, None).unwrap();
-    let step = compiler.float_step(&compiler.graph, None).unwrap();
+    let step = observing(&compiler.graph).unwrap();
     let all = recordings.iter().map(Vec::as_slice).collect();
     let judge = Judge::new(&compiler.graph, &step, &draft.image().unwrap(), all).unwrap();
     let error = |method| {
@@ -242,7 +242,7 @@ fn quantization_of_training_is_the_images() {
         let steps = weight / scales[i / 8];
         steps.round().clamp(-127.0, 127.0) as i8
     };
-    let real = onnx.constant("q.weight.real").iter().enumerate();
+    let real = onnx.values("q.weight.real").iter().enumerate();
     let integers: Vec<_> = real.map(integer).collect();
     let image = compiled(&onnx).unwrap();
     let (tensors, weights) = tensors(&image.image().unwrap());

@@ -15,7 +15,7 @@ const HIDDEN: usize = 8;
 #[derive(Default)]
 pub struct TinyOnnx {
     onnx: OnnxBuilder,
-    metadata: Vec<(String, String)>,
+    pub metadata: Vec<(String, String)>,
     random: u32,
 }
 
@@ -223,10 +223,21 @@ impl TinyOnnx {
         self.onnx.graph.node.rotate_right(1);
     }
 
-    /// The values of a constant.
-    pub fn constant(&self, name: &str) -> &[f32] {
-        let mut constants = self.onnx.graph.initializer.iter();
-        &constants.find(|it| it.name == name).unwrap().float_data
+    /// Gives a value another name.
+    pub fn rename(&mut self, from: &str, to: &str) {
+        for node in &mut self.onnx.graph.node {
+            let names = node.input.iter_mut().chain(&mut node.output);
+            names
+                .filter(|name| *name == from)
+                .for_each(|name| *name = to.into());
+        }
+    }
+
+    /// The values of a weight.
+    pub fn values(&mut self, name: &str) -> &mut Vec<f32> {
+        let mut weights = self.onnx.graph.initializer.iter_mut();
+        let weight = weights.find(|weight| weight.name == name).unwrap();
+        &mut weight.float_data
     }
 
     /// Multiplies each row of weights.
