@@ -17,7 +17,7 @@ use crate::audio::{self, SAMPLE_RATE};
 use crate::error::{Error, Result};
 use crate::image_file::ImageFile;
 use crate::operators::macs_per_step;
-use answer::Answerer;
+pub(crate) use answer::Answerer;
 use report::Report;
 
 pub struct Options {

@@ -7,6 +7,7 @@ pub mod config;
 pub mod elf;
 pub mod error;
 pub mod eval;
+pub mod explain;
 pub mod export;
 pub mod flash;
 pub mod image_file;

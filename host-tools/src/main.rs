@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand};
 use zerda::compiler::ranges::Method;
 use zerda::config::Config;
 use zerda::error::{Error, Result};
-use zerda::{compiler, eval, export, flash, inspect, monitor, npu, qemu, run};
+use zerda::{compiler, eval, explain, export, flash, inspect, monitor, npu, qemu, run};
 use zerda_firmware::npu::model::Injection;
 
 const EXAMPLES: &str = "\
@@ -20,6 +20,7 @@ Examples:
   zerda eval speech_commands/test
   zerda compile models/shrunk.onnx --calibrate speech_commands/val
   zerda inspect models/shrunk.zerda
+  zerda inspect --onnx models/shrunk.onnx --audio models/samples --report report.html
   zerda export models/shrunk.zerda
   zerda npu models/shrunk.zerda --target ethos-u55-256 -o shrunk-u55.zerda
   zerda qemu --board mps3-an547 --profile models/samples/*.wav
@@ -128,22 +129,54 @@ struct CompileArgs {
     /// A folder with models.toml and commands.toml [default: those built in]
     #[arg(long, value_name = "DIR")]
     config: Option<PathBuf>,
+    /// Say what INT8 cost, layer by layer, as `inspect --onnx` does, on 20 of the recordings; into a
+    /// FILE.html or FILE.json where one is named
+    #[arg(long, value_name = "FILE", num_args = 0..=1, value_parser = report_file)]
+    report: Option<Option<PathBuf>>,
 }
 
-/// Say what an image holds: sizes, stream, labels, caches, each operator
+fn report_file(text: &str) -> std::result::Result<PathBuf, String> {
+    match text.ends_with(".html") || text.ends_with(".json") {
+        true => Ok(text.into()),
+        false => Err("expected a name that ends in .html or .json".into()),
+    }
+}
+
+/// Say what an image holds, and what INT8 cost in it
 ///
-/// All of it is read or counted from the image; nothing is run. Multiply-accumulates (MACs) are those
-/// of a step with full caches. Constants are the bytes that the operator reads. Of its output stand
-/// scale, zero point, the real values of the lowest and highest int8, and where it lies in the memory.
+/// All of what it holds is read or counted from the image; nothing is run. Multiply-accumulates (MACs)
+/// are those of a step with full caches. Constants are the bytes that the operator reads. Of its output
+/// stand scale, zero point, the real values of the lowest and highest int8, and where it lies in the
+/// memory.
+///
+/// With --onnx and --audio: what INT8 cost, on 20 of the recordings, 5 s of each. Each operator's
+/// signal to quantization noise (SQNR, dB) and saturation are measured on the firmware's integers
+/// against float; regained is how much better the logits' SQNR would be if it alone had stayed in
+/// float, measured in tract with fake quantization. Then how far logits, posteriors and answers are
+/// from float, and what to do where an operator stands out.
 #[derive(Args)]
 struct InspectArgs {
     /// The compiled model
     #[arg(value_name = "IMAGE", default_value = "models/shrunk.zerda")]
     image: PathBuf,
+    /// What it was compiled from
+    #[arg(long, value_name = "FILE", requires = "audio")]
+    onnx: Option<PathBuf>,
+    /// WAV and FLAC files, or folders of them, to measure on
+    #[arg(long, value_name = "PATH", requires = "onnx", num_args = 1..)]
+    audio: Vec<PathBuf>,
+    /// Write what INT8 cost as a page for the browser (.html) or as JSON (.json)
+    #[arg(long, value_name = "FILE", requires = "onnx", conflicts_with = "json", value_parser = report_file)]
+    report: Option<PathBuf>,
     /// One JSON object: sizes in bytes (the `sections` add up to the file), durations in frames and
     /// ms, thresholds of 0 to 1 (null: never detected), `caches`, and `operators` with name, shape,
     /// macs, constants by kind, and output: scale, zero point, range, and `at`, a byte of the arena
-    /// or a row of a cache
+    /// or a row of a cache. With --onnx: the report, of `report_version` 1: `figures` (which are
+    /// measured and which counted), `image`, `audio`, `end_to_end`, `advice` (rule, numbers of
+    /// operators, text), `input` and `operators` with name, kind, shape, macs, bytes, range, values
+    /// seen in float, sqnr_db (null: no error), saturation and saturation_noise (its part of the
+    /// noise) of 0 to 1, channel_ratio (largest channel over the median; null: keys), regained_db, calibrated
+    /// (its range was chosen), stands_out
     #[arg(long)]
     json: bool,
 }
@@ -346,9 +379,30 @@ fn execute(command: Command) -> Result<()> {
             };
             let summary = compiler::compile(&options, &Config::load(args.config.as_deref())?)?;
             let line = format!("{}: {summary}", options.output.display());
-            writeln!(io::stdout(), "{line}").map_err(Error::stdout)
+            writeln!(io::stdout(), "{line}").map_err(Error::stdout)?;
+            let Some(file) = args.report else {
+                return Ok(());
+            };
+            explain::explain(&explain::Options {
+                image: options.output,
+                onnx: options.onnx,
+                audio: options.calibrate,
+                output: file.map_or(explain::Output::Table, explain::Output::File),
+            })
         }
-        Command::Inspect(args) => inspect::inspect(&args.image, args.json),
+        Command::Inspect(args) => match args.onnx {
+            None => inspect::inspect(&args.image, args.json),
+            Some(onnx) => explain::explain(&explain::Options {
+                image: args.image,
+                onnx,
+                audio: args.audio,
+                output: match (args.report, args.json) {
+                    (Some(file), _) => explain::Output::File(file),
+                    (None, true) => explain::Output::Json,
+                    (None, false) => explain::Output::Table,
+                },
+            }),
+        },
         Command::Export(args) => {
             let output = args.output.unwrap_or(args.image.with_extension("tflite"));
             export::run(&args.image, &output)?;

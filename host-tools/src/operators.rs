@@ -28,6 +28,25 @@ pub fn describe(image: &Image<'_>, op: Op) -> (&'static str, String) {
     }
 }
 
+/// The activations and constants that an operator computes with, in the order of its formula, then its
+/// output; weights, biases and tables left out.
+pub fn operands(op: Op) -> Vec<TensorId> {
+    match op {
+        Op::FullyConnected(dense) | Op::DepthwiseConv(dense) => vec![dense.input, dense.output],
+        Op::Lookup { input, output, .. } | Op::Softmax { input, output, .. } => vec![input, output],
+        Op::Add { a, b, output, .. } | Op::Mul { a, b, output, .. } => vec![a, b, output],
+        Op::Scores {
+            query, key, output, ..
+        } => vec![query, key, output],
+        Op::Context {
+            probs,
+            value,
+            output,
+            ..
+        } => vec![probs, value, output],
+    }
+}
+
 /// Multiply-accumulates of an operator in steady state: of linears, convolutions, attention.
 pub fn macs(image: &Image<'_>, op: Op) -> u64 {
     let rows = |id: TensorId| image.tensor(id).map_or(0, |tensor| u64::from(tensor.rows));

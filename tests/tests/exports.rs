@@ -90,6 +90,7 @@ fn int8_logits_follow_the_float_networks() {
 
 /// With the quantization that training had, on the features whose ranges it has: what PyTorch computed with
 /// fake quantization. What training did not quantize has ranges of other features, those of audio.
+/// Measured: 22 to 32 dB.
 #[test]
 fn fake_quantization_is_what_the_device_computes() {
     let recordings = recordings();
@@ -107,7 +108,7 @@ fn fake_quantization_is_what_the_device_computes() {
         let silence = vec![0; window + (frames - 1) * hop];
         let found = decibels(&expected, &logits(&image, &silence, fed));
         println!("{name}: {found:.1} dB");
-        assert!(found > 20.0, "{name}: {found:.1} dB");
+        assert!(found > 18.0, "{name}: {found:.1} dB");
     });
 }
 

@@ -99,6 +99,7 @@ impl Groups {
         groups.bind(graph.logits);
         for op in &graph.ops {
             match *op {
+                // Positive scales pass a ReLU.
                 Op::Linear(Linear {
                     clamp,
                     input,
@@ -106,11 +107,10 @@ impl Groups {
                     ref scales,
                     ..
                 }) => {
-                    // Positive scales pass a ReLU.
                     if clamp != UNCLAMPED && clamp != (0.0, f32::INFINITY) {
                         groups.bind(output);
                     }
-                    // Given scales of weights are for the columns as they are.
+                    // Weights of given scales keep their integers.
                     if scales.is_some() {
                         groups.bind(input);
                     }

@@ -1,8 +1,9 @@
-//! What the integers lose, operator by operator: the image runs in the firmware crate beside the float
+//! What the integers lose, tensor by tensor: the image runs in the firmware crate beside the float
 //! network, and what every operator puts out is compared as soon as it is there.
 
+use rayon::prelude::*;
 use zerda_firmware::cache::Windows;
-use zerda_firmware::plan::{Op, Tensor};
+use zerda_firmware::plan::{Element, Space, Tensor};
 use zerda_firmware::step::{Step, byte_range, run_op};
 use zerda_firmware::{Image, Recognizer};
 
@@ -11,15 +12,25 @@ use super::graph::Graph;
 use crate::error::{Error, Result};
 use crate::tract_step::FloatStep;
 
-/// The output of one operator in integers, against float. Absent keys do not count.
-#[derive(Clone, Copy, Debug, Default)]
+/// One tensor in integers, against float. Absent keys do not count.
+#[derive(Clone, Debug, Default)]
 pub struct Fidelity {
     /// Sums of squares.
     pub signal: f64,
     pub noise: f64,
+    /// Sum of the absolute errors, and the largest.
+    pub absolute: f64,
+    pub largest: f64,
     pub values: u64,
     /// Values that lie outside of what int8 can hold by more than half a step.
     pub clipped: u64,
+    /// Sum of the squares of how far those lie outside.
+    pub excess: f64,
+    /// Lowest and highest value in float, or 0.
+    pub low: f32,
+    pub high: f32,
+    /// Largest magnitude in each column.
+    pub peaks: Vec<f32>,
 }
 
 impl Fidelity {
@@ -27,20 +38,62 @@ impl Fidelity {
     pub fn decibels(&self) -> f64 {
         10.0 * (self.signal / self.noise).log10()
     }
+
+    fn add(&mut self, tensor: Tensor, integers: &[i8], floats: &[f32], absent: usize) {
+        let real = |q: i8| tensor.scale * (f32::from(q) - f32::from(tensor.zero_point));
+        let (low, high) = (real(i8::MIN), real(i8::MAX));
+        let cols = usize::from(tensor.cols);
+        self.peaks.resize(cols, 0.0);
+        for (index, (&float, &q)) in floats.iter().zip(integers).enumerate() {
+            let column = index % cols;
+            if tensor.keys && column < absent {
+                continue;
+            }
+            let error = f64::from(float - real(q));
+            let excess = float - float.clamp(low, high);
+            self.signal += f64::from(float).powi(2);
+            self.noise += error.powi(2);
+            self.absolute += error.abs();
+            self.largest = self.largest.max(error.abs());
+            self.values += 1;
+            if excess.abs() > 0.5 * tensor.scale {
+                self.clipped += 1;
+                self.excess += f64::from(excess).powi(2);
+            }
+            (self.low, self.high) = (self.low.min(float), self.high.max(float));
+            self.peaks[column] = self.peaks[column].max(float.abs());
+        }
+    }
+
+    fn merge(&mut self, other: &Fidelity) {
+        self.signal += other.signal;
+        self.noise += other.noise;
+        self.absolute += other.absolute;
+        self.largest = self.largest.max(other.largest);
+        self.values += other.values;
+        self.clipped += other.clipped;
+        self.excess += other.excess;
+        self.low = self.low.min(other.low);
+        self.high = self.high.max(other.high);
+        self.peaks
+            .resize(other.peaks.len().max(self.peaks.len()), 0.0);
+        for (peak, other) in self.peaks.iter_mut().zip(&other.peaks) {
+            *peak = peak.max(*other);
+        }
+    }
 }
 
-/// Runs `recordings` through float and integers; one for each operator of the plan. `step` tells what
-/// [`super::float::observed`] names.
+/// Runs `recordings` through float and integers; one for each of [`super::float::observed`], which
+/// `step` tells: the features, then what each operator of the plan puts out.
 pub fn measure(
     graph: &Graph,
     step: &FloatStep,
     image: &Image,
     recordings: &[&[i16]],
 ) -> Result<Vec<Fidelity>> {
-    let mut fidelities = vec![Fidelity::default(); graph.ops.len()];
-    let mut memory = vec![0; image.memory_bytes()];
-    for recording in recordings {
-        let mut float = step.clone();
+    let of_one = |float: &mut FloatStep, recording: &&[i16]| {
+        let mut memory = vec![0; image.memory_bytes()];
+        let mut fidelities = vec![Fidelity::default(); 1 + graph.ops.len()];
         float.reset();
         let chunks = chunks(graph, image, recording).into_iter();
         let mut failed = None;
@@ -53,15 +106,22 @@ pub fn measure(
         let recognizer = Recognizer::with_step(image, &mut memory, probe);
         let mut recognizer = recognizer.map_err(|error| Error::check(error.to_string()))?;
         recognizer.push(recording, |_| {});
-        failed.map_or(Ok(()), Err)?;
+        failed.map_or(Ok(fidelities), Err)
+    };
+    let parts = recordings.par_iter().map_with(step.clone(), of_one);
+    let parts: Result<Vec<_>> = parts.collect();
+    let mut total = vec![Fidelity::default(); 1 + graph.ops.len()];
+    // In order, so that the sums are the same on any number of cores.
+    for part in parts? {
+        total.iter_mut().zip(&part).for_each(|(a, b)| a.merge(b));
     }
-    Ok(fidelities)
+    Ok(total)
 }
 
 /// The CPU's step, beside it the same step in float.
 struct Probe<'a, C> {
     chunks: C,
-    float: FloatStep,
+    float: &'a mut FloatStep,
     fidelities: &'a mut [Fidelity],
     failed: &'a mut Option<Error>,
 }
@@ -80,42 +140,34 @@ impl<C: Iterator<Item = Vec<f32>>> Step for Probe<'_, C> {
             }
             None => Vec::new(),
         };
-        // After the logits and the features come the operators' outputs.
-        let mut floats = outputs.iter().skip(2);
-        for (op, fidelity) in image.ops().zip(self.fidelities.iter_mut()) {
+        let mut compare = |index: usize, tensor: Option<Tensor>, memory: &[i8]| {
+            let tensor = tensor?;
+            let integers = memory.get(byte_range(image, windows, tensor)?)?;
+            // The first output is the logits.
+            let floats = outputs.get(1 + index)?;
+            let absent = windows.absent().into();
+            self.fidelities[index].add(tensor, integers, floats, absent);
+            Some(())
+        };
+        compare(0, features(image), memory);
+        for (index, op) in image.ops().enumerate() {
             run_op(op, image, windows, memory);
-            if let Some((tensor, integers)) = output(op, image, windows, memory) {
-                let floats = floats.next().map_or(&[][..], Vec::as_slice);
-                fidelity.add(tensor, integers, floats, windows.absent().into());
-            }
+            compare(1 + index, image.tensor(op.output()), memory);
         }
     }
 }
 
-/// What an operator has just put out.
-fn output<'m>(
-    op: Op,
-    image: &Image,
-    windows: &Windows,
-    memory: &'m [i8],
-) -> Option<(Tensor, &'m [i8])> {
-    let tensor = image.tensor(op.output())?;
-    Some((tensor, memory.get(byte_range(image, windows, tensor)?)?))
-}
-
-impl Fidelity {
-    fn add(&mut self, tensor: Tensor, integers: &[i8], floats: &[f32], absent: usize) {
-        let steps = |q: i8| f32::from(q) - f32::from(tensor.zero_point);
-        let (low, high) = (steps(i8::MIN) - 0.5, steps(i8::MAX) + 0.5);
-        for (index, (&float, &q)) in floats.iter().zip(integers).enumerate() {
-            if tensor.keys && index % usize::from(tensor.cols) < absent {
-                continue;
-            }
-            let error = float - tensor.scale * steps(q);
-            self.signal += f64::from(float).powi(2);
-            self.noise += f64::from(error).powi(2);
-            self.values += 1;
-            self.clipped += u64::from(!(low..=high).contains(&(float / tensor.scale)));
-        }
-    }
+/// The features of a step: window 0, quantized as the front end does.
+fn features(image: &Image) -> Option<Tensor> {
+    let window = image.cache(0)?;
+    Some(Tensor {
+        space: Space::Cache,
+        element: Element::I8,
+        rows: window.rows,
+        cols: window.cols,
+        offset: 0,
+        scale: image.manifest().front_end.range / 255.0,
+        zero_point: 127,
+        keys: false,
+    })
 }

@@ -12,14 +12,18 @@ use tract_onnx::pb::ModelProto;
 use super::graph::{Function, Graph, Id, Linear, LinearKind, Op, Place, Quantization};
 use super::onnx_builder::{OnnxBuilder, WithAttributes};
 use super::quantize;
+use crate::error::{Error, Result};
+use crate::tract_step::FloatStep;
 
 /// What to round, and how.
 #[derive(Clone, Copy)]
 pub struct Fake<'a> {
     /// Of each tensor.
     pub quantizations: &'a [Quantization],
-    /// An operator whose weights and output stay as they are.
-    pub spared: Option<usize>,
+    /// The integers' biases in real values, of each operator; empty of one that has none.
+    pub biases: &'a [Vec<f32>],
+    /// Operators whose weights, constants and output stay as they are.
+    pub spared: &'a [usize],
 }
 
 /// The tensors that calibration observes: the features, and what each operator computes.
@@ -35,6 +39,13 @@ pub fn value(graph: &Graph, id: Id) -> String {
         _ if id == graph.logits => "logits".into(),
         _ => format!("tensor_{id}"),
     }
+}
+
+/// One step in tract; it also tells the tensors `observed`.
+pub fn step(graph: &Graph, fake: Option<Fake>, observed: &[Id]) -> Result<FloatStep> {
+    let names: Vec<_> = observed.iter().map(|&id| value(graph, id)).collect();
+    FloatStep::observing(&model(graph, fake), &names)
+        .map_err(|cause| Error::check(format!("the imported network, in tract: {cause}")))
 }
 
 /// One step of the network.
@@ -58,7 +69,7 @@ struct Emitter<'a> {
     fake: Option<Fake<'a>>,
     onnx: OnnxBuilder,
     /// Rows and constants that have their node.
-    written: HashSet<Id>,
+    written: HashSet<String>,
 }
 
 impl Emitter<'_> {
@@ -87,24 +98,27 @@ impl Emitter<'_> {
         let step = usize::from(self.graph.stream.step);
         for index in 1..self.graph.windows.len() {
             let (kept, _) = self.kept(index);
-            let whole = self.read(self.graph.windows[index].tensor);
+            let whole = self.read(self.graph.windows[index].tensor, self.fake);
             let next = format!("next_cache_{index}");
             self.onnx.slice(&whole, &next, step, step + kept);
             self.onnx.output(&next);
         }
     }
 
-    /// The value of a tensor that an operator reads.
-    fn read(&mut self, id: Id) -> String {
+    /// The value of a tensor that an operator reads; `fake` is the operator's.
+    fn read(&mut self, id: Id, fake: Option<Fake>) -> String {
         let tensor = &self.graph.tensors[id];
-        let name = value(self.graph, id);
+        let mut name = value(self.graph, id);
+        if fake.is_none() && matches!(tensor.place, Place::Constant(_)) {
+            name += ".exact";
+        }
         match &tensor.place {
-            Place::Rows { of, first } if self.written.insert(id) => {
-                let of = self.read(*of);
+            Place::Rows { of, first } if self.written.insert(name.clone()) => {
+                let of = self.read(*of, fake);
                 self.onnx.slice(&of, &name, *first, first + tensor.rows);
             }
-            Place::Constant(values) if self.written.insert(id) => {
-                let rounded = |&value: &f32| match self.fake {
+            Place::Constant(values) if self.written.insert(name.clone()) => {
+                let rounded = |&value: &f32| match fake {
                     Some(fake) => fake.quantizations[id].round(value),
                     None => value,
                 };
@@ -118,14 +132,14 @@ impl Emitter<'_> {
     }
 
     fn op(&mut self, index: usize, op: &Op) {
-        let fake = self.fake.filter(|fake| fake.spared != Some(index));
+        let fake = self.fake.filter(|fake| !fake.spared.contains(&index));
         let output = op.output();
         let name = value(self.graph, output);
         let exact = match fake {
             Some(_) => format!("{name}.exact"),
             None => name.clone(),
         };
-        self.compute(op, fake, &exact);
+        self.compute(index, op, fake, &exact);
         if let Some(fake) = fake {
             self.rounded(&exact, fake.quantizations[output], &name);
         }
@@ -153,14 +167,22 @@ impl Emitter<'_> {
         self.onnx.node("Mul", &[&clipped, &scale], output);
     }
 
-    fn compute(&mut self, op: &Op, fake: Option<Fake>, output: &str) {
-        let inputs: Vec<_> = op.inputs().into_iter().map(|id| self.read(id)).collect();
+    fn compute(&mut self, index: usize, op: &Op, fake: Option<Fake>, output: &str) {
+        let inputs = op.inputs().into_iter().map(|id| self.read(id, fake));
+        let inputs: Vec<_> = inputs.collect();
         let inputs: Vec<_> = inputs.iter().map(String::as_str).collect();
         let shape = |id: Id| (self.graph.tensors[id].rows, self.graph.tensors[id].cols);
         match *op {
             Op::Linear(ref linear) => {
-                let scale = fake.map(|fake| fake.quantizations[linear.input].scale);
-                self.linear(linear, inputs[0], scale, output);
+                let rounded = fake.map(|fake| Linear {
+                    weights: {
+                        let input = fake.quantizations[linear.input];
+                        quantize::rounded_weights(linear, input.scale)
+                    },
+                    bias: fake.biases[index].clone(),
+                    ..linear.clone()
+                });
+                self.linear(rounded.as_ref().unwrap_or(linear), inputs[0], output);
             }
             Op::Add { .. } => {
                 self.onnx.node("Add", &inputs, output);
@@ -235,13 +257,11 @@ impl Emitter<'_> {
             .ints("perm", order);
     }
 
-    /// `input_scale` where the weights are to be rounded.
-    fn linear(&mut self, linear: &Linear, input: &str, input_scale: Option<f32>, output: &str) {
+    fn linear(&mut self, linear: &Linear, input: &str, output: &str) {
         let [weights, bias, plain] =
             ["weights", "bias", "plain"].map(|part| format!("{output}.{part}"));
         let (channels, taps) = (linear.channels(), linear.taps());
-        let rounded = input_scale.map(|scale| quantize::rounded_weights(linear, scale));
-        let values = rounded.as_ref().unwrap_or(&linear.weights);
+        let values = &linear.weights;
         let sums = match linear.clamp {
             super::graph::UNCLAMPED => output,
             _ => &plain,

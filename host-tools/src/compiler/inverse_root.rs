@@ -54,8 +54,9 @@ mod tests {
         (0..10).for_each(|_| seen.add(1e-4));
         let [squares, roots] = quantizations(&seen, 0.01);
         assert_eq!((squares.zero_point, roots.zero_point), (-128, -128));
-        // Up to 2 and to 1, not to 100.
+        // Up to 2. An end R of the roots costs 10 (1 - R/100)^2 of silence and 10 000 (R/255)^2 1.5 / 12 of
+        // speech, least at 5; histograms are coarse near 0.
         assert!((1.8..2.1).contains(&(squares.scale * 255.0)), "{squares:?}");
-        assert!((0.9..1.2).contains(&(roots.scale * 255.0)), "{roots:?}");
+        assert!((4.0..8.0).contains(&(roots.scale * 255.0)), "{roots:?}");
     }
 }

@@ -19,13 +19,14 @@ mod memory;
 mod metadata;
 pub(crate) mod onnx;
 mod onnx_builder;
+pub mod pair;
 mod quantize;
 pub mod ranges;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 pub mod tflite_params;
 #[cfg(test)]
-mod tiny_onnx;
+pub(crate) mod tiny_onnx;
 mod view;
 
 use std::fmt;
@@ -85,7 +86,7 @@ pub struct Summary {
     pub cache_bytes: usize,
     pub arena_bytes: usize,
     pub recordings: usize,
-    /// Of every operator, with the name of its output.
+    /// Of the features and of every operator, with the name of its output.
     pub fidelities: Vec<(String, Fidelity)>,
     /// Values whose quantization the ONNX gives, but which got another, and why.
     pub left_out: Vec<(String, &'static str)>,
@@ -149,10 +150,8 @@ pub fn compile(options: &Options, config: &Config) -> Result<Summary> {
     let (image, fidelities) = compiler.compile(&recordings, options.ranges)?;
     output::write(&options.output, image.bytes())?;
     let parsed = image.image()?;
-    let names = compiler.graph.ops.iter().map(|op| {
-        let output = &compiler.graph.tensors[op.output()];
-        output.name.clone()
-    });
+    let names = float::observed(&compiler.graph).into_iter();
+    let names = names.map(|id| compiler.graph.tensors[id].name.clone());
     let fidelities = names.zip(fidelities).collect();
     let mut left_out = compiler.graph.left_out.clone();
     left_out.extend(ranges::widened(&compiler.graph, &parsed));
@@ -178,6 +177,11 @@ struct Calibrated {
     /// Of each tensor.
     candidates: Vec<Vec<Range>>,
     ranges: Vec<Option<Range>>,
+}
+
+/// A graph in tract, which tells what [`float::observed`] names.
+fn observing(graph: &Graph) -> Result<FloatStep> {
+    float::step(graph, None, &float::observed(graph))
 }
 
 /// At most `count` of the recordings, evenly spread.
@@ -218,7 +222,7 @@ impl<'a> Compiler<'a> {
     pub fn compile(&self, recordings: &[Vec<i16>], method: Method) -> Result<Compiled> {
         let draft = self.image(&self.graph, None)?;
         let draft = draft.image()?;
-        let step = self.float_step(&self.graph, None)?;
+        let step = observing(&self.graph)?;
         self.check_import(&step, &draft, recordings)?;
         let judge = Judge::new(&self.graph, &step, &draft, spread(recordings, COMPARED))?;
         let plain = self.calibrate(self.graph.clone(), &draft, recordings, method)?;
@@ -244,7 +248,7 @@ impl<'a> Compiler<'a> {
             }
         }
         let image = self.draw(&best)?;
-        let step = self.float_step(&best.graph, None)?;
+        let step = observing(&best.graph)?;
         let fidelities =
             fidelity::measure(&best.graph, &step, &image.image()?, &judge.recordings())?;
         Ok((image, fidelities))
@@ -258,7 +262,7 @@ impl<'a> Compiler<'a> {
         recordings: &[Vec<i16>],
         method: Method,
     ) -> Result<Calibrated> {
-        let step = self.float_step(&graph, None)?;
+        let step = observing(&graph)?;
         let seen = calibrate::observe(&graph, &step, draft, recordings)?;
         let candidates = ranges::candidates(&graph, &seen, method);
         let first = |ranges: &Vec<Range>| ranges.first().copied();
@@ -296,14 +300,6 @@ impl<'a> Compiler<'a> {
                 self.path.display()
             ))),
         }
-    }
-
-    /// The graph in tract, which tells what [`float::observed`] names.
-    fn float_step(&self, graph: &Graph, fake: Option<float::Fake>) -> Result<FloatStep> {
-        let names = float::observed(graph).into_iter();
-        let names: Vec<_> = names.map(|id| float::value(graph, id)).collect();
-        FloatStep::observing(&float::model(graph, fake), &names)
-            .map_err(|cause| Error::check(format!("{}: in tract: {cause}", self.path.display())))
     }
 
     /// An image; without calibration one that serves for its front end only.

@@ -3,11 +3,14 @@
 use zerda_firmware::Recognizer;
 use zerda_firmware::recognizer::Event;
 
+use tract_onnx::pb::tensor_proto::DataType;
+use zerda_firmware::plan::{Op, Tensor};
+
 use super::tiny_onnx::TinyOnnx;
 use super::*;
 
 /// Noise that swells and fades, 16 kHz.
-fn recording(seed: u32, samples: usize) -> Vec<i16> {
+pub fn recording(seed: u32, samples: usize) -> Vec<i16> {
     let mut random = seed;
     let sample = |i: usize| {
         random = random.wrapping_mul(1664525).wrapping_add(1013904223);
@@ -19,7 +22,7 @@ fn recording(seed: u32, samples: usize) -> Vec<i16> {
     (0..samples).map(sample).collect()
 }
 
-fn compiled(onnx: &TinyOnnx) -> Result<ImageFile> {
+pub fn compiled(onnx: &TinyOnnx) -> Result<ImageFile> {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("tiny.onnx");
     onnx.write(&path);
@@ -119,10 +122,10 @@ fn equalization_changes_no_float_and_an_image_tells_its_scales() {
     let plain = calibrate(compiler.graph.clone());
     let equal = calibrate(equalize::equalized(&plain.graph, &plain.seen));
 
-    let step = compiler.float_step(&plain.graph, None).unwrap();
+    let step = observing(&plain.graph).unwrap();
     let few = recordings.iter().map(Vec::as_slice).collect();
     let judge = Judge::new(&plain.graph, &step, &draft, few).unwrap();
-    let (mut a, mut b) = (step, compiler.float_step(&equal.graph, None).unwrap());
+    let (mut a, mut b) = (step, observing(&equal.graph).unwrap());
     for chunk in calibrate::chunks(&plain.graph, &draft, &recordings[0]) {
         for (a, b) in a.step(&chunk).unwrap().iter().zip(b.step(&chunk).unwrap()) {
             assert!((a - b).abs() < 1e-3 * a.abs().max(1.0), "{a} {b}");
@@ -155,7 +158,7 @@ fn ranges_that_the_logits_confirm_lose_no_more_than_those_of_one_method() {
     let config = Config::load(None).unwrap();
     let compiler = Compiler::open(&path, None, &config).unwrap();
     let draft = compiler.image(&compiler.graph, None).unwrap();
-    let step = compiler.float_step(&compiler.graph, None).unwrap();
+    let step = observing(&compiler.graph).unwrap();
     let all = recordings.iter().map(Vec::as_slice).collect();
     let judge = Judge::new(&compiler.graph, &step, &draft.image().unwrap(), all).unwrap();
     let error = |method| {
@@ -216,6 +219,101 @@ fn what_is_not_supported_is_named_with_its_nearest() {
         error.contains("`next_keys`: rows 2..8 of Concat(keys, new rows)"),
         "{error}"
     );
+}
+
+/// The tensors and the int8 constants of an image.
+fn tensors(image: &Image) -> (Vec<Tensor>, Vec<Vec<i8>>) {
+    let weights = image.ops().filter_map(|op| match op {
+        Op::FullyConnected(dense) => image.tensor(dense.weights),
+        _ => None,
+    });
+    let weights = weights.map(|tensor| image.constant_i8(tensor).to_vec());
+    (image.tensors().collect(), weights.collect())
+}
+
+#[test]
+fn quantization_of_training_is_the_images() {
+    let mut onnx = TinyOnnx::conformer();
+    onnx.quantize("v", &[0.031], &[-7], DataType::Int8);
+    onnx.quantize("x", &[0.05], &[140], DataType::Uint8);
+    let scales: Vec<_> = (1..=8).map(|i| 0.004 * i as f32).collect();
+    onnx.quantize("q.weight", &scales, &[0; 8], DataType::Int8);
+    let integer = |(i, weight): (usize, &f32)| {
+        let steps = weight / scales[i / 8];
+        steps.round().clamp(-127.0, 127.0) as i8
+    };
+    let real = onnx.values("q.weight.real").iter().enumerate();
+    let integers: Vec<_> = real.map(integer).collect();
+    let image = compiled(&onnx).unwrap();
+    let (tensors, weights) = tensors(&image.image().unwrap());
+    for given in [(0.031, -7), (0.05, 12)] {
+        let is = |tensor: &Tensor| (tensor.scale, tensor.zero_point) == given;
+        assert!(tensors.iter().any(is), "{given:?}");
+    }
+    // The scores' scale, 1/2, is in the scales of the weights alone.
+    assert!(weights.contains(&integers), "{integers:?}");
+}
+
+#[test]
+fn constants_that_are_stored_quantized_are_float_to_the_network() {
+    let directory = tempfile::tempdir().unwrap();
+    let logits = |stored: bool| {
+        let mut onnx = TinyOnnx::conformer();
+        onnx.store_quantized("up.weight", 0.02, stored);
+        let path = directory.path().join("tiny.onnx");
+        onnx.write(&path);
+        FloatStep::load(&path).unwrap().step(&[-3.0; 160]).unwrap()
+    };
+    assert_eq!(logits(true), logits(false));
+}
+
+#[test]
+fn scores_whose_given_range_does_not_mask_get_another_and_say_so() {
+    let mut onnx = TinyOnnx::conformer();
+    onnx.quantize("biased", &[0.05], &[0], DataType::Int8);
+    let file = tempfile::NamedTempFile::new().unwrap();
+    onnx.write(file.path());
+    let config = Config::load(None).unwrap();
+    let compiler = Compiler::open(file.path(), None, &config).unwrap();
+    let (image, _) = compiler
+        .compile(&[recording(1, 16000)], Method::Auto)
+        .unwrap();
+    let widened = ranges::widened(&compiler.graph, &image.image().unwrap());
+    let [(name, why)] = &widened[..] else {
+        panic!("{widened:?}");
+    };
+    assert!(
+        name == "biased.real" && why.contains("14.5 below"),
+        "{name}: {why}"
+    );
+}
+
+#[test]
+fn quantization_that_the_device_does_not_have_is_refused() {
+    for (value, count, zero_point, to, expected) in [
+        (
+            "v",
+            1,
+            0,
+            DataType::Int16,
+            "quantizes to int16; supported are int8 and uint8",
+        ),
+        ("q.weight", 8, 0, DataType::Int4, "quantizes to int4"),
+        (
+            "q.weight",
+            8,
+            3,
+            DataType::Int8,
+            "supported are symmetric int8 weights",
+        ),
+        ("v", 4, 0, DataType::Int8, "values quantized by channel"),
+    ] {
+        let mut onnx = TinyOnnx::conformer();
+        onnx.quantize(value, &vec![0.02; count], &vec![zero_point; count], to);
+        let error = message(&onnx);
+        assert!(error.contains(expected), "{error}");
+        assert!(error.contains(&format!("node `{value}`")), "{error}");
+    }
 }
 
 #[test]

@@ -4,7 +4,8 @@
 use std::path::Path;
 
 use prost::Message;
-use tract_onnx::pb::{ModelProto, NodeProto, StringStringEntryProto};
+use tract_onnx::pb::tensor_proto::DataType;
+use tract_onnx::pb::{ModelProto, NodeProto, StringStringEntryProto, TensorProto};
 
 use super::onnx_builder::{OnnxBuilder, WithAttributes};
 
@@ -14,7 +15,7 @@ const HIDDEN: usize = 8;
 #[derive(Default)]
 pub struct TinyOnnx {
     onnx: OnnxBuilder,
-    metadata: Vec<(String, String)>,
+    pub metadata: Vec<(String, String)>,
     random: u32,
 }
 
@@ -157,6 +158,86 @@ impl TinyOnnx {
             .iter_mut()
             .find(|node| node.output[0] == output)
             .unwrap()
+    }
+
+    /// Puts fake quantization between a value, of a node or a constant, and all that read it: one scale,
+    /// or one for each index of the first axis.
+    pub fn quantize(&mut self, value: &str, scales: &[f32], zero_points: &[i32], to: DataType) {
+        let graph = &mut self.onnx.graph;
+        let at = graph.node.iter().position(|node| node.output[0] == value);
+        let real = format!("{value}.real");
+        match at {
+            Some(at) => {
+                graph.node[at].name = real.clone();
+                graph.node[at].output[0] = real.clone();
+            }
+            None => {
+                let constant = graph.initializer.iter_mut().find(|it| it.name == value);
+                constant.unwrap().name = real.clone();
+            }
+        }
+        let parts = ["scale", "zero", "integers"].map(|part| format!("{value}.{part}"));
+        let [scale, zero, integers] = &parts;
+        let dims: Vec<usize> = match scales.len() {
+            1 => Vec::new(),
+            count => vec![count],
+        };
+        self.onnx.floats(scale, &dims, scales);
+        self.onnx.graph.initializer.push(TensorProto {
+            name: zero.clone(),
+            dims: dims.iter().map(|&size| size as i64).collect(),
+            data_type: to as i32,
+            int32_data: zero_points.into(),
+            ..Default::default()
+        });
+        for (op, input, output) in [
+            ("QuantizeLinear", &real[..], &integers[..]),
+            ("DequantizeLinear", integers, value),
+        ] {
+            self.onnx
+                .node(op, &[input, scale, zero], output)
+                .int("axis", 0);
+        }
+        let nodes = &mut self.onnx.graph.node;
+        let first = at.map_or(0, |at| at + 1);
+        nodes[first..].rotate_right(2);
+    }
+
+    /// Rounds a constant to multiples of a scale; `stored` as int8, with a DequantizeLinear.
+    pub fn store_quantized(&mut self, name: &str, scale: f32, stored: bool) {
+        let constants = &mut self.onnx.graph.initializer;
+        let constant = constants.iter_mut().find(|it| it.name == name).unwrap();
+        let integer = |value: &f32| (value / scale).round().clamp(-128.0, 127.0);
+        let integers: Vec<_> = constant.float_data.iter().map(integer).collect();
+        if !stored {
+            constant.float_data = integers.iter().map(|steps| steps * scale).collect();
+            return;
+        }
+        constant.name = format!("{name}.integers");
+        constant.data_type = DataType::Int8 as i32;
+        constant.float_data.clear();
+        constant.int32_data = integers.iter().map(|&steps| steps as i32).collect();
+        let [integers, of] = ["integers", "scale"].map(|part| format!("{name}.{part}"));
+        self.onnx.floats(&of, &[], &[scale]);
+        self.onnx.node("DequantizeLinear", &[&integers, &of], name);
+        self.onnx.graph.node.rotate_right(1);
+    }
+
+    /// Gives a value another name.
+    pub fn rename(&mut self, from: &str, to: &str) {
+        for node in &mut self.onnx.graph.node {
+            let names = node.input.iter_mut().chain(&mut node.output);
+            names
+                .filter(|name| *name == from)
+                .for_each(|name| *name = to.into());
+        }
+    }
+
+    /// The values of a weight.
+    pub fn values(&mut self, name: &str) -> &mut Vec<f32> {
+        let mut weights = self.onnx.graph.initializer.iter_mut();
+        let weight = weights.find(|weight| weight.name == name).unwrap();
+        &mut weight.float_data
     }
 
     /// Multiplies each row of weights.
