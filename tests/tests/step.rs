@@ -6,6 +6,7 @@ use zerda::export::{self, retained_rows};
 use zerda::image_file::ImageFile;
 use zerda_firmware::cache::Windows;
 use zerda_firmware::image::{checksum, field};
+use zerda_firmware::npu::section::inputs_and_outputs;
 use zerda_firmware::plan::{Element, Op, Space, Tensor};
 use zerda_firmware::step::{Cpu, Step, byte_range};
 use zerda_firmware::{Image, Recognizer};
@@ -150,6 +151,22 @@ fn exported_steps_of_imported_variants_equal_the_firmware() {
         exported_step_equals_the_firmware(name, &image, &shipped_samples(32_000), 60);
         exported_step_equals_the_firmware(name, &image, &noise(4, 32_000), 60);
     }
+}
+
+/// What an NPU section must hold, the firmware says by itself; Vela compiles what is exported.
+#[test]
+fn the_exported_inputs_and_outputs_are_those_that_the_firmware_expects_of_an_npu_section() {
+    let file = shipped_image();
+    let image = file.image().unwrap();
+    let mut recorder = Recorder::default();
+    let mut memory = vec![0; image.memory_bytes()];
+    let mut recognizer = Recognizer::with_step(&image, &mut memory, &mut recorder).unwrap();
+    recognizer.push(&noise(1, 4000), |_| ());
+    let exported = recorder.inputs[0].iter().chain(&recorder.outputs[0]);
+    let expected = inputs_and_outputs(&image).map(|(_, bytes)| bytes as usize);
+    assert!(exported.map(Vec::len).eq(expected));
+    let outputs = inputs_and_outputs(&image).filter(|(role, _)| role.is_output());
+    assert_eq!(outputs.count(), recorder.outputs[0].len());
 }
 
 /// Why the shipped image is not exported after a change to a constant of its first operator of a
