@@ -171,6 +171,7 @@ pub fn npu(options: &Options) -> Result<()> {
     let basis = format!("estimated, Vela {version}, {}, {mode}", target.system());
     let step_ms = estimate.step_ms();
     let Estimate {
+        npu_percent,
         clock_hz,
         cycles,
         npu_cycles,
@@ -180,8 +181,7 @@ pub fn npu(options: &Options) -> Result<()> {
     if options.json {
         let object = json!({
             "target": target.name(),
-            // Anything else was an error.
-            "npu_percent": 100.0,
+            "npu_percent": npu_percent,
             "step_ms": step_ms,
             "cycles": cycles as u64,
             "npu_cycles": npu_cycles as u64,
@@ -200,7 +200,7 @@ pub fn npu(options: &Options) -> Result<()> {
         None => "not in the image: the firmware drives Ethos-U55 and U65 only".into(),
     };
     print(&format!(
-        "{}: 100 % of the step on the NPU\n  \
+        "{}: {npu_percent} % of the operators on the NPU\n  \
          a step      {step_ms:.3} ms, {cycles} cycles at {} MHz, {npu_cycles} if memory were no limit\n  \
          {SEQUENCE} frames  {:.1} ms, {steps} steps\n  \
          memory      SRAM {sram_bytes} bytes, constants {flash_bytes} bytes\n  \

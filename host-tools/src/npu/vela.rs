@@ -18,6 +18,8 @@ pub const MEMORY_MODE: &str = "Shared_Sram";
 /// What Vela says of a step, none of it measured.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Estimate {
+    /// Operators on the NPU, in percent, as Vela counts its own.
+    pub npu_percent: f64,
     pub clock_hz: f64,
     /// Of the step, accesses to memory included.
     pub cycles: f64,
@@ -91,7 +93,8 @@ impl Vela {
         let name = format!("step_summary_{}.csv", target.system());
         let summary = read(&name)?;
         let summary = String::from_utf8_lossy(&summary);
-        let estimate = estimate(&summary).map_err(|why| failed(&format!("{name}: {why}")))?;
+        let said = String::from_utf8_lossy(&output.stdout);
+        let estimate = estimate(&said, &summary).map_err(|why| failed(&why))?;
         Ok((compiled, estimate))
     }
 
@@ -103,8 +106,17 @@ impl Vela {
     }
 }
 
-/// The figures of a summary, which has a line of names and one of values.
-fn estimate(summary: &str) -> Result<Estimate, String> {
+/// The figures of what Vela prints and of its summary, which has a line of names and one of values.
+fn estimate(said: &str, summary: &str) -> Result<Estimate, String> {
+    // "NPU operators = 162 (100.0%)"
+    let operators = |on: &str| {
+        let count = said.lines().find_map(|line| line.strip_prefix(on));
+        let count = count.and_then(|count| count.split_whitespace().next()?.parse::<f64>().ok());
+        count.ok_or_else(|| format!("it does not print {on:?} and a number"))
+    };
+    let on_npu = operators("NPU operators = ")?;
+    let all = on_npu + operators("CPU operators = ")?;
+
     let mut lines = summary.lines().map(|line| line.split(','));
     let [names, values] = [lines.next(), lines.next()].map(|line| line.into_iter().flatten());
     let table: Vec<_> = names.zip(values).collect();
@@ -113,10 +125,11 @@ fn estimate(summary: &str) -> Result<Estimate, String> {
         let value = value.and_then(|(_, value)| value.parse::<f64>().ok());
         value
             .filter(|value| value.is_finite() && *value >= 0.0)
-            .ok_or_else(|| format!("it has no number {name}"))
+            .ok_or_else(|| format!("its summary has no number {name}"))
     };
     let bytes = |name: &str| Ok::<_, String>((figure(name)? * 1024.0).round());
     Ok(Estimate {
+        npu_percent: on_npu / all * 100.0,
         clock_hz: figure("core_clock")?,
         cycles: figure("cycles_total")?,
         npu_cycles: figure("cycles_npu")?,
@@ -157,14 +170,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_summary_without_a_figure_is_named() {
+    fn a_figure_that_vela_does_not_give_is_named() {
+        let said = "CPU operators = 1 (25.0%)\nNPU operators = 3 (75.0%)\n";
         let names = "core_clock,cycles_total,cycles_npu,sram_memory_used,\
                      off_chip_flash_memory_used,on_chip_flash_memory_used,dram_memory_used";
-        let read = estimate(&format!("{names}\n5e8,1000,600,1.5,2,0,0\n")).unwrap();
-        assert_eq!(read.step_ms(), 0.002);
+        let read = estimate(said, &format!("{names}\n5e8,1000,600,1.5,2,0,0\n")).unwrap();
+        assert_eq!((read.npu_percent, read.step_ms()), (75.0, 0.002));
         assert_eq!((read.sram_bytes, read.flash_bytes), (1536.0, 2048.0));
-        let why = estimate(&format!("{names}\n5e8,-,600,1.5,2,0,0\n")).unwrap_err();
-        assert_eq!(why, "it has no number cycles_total");
-        assert!(estimate("").is_err());
+        let why = estimate(said, &format!("{names}\n5e8,-,600,1.5,2,0,0\n")).unwrap_err();
+        assert_eq!(why, "its summary has no number cycles_total");
+        let why = estimate("", "").unwrap_err();
+        assert_eq!(why, "it does not print \"NPU operators = \" and a number");
     }
 }
