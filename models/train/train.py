@@ -239,7 +239,7 @@ def main():
     parser.add_argument("--profile", default="shrunk", help="of config/models.toml")
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--batch", type=int, default=32, help="streams a batch")
-    parser.add_argument("--steps", type=int, nargs=4, default=[6000, 5400, 1500, 1500], metavar=("PRE", "EXACT", "REFINE", "QUANTIZE"), help="batches of each stage")
+    parser.add_argument("--steps", type=int, nargs=4, default=[6000, 5400, 1500, 200], metavar=("PRE", "EXACT", "REFINE", "QUANTIZE"), help="batches of each stage")
     parser.add_argument("--validate", type=int, default=500, help="batches between validations")
     args = parser.parse_args()
 
@@ -252,7 +252,7 @@ def main():
         ("pre-training", replace(profile, step=profile.chunk), HARD, args.steps[0], 4e-3, 1.5e-3, 300),
         ("training", profile, HARD, args.steps[1], 1.5e-3, 1e-5, 100),
         ("refining", profile, PLAIN, args.steps[2], 6e-4, 1e-5, 50),
-        ("quantizing", profile, PLAIN, args.steps[3], 2e-4, 1e-6, 50),
+        ("quantizing", profile, PLAIN, args.steps[3], 5e-5, 1e-6, 50),
     ]
     while run.stage < len(stages):
         label, shape, mix, steps, *rates = stages[run.stage]
