@@ -45,7 +45,10 @@ def write_card(path: Path, args, profile, corpus, seconds: float, scores: dict):
     for what, given in (("noise", args.noise), ("speech without commands", args.speech)):
         folders += [(f"{what}, `{f.name}`", f.name, len(audio_under(f)) - len(held_out(audio_under(f)))) for f in given]
     data = "\n".join(f"| {what} | {count} | {LICENCES.get(name, 'see its source')} |" for what, name, count in folders)
-    accuracy = "\n".join(f"| {name} | {s.clips} | {s.cold:.2f} % | {s.after_speech:.2f} % |" for name, s in scores.items())
+    accuracy = "\n".join(
+        f"| {name} | {s.clips} | {s.cold:.2f} % | {s.after_speech:.2f} % | {s.rounded.cold:.2f} % | {s.rounded.after_speech:.2f} % | {s.differing:.2f} % |"
+        for name, s in scores.items()
+    )
     # Recordings long enough to have a name; the short clips are told by the rule alone.
     lost = ", ".join(f"`{f.stem}`" for folder in (*args.noise, *args.speech) for f in held_out(audio_under(folder))
                      if f.parent == folder and folder.name in ("noise", "train"))
@@ -53,14 +56,18 @@ def write_card(path: Path, args, profile, corpus, seconds: float, scores: dict):
 
 Spoken commands, streaming: {", ".join(LABELS)}.
 A Conformer of {profile.layers} layers, {profile.heads} heads, hidden {profile.hidden}, feed-forward {profile.feed_forward}, kernel {profile.kernel}; chunk {profile.chunk}, cached {profile.cached}, step {profile.step}
-(`config/models.toml`). `{profile.name}.onnx` is one step in float32; `zerda compile` makes the INT8 image of it.
+(`config/models.toml`). `{profile.name}.onnx` is one step: weights in float32, and behind each activation the range that it has
+in INT8, as a QuantizeLinear and a DequantizeLinear. `zerda compile` makes the INT8 image of it; without those pairs
+it is the float network.
 
 Trained on {date.today()} by
 
     python models/train/train.py {" ".join(f"--{k.replace('_', '-')} {v}" for k, v in shown(args))}
 
 in {seconds / 60:.0f} minutes on {processor()}, {os.cpu_count()} cores ({args.device}), shared with other work; Python {platform.python_version()}, the
-versions of `models/train/requirements.txt`.
+versions of `models/train/requirements.txt`. The last stage, quantizing ({args.steps[3]} batches), is quantization-aware: BatchNorm is
+folded, the ranges of activations are set to those of least square error on 20 batches and held, and the weights learn on
+under the rounding of INT8, of weights and of activations.
 
 ## Data
 
@@ -78,15 +85,15 @@ and the words `on` and `off`. Of the long recordings that leaves out {lost}.
 ## Accuracy
 
 Top-1 over {len(LABELS)} classes, streaming, as the decoder answers: the label of the highest posterior, averaged over five
-frames; silence below 0.5. Float32 by the recipe, `measured`. "After speech": 1.2 s of held-out speech,
-at its own level, spliced before the clip, whose first 200 ms then do not count.
+frames; silence below 0.5. By the recipe, `measured`: in float32, and rounded to INT8 within float32. "After speech":
+1.2 s of held-out speech, at its own level, spliced before the clip, whose first 200 ms then do not count.
 `val`'s silence is held-out noise at -90 to -8 dBFS.
 
-| partition | clips | cold start | after speech |
-|---|---|---|---|
+| partition | clips | float, cold start | after speech | rounded, cold start | after speech | cold starts answered differently |
+|---|---|---|---|---|---|---|
 {accuracy}
 
-INT8: see `zerda eval`.
+INT8 on the device's arithmetic: see `zerda eval`.
 
 ### Confusion on `test`, float32, cold start
 

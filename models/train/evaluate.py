@@ -8,6 +8,7 @@ import torch
 from config import COMMANDS, LABELS, LEFT_OUT, SILENCE, UNKNOWN
 from corpus import audio_under, held_out, partition
 from features import MelPower, normalise, read_audio
+from quantize import switch
 
 # A clip is silence when no other label's smoothed posterior reaches this.
 PRESENT = 0.5
@@ -93,19 +94,33 @@ class Trial:
         return np.array([answer(s[skip:]) for s in listener.posteriors(streams)])
 
     def score(self, model, smoothing: int) -> "Score":
-        return Score(self.labels, *(self.answers(model, smoothing, after) for after in (False, True)))
+        """In float; and rounded as in INT8, once the model has ranges to round to."""
+        scores = []
+        for on in [False, True] if model.folded else [False]:
+            switch(model, on)
+            scores.append(Score(self.labels, *(self.answers(model, smoothing, after) for after in (False, True))))
+        scores[0].rounded = scores[-1] if model.folded else None
+        return scores[0]
 
 
 class Score:
+    rounded: "Score | None" = None
+
     def __init__(self, labels, cold, after_speech):
-        self.clips = len(labels)
+        self.clips, self.answers = len(labels), cold
         self.cold, self.after_speech = (100.0 * np.mean(a == labels) for a in (cold, after_speech))
         self.confusion = np.zeros((len(LABELS), len(LABELS)), int)
         np.add.at(self.confusion, (labels, cold), 1)
 
     def __str__(self):
         classes = " ".join(f"{l} {100 * row[i] / max(1, row.sum()):.0f}" for i, (l, row) in enumerate(zip(LABELS, self.confusion)))
-        return f"cold {self.cold:.2f} after speech {self.after_speech:.2f} | {classes}"
+        rounded = f" | rounded {self.rounded}, {self.differing:.2f} % answered differently" if self.rounded else ""
+        return f"cold {self.cold:.2f} after speech {self.after_speech:.2f} | {classes}{rounded}"
+
+    @property
+    def differing(self) -> float:
+        """Share of the clips, in percent, that rounding gives another answer to."""
+        return 100.0 * np.mean(self.answers != self.rounded.answers)
 
 
 def labelled(data: Path, name: str, rate: int) -> tuple[list[int], list[np.ndarray]]:

@@ -1,5 +1,6 @@
 """The float ONNX of one streaming step: caches in, caches out, every BatchNorm folded away."""
 
+import copy
 from pathlib import Path
 
 import onnx
@@ -8,85 +9,83 @@ import torch.nn.functional as F
 from torch import nn
 
 from config import LABELS, FrontEnd, Profile
-from model import Attention, BatchNorm, Conformer, Convolution, FeedForward
+from model import Attention, Conformer, Convolution, FeedForward
+from quantize import Linear, switch_ranges
 
 OPSET = 17
 
 
-def folded(norm: BatchNorm, linear: nn.Linear, factor: float = 1.0) -> nn.Linear:
-    """`factor * linear(norm(x))` as one linear."""
-    scale, shift = norm.scale_and_shift()
-    result = nn.Linear(linear.in_features, linear.out_features)
-    result.weight.data = linear.weight * scale * factor
-    result.bias.data = (linear.weight @ shift + linear.bias) * factor
+def scaled(linear: Linear, factor: float) -> Linear:
+    result = copy.deepcopy(linear)
+    result.weight.data *= factor
+    result.bias.data *= factor
     return result
 
 
-class FeedForwardStep(nn.Module):
-    def __init__(self, trained: FeedForward):
+class BlockStep(nn.Module):
+    """Of the same parts as the trained block."""
+
+    def __init__(self, trained: nn.Module):
         super().__init__()
-        self.up = folded(trained.norm, trained.up)
-        self.down = nn.Linear(trained.down.in_features, trained.down.out_features)
-        self.down.weight.data, self.down.bias.data = 0.5 * trained.down.weight, 0.5 * trained.down.bias
+        for name, part in trained.named_children():
+            self.add_module(name, part)
+
+
+class FeedForwardStep(BlockStep):
+    def __init__(self, trained: FeedForward):
+        super().__init__(trained)
+        self.down = scaled(trained.down, 0.5)
 
     def forward(self, x):
-        return x + self.down(F.hardswish(self.up(x)))
+        return self.quantize_sum(x + self.quantize_down(self.down(self.swish(self.up(x)))))
 
 
-class AttentionStep(nn.Module):
+class AttentionStep(BlockStep):
     def __init__(self, trained: Attention, queries: int):
-        super().__init__()
+        super().__init__(trained)
         self.heads, self.queries, self.sliced = trained.heads, queries, queries < trained.profile.chunk
         width = trained.query.in_features // trained.heads
-        self.query = folded(trained.norm, trained.query, width**-0.5)
-        self.key, self.value = folded(trained.norm, trained.key), folded(trained.norm, trained.value)
-        self.out = trained.out
+        self.query = scaled(trained.query, width**-0.5)
         self.register_buffer("bias", trained.bias(queries).detach().clone())
 
     def forward(self, x, mask, keys, values):
-        keys = torch.cat([keys, self.key(x)])
-        values = torch.cat([values, self.value(x)])
+        keys = torch.cat([keys, self.quantize_key(self.key(x))])
+        values = torch.cat([values, self.quantize_value(self.value(x))])
         if self.sliced:
             x = x[: self.queries]
         split = lambda t: t.reshape(t.shape[0], self.heads, -1).transpose(0, 1)
-        scores = split(self.query(x)) @ split(keys).transpose(1, 2) + self.bias + mask
-        context = torch.softmax(scores, dim=-1) @ split(values)
-        return x + self.out(context.transpose(0, 1).reshape(self.queries, -1)), keys, values
+        scores = self.quantize_scores(split(self.quantize_query(self.query(x))) @ split(keys).transpose(1, 2))
+        scores = self.mask_scores(scores + self.quantize_table(self.bias), mask)
+        context = self.quantize_context(self.quantize_probability(torch.softmax(scores, dim=-1)) @ split(values))
+        out = self.quantize_out(self.out(context.transpose(0, 1).reshape(self.queries, -1)))
+        return self.quantize_sum(x + out), keys, values
 
 
-class ConvolutionStep(nn.Module):
-    def __init__(self, trained: Convolution):
-        super().__init__()
-        self.value, self.gate = folded(trained.norm, trained.value), folded(trained.norm, trained.gate)
-        scale, shift = trained.norm_out.scale_and_shift()
-        hidden = trained.out.in_features
-        self.depthwise = nn.Conv1d(hidden, hidden, trained.profile.kernel, groups=hidden)
-        self.depthwise.weight.data = trained.depthwise.weight * scale[:, None, None]
-        self.depthwise.bias.data = shift
-        self.out = trained.out
-
+class ConvolutionStep(BlockStep):
     def forward(self, x, cached):
-        window = torch.cat([cached, self.value(x) * F.hardsigmoid(self.gate(x))])
-        y = self.depthwise(window.t().unsqueeze(0)).squeeze(0).t()
-        return x + self.out(F.hardswish(y)), window
+        gate = self.quantize_gate(F.hardsigmoid(self.gate(x)))
+        window = torch.cat([cached, self.quantize_product(self.quantize_value(self.value(x)) * gate)])
+        taps, bias = self.rounding(self.depthwise.weight), self.depthwise.bias
+        y = self.swish(F.conv1d(window.t().unsqueeze(0), taps, bias, groups=self.depthwise.groups))
+        return self.quantize_sum(x + self.quantize_out(self.out(y.squeeze(0).t()))), window
 
 
-class Step(nn.Module):
+class Step(BlockStep):
     """Inputs features [C, mels], mask [1, L+C], then keys, values [L, H] and conv [kernel-1, H] of each layer."""
 
     def __init__(self, trained: Conformer):
-        super().__init__()
-        trained = trained.cpu().eval()
-        self.profile = trained.profile
-        self.input = folded(trained.norm_in, trained.input)
-        self.before = nn.ModuleList(FeedForwardStep(layer.before) for layer in trained.layers)
-        self.attention = nn.ModuleList(AttentionStep(layer.attention, layer.queries) for layer in trained.layers)
-        self.convolution = nn.ModuleList(ConvolutionStep(layer.convolution) for layer in trained.layers)
-        self.after = nn.ModuleList(FeedForwardStep(layer.after) for layer in trained.layers)
-        self.head = folded(trained.norm, trained.head)
+        trained = copy.deepcopy(trained).cpu().eval().fold()
+        super().__init__(trained)
+        self.profile, layers = trained.profile, trained.layers
+        del self.layers
+        self.before = nn.ModuleList(FeedForwardStep(layer.before) for layer in layers)
+        self.attention = nn.ModuleList(AttentionStep(layer.attention, layer.queries) for layer in layers)
+        self.convolution = nn.ModuleList(ConvolutionStep(layer.convolution) for layer in layers)
+        self.after = nn.ModuleList(FeedForwardStep(layer.after) for layer in layers)
 
     def forward(self, features, mask, *caches):
-        shape, x, following = self.profile, self.input(features), []
+        shape, following = self.profile, []
+        x = self.quantize_input(self.input(self.quantize_features(features)))
         for i, (before, attention, convolution, after) in enumerate(
             zip(self.before, self.attention, self.convolution, self.after)
         ):
@@ -97,7 +96,7 @@ class Step(nn.Module):
             # Only the committed rows move on.
             following += [keys[shape.step : shape.step + shape.cached], values[shape.step : shape.step + shape.cached],
                           conv[shape.step : shape.step + shape.kernel - 1]]
-        return self.head(x), *following
+        return self.quantize_head(self.head(x)), *following
 
     def empty(self):
         """The caches before a stream."""
@@ -123,7 +122,9 @@ class Step(nn.Module):
 
 
 def write_onnx(trained: Conformer, front: FrontEnd, path: Path) -> Step:
+    """Weights in float32; the ranges of activations as a QuantizeLinear and a DequantizeLinear behind each."""
     step = Step(trained)
+    switch_ranges(step)
     shape = step.profile
     caches = [f"{name}_{i}" for i in range(shape.layers) for name in ("keys", "values", "conv")]
     torch.onnx.export(
@@ -135,6 +136,13 @@ def write_onnx(trained: Conformer, front: FrontEnd, path: Path) -> Step:
     onnx.helper.set_model_props(
         model, {"zerda.labels": ",".join(LABELS), "zerda.profile": shape.name, "zerda.front_end": front.json()}
     )
+    # The exporter makes one constant of equal zero points, and Identities of it.
+    same = {node.output[0]: node.input[0] for node in model.graph.node if node.op_type == "Identity"}
+    nodes = [node for node in model.graph.node if node.op_type != "Identity"]
+    for node in nodes:
+        node.input[:] = [same.get(name, name) for name in node.input]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
     # The exporter's notes of where each operator came from hold paths of this machine.
     for node in model.graph.node:
         node.doc_string = ""

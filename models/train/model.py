@@ -10,13 +10,14 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from config import Profile
+from config import FrontEnd, Profile
+from quantize import GATE, PROBABILITY, HardSwish, Linear, MaskedScores, Quantize, Table, Weights
 
 ABSENT = -10000.0
 
 
 class BatchNorm(nn.Module):
-    """Over the last axis. Folded into the linear that follows (or the depthwise before) at export."""
+    """Over the last axis. Once its statistics are final it goes into the linears that follow, or the depthwise before."""
 
     def __init__(self, hidden: int):
         super().__init__()
@@ -36,17 +37,31 @@ class BatchNorm(nn.Module):
         scale = self.weight / torch.sqrt(self.variance + 1e-5)
         return scale, self.bias - self.mean * scale
 
+    @torch.no_grad()
+    def fold_into(self, *linears: Linear) -> nn.Module:
+        """What is left in its own place."""
+        scale, shift = self.scale_and_shift()
+        for linear in linears:
+            linear.bias += linear.weight @ shift
+            linear.weight *= scale
+        return nn.Identity()
+
 
 class FeedForward(nn.Module):
     def __init__(self, profile: Profile, dropout: float):
         super().__init__()
         self.norm = BatchNorm(profile.hidden)
-        self.up = nn.Linear(profile.hidden, profile.feed_forward)
-        self.down = nn.Linear(profile.feed_forward, profile.hidden)
+        self.up, self.swish = Linear(profile.hidden, profile.feed_forward), HardSwish()
+        self.down, self.quantize_down = Linear(profile.feed_forward, profile.hidden), Quantize()
+        self.quantize_sum = Quantize()
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x):
-        return x + 0.5 * self.dropout(self.down(F.hardswish(self.up(self.norm(x)))))
+        h = self.dropout(self.down(self.swish(self.up(self.norm(x)))))
+        return self.quantize_sum(x + self.quantize_down(0.5 * h))
+
+    def fold(self):
+        self.norm = self.norm.fold_into(self.up)
 
 
 class Windows(torch.autograd.Function):
@@ -82,9 +97,12 @@ class Attention(nn.Module):
         self.profile = profile
         hidden, self.heads = profile.hidden, profile.heads
         self.norm = BatchNorm(hidden)
-        self.query, self.key, self.value = (nn.Linear(hidden, hidden) for _ in range(3))
-        self.out = nn.Linear(hidden, hidden)
+        self.query, self.key, self.value, self.out = (Linear(hidden, hidden) for _ in range(4))
+        self.quantize_query, self.quantize_key, self.quantize_value = (Quantize() for _ in range(3))
         self.distance = nn.Parameter(torch.zeros(self.heads, profile.cached + 2 * profile.chunk - 1))
+        self.quantize_table, self.quantize_scores, self.mask_scores = Table(), Quantize(), MaskedScores()
+        self.quantize_probability, self.quantize_context = Quantize(PROBABILITY), Quantize()
+        self.quantize_out, self.quantize_sum = Quantize(), Quantize()
         self.dropout = nn.Dropout(dropout)
 
     def bias(self, queries: int):
@@ -96,17 +114,21 @@ class Attention(nn.Module):
     def forward(self, x, queries: int):
         shape, (batch, calls, chunk, hidden) = self.profile, x.shape
         width, normed = hidden // self.heads, self.norm(x)
-        q = self.query(normed[:, :, :queries])
+        q = self.quantize_query(self.query(normed[:, :, :queries]) * width**-0.5)
         windows = [torch.cat([committed(kv, shape.step, shape.cached), kv], dim=2)
-                   for kv in (self.key(normed), self.value(normed))]
+                   for kv in (self.quantize_key(self.key(normed)), self.quantize_value(self.value(normed)))]
         split = lambda t: t.reshape(batch, calls, -1, self.heads, width).transpose(2, 3)
         q, k, v = split(q), *map(split, windows)
-        scores = q @ k.transpose(-1, -2) * width**-0.5 + self.bias(queries)
+        scores = self.quantize_scores(q @ k.transpose(-1, -2)) + self.quantize_table(self.bias(queries))
         first = torch.arange(calls, device=x.device)[:, None] * shape.step
         absent = torch.arange(shape.cached + chunk, device=x.device)[None, :] < shape.cached - first
-        scores = scores + absent[:, None, None, :] * ABSENT
-        context = (torch.softmax(scores, dim=-1) @ v).transpose(2, 3).reshape(batch, calls, queries, hidden)
-        return x[:, :, :queries] + self.dropout(self.out(context))
+        scores = self.mask_scores(scores, absent[:, None, None, :] * ABSENT)
+        context = self.quantize_context(self.quantize_probability(torch.softmax(scores, dim=-1)) @ v)
+        out = self.dropout(self.out(context.transpose(2, 3).reshape(batch, calls, queries, hidden)))
+        return self.quantize_sum(x[:, :, :queries] + self.quantize_out(out))
+
+    def fold(self):
+        self.norm = self.norm.fold_into(self.query, self.key, self.value)
 
 
 class Convolution(nn.Module):
@@ -115,19 +137,30 @@ class Convolution(nn.Module):
         self.profile = profile
         hidden = profile.hidden
         self.norm = BatchNorm(hidden)
-        self.value, self.gate = nn.Linear(hidden, hidden), nn.Linear(hidden, hidden)
+        self.value, self.gate, self.out = (Linear(hidden, hidden) for _ in range(3))
+        self.quantize_value, self.quantize_gate, self.quantize_product = Quantize(), Quantize(GATE), Quantize()
         self.depthwise = nn.Conv1d(hidden, hidden, profile.kernel, groups=hidden, bias=False)
-        self.norm_out = BatchNorm(hidden)
-        self.out = nn.Linear(hidden, hidden)
+        self.rounding, self.norm_out, self.swish = Weights(), BatchNorm(hidden), HardSwish()
+        self.quantize_out, self.quantize_sum = Quantize(), Quantize()
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x):
         normed = self.norm(x)
-        h = self.value(normed) * F.hardsigmoid(self.gate(normed))
+        gate = self.quantize_gate(F.hardsigmoid(self.gate(normed)))
+        h = self.quantize_product(self.quantize_value(self.value(normed)) * gate)
         window = torch.cat([committed(h, self.profile.step, self.profile.kernel - 1), h], dim=2)
-        rows, taps = x.shape[2], self.depthwise.weight[:, 0]
+        rows, taps = x.shape[2], self.rounding(self.depthwise.weight)[:, 0]
         y = sum(window[:, :, i : i + rows] * taps[:, i] for i in range(self.profile.kernel))
-        return x + self.dropout(self.out(F.hardswish(self.norm_out(y))))
+        if self.depthwise.bias is not None:
+            y = y + self.depthwise.bias
+        out = self.dropout(self.out(self.swish(self.norm_out(y))))
+        return self.quantize_sum(x + self.quantize_out(out))
+
+    def fold(self):
+        self.norm = self.norm.fold_into(self.value, self.gate)
+        scale, shift = self.norm_out.scale_and_shift()
+        self.depthwise.weight.data *= scale[:, None, None]
+        self.depthwise.bias, self.norm_out = nn.Parameter(shift.detach()), nn.Identity()
 
 
 class Layer(nn.Module):
@@ -145,19 +178,33 @@ class Layer(nn.Module):
 
 
 class Conformer(nn.Module):
-    def __init__(self, profile: Profile, mels: int, classes: int, dropout: float = 0.0):
+    def __init__(self, profile: Profile, front: FrontEnd, classes: int, dropout: float = 0.0):
         super().__init__()
         self.profile = profile
-        self.norm_in = BatchNorm(mels)
-        self.input = nn.Linear(mels, profile.hidden)
+        self.quantize_features = Quantize((front.range / 255.0, 127))
+        self.norm_in = BatchNorm(front.mels)
+        self.input, self.quantize_input = Linear(front.mels, profile.hidden), Quantize()
         self.layers = nn.ModuleList(Layer(profile, dropout, i == profile.layers - 1) for i in range(profile.layers))
         self.norm = BatchNorm(profile.hidden)
-        self.head = nn.Linear(profile.hidden, classes)
+        self.head, self.quantize_head = Linear(profile.hidden, classes), Quantize()
 
     def forward(self, features):
         """Features [B, NS + C-S, mels] of whole streams to logits [B, NS, classes] of their committed frames."""
-        x = features.unfold(1, self.profile.chunk, self.profile.step).transpose(2, 3)
-        x = self.input(self.norm_in(x))
+        x = self.quantize_features(features).unfold(1, self.profile.chunk, self.profile.step).transpose(2, 3)
+        x = self.quantize_input(self.input(self.norm_in(x)))
         for layer in self.layers:
             x = layer(x)
-        return self.head(self.norm(x)).flatten(1, 2)
+        return self.quantize_head(self.head(self.norm(x))).flatten(1, 2)
+
+    @property
+    def folded(self) -> bool:
+        return isinstance(self.norm, nn.Identity)
+
+    def fold(self) -> "Conformer":
+        """The same function without BatchNorm, which is what the device computes and what is rounded."""
+        if not self.folded:
+            self.norm_in, self.norm = self.norm_in.fold_into(self.input), self.norm.fold_into(self.head)
+            for layer in self.layers:
+                for block in (layer.before, layer.attention, layer.convolution, layer.after):
+                    block.fold()
+        return self

@@ -1,16 +1,21 @@
 """python -m unittest discover models/train"""
 
+import tempfile
 import unittest
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
+import onnx
+import onnxruntime
 import torch
 
 from config import COMMANDS, LABELS, SILENCE, UNKNOWN, load
 from evaluate import answer, smooth
-from export import Step
+from export import Step, write_onnx
 from features import MelPower, mel_filters, normalise, word_span
 from model import BatchNorm, Conformer
+from quantize import SOFTMAX_ZERO, HardSwish, MaskedScores, Quantize, Weights, best_range, observe, of_range, switch, switch_ranges
 from train import decision_loss, smoothed
 
 FRONT, SHRUNK = load("shrunk")
@@ -19,7 +24,7 @@ FRONT, SHRUNK = load("shrunk")
 def trained(profile) -> Conformer:
     """Random weights, statistics and biases: nothing may cancel by being zero or one."""
     torch.manual_seed(1)
-    model = Conformer(profile, FRONT.mels, len(LABELS)).eval()
+    model = Conformer(profile, FRONT, len(LABELS)).eval()
     for module in model.modules():
         if isinstance(module, BatchNorm):
             for tensor in (module.weight.data, module.bias.data, module.mean, module.variance):
@@ -27,6 +32,20 @@ def trained(profile) -> Conformer:
         if hasattr(module, "distance"):
             module.distance.data.normal_()
     return model
+
+
+def quantized():
+    """A model with ranges, switched on, and 26 calls of features."""
+    model = trained(SHRUNK).fold()
+    features = -10.0 * torch.rand(26 * SHRUNK.step + SHRUNK.chunk - SHRUNK.step, FRONT.mels)
+    observe(model, [features[None]])
+    switch(model, True)
+    return model, features
+
+
+def steps_apart(model, a, b) -> float:
+    """Mean difference of logits in steps of int8. A sum in another order may round the other way, now and then."""
+    return ((a - b).abs().mean() / model.quantize_head.scale).item()
 
 
 class Network(unittest.TestCase):
@@ -57,6 +76,138 @@ class Network(unittest.TestCase):
         # The calls up to n = 18 see frames before 100 only, and commit 95.
         self.assertTrue(same[:95].all())
         self.assertFalse(same[95:].any())
+
+
+class FakeQuantization(unittest.TestCase):
+    def test_values_round_to_the_nearest_step_and_saturate(self):
+        quantize = Quantize((0.5, 10))
+        x = torch.tensor([0.24, 0.26, -0.8, 0.75, 58.4, 60.0, -69.2, -100.0], requires_grad=True)
+        self.assertTrue((quantize(x) == x).all())
+        switch(quantize, True)
+        # 127 is 0.5 * (127 - 10) = 58.5, -128 is 0.5 * (-128 - 10) = -69; 0.75 is 1.5 steps, which go to the even 2.
+        rounded = quantize(x)
+        self.assertEqual(rounded.tolist(), [0.0, 0.5, -1.0, 1.0, 58.5, 58.5, -69.0, -69.0])
+        rounded.sum().backward()
+        self.assertEqual(x.grad.tolist(), [1.0, 1.0, 1.0, 1.0, 1.0, 0.0, 1.0, 0.0])
+
+    def test_each_output_channel_has_weights_of_its_own_scale(self):
+        weights = Weights()
+        switch(weights, True)
+        # Steps of 1/16 and of 2: 127 times that is the largest of each row.
+        rows = torch.tensor([[7.9375, 0.03, -0.1], [-254.0, 3.1, 0.9], [0.0, 0.0, 0.0]], requires_grad=True)
+        self.assertEqual(weights(rows).tolist(), [[7.9375, 0.0, -0.125], [-254.0, 4.0, 0.0], [0.0, 0.0, 0.0]])
+        weights(rows).sum().backward()
+        self.assertTrue((rows.grad == 1.0).all())
+
+    def test_a_range_is_widened_to_hold_zero(self):
+        for (low, high), (scale, zero_point) in (((1.0, 51.0), (0.2, -128)), ((-1.0, 1.55), (0.01, -28)), ((-25.5, -3.0), (0.1, 127))):
+            self.assertAlmostEqual(of_range(low, high)[0], scale)
+            self.assertEqual(of_range(low, high)[1], zero_point)
+
+    def test_a_lone_outlier_is_clipped(self):
+        # Steps of h/255 for 100 000 values and 10 clipped to h cost 0.13 h^2 + (10 - h)^2, least at 8.9.
+        low, high = best_range(np.append(np.arange(100_000) / 100_000, 10.0))
+        self.assertEqual(low, 0.0)
+        self.assertTrue(8.6 < high < 9.2, high)
+
+    def test_an_absent_key_saturates_where_softmax_gives_zero(self):
+        scores, mask = 8.0 * torch.randn(2, 5, 10, 40), torch.zeros(5, 1, 40)
+        mask[:2, :, :30] = -10000.0
+        masked = MaskedScores()
+        masked.seen = []
+        masked(scores, mask)
+        masked.settle()
+        bottom = (masked.scale * (-128 - masked.zero_point)).item()
+        lowest_peak = min(scores[:, :2, :, 30:].amax(-1).min().item(), scores[:, 2:].amax(-1).min().item())
+        self.assertLessEqual(bottom, lowest_peak - SOFTMAX_ZERO - 1.0)
+
+    def test_a_hard_swish_has_an_output_scale_that_tflite_can_compute(self):
+        swish = HardSwish()
+        # Inputs below -3 alone: outputs of 0.
+        observe(swish, [-3.0 - torch.rand(1000)])
+        self.assertGreater(swish.output.scale.item(), swish.input.scale.item() / 128.0)
+
+    def test_the_whole_stream_forward_equals_the_stepped_one(self):
+        model, features = quantized()
+        stepped, rounded = Step(model).stream(features), model(features[None])[0]
+        self.assertLess(steps_apart(model, stepped, rounded), 0.1)
+        switch(model, False)
+        self.assertGreater(steps_apart(model, model(features[None])[0], rounded), 0.4)
+
+
+class Exported(unittest.TestCase):
+    """The ONNX of a quantized model."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.model, cls.features = quantized()
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "step.onnx"
+            cls.step = write_onnx(cls.model, FRONT, path)
+            cls.onnx = onnx.load(path)
+
+    def both(self, model):
+        """Each step's logits by torch and by onnxruntime, from the same caches."""
+        options = onnxruntime.SessionOptions()
+        # Node by node: its optimised kernels do not round at every pair.
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        session = onnxruntime.InferenceSession(model.SerializeToString(), options)
+        names, logits = [value.name for value in session.get_inputs()], []
+
+        def step(*inputs):
+            outputs = self.step(*inputs)
+            other = session.run(["logits"], {name: value.numpy() for name, value in zip(names, inputs)})
+            logits.append((outputs[0].numpy(), other[0]))
+            return outputs
+
+        self.step.stream(self.features, step)
+        return map(np.stack, zip(*logits))
+
+    def test_a_pair_follows_each_tensor_whose_range_is_the_models_own(self):
+        nodes = self.onnx.graph.node
+        constants = {c.name: onnx.numpy_helper.to_array(c) for c in self.onnx.graph.initializer}
+        makers = {name: node for node in nodes for name in node.output}
+        readers = lambda node: [n for n in nodes if node.output[0] in n.input]
+        found = {}
+        for node in nodes:
+            if node.op_type == "QuantizeLinear":
+                (pair,) = readers(node)
+                self.assertEqual((pair.op_type, list(pair.input[1:])), ("DequantizeLinear", list(node.input[1:])))
+                scale, zero_point = (constants[name] for name in node.input[1:])
+                self.assertEqual([(c.dtype, c.shape) for c in (scale, zero_point)], [(np.float32, ()), (np.int8, ())])
+                maker = makers[node.input[0]]
+                self.assertEqual(len(readers(maker)), 1)
+                found[maker.op_type] = found.get(maker.op_type, 0) + 1
+        # A layer: up and down twice, query, key, value, out, value, out; scores and context; four residual sums and the
+        # scores with their table; a product; a depthwise; three hard swishes. Then the input and the head.
+        each = {"Gemm": 10, "MatMul": 2, "Add": 5, "Mul": 1, "Conv": 1, "HardSwish": 3}
+        self.assertEqual(found, {op: count * SHRUNK.layers + 2 * (op == "Gemm") for op, count in each.items()})
+
+    def test_onnxruntime_computes_what_torch_does(self):
+        switch_ranges(self.step)
+        torch_logits, other = self.both(self.onnx)
+        # A sum in another order may round to the next step, but seldom.
+        same = (np.abs(torch_logits - other) < 1e-4).all((1, 2))
+        self.assertGreater(same.mean(), 0.7)
+
+    def test_without_the_pairs_it_is_the_float_network(self):
+        bare, same = onnx.ModelProto(), {}
+        bare.CopyFrom(self.onnx)
+        del bare.graph.node[:]
+        for node in self.onnx.graph.node:
+            node.input[:] = [same.get(name, name) for name in node.input]
+            if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
+                same[node.output[0]] = node.input[0]
+            else:
+                bare.graph.node.append(node)
+        bare.graph.node[-1].output[0] = "logits"
+        used = {name for node in bare.graph.node for name in node.input}
+        constants = [constant for constant in bare.graph.initializer if constant.name in used]
+        del bare.graph.initializer[:]
+        bare.graph.initializer.extend(constants)
+        switch(self.step, False)
+        torch_logits, other = self.both(bare)
+        self.assertLess(np.abs(torch_logits - other).max(), 1e-4)
 
 
 class FrontEnd(unittest.TestCase):

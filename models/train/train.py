@@ -1,4 +1,4 @@
-"""Trains one profile and exports it: features, pre-training, training, ONNX, model card.
+"""Trains one profile and exports it: features, pre-training, training, quantizing, ONNX, model card.
 
     python models/train/train.py --data SPEECH_COMMANDS --noise DIR --speech DIR --work DIR
 
@@ -28,14 +28,16 @@ from corpus import Corpus, Sources
 from evaluate import test, validation
 from export import write_onnx
 from model import BatchNorm, Conformer
+from quantize import MaskedScores, observe, switch
 from streams import HARD, PLAIN, Composer
 from vectors import write_vectors
 
 SMOOTHING = 5  # committed frames that the decoder averages, looking back
 FRAMES = 320  # committed frames of a training stream
 SEED = 20261121
-# Added to the finished model's logits: the mix holds more other speech and silence than of any one
-# command, and the model's doubt leans that way. The best on val of 0, -0.5 ... -2 for either.
+# Added to the trained model's logits: the mix holds more other speech and silence than of any one
+# command, and the model's doubt leans that way. The best on val of 0, -0.5 ... -2 for either. While it learns
+# to be quantized, which sees that mix too, the loss takes them out again.
 PRIOR = {UNKNOWN: -1.0, SILENCE: -2.0}
 
 
@@ -87,15 +89,14 @@ def decision_loss(logits, items, silent):
 def settle(model, batches):
     """Replaces BatchNorm's running statistics by the mean over batches: averaged weights have statistics of their own."""
     norms = [m for m in model.modules() if isinstance(m, BatchNorm)]
-    device = next(model.parameters()).device
     for norm in norms:
         norm.mean.zero_(), norm.variance.zero_()
     model.train()
     with torch.no_grad():
-        for count, batch in enumerate(batches):
+        for count, features in enumerate(batches):
             for norm in norms:
                 norm.momentum = 1.0 / (count + 1)
-            model(batch[0].to(device))
+            model(features)
     model.eval()
 
 
@@ -106,18 +107,37 @@ class Run:
         torch.manual_seed(SEED)
         self.args, self.front, self.profile = args, front, profile
         self.path = args.work / f"{args.profile}.checkpoint"
-        self.weights = Conformer(profile, front.mels, len(LABELS)).to(args.device)
-        self.average = copy.deepcopy(self.weights).eval()
-        self.optimiser = torch.optim.AdamW(self.weights.parameters(), lr=1e-3, weight_decay=0.02, betas=(0.9, 0.98))
+        self.average = Conformer(profile, front, len(LABELS)).to(args.device).eval()
+        self.start()
         self.parts = min(os.cpu_count(), args.batch // 8) if args.device == "cpu" else 1
         self.pool = ThreadPoolExecutor(self.parts)
         self.stage, self.step, self.seconds = 0, 0, 0.0
         if self.path.is_file():
             saved = torch.load(self.path, map_location=args.device, weights_only=True)
+            if "norm.weight" not in saved["weights"]:
+                self.start(quantizing=True)
             self.weights.load_state_dict(saved["weights"])
             self.average.load_state_dict(saved["average"])
             self.optimiser.load_state_dict(saved["optimiser"])
             self.stage, self.step, self.seconds = saved["stage"], saved["step"], saved["seconds"]
+
+    def start(self, quantizing=False):
+        """Weights as the average has them; the last stage trains those that the device rounds, and rounds them."""
+        if quantizing:
+            self.average.fold()
+        self.weights = copy.deepcopy(self.average)
+        self.optimiser = torch.optim.AdamW(self.weights.parameters(), lr=1e-3, weight_decay=0.02, betas=(0.9, 0.98))
+        for model in (self.weights, self.average):
+            switch(model, quantizing)
+
+    def quantize(self, loader):
+        """Ends the training in float: nothing changes the function after this but rounding and what is learnt under it."""
+        self.average.fold().head.bias.data += self.prior()
+        observe(self.average, self.features(loader))
+        self.start(quantizing=True)
+
+    def prior(self):
+        return torch.tensor([PRIOR.get(label, 0.0) for label in range(len(LABELS))], device=self.args.device)
 
     def save(self):
         state = {"weights": self.weights.state_dict(), "average": self.average.state_dict(),
@@ -144,6 +164,8 @@ class Run:
         composer = Composer(corpus, self.front, FRAMES, profile.chunk - profile.step, mix)
         streams = Streams(composer, self.stage, self.step * self.parts, args.batch // self.parts)
         loader = iter(DataLoader(streams, batch_size=None, num_workers=1, prefetch_factor=8))
+        if label == "quantizing" and not self.average.folded:
+            self.quantize(loader)
         bar = tqdm(total=steps, initial=self.step, desc=label, unit="batch", smoothing=0.02)
         running, begun = None, time.monotonic()
         while self.step < steps:
@@ -176,11 +198,14 @@ class Run:
     def gradients(self, parts) -> float:
         """Sets the gradients to the mean over the parts of a batch, one to a core; the loss."""
         parameters = list(self.weights.parameters())
+        # bfloat16 has no more bits than int8; the prior is not to be learnt away.
+        quantizing = self.weights.folded
+        prior = self.prior() if quantizing else 0.0
 
         def one(part):
             features, items, silent = (t.to(self.args.device) for t in part)
-            with torch.autocast(self.args.device, torch.bfloat16, cache_enabled=False):
-                logits = self.weights(features)
+            with torch.autocast(self.args.device, torch.bfloat16, enabled=not quantizing, cache_enabled=False):
+                logits = self.weights(features) - prior
             loss = decision_loss(logits, items, silent)
             return loss.item(), torch.autograd.grad(loss, parameters)
 
@@ -189,8 +214,16 @@ class Run:
             parameter.grad = sum(each) / len(each)
         return sum(losses) / len(losses)
 
+    def features(self, loader):
+        """Of 20 batches, to measure statistics on."""
+        return (next(loader)[0].to(self.args.device) for _ in range(20 * self.parts))
+
     def validate(self, loader):
-        settle(self.average, (next(loader) for _ in range(20 * self.parts)))
+        if self.average.folded:
+            # Their range depends on the lowest maximum of a row, which moves.
+            observe(self.average, self.features(loader), MaskedScores)
+        else:
+            settle(self.average, self.features(loader))
         self.save()
         if not hasattr(self, "validation"):
             self.validation = validation(self.args, self.front)
@@ -206,7 +239,7 @@ def main():
     parser.add_argument("--profile", default="shrunk", help="of config/models.toml")
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--batch", type=int, default=32, help="streams a batch")
-    parser.add_argument("--steps", type=int, nargs=3, default=[6000, 5400, 1500], metavar=("PRE", "EXACT", "REFINE"), help="batches of each stage")
+    parser.add_argument("--steps", type=int, nargs=4, default=[6000, 5400, 1500, 200], metavar=("PRE", "EXACT", "REFINE", "QUANTIZE"), help="batches of each stage")
     parser.add_argument("--validate", type=int, default=500, help="batches between validations")
     args = parser.parse_args()
 
@@ -219,6 +252,7 @@ def main():
         ("pre-training", replace(profile, step=profile.chunk), HARD, args.steps[0], 4e-3, 1.5e-3, 300),
         ("training", profile, HARD, args.steps[1], 1.5e-3, 1e-5, 100),
         ("refining", profile, PLAIN, args.steps[2], 6e-4, 1e-5, 50),
+        ("quantizing", profile, PLAIN, args.steps[3], 5e-5, 1e-6, 50),
     ]
     while run.stage < len(stages):
         label, shape, mix, steps, *rates = stages[run.stage]
@@ -227,8 +261,6 @@ def main():
         run.save()
 
     run.use(profile)
-    for label, shift in PRIOR.items():
-        run.average.head.bias.data[label] += shift
     models = REPOSITORY / "models"
     scores = {name: trial(args, front).score(run.average, SMOOTHING) for name, trial in (("val", validation), ("test", test))}
     write_onnx(run.average, front, models / f"{profile.name}.onnx")

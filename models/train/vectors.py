@@ -14,6 +14,7 @@ import torch
 from config import FrontEnd
 from features import MelPower, normalise
 from model import Conformer
+from quantize import switch
 from synth import speak
 
 
@@ -41,6 +42,7 @@ def write_vectors(trained: Conformer, front: FrontEnd, folder: Path):
         pcm = np.frombuffer(file.readframes(file.getnframes()), "<i2").astype(np.float32)
     features = normalise(MelPower(front)(pcm), front)
     features.astype("<f4").tofile(folder / "front_end_features.f32")
+    switch(trained, False)
     with torch.no_grad():
         logits = trained.cpu().eval()(torch.from_numpy(features)[None])[0].numpy()
     logits.astype("<f4").tofile(folder / f"{trained.profile.name}_logits.f32")
