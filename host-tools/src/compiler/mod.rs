@@ -151,7 +151,11 @@ pub fn compile(options: &Options, config: &Config) -> Result<Summary> {
     output::write(&options.output, image.bytes())?;
     let parsed = image.image()?;
     let names = float::observed(&compiler.graph).into_iter();
-    let names = names.map(|id| compiler.graph.tensors[id].name.clone());
+    let logits = compiler.graph.root(compiler.graph.logits);
+    let names = names.map(|id| match id == logits {
+        true => "logits".into(),
+        false => compiler.graph.tensors[id].name.clone(),
+    });
     let fidelities = names.zip(fidelities).collect();
     let mut left_out = compiler.graph.left_out.clone();
     left_out.extend(ranges::widened(&compiler.graph, &parsed));
