@@ -96,11 +96,9 @@ fn the_table_fits_a_terminal_and_ends_with_what_to_do() {
             .is_some_and(|number| number.trim().parse::<u8>().is_ok())
     };
     assert_eq!(lines.iter().filter(numbered).count(), 51);
-    assert!(
-        lines
-            .iter()
-            .any(|line| line.starts_with("> ") && line.contains("head/Gemm"))
-    );
+    // The worst are marked.
+    let mut rows = lines.iter().filter(numbered);
+    assert!(rows.any(|line| line.starts_with("> ")), "{stdout}");
     assert!(lines.last().unwrap().starts_with("advice "));
 }
 
