@@ -186,6 +186,7 @@ impl<'a> Image<'a> {
     }
 
     /// One tensor.
+    #[inline(never)] // many callers, and decoding is long
     pub fn tensor(&self, id: TensorId) -> Option<Tensor> {
         let (records, _) = self.tensors.as_chunks::<TENSOR_BYTES>();
         postcard::from_bytes(records.get(usize::from(id))?).ok()

@@ -1,7 +1,7 @@
 //! The boards under `firmware/boards`: what their manifests say of them, and how they are built.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -25,6 +25,13 @@ pub struct Board {
     pub chip: Option<String>,
     /// Features of its crate.
     features: Vec<String>,
+}
+
+/// A firmware that was built. Boards are built in one folder: as long as this lives no other process
+/// builds there, so that the ELF stays the one with the image that was asked for.
+pub struct Firmware {
+    pub elf: PathBuf,
+    _lock: File,
 }
 
 #[derive(Deserialize)]
@@ -112,8 +119,8 @@ impl Board {
 
     /// Builds the firmware with the image in it, with a feature of its crate or none, and gets the
     /// target first where it is missing.
-    /// Returns the ELF. What the compiler says goes to standard error.
-    pub fn build(&self, image: &Path, feature: Option<&str>) -> Result<PathBuf> {
+    /// What the compiler says goes to standard error.
+    pub fn build(&self, image: &Path, feature: Option<&str>) -> Result<Firmware> {
         let image = absolute(image)?;
         if let Some(feature) = feature.filter(|&name| self.features.iter().all(|own| own != name)) {
             return Err(Error::usage(format!(
@@ -121,6 +128,7 @@ impl Board {
                 self.name
             )));
         }
+        let lock = self.lock()?;
         let output = self
             .script(&["cargo", &self.target, "build", "--release"])?
             .arg("--message-format=json")
@@ -147,12 +155,34 @@ impl Board {
         let executable = |message: &Value| message["executable"].as_str().map(PathBuf::from);
         let elf = messages.iter().rev().find_map(executable);
         if let Some(elf) = elf.filter(|_| output.status.success()) {
-            return Ok(elf);
+            return Ok(Firmware { elf, _lock: lock });
         }
         Err(Error::usage(format!(
             "{}: does not build; the compiler says above why",
             self.name
         )))
+    }
+
+    /// Waits until no other process builds boards.
+    fn lock(&self) -> Result<File> {
+        let path = self.root()?.join("target/boards.lock");
+        let lock = || {
+            fs::create_dir_all(path.parent().unwrap_or(&path))?;
+            let file = File::create(&path)?;
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => {
+                    let _ = writeln!(
+                        io::stderr(),
+                        "waiting for another zerda that builds a board"
+                    );
+                    file.lock()?;
+                }
+                Err(TryLockError::Error(error)) => return Err(error),
+            }
+            Ok(file)
+        };
+        lock().map_err(|error| Error::write(&path, error))
     }
 
     /// Runs the set-up script with its words on standard error.

@@ -38,8 +38,9 @@ pub fn flash(options: &Options) -> Result<()> {
         // That it is there and knows the chip needs no probe.
         probe_rs(chip, &["chip", "info", chip].map(String::from))?;
     }
-    let elf = board.build(&options.image, None)?;
-    let elf = elf.canonicalize().unwrap_or(elf);
+    let firmware = board.build(&options.image, None)?;
+    let elf = firmware.elf.canonicalize();
+    let elf = elf.unwrap_or_else(|_| firmware.elf.clone());
     let usages = elf::usage(&elf, elf::regions(&board.directory.join("memory.x"))?)?;
     let chip = board.chip.as_deref();
     let calls = chip.map_or(Vec::new(), |chip| calls(chip, &elf));

@@ -10,8 +10,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use defmt_decoder::{DecodeError, Table};
+use tempfile::NamedTempFile;
 
-use crate::boards::Board;
+use crate::boards::{Board, Firmware};
 use crate::error::{Error, Result};
 
 const PROGRAM: &str = "qemu-system-arm";
@@ -29,7 +30,8 @@ pub struct Machine<'a> {
     program: PathBuf,
     /// QEMU's name of it.
     machine: &'a str,
-    elf: PathBuf,
+    /// Our own copy, which no other build replaces.
+    elf: NamedTempFile,
     defmt: Option<Table>,
 }
 
@@ -53,10 +55,14 @@ pub struct Boot<'a> {
 }
 
 impl<'a> Machine<'a> {
-    pub fn new(board: &'a Board, machine: &'a str, elf: PathBuf) -> Result<Self> {
-        let bytes = std::fs::read(&elf).map_err(|error| Error::read(&elf, error))?;
+    pub fn new(board: &'a Board, machine: &'a str, firmware: Firmware) -> Result<Self> {
+        let path = &firmware.elf;
+        let bytes = std::fs::read(path).map_err(|error| Error::read(path, error))?;
         let defmt = Table::parse(&bytes)
-            .map_err(|error| Error::check(format!("{}: its logs: {error}", elf.display())))?;
+            .map_err(|error| Error::check(format!("{}: its logs: {error}", path.display())))?;
+        let elf = NamedTempFile::new()
+            .and_then(|mut file| file.write_all(&bytes).map(|()| file))
+            .map_err(|error| Error::write("a temporary file", error))?;
         Ok(Machine {
             name: &board.name,
             program: program(board)?,
@@ -120,7 +126,7 @@ impl<'a> Machine<'a> {
         let options = ["-serial", serial, "-icount", &icount];
         let mut all: Vec<String> = fixed.iter().chain(&options).map(|&s| s.into()).collect();
         all.extend(["-semihosting-config".into(), semihosting, "-kernel".into()]);
-        all.push(self.elf.display().to_string());
+        all.push(self.elf.path().display().to_string());
         all
     }
 
