@@ -2,7 +2,7 @@
 //!
 //! 32-bit floating point in one fixed order, with the software logarithm of `libm`, so that every
 //! target computes the same bits. Samples stay integer-valued and no logarithm is taken of less
-//! than [`LEAST`], so that no subnormal number appears, which some vector units flush to zero, and
+//! than 1 (and a hair), so that no subnormal number appears, which some vector units flush to zero, and
 //! that silence takes as many instructions as speech.
 
 use crate::image::{BINS, FFT, FrontEnd as Config, Image};

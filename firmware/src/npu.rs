@@ -49,6 +49,7 @@
 //! NPU needs `unsafe`; a board's `clean` and `wait` hold a barrier that keeps the compiler from knowing
 //! better ([`Bus`] shows it). Nothing that the recognizer owns is ever shared with the NPU: after a
 //! timeout it may scribble on in the scratch buffer until it is reset, and the CPU's step does not notice.
+//! The image is only read: whoever writes one to RAM, an update say, cleans it from the CPU's cache once.
 //!
 //! # Costs
 //!

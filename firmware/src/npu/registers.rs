@@ -18,7 +18,7 @@ impl Register {
     pub const RESET: Self = Self(0x0c);
     /// Address of the command stream.
     pub const QBASE: Self = Self(0x10);
-    /// The [`qconfig`] of the AXI port that it is read through.
+    /// Number of the AXI port that it is read through.
     pub const QCONFIG: Self = Self(0x1c);
     /// Bytes of the command stream.
     pub const QSIZE: Self = Self(0x20);
