@@ -163,6 +163,21 @@ impl Board {
         )))
     }
 
+    /// QEMU's name of the machine.
+    ///
+    /// # Errors
+    ///
+    /// Where QEMU does not run the board.
+    pub fn qemu_machine(&self) -> Result<&str> {
+        self.machine.as_deref().ok_or_else(|| {
+            Error::usage(format!(
+                "{}: QEMU does not run this board: its Cargo.toml has no `qemu = {{ machine = \
+                 \"...\" }}` in [package.metadata.zerda]",
+                self.name
+            ))
+        })
+    }
+
     /// Waits until no other process builds boards.
     fn lock(&self) -> Result<File> {
         let path = self.root()?.join("target/boards.lock");
@@ -233,7 +248,7 @@ fn manifest(directory: &Path) -> Result<Option<(Metadata, Vec<String>)>> {
 }
 
 /// Of the boards there are.
-fn names(boards: &Path) -> Result<Vec<String>> {
+pub fn names(boards: &Path) -> Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in fs::read_dir(boards).map_err(|error| Error::read(boards, error))? {
         let entry = entry.map_err(|error| Error::read(boards, error))?;

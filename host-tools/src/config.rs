@@ -3,6 +3,8 @@
 //! The files are built in, so that the installed binary works anywhere; `--config DIR` reads
 //! others. Every message says file, line, field and what was expected there.
 
+mod budgets;
+
 use std::collections::BTreeMap;
 use std::num::NonZeroU16;
 use std::path::Path;
@@ -11,6 +13,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Result};
+pub use budgets::{Budgets, Limits};
 
 const MODELS: (&str, &str) = ("models.toml", include_str!("../../config/models.toml"));
 const COMMANDS: (&str, &str) = ("commands.toml", include_str!("../../config/commands.toml"));

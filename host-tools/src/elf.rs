@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use object::read::elf::{ElfFile32, ProgramHeader};
-use object::{Object, ObjectSection, ObjectSymbol, SectionFlags, SymbolKind, elf};
+use object::{Object, ObjectSection, ObjectSymbol, SectionFlags, SectionIndex, SymbolKind, elf};
 use zerda_firmware::image::{ALIGNMENT, MAGIC, field};
 
 use crate::error::{Error, Result};
@@ -130,14 +130,37 @@ fn value(field: &str, names: &[&str]) -> Option<u64> {
     number.checked_mul(unit)
 }
 
+/// What lies somewhere in a region.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What {
+    Section(SectionIndex),
+    /// In flash, of a section in RAM.
+    InitialValues(SectionIndex),
+    /// What `_stack_end` reserves.
+    Stack,
+}
+
+/// A range of addresses in the region of this number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Placed {
+    pub region: usize,
+    pub range: Range<u64>,
+    pub what: What,
+}
+
+/// Reads the bytes of a firmware; `path` is for the message.
+pub fn parse<'data>(path: &Path, bytes: &'data [u8]) -> Result<ElfFile32<'data>> {
+    ElfFile32::parse(bytes)
+        .map_err(|error| Error::usage(format!("{}: not a 32-bit ELF: {error}", path.display())))
+}
+
 /// What the ELF puts into each region: sections, and of them the model image and large symbols on
 /// their own; initial values of RAM where they lie in flash; the stack, where `_stack_end` reserves
 /// it.
 pub fn usage(path: &Path, regions: Vec<Region>) -> Result<Vec<Usage>> {
-    let name = path.display();
     let bytes = fs::read(path).map_err(|error| Error::read(path, error))?;
-    let elf: ElfFile32 = ElfFile32::parse(&*bytes)
-        .map_err(|error| Error::usage(format!("{name}: not a 32-bit ELF: {error}")))?;
+    let elf = parse(path, &bytes)?;
+    let placements = placements(path, &elf, &regions)?;
     let mut usages: Vec<Usage> = regions
         .into_iter()
         .map(|region| Usage {
@@ -145,7 +168,41 @@ pub fn usage(path: &Path, regions: Vec<Region>) -> Result<Vec<Usage>> {
             parts: Vec::new(),
         })
         .collect();
-    let stack = stack(&elf);
+    for placed in placements {
+        let bytes = placed.range.end - placed.range.start;
+        let section = |index| elf.section_by_index(index).ok();
+        let title = |index| section(index).map_or("?".into(), |section| title(&section));
+        let one = |name| vec![Part { name, bytes }];
+        usages[placed.region].parts.extend(match placed.what {
+            What::Section(index) => section(index).map_or(Vec::new(), |s| parts(&elf, &s)),
+            What::InitialValues(index) => one(format!("{}, initial values", title(index))),
+            What::Stack => one("stack, reserved".into()),
+        });
+    }
+    Ok(usages)
+}
+
+/// Where everything lies that the ELF puts into memory, in the order of its sections.
+pub fn placements(path: &Path, elf: &ElfFile32, regions: &[Region]) -> Result<Vec<Placed>> {
+    let name = path.display();
+    let mut placements = Vec::new();
+    let mut put = |title: &str, range: &Range<u64>, what| {
+        let Some(region) = regions.iter().position(|region| region.contains(range)) else {
+            return Err(Error::usage(format!(
+                "{name}: {title} at {:#010x} to {:#010x} lies in no region of memory.x; expected a \
+                 firmware of this board",
+                range.start, range.end
+            )));
+        };
+        let range = range.clone();
+        placements.push(Placed {
+            region,
+            range,
+            what,
+        });
+        Ok(())
+    };
+    let stack = stack(elf);
     let mut stack_is_reserved = true;
     for section in elf.sections() {
         let SectionFlags::Elf { sh_flags, .. } = section.flags() else {
@@ -154,18 +211,14 @@ pub fn usage(path: &Path, regions: Vec<Region>) -> Result<Vec<Usage>> {
         if !sh_flags.contains(elf::SHF_ALLOC) || section.size() == 0 {
             continue;
         }
-        let title = section.name().unwrap_or("?");
+        let title = title(&section);
         let range = section.address()..section.address() + section.size();
-        put(&mut usages, &name, title, &range, parts(&elf, &section))?;
-        if let Some(load) = load_address(&elf, &range)
+        put(&title, &range, What::Section(section.index()))?;
+        if let Some(load) = load_address(elf, &range)
             && load != range.start
         {
-            let part = Part {
-                name: format!("{title}, initial values"),
-                bytes: section.size(),
-            };
             let range = load..load + section.size();
-            put(&mut usages, &name, title, &range, vec![part])?;
+            put(&title, &range, What::InitialValues(section.index()))?;
         }
         if let Some(stack) = &stack {
             if range.start < stack.end && stack.start < range.end {
@@ -180,32 +233,13 @@ pub fn usage(path: &Path, regions: Vec<Region>) -> Result<Vec<Usage>> {
         }
     }
     if let Some(stack) = stack.filter(|_| stack_is_reserved) {
-        let part = Part {
-            name: "stack, reserved".into(),
-            bytes: stack.end - stack.start,
-        };
-        put(&mut usages, &name, "the stack", &stack, vec![part])?;
+        put("the stack", &stack, What::Stack)?;
     }
-    Ok(usages)
+    Ok(placements)
 }
 
-/// Adds parts that lie in `range`.
-fn put(
-    usages: &mut [Usage],
-    elf: &dyn std::fmt::Display,
-    title: &str,
-    range: &Range<u64>,
-    parts: Vec<Part>,
-) -> Result<()> {
-    let mut usages = usages.iter_mut();
-    let Some(usage) = usages.find(|usage| usage.region.contains(range)) else {
-        return Err(Error::check(format!(
-            "{elf}: {title} at {:#010x} to {:#010x} lies in no region of memory.x",
-            range.start, range.end
-        )));
-    };
-    usage.parts.extend(parts);
-    Ok(())
+fn title<'data>(section: &impl ObjectSection<'data>) -> String {
+    section.name().unwrap_or("?").into()
 }
 
 /// From `_stack_end` up to `_stack_start`.
@@ -229,7 +263,7 @@ fn load_address(elf: &ElfFile32, section: &Range<u64>) -> Option<u64> {
 
 /// A section's parts: the image, large symbols, the rest.
 fn parts<'data>(elf: &ElfFile32<'data>, section: &impl ObjectSection<'data>) -> Vec<Part> {
-    let title = section.name().unwrap_or("?");
+    let title = title(section);
     let mut parts = Vec::new();
     let image = section
         .data()
@@ -266,7 +300,7 @@ fn parts<'data>(elf: &ElfFile32<'data>, section: &impl ObjectSection<'data>) -> 
     }
     let named: u64 = parts.iter().map(|part| part.bytes).sum();
     let rest = Part {
-        name: title.into(),
+        name: title,
         bytes: section.size().saturating_sub(named),
     };
     if rest.bytes > 0 {
@@ -276,7 +310,7 @@ fn parts<'data>(elf: &ElfFile32<'data>, section: &impl ObjectSection<'data>) -> 
 }
 
 /// Where the image lies in the bytes of a section: symbols may be stripped or named anyhow.
-fn image(data: &[u8], address: u64) -> Option<Range<u64>> {
+pub fn image(data: &[u8], address: u64) -> Option<Range<u64>> {
     let first = address.next_multiple_of(ALIGNMENT as u64) - address;
     (first as usize..data.len())
         .step_by(ALIGNMENT)

@@ -1,17 +1,17 @@
 //! `zerda inspect`: what an image holds, as far as it says so itself.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::ops::Range;
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
 use zerda_firmware::Image;
-use zerda_firmware::image::{HEADER_BYTES, Label, VERSION, field};
+use zerda_firmware::image::{Label, VERSION};
 use zerda_firmware::plan::{Op, Space, Tensor};
 
 use crate::error::Result;
 use crate::image_file::ImageFile;
+use crate::image_parts;
 use crate::npu;
 use crate::operators::{bytes, constants, describe, macs, macs_per_step};
 use crate::run::print;
@@ -30,36 +30,19 @@ pub fn inspect(path: &Path, json: bool) -> Result<()> {
     }
 }
 
-/// Bytes of each part of an image; together they are the file.
+/// Bytes of each kind of part; together they are the file.
 fn sections(file: &[u8], image: &Image<'_>) -> Vec<(&'static str, usize)> {
-    let front_end = image.manifest().front_end;
-    let tables = [
-        front_end.window_table,
-        front_end.mel_weight,
-        front_end.mel_band,
-    ];
-    let tables = tables.into_iter().filter_map(|id| image.tensor(id));
-    let constants = image.ops().flat_map(|op| constants(image, op));
     let mut kinds = BTreeMap::new();
-    let mut counted = HashSet::new();
-    for (kind, tensor) in tables.map(|tensor| ("front_end", tensor)).chain(constants) {
-        if counted.insert(tensor.offset) {
-            *kinds.entry(kind).or_default() += bytes(tensor);
-        }
+    for part in image_parts::parts(file, image) {
+        *kinds.entry(part.kind).or_default() += part.range.len();
     }
-    let number = |field: Range<usize>| {
-        let bytes = file[field].try_into();
-        u32::from_le_bytes(bytes.unwrap_or_default()) as usize
-    };
-    let manifest = number(field::MANIFEST_LENGTH);
-    let mut sections = vec![("header", HEADER_BYTES), ("manifest", manifest)];
-    sections.extend(kinds);
-    if image.npu().is_some() {
-        sections.push(("npu", number(field::NPU_LENGTH)));
-    }
-    let known: usize = sections.iter().map(|(_, bytes)| bytes).sum();
-    // Padding, and what nothing reads.
-    sections.push(("other", file.len().saturating_sub(known)));
+    let mut take = |kind| kinds.remove(kind).map(|bytes| (kind, bytes));
+    let first = ["header", "manifest"].map(&mut take);
+    let npu = take("npu");
+    let other = take("other").unwrap_or(("other", 0));
+    let mut sections: Vec<_> = first.into_iter().flatten().chain(kinds).collect();
+    sections.extend(npu);
+    sections.push(other);
     sections
 }
 

@@ -11,6 +11,7 @@ pub mod explain;
 pub mod export;
 pub mod flash;
 pub mod image_file;
+pub mod image_parts;
 pub mod inspect;
 pub mod monitor;
 pub mod npu;

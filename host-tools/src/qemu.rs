@@ -51,13 +51,7 @@ pub struct Options {
 /// the run at the end, after the others; what fails in QEMU ends it.
 pub fn qemu(options: &Options) -> Result<()> {
     let board = Board::open(&options.boards, &options.board)?;
-    let Some(machine) = board.machine.as_deref() else {
-        return Err(Error::usage(format!(
-            "{}: QEMU does not run this board: its Cargo.toml has no `qemu = {{ machine = \"...\" \
-             }}` in [package.metadata.zerda]",
-            board.name
-        )));
-    };
+    board.qemu_machine()?;
     let file = ImageFile::open(&options.image)?;
     let image = file.image()?;
     let feature = options.npu_model.as_ref().map(|_| "npu-model");
@@ -67,13 +61,16 @@ pub fn qemu(options: &Options) -> Result<()> {
             options.image.display()
         )));
     }
-    let machine = Machine::new(&board, machine, board.build(&options.image, feature)?)?;
+    let firmware = board.build(&options.image, feature)?;
+    let machine = Machine::new(&board, &firmware.elf)?;
+    drop(firmware);
     if options.kernels {
         // Its log says how many cases there were.
         return machine.boot(Boot {
             arguments: vec!["kernels".into()],
             realtime: true,
             serial: Serial::Here(&mut |_| Ok(())),
+            logs: true,
             limit: Some(Duration::from_secs(300)),
         });
     }
@@ -112,6 +109,33 @@ pub fn qemu(options: &Options) -> Result<()> {
         false => Ok(()),
         true => Err(Error::Reported),
     }
+}
+
+/// Most stack, in bytes, that the board's firmware in `elf` takes in QEMU on the recordings, with audio
+/// from the main loop and from an interrupt.
+pub fn stack_bytes(
+    board: &Board,
+    elf: &Path,
+    image: &Image<'_>,
+    recordings: &[PathBuf],
+) -> Result<u32> {
+    let machine = Machine::new(board, elf)?;
+    let folder = tempfile::tempdir().map_err(|error| Error::write("a temporary folder", error))?;
+    let wav = folder.path().join("audio.wav");
+    let mut most = 0;
+    for recording in recordings {
+        let name = recording.display().to_string();
+        let samples = audio::read(recording)?;
+        write_wav(&wav, samples.iter().chain(&tail(image)))?;
+        for realtime in [false, true] {
+            let mut arguments = vec![wav.display().to_string()];
+            arguments.extend(realtime.then(|| "realtime".into()));
+            let line = Line::new(&name, image);
+            let (_, status) = line.hear(&machine, samples.len(), arguments, realtime)?;
+            most = most.max(status.stack_bytes);
+        }
+    }
+    Ok(most)
 }
 
 /// What the boots have in common.
@@ -167,32 +191,16 @@ impl Session<'_> {
                 arguments,
                 realtime,
                 serial: Serial::Served(address),
+                logs: true,
                 limit: None,
             });
         }
 
-        let mut line = Line {
-            name,
-            json: self.options.json,
-            image_crc32: self.image.checksum(),
-            decoder: Decoder::new(),
-            frames: 0,
-            kernels: String::new(),
-            npu: None,
-            status: None,
+        let line = Line {
+            json: Some(self.options.json),
+            ..Line::new(name, self.image)
         };
-        self.machine.boot(Boot {
-            arguments,
-            realtime,
-            serial: Serial::Here(&mut |bytes| line.push(bytes)),
-            // Twenty times real time, where five is what a laptop takes for plain kernels.
-            limit: Some(Duration::from_secs(
-                60 + 20 * samples.len() as u64 / u64::from(SAMPLE_RATE),
-            )),
-        })?;
-        let Some(status) = line.status else {
-            return Err(line.damaged("it ended without a status"));
-        };
+        let (line, status) = line.hear(&self.machine, samples.len(), arguments, realtime)?;
         self.kernels = line.kernels;
         if let Some((steps, faults)) = line.npu {
             let (all, failed) = self.npu.unwrap_or_default();
@@ -272,7 +280,8 @@ impl Session<'_> {
 struct Line<'a> {
     /// Of the file.
     name: &'a str,
-    json: bool,
+    /// How detections are printed, if they and the logs are.
+    json: Option<bool>,
     /// Of the image that we know.
     image_crc32: u32,
     decoder: Decoder,
@@ -285,7 +294,45 @@ struct Line<'a> {
     status: Option<Status>,
 }
 
-impl Line<'_> {
+impl<'a> Line<'a> {
+    fn new(name: &'a str, image: &Image<'_>) -> Self {
+        Line {
+            name,
+            json: None,
+            image_crc32: image.checksum(),
+            decoder: Decoder::new(),
+            frames: 0,
+            kernels: String::new(),
+            npu: None,
+            status: None,
+        }
+    }
+
+    /// Boots the machine on so many samples.
+    fn hear(
+        mut self,
+        machine: &Machine<'_>,
+        samples: usize,
+        arguments: Vec<String>,
+        realtime: bool,
+    ) -> Result<(Self, Status)> {
+        let logs = self.json.is_some();
+        machine.boot(Boot {
+            arguments,
+            realtime,
+            serial: Serial::Here(&mut |bytes| self.push(bytes)),
+            logs,
+            // Twenty times real time, where five is what a laptop takes for plain kernels.
+            limit: Some(Duration::from_secs(
+                60 + 20 * samples as u64 / u64::from(SAMPLE_RATE),
+            )),
+        })?;
+        match self.status {
+            Some(status) => Ok((self, status)),
+            None => Err(self.damaged("it ended without a status")),
+        }
+    }
+
     fn push(&mut self, bytes: &[u8]) -> Result<()> {
         let mut decoder = std::mem::take(&mut self.decoder);
         for &byte in bytes {
@@ -321,7 +368,9 @@ impl Line<'_> {
             Report::Npu { steps, faults } => self.npu = Some((steps, faults)),
             Report::Status(status) => self.status = Some(status),
             _ => {
-                if let Some(line) = report::line(self.name, &report, self.json) {
+                if let Some(json) = self.json
+                    && let Some(line) = report::line(self.name, &report, json)
+                {
                     return print(&line);
                 }
             }

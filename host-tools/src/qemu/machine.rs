@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use defmt_decoder::{DecodeError, Table};
 use tempfile::NamedTempFile;
 
-use crate::boards::{Board, Firmware};
+use crate::boards::Board;
 use crate::error::{Error, Result};
 
 const PROGRAM: &str = "qemu-system-arm";
@@ -50,13 +50,15 @@ pub struct Boot<'a> {
     /// so that instructions are counted in units of the board's clock.
     pub realtime: bool,
     pub serial: Serial<'a>,
+    /// Print its logs on standard error.
+    pub logs: bool,
     /// After which QEMU is stopped.
     pub limit: Option<Duration>,
 }
 
 impl<'a> Machine<'a> {
-    pub fn new(board: &'a Board, machine: &'a str, firmware: Firmware) -> Result<Self> {
-        let path = &firmware.elf;
+    /// With the firmware in `path`, which it copies.
+    pub fn new(board: &'a Board, path: &Path) -> Result<Self> {
         let bytes = std::fs::read(path).map_err(|error| Error::read(path, error))?;
         let defmt = Table::parse(&bytes)
             .map_err(|error| Error::check(format!("{}: its logs: {error}", path.display())))?;
@@ -66,13 +68,13 @@ impl<'a> Machine<'a> {
         Ok(Machine {
             name: &board.name,
             program: program(board)?,
-            machine,
+            machine: board.qemu_machine()?,
             elf,
             defmt,
         })
     }
 
-    /// Runs the firmware until it ends. Its logs go to standard error.
+    /// Runs the firmware until it ends.
     pub fn boot(&self, boot: Boot<'_>) -> Result<()> {
         // Else whoever ends us with a signal leaves QEMU behind. An error: it is there already.
         let _ = ctrlc::set_handler(|| INTERRUPTED.store(true, Ordering::Relaxed));
@@ -96,7 +98,8 @@ impl<'a> Machine<'a> {
                 .map(Running)
                 .map_err(|error| self.failed(&format!("{PROGRAM} cannot be started: {error}")))?;
             if let Some(stdout) = child.0.stdout.take() {
-                scope.spawn(|| logs(stdout, self.defmt.as_ref()));
+                let table = self.defmt.as_ref().filter(|_| boot.logs);
+                scope.spawn(move || logs(stdout, table));
             }
             let stderr = child.0.stderr.take();
             let said = scope.spawn(|| {
@@ -227,7 +230,7 @@ fn accept(listener: &TcpListener, sender: &mut Option<Sender<Vec<u8>>>) {
     });
 }
 
-/// Prints the logs on standard error as they come.
+/// Prints the logs on standard error as they come; without a table they are only read.
 fn logs(mut stdout: impl Read, table: Option<&Table>) {
     let mut decoder = table.map(|table| (table.new_stream_decoder(), table.encoding()));
     let mut buffer = [0; 4096];

@@ -253,7 +253,7 @@ fn a_firmware_that_does_not_fit_is_one_line() {
 
     let bench = Bench::new(&firmware(0x3000_0000), true);
     let (code, _, stderr) = bench.flash(&["--dry-run"]);
-    assert_eq!(code, 1);
+    assert_eq!(code, 2);
     let expected = ".bss at 0x30000000 to 0x3000212c lies in no region of memory.x";
     one_line(&stderr, &format!("{}: {expected}", bench.elf()));
 

@@ -1,0 +1,96 @@
+//! What each byte of an image is.
+
+use std::collections::HashSet;
+use std::ops::Range;
+
+use zerda_firmware::Image;
+use zerda_firmware::image::{HEADER_BYTES, field};
+use zerda_firmware::plan::Tensor;
+
+use crate::operators::{bytes, constants};
+
+/// Bytes of an image that are one thing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImagePart {
+    /// `header`, `manifest`, `front_end`, `npu`, `other`, or what an operator reads: `weights`,
+    /// `biases`, `multipliers`, `tables`, `operands`.
+    pub kind: &'static str,
+    /// The first operator that reads it.
+    pub operator: Option<usize>,
+    /// In the file.
+    pub range: Range<usize>,
+}
+
+/// The parts of an image, in their order; together they are the file. `other` is padding, and what
+/// nothing reads.
+pub fn parts(file: &[u8], image: &Image<'_>) -> Vec<ImagePart> {
+    let number = |field: Range<usize>| {
+        let bytes = file[field].try_into();
+        u32::from_le_bytes(bytes.unwrap_or_default()) as usize
+    };
+    let segment = number(field::SEGMENT_OFFSET);
+    let part = |kind, operator, start: usize, length: usize| ImagePart {
+        kind,
+        operator,
+        range: start..start + length,
+    };
+    let manifest = number(field::MANIFEST_LENGTH);
+    let mut parts = vec![
+        part("header", None, 0, HEADER_BYTES),
+        part("manifest", None, HEADER_BYTES, manifest),
+    ];
+    let front_end = image.manifest().front_end;
+    let tables = [
+        front_end.window_table,
+        front_end.mel_weight,
+        front_end.mel_band,
+    ];
+    let tables = tables.into_iter().filter_map(|id| image.tensor(id));
+    let tables = tables.map(|tensor| ("front_end", None, tensor));
+    let operators = image.ops().enumerate().flat_map(|(number, op)| {
+        let constants = constants(image, op).into_iter();
+        constants.map(move |(kind, tensor)| (kind, Some(number), tensor))
+    });
+    let mut counted = HashSet::new();
+    let constants = tables
+        .chain(operators)
+        .filter(|(_, _, tensor)| counted.insert(tensor.offset));
+    parts.extend(constants.map(|(kind, operator, tensor): (_, _, Tensor)| {
+        part(
+            kind,
+            operator,
+            segment + tensor.offset as usize,
+            bytes(tensor),
+        )
+    }));
+    if image.npu().is_some() {
+        let (at, length) = (number(field::NPU_OFFSET), number(field::NPU_LENGTH));
+        parts.push(part("npu", None, at, length));
+    }
+    parts.sort_by_key(|part| part.range.start);
+    with_gaps(parts, file.len())
+}
+
+/// What no part covers is a part, too; what two cover is the first one's.
+fn with_gaps(parts: Vec<ImagePart>, length: usize) -> Vec<ImagePart> {
+    let mut all: Vec<ImagePart> = Vec::new();
+    let mut end = 0;
+    let gap = |range| ImagePart {
+        kind: "other",
+        operator: None,
+        range,
+    };
+    for mut part in parts {
+        part.range.start = part.range.start.clamp(end, length);
+        part.range.end = part.range.end.clamp(part.range.start, length);
+        if part.range.start > end {
+            all.push(gap(end..part.range.start));
+        }
+        end = part.range.end;
+        all.push(part);
+    }
+    if end < length {
+        all.push(gap(end..length));
+    }
+    all
+}

@@ -1,0 +1,233 @@
+//! The memory report: what a board's firmware takes of its memory, down to the byte, against the budgets of
+//! `config/budgets.toml` and the committed baseline.
+//!
+//! Read are the firmware's ELF (sections, symbols, debug information), the regions of `memory.x`, the model
+//! image in it, and the stack that it used in QEMU. Nothing is left over: every byte of every region belongs to
+//! one part.
+//!
+//! - Code is by crate and module: of the innermost function that an instruction was inlined from, but for those
+//!   of the language, whose instructions belong to what called them. Fat LTO inlines across crates, so a
+//!   symbol alone would tell little.
+//! - Read-only data and statics are by the crate of their symbol. Literals have none: they are one part.
+//! - The image is by operator: weights, biases, multipliers.
+//! - The stack counts whole, used or margin; it is measured.
+
+mod arena;
+mod baseline;
+mod debug_info;
+mod firmware;
+mod html;
+mod markdown;
+mod memory;
+mod names;
+mod part;
+mod report;
+mod shrinking;
+mod stack;
+mod text;
+mod treemap;
+
+use std::fs;
+use std::path::PathBuf;
+
+use zerda::boards::{self, Board};
+use zerda::config::{Budgets, Config};
+use zerda::error::{Error, Result};
+use zerda::image_file::ImageFile;
+use zerda::run::print;
+use zerda::{audio, elf, output};
+
+use baseline::Baseline;
+use firmware::Firmware;
+use report::Report;
+use shrinking::Row;
+use stack::Stacks;
+
+pub struct Options {
+    /// None: all there are.
+    pub names: Vec<String>,
+    /// The folder of the boards.
+    pub boards: PathBuf,
+    pub image: PathBuf,
+    /// Of the one board; it is not built.
+    pub elf: Option<PathBuf>,
+    pub budgets: PathBuf,
+    pub baseline: PathBuf,
+    /// Write the baseline.
+    pub renew: bool,
+    /// Audio files, or folders of them, that the stack is measured on.
+    pub audio: Vec<PathBuf>,
+    /// Write all forms into this folder.
+    pub output: Option<PathBuf>,
+    pub format: Format,
+}
+
+/// Of standard output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    Text,
+    Markdown,
+    /// One object a line and board.
+    Json,
+}
+
+/// The reports on all boards, and what they have in common.
+pub struct Reports {
+    pub image: String,
+    pub boards: Vec<Report>,
+    /// The profile `baseline` beside the image.
+    pub shrinking: Vec<Row>,
+    pub growth_percent: f64,
+}
+
+/// Reports on each board, writes what is asked for, and fails if any board fails.
+pub fn run(options: &Options) -> Result<()> {
+    let there = boards::names(&options.boards).unwrap_or_default();
+    let names = match options.names.as_slice() {
+        [] => &there,
+        names => names,
+    };
+    if options.elf.is_some() && names.len() != 1 {
+        return Err(Error::usage(
+            "--elf is the firmware of one board: name it with --board",
+        ));
+    }
+    // Says it, too, where there is no such folder or board.
+    let opened: Vec<Board> = names
+        .iter()
+        .map(|name| Board::open(&options.boards, name))
+        .collect::<Result<_>>()?;
+    if opened.is_empty() {
+        Board::open(&options.boards, "")?;
+    }
+    let budgets = Budgets::load(Some(&options.budgets))?;
+    if let Some(name) = budgets.boards.keys().find(|&name| !there.contains(name)) {
+        return Err(Error::usage(format!(
+            "{}: [boards.{name}]: no such board, expected one of {}",
+            options.budgets.display(),
+            there.join(" ")
+        )));
+    }
+    let mut baseline = Baseline::load(&options.baseline, options.renew)?;
+    let file = ImageFile::open(&options.image)?;
+    let image = file.image()?;
+    let recordings = recordings(&options.audio)?;
+    let mut stacks = Stacks::new(&options.boards, &options.image, &file, &recordings);
+    let mut reports = Vec::new();
+    for board in &opened {
+        let regions = elf::regions(&board.directory.join("memory.x"))?;
+        let (firmware, stack) = match &options.elf {
+            Some(path) => {
+                let firmware = Firmware::read(path, regions, &file)?;
+                let stack = stacks.of(board, path, firmware.stack_bytes)?;
+                (firmware, stack)
+            }
+            None => built(board, regions, options, &file, &mut stacks)?,
+        };
+        let limits = budgets.of(&board.name);
+        let mut report = Report::new(&board.name, firmware, stack, &image, limits);
+        report.judge(&budgets, &baseline, &options.baseline, options.renew);
+        reports.push(report);
+    }
+    if options.renew {
+        baseline.renew(&options.baseline, &reports, &there)?;
+    }
+    let models = Config::load(None)?.models;
+    let shrinking = models
+        .profiles
+        .get("baseline")
+        .map(|profile| shrinking::table(profile, models.front_end.mels, &file, &image));
+    let reports = Reports {
+        image: options.image.display().to_string(),
+        boards: reports,
+        shrinking: shrinking.unwrap_or_default(),
+        growth_percent: budgets.growth_percent.0,
+    };
+    show(options, &reports)?;
+    reports.verdict()
+}
+
+/// Builds a board and reads what came of it. For as long as it is measured, nobody else builds boards.
+fn built(
+    board: &Board,
+    regions: Vec<elf::Region>,
+    options: &Options,
+    file: &ImageFile,
+    stacks: &mut Stacks<'_>,
+) -> Result<(Firmware, stack::Stack)> {
+    let built = board.build(&options.image, None)?;
+    let firmware = Firmware::read(&built.elf, regions, file)?;
+    if board.machine.is_none() {
+        // The stack is that of another board, which may have to be built.
+        let elf = built.elf.clone();
+        drop(built);
+        let stack = stacks.of(board, &elf, firmware.stack_bytes)?;
+        return Ok((firmware, stack));
+    }
+    let stack = stacks.of(board, &built.elf, firmware.stack_bytes)?;
+    Ok((firmware, stack))
+}
+
+fn recordings(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for path in paths {
+        match path.is_dir() {
+            true => files.extend(audio::list(path)?),
+            false => files.push(path.clone()),
+        }
+    }
+    match files.is_empty() {
+        true => Err(Error::usage(
+            "no WAV or FLAC files to measure the stack on; name some with --audio",
+        )),
+        false => Ok(files),
+    }
+}
+
+/// Prints one form, and writes all of them where a folder is named.
+fn show(options: &Options, reports: &Reports) -> Result<()> {
+    let printed = match options.format {
+        Format::Text => text::page(reports),
+        Format::Markdown => markdown::page(reports),
+        Format::Json => reports.json(),
+    };
+    print(printed.trim_end())?;
+    let Some(folder) = &options.output else {
+        return Ok(());
+    };
+    fs::create_dir_all(folder).map_err(|error| Error::write(folder, error))?;
+    let write = |name: &str, text: String| output::write(&folder.join(name), text.as_bytes());
+    write("memory.json", reports.json())?;
+    write("memory.md", markdown::page(reports))?;
+    write("memory.html", html::page(reports)?)
+}
+
+impl Reports {
+    fn json(&self) -> String {
+        let lines = self.boards.iter().map(|report| {
+            // Of a struct of numbers and strings: cannot fail.
+            serde_json::to_string(report).expect("a report as JSON") + "\n"
+        });
+        lines.collect()
+    }
+
+    /// The failures of all boards, a line each.
+    fn verdict(&self) -> Result<()> {
+        let lines: Vec<_> = self
+            .boards
+            .iter()
+            .flat_map(|report| {
+                let failures = report.failures.iter();
+                failures.map(|failure| format!("{}: {failure}", report.board))
+            })
+            .collect();
+        match lines.is_empty() {
+            true => Ok(()),
+            false => Err(Error::check(lines.join("\n"))),
+        }
+    }
+
+    fn passes(&self) -> bool {
+        self.boards.iter().all(|report| report.failures.is_empty())
+    }
+}

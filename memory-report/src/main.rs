@@ -1,0 +1,109 @@
+//! The `memory-report` command.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use memory_report::{Format, Options, run};
+use zerda::error::Error;
+
+const EXAMPLES: &str = "\
+Examples:
+  memory-report
+  memory-report --board nucleo-h743zi --markdown
+  memory-report --output target/report
+  memory-report --renew
+
+Exit codes: 0 done, 1 a budget is missed or a board grew, 2 wrong use or an input that could not be used.";
+
+/// What each board's firmware takes of its memory, down to the byte, against budgets and baseline
+///
+/// Builds the firmware with the image in it and reads what lies where: code by crate and module (by debug
+/// information, so also where it was inlined), constants, the image by operator, caches, arena, audio ring,
+/// statics, the stack, padding. The stack is measured in QEMU, or taken from a board with the same
+/// instructions that QEMU runs. Fails where flash, RAM or both together exceed config/budgets.toml, or grew by
+/// more than it allows over the baseline.
+#[derive(Parser)]
+#[command(version, after_help = EXAMPLES)]
+struct Arguments {
+    /// The board, a folder of its name; may be given several times [default: all]
+    #[arg(long = "board", value_name = "NAME")]
+    names: Vec<String>,
+    /// The folder of the boards
+    #[arg(long, value_name = "DIR", default_value = "firmware/boards")]
+    boards: PathBuf,
+    /// The compiled model
+    #[arg(long, value_name = "FILE", default_value = "models/shrunk.zerda")]
+    image: PathBuf,
+    /// A firmware of the one board, with the image in it, instead of building it
+    #[arg(long, value_name = "FILE", requires = "names")]
+    elf: Option<PathBuf>,
+    /// What the firmware may take
+    #[arg(long, value_name = "FILE", default_value = "config/budgets.toml")]
+    budgets: PathBuf,
+    /// What it took before
+    #[arg(
+        long,
+        value_name = "FILE",
+        default_value = "memory-report/baseline.toml"
+    )]
+    baseline: PathBuf,
+    /// Agree to what grew: write the baseline
+    #[arg(long)]
+    renew: bool,
+    /// WAV and FLAC files, or folders of them, on which the stack is measured
+    #[arg(long, value_name = "PATH", num_args = 1.., default_value = "models/samples")]
+    audio: Vec<PathBuf>,
+    /// Write memory.md, memory.json and memory.html into this folder as well
+    #[arg(long, value_name = "DIR")]
+    output: Option<PathBuf>,
+    /// One JSON object a line and board: version, board, verdict (pass or fail), failures, notes,
+    /// total_bytes and budget_bytes (flash and RAM, the stack with its margin), flash and ram (used, budget),
+    /// regions (name, origin, length, used, memory), parts (a tree for each region of all its length: name,
+    /// bytes, region, kind, children; kind `unused` is not used), stack (bytes used, null where it was not
+    /// measured; margin, basis), arena (tensors: name, offset, bytes, numbers of the first and last
+    /// operator), baseline (null: not in it; bytes, change_percent, flash_percent, ram_percent, parts that
+    /// differ: region, name, was, bytes)
+    #[arg(long)]
+    json: bool,
+    /// Markdown, for a comment on a pull request
+    #[arg(long, conflicts_with = "json")]
+    markdown: bool,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let options = Options {
+        names: arguments.names,
+        boards: arguments.boards,
+        image: arguments.image,
+        elf: arguments.elf,
+        budgets: arguments.budgets,
+        baseline: arguments.baseline,
+        renew: arguments.renew,
+        audio: arguments.audio,
+        output: arguments.output,
+        format: match (arguments.json, arguments.markdown) {
+            (true, _) => Format::Json,
+            (false, true) => Format::Markdown,
+            (false, false) => Format::Text,
+        },
+    };
+    match run(&options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            report(&error);
+            error.exit_code().into()
+        }
+    }
+}
+
+/// A line for each failure on standard error, where there is one.
+fn report(error: &Error) {
+    if !matches!(error, Error::OutputClosed | Error::Interrupted) {
+        for line in error.to_string().lines() {
+            let _ = writeln!(io::stderr(), "memory-report: {line}");
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! How much of its stack a firmware uses: painted before `main`, looked at after it has heard the
+//! recordings, in QEMU.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use zerda::boards::{self, Board};
+use zerda::error::Result;
+use zerda::image_file::ImageFile;
+use zerda::qemu;
+
+/// What is reserved for the stack.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Stack {
+    /// Most that was used; none: it could not be measured.
+    pub bytes: Option<u64>,
+    /// What is reserved beyond that; it counts as used.
+    pub margin: u64,
+    pub basis: String,
+}
+
+/// Measures each board once.
+pub struct Stacks<'a> {
+    pub boards: &'a Path,
+    pub image: &'a Path,
+    pub file: &'a ImageFile,
+    pub recordings: &'a [PathBuf],
+    measured: HashMap<String, u64>,
+}
+
+impl<'a> Stacks<'a> {
+    pub fn new(
+        boards: &'a Path,
+        image: &'a Path,
+        file: &'a ImageFile,
+        recordings: &'a [PathBuf],
+    ) -> Self {
+        Stacks {
+            boards,
+            image,
+            file,
+            recordings,
+            measured: HashMap::new(),
+        }
+    }
+
+    /// Of a board's firmware: measured where QEMU runs the board, else taken from a board with the same
+    /// target, which has the same instructions and kernels. That one is built where need be, for which
+    /// the caller holds no firmware of its own.
+    pub fn of(&mut self, board: &Board, elf: &Path, reserved: u64) -> Result<Stack> {
+        let (bytes, basis) = match board.machine {
+            Some(_) => (
+                Some(self.measure(board, elf)?),
+                "measured in QEMU".to_string(),
+            ),
+            None => match self.like(board)? {
+                Some(other) => {
+                    let basis = format!("estimated, as measured on {} in QEMU", other.name);
+                    let bytes = match self.measured.get(&other.name) {
+                        Some(&bytes) => bytes,
+                        None => {
+                            let firmware = other.build(self.image, None)?;
+                            self.measure(&other, &firmware.elf)?
+                        }
+                    };
+                    (Some(bytes), basis)
+                }
+                None => (
+                    None,
+                    format!("not measured: QEMU runs no board for {}", board.target),
+                ),
+            },
+        };
+        Ok(Stack {
+            bytes,
+            margin: reserved.saturating_sub(bytes.unwrap_or(0)),
+            basis,
+        })
+    }
+
+    fn measure(&mut self, board: &Board, elf: &Path) -> Result<u64> {
+        let image = self.file.image()?;
+        let bytes = qemu::stack_bytes(board, elf, &image, self.recordings)?.into();
+        self.measured.insert(board.name.clone(), bytes);
+        Ok(bytes)
+    }
+
+    /// A board of the same target that QEMU runs.
+    fn like(&self, board: &Board) -> Result<Option<Board>> {
+        for name in boards::names(self.boards)? {
+            let other = Board::open(self.boards, &name)?;
+            if other.target == board.target && other.machine.is_some() {
+                return Ok(Some(other));
+            }
+        }
+        Ok(None)
+    }
+}

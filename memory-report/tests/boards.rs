@@ -1,0 +1,245 @@
+//! `memory-report` on the boards that ship: SKIPPED where their targets or QEMU cannot be had, but not in CI.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use object::elf::{PT_LOAD, SHF_ALLOC};
+use object::read::elf::{ElfFile32, ProgramHeader};
+use object::{Object, ObjectSection, ObjectSymbol, SectionFlags};
+use serde_json::Value;
+use zerda::boards::Board;
+use zerda::elf::regions;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// Why the boards cannot be built or run here.
+fn lacking() -> Option<String> {
+    for arguments in [
+        &[
+            "targets",
+            "thumbv7em-none-eabihf",
+            "thumbv8m.main-none-eabihf",
+        ][..],
+        &["qemu"],
+    ] {
+        let script = root().join("firmware/setup.sh");
+        let output = Command::new("bash").arg(script).args(arguments).output();
+        match output {
+            Ok(output) if output.status.success() => {}
+            Ok(output) => return Some(String::from_utf8_lossy(&output.stderr).trim().into()),
+            Err(error) => return Some(format!("bash: {error}")),
+        }
+    }
+    None
+}
+
+/// Addresses that a region's use must cover, from the headers of the ELF: sections, the initial values
+/// of those that are loaded elsewhere, the stack; joined where they meet or only alignment is between them.
+fn covered(elf: &ElfFile32, origin: u64, length: u64) -> u64 {
+    let mut ranges = Vec::new();
+    let endian = elf.endian();
+    for section in elf.sections().filter(|section| section.size() > 0) {
+        let SectionFlags::Elf { sh_flags, .. } = section.flags() else {
+            panic!("flags of an ELF");
+        };
+        if !sh_flags.contains(SHF_ALLOC) {
+            continue;
+        }
+        let (address, size) = (section.address(), section.size());
+        ranges.push((address, address + size, section.align()));
+        for header in elf.elf_program_headers() {
+            let virtual_address = u64::from(header.p_vaddr(endian));
+            let in_file = virtual_address..virtual_address + u64::from(header.p_filesz(endian));
+            if header.p_type(endian) == PT_LOAD && in_file.contains(&address) {
+                let load = u64::from(header.p_paddr(endian)) + address - virtual_address;
+                ranges.push((load, load + size, section.align()));
+            }
+        }
+    }
+    let address = |name| elf.symbol_by_name(name).expect("a symbol").address();
+    ranges.push((address("_stack_end"), address("_stack_start"), 1));
+    ranges.retain(|(start, _, _)| (origin..origin + length).contains(start));
+    ranges.sort();
+    ranges.dedup();
+    let mut end = origin;
+    let mut bytes = 0;
+    for (start, stop, align) in ranges {
+        assert!(start >= end, "{start:#x} lies before {end:#x}");
+        bytes += stop - start + if start - end < align { start - end } else { 0 };
+        end = stop;
+    }
+    bytes
+}
+
+fn assert_sums(part: &Value) {
+    let children = part["children"].as_array().expect("children");
+    if !children.is_empty() {
+        let sum: u64 = children
+            .iter()
+            .map(|child| child["bytes"].as_u64().unwrap())
+            .sum();
+        assert_eq!(part["bytes"], sum, "{}", part["name"]);
+    }
+    children.iter().for_each(assert_sums);
+}
+
+/// Bytes of this kind directly in a region, in all of them.
+fn of_kind(report: &Value, kind: &str) -> u64 {
+    let regions = report["parts"].as_array().unwrap().iter();
+    let parts = regions.flat_map(|region| region["children"].as_array().unwrap());
+    let parts = parts.filter(|part| part["kind"] == kind);
+    parts.map(|part| part["bytes"].as_u64().unwrap()).sum()
+}
+
+#[test]
+fn every_byte_of_each_board_is_accounted_for_and_within_its_budget() {
+    if let Some(why) = lacking() {
+        let ci = std::env::var("CI").is_ok_and(|ci| !matches!(ci.as_str(), "" | "0" | "false"));
+        assert!(!ci, "needed in CI: {why}");
+        // Past the test harness, which hides the output of tests that pass.
+        let _ = writeln!(std::io::stderr(), "SKIPPED the boards' memory: {why}");
+        return;
+    }
+    let output = Command::new(env!("CARGO_BIN_EXE_memory-report"))
+        .args(["--json", "--audio", "models/samples/answers.wav"])
+        .current_dir(root())
+        .output()
+        .expect("memory-report starts");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{stderr}");
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    let reports: Vec<Value> = stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    let names: Vec<_> = reports
+        .iter()
+        .map(|report| report["board"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["mps2-an386", "mps3-an547", "nucleo-h743zi"]);
+    let image = zerda::image_file::ImageFile::open(&root().join("models/shrunk.zerda")).unwrap();
+    for report in &reports {
+        let name = report["board"].as_str().unwrap();
+        let board = Board::open(&root().join("firmware/boards"), name).unwrap();
+        let firmware = board
+            .build(&root().join("models/shrunk.zerda"), None)
+            .unwrap();
+        let bytes = fs::read(&firmware.elf).unwrap();
+        let elf = ElfFile32::parse(&*bytes).unwrap();
+
+        // The parts fill each region, and what is used is what the ELF puts there.
+        let mut used = 0;
+        for (index, region) in regions(&board.directory.join("memory.x"))
+            .unwrap()
+            .iter()
+            .enumerate()
+        {
+            let part = &report["parts"][index];
+            assert_sums(part);
+            assert_eq!(part["bytes"], region.length);
+            let covered = covered(&elf, region.origin, region.length);
+            assert_eq!(
+                report["regions"][index]["used"], covered,
+                "{name} {}",
+                region.name
+            );
+            used += covered;
+        }
+        assert_eq!(report["total_bytes"], used);
+        assert_eq!(report["verdict"], "pass");
+
+        let parsed = image.image().unwrap();
+        assert_eq!(of_kind(report, "model"), image.bytes().len() as u64);
+        assert_eq!(of_kind(report, "caches"), parsed.cache_bytes() as u64);
+        assert_eq!(of_kind(report, "arena"), parsed.arena_bytes() as u64);
+        let text = elf.section_by_name(".text").unwrap().size();
+        assert_eq!(of_kind(report, "code"), text);
+        // 15 blocks and a free slot, each of 160 samples and where they start.
+        assert!(of_kind(report, "ring") > 16 * 2 * 160, "{name}");
+        // Nearly all code is some crate's.
+        let mut parts = report["parts"][0]["children"].as_array().unwrap().iter();
+        let code = parts.find(|part| part["kind"] == "code").unwrap();
+        let crates = code["children"].as_array().unwrap().iter();
+        let crates = crates.filter(|part| !part["name"].as_str().unwrap().contains(' '));
+        let known: u64 = crates.map(|part| part["bytes"].as_u64().unwrap()).sum();
+        assert!(known * 100 > text * 97, "{name}: {known} of {text}");
+
+        let stack = &report["stack"];
+        let measured = stack["bytes"].as_u64().unwrap();
+        assert_eq!(
+            measured + stack["margin"].as_u64().unwrap(),
+            of_kind(report, "stack")
+        );
+        // A step takes some KiB, and the stack has not overflowed.
+        assert!((4096..30_000).contains(&measured), "{name}: {stack}");
+        let basis = stack["basis"].as_str().unwrap();
+        let expected = match board.machine {
+            Some(_) => "measured in QEMU",
+            None => "estimated, as measured on mps2-an386 in QEMU",
+        };
+        assert_eq!(basis, expected);
+    }
+    one_byte_too_many(&reports);
+}
+
+/// The image and the two largest crates, which the boards' flash is mostly full of: name, bytes, how the cure
+/// begins.
+fn largest_of_flash(report: &Value) -> Vec<(String, u64, &'static str)> {
+    let regions = report["parts"].as_array().unwrap().iter();
+    let code = regions.flat_map(|region| region["children"].as_array().unwrap());
+    let code = code.filter(|part| part["kind"] == "code");
+    let crates = code.flat_map(|part| part["children"].as_array().unwrap());
+    let crates = crates.map(|part| {
+        let name = format!("code of {}", part["name"].as_str().unwrap());
+        (name, part["bytes"].as_u64().unwrap(), "`opt-level = ")
+    });
+    let image = (
+        "model image".into(),
+        of_kind(report, "model"),
+        "fewer layers",
+    );
+    let mut all: Vec<_> = crates.chain([image]).collect();
+    all.sort_by_key(|(_, bytes, _)| std::cmp::Reverse(*bytes));
+    all.truncate(3);
+    all
+}
+
+/// With budgets one byte below what each board's flash takes, each fails and says what is large.
+fn one_byte_too_many(reports: &[Value]) {
+    let text = fs::read_to_string(root().join("config/budgets.toml")).unwrap();
+    let mut budgets = text.split("\n[boards.").next().unwrap().to_string();
+    for report in reports {
+        let flash = report["flash"]["used"].as_u64().unwrap();
+        let name = report["board"].as_str().unwrap();
+        budgets += &format!("\n[boards.{name}]\nflash_bytes = {}\n", flash - 1);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("budgets.toml");
+    fs::write(&path, budgets).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_memory-report"))
+        .args(["--audio", "models/samples/answers.wav", "--budgets"])
+        .arg(&path)
+        .current_dir(root())
+        .output()
+        .expect("memory-report starts");
+    assert_eq!(output.status.code(), Some(1));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    for report in reports {
+        let name = report["board"].as_str().unwrap();
+        let line = stderr
+            .lines()
+            .find(|line| line.starts_with(&format!("memory-report: {name}: ")));
+        let line = line.unwrap_or_else(|| panic!("nothing of {name}: {stderr}"));
+        assert!(line.contains(", 1 above the budget of"), "{line}");
+        let mut rest = line;
+        for (name, bytes, cure) in largest_of_flash(report) {
+            let part = format!("{name} {bytes} ({cure}");
+            let at = rest.find(&part);
+            rest = &rest[at.unwrap_or_else(|| panic!("no {part}: {line}"))..];
+        }
+    }
+}
