@@ -106,18 +106,24 @@ targets() {
 # Runs cargo $2... in the caller's folder, with the library of target $1 that was built here, if it
 # was. Flags from outside would replace those of a board; these join them.
 run_cargo() {
-  local target=$1 sysroot
+  local target=$1 root=$PWD sysroot flags crates
   shift
   targets "$target" >&2
   sysroot=$tools/sysroot-$(rustc --version | cut -d ' ' -f 2)
   cd "$caller"
   unset RUSTFLAGS CARGO_ENCODED_RUSTFLAGS CARGO_BUILD_TARGET
+  unset "CARGO_TARGET_$(tr 'a-z.-' 'A-Z__' <<<"$target")_RUSTFLAGS"
+  # Panic messages name source files: without the folders of this machine, the same firmware everywhere.
+  flags="\"--remap-path-prefix=$root/=\""
+  cargo fetch -q >&2 || true
+  for crates in "${CARGO_HOME:-$HOME/.cargo}"/registry/src/*/; do
+    flags+=", \"--remap-path-prefix=$crates=\""
+  done
   if [ -d "$sysroot/lib/rustlib/$target" ]; then
-    unset "CARGO_TARGET_$(tr 'a-z.-' 'A-Z__' <<<"$target")_RUSTFLAGS" # rustc takes one sysroot
-    set -- --config "target.$target.rustflags=[\"--sysroot\", \"$sysroot\"]" "$@"
+    flags+=", \"--sysroot\", \"$sysroot\"" # rustc takes one
   fi
   exec 9>&-
-  exec cargo "$@"
+  exec cargo --config "target.$target.rustflags=[$flags]" "$@"
 }
 
 qemu() {
