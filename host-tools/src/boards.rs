@@ -121,18 +121,30 @@ impl Board {
     /// target first where it is missing.
     /// What the compiler says goes to standard error.
     pub fn build(&self, image: &Path, feature: Option<&str>) -> Result<Firmware> {
-        let image = absolute(image)?;
         if let Some(feature) = feature.filter(|&name| self.features.iter().all(|own| own != name)) {
             return Err(Error::usage(format!(
                 "{}: has no feature `{feature}`, which takes a board crate that declares it",
                 self.name
             )));
         }
+        self.build_with(
+            image,
+            feature.map(|feature| format!("--features={feature}")),
+        )
+    }
+
+    /// As [`Board::build`], without the kernels for the board's core.
+    pub fn build_plain(&self, image: &Path) -> Result<Firmware> {
+        self.build_with(image, Some("--no-default-features".into()))
+    }
+
+    fn build_with(&self, image: &Path, option: Option<String>) -> Result<Firmware> {
+        let image = absolute(image)?;
         let lock = self.lock()?;
         let output = self
             .script(&["cargo", &self.target, "build", "--release"])?
             .arg("--message-format=json")
-            .args(feature.map(|feature| format!("--features={feature}")))
+            .args(option)
             .env("ZERDA_IMAGE", &image)
             .stderr(Stdio::inherit())
             .output()

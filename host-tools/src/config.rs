@@ -15,6 +15,8 @@ use serde::de::DeserializeOwned;
 use crate::error::{Error, Result};
 pub use budgets::{Budgets, Limits};
 
+mod profile;
+
 const MODELS: (&str, &str) = ("models.toml", include_str!("../../config/models.toml"));
 const COMMANDS: (&str, &str) = ("commands.toml", include_str!("../../config/commands.toml"));
 
@@ -70,28 +72,6 @@ pub struct Profile {
     pub chunk: u16,
     pub cached: u16,
     pub step: u16,
-}
-
-impl Profile {
-    /// Multiply-accumulates of one step in steady state, as
-    /// [`crate::operators::macs_per_step`] counts them in an image of this shape.
-    pub fn macs_per_step(&self, mels: u16, classes: u64) -> u64 {
-        let [hidden, feed_forward, kernel] =
-            [self.hidden, self.feed_forward, self.kernel].map(u64::from);
-        let [chunk, cached, step] = [self.chunk, self.cached, self.step].map(u64::from);
-        let square = hidden * hidden;
-        let half_step = 2 * hidden * feed_forward;
-        // The last layer's look-ahead frames serve as keys and values only.
-        let layer = |queries: u64| {
-            let attention = 2 * queries * square + 2 * chunk * square;
-            let scores_and_context = 2 * queries * (cached + chunk) * hidden;
-            let convolution = queries * (3 * square + kernel * hidden);
-            chunk * half_step + attention + scores_and_context + convolution + queries * half_step
-        };
-        let input = chunk * u64::from(mels) * hidden;
-        let before_last = u64::from(self.layers) - 1;
-        input + before_last * layer(chunk) + layer(step) + step * hidden * classes
-    }
 }
 
 /// `commands.toml`: how posteriors become detections.

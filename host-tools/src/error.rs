@@ -61,13 +61,15 @@ impl Error {
         }
     }
 
-    /// One line on standard error, where there is one: unlike `eprintln!`, never a panic.
+    /// A line for each failure on standard error, where there is one: unlike `eprintln!`, never a panic.
     pub fn report(&self) {
         if !matches!(
             self,
             Error::OutputClosed | Error::Reported | Error::Interrupted
         ) {
-            let _ = writeln!(io::stderr(), "zerda: {self}");
+            for line in self.to_string().lines() {
+                let _ = writeln!(io::stderr(), "zerda: {line}");
+            }
         }
     }
 

@@ -8,7 +8,7 @@ mod answer;
 mod report;
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use rayon::prelude::*;
@@ -53,7 +53,7 @@ pub fn eval(options: &Options) -> Result<()> {
     let file = ImageFile::open(&options.image)?;
     let image = file.image()?;
     let labels: Vec<&str> = image.labels().map(|label| label.name).collect();
-    let Found { files, left_out } = find(options, &labels)?;
+    let Found { files, left_out } = find(&options.directory, &labels, options.limit)?;
     let answerer = Answerer::new(&image, &options.onnx)?;
     if files.is_empty() {
         let directory = options.directory.display();
@@ -83,15 +83,15 @@ pub fn eval(options: &Options) -> Result<()> {
 
 /// What the directory holds.
 #[derive(Default)]
-struct Found {
+pub(crate) struct Found {
     /// With the numbers of their labels.
-    files: Vec<(usize, PathBuf)>,
+    pub files: Vec<(usize, PathBuf)>,
     /// Folders that are no labels of the model.
     left_out: Vec<String>,
 }
 
-fn find(options: &Options, labels: &[&str]) -> Result<Found> {
-    let directory = &options.directory;
+/// The clips of a directory of one folder a label, at most `limit` of each.
+pub(crate) fn find(directory: &Path, labels: &[&str], limit: Option<usize>) -> Result<Found> {
     let failed = |error| Error::read(directory, error);
     let mut found = Found::default();
     let mut labelled = false;
@@ -105,9 +105,7 @@ fn find(options: &Options, labels: &[&str]) -> Result<Found> {
             Some(label) => {
                 labelled = true;
                 let clips = audio::list(&path)?.into_iter().map(|clip| (label, clip));
-                found
-                    .files
-                    .extend(clips.take(options.limit.unwrap_or(usize::MAX)));
+                found.files.extend(clips.take(limit.unwrap_or(usize::MAX)));
             }
             None => found.left_out.push(name.into_owned()),
         }

@@ -20,6 +20,7 @@ pub mod output;
 pub mod qemu;
 pub mod report;
 pub mod run;
+pub mod simulate;
 pub mod tflite;
 pub mod trace;
 pub mod tract_step;

@@ -9,7 +9,7 @@ use clap::Parser;
 
 use zerda::config::Config;
 use zerda::error::{Error, Result};
-use zerda::{compiler, eval, explain, export, flash, inspect, monitor, npu, qemu, run};
+use zerda::{compiler, eval, explain, export, flash, inspect, monitor, npu, qemu, run, simulate};
 
 use arguments::{Cli, Command};
 
@@ -85,6 +85,28 @@ fn execute(command: Command) -> Result<()> {
             json: args.json,
             vela: args.vela,
         }),
+        Command::Simulate(args) => {
+            let options = simulate::Options {
+                board: args.board,
+                sweep: args.sweep,
+                image: args.image.image,
+                audio: args.audio,
+                seconds: args.seconds,
+                budgets: args.budgets,
+                output: args.output,
+                format: match (args.json, args.markdown) {
+                    (true, _) => simulate::Format::Json,
+                    (false, true) => simulate::Format::Markdown,
+                    (false, false) => simulate::Format::Text,
+                },
+                vela: args.vela,
+            };
+            match args.fit {
+                true => simulate::calibrate::calibrate(&options),
+                false if !options.sweep.is_empty() => simulate::sweep::sweep(&options),
+                false => simulate::simulate(&options),
+            }
+        }
         Command::Flash(args) => flash::flash(&flash::Options {
             board: args.board.board,
             boards: args.board.boards,

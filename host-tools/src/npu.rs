@@ -23,10 +23,12 @@ mod compiled;
 mod section;
 mod vela;
 
-use std::path::PathBuf;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use serde_json::{Value, json};
+use zerda_firmware::Image;
 use zerda_firmware::npu::section::{Product, Program, Section};
 
 use crate::error::{Error, Result};
@@ -56,7 +58,7 @@ pub enum Target {
 
 impl Target {
     /// As Vela has it.
-    fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::U55x128 => "ethos-u55-128",
             Self::U55x256 => "ethos-u55-256",
@@ -142,6 +144,40 @@ pub struct Options {
     pub vela: Option<PathBuf>,
 }
 
+/// Seconds of a step on an NPU, estimated: as the image says, if it holds the step for that one, or as Vela
+/// says now, which is told on standard error.
+pub fn step_seconds(image: &Image<'_>, target: Target, vela: Option<&Path>) -> Result<f64> {
+    if stored_seconds(image, target).is_none() {
+        let _ = writeln!(
+            io::stderr(),
+            "the image holds no step for {}: Vela compiles it, for its estimate",
+            target.name()
+        );
+    }
+    quiet_step_seconds(image, target, vela)
+}
+
+/// Likewise, and nothing is told.
+pub fn quiet_step_seconds(image: &Image<'_>, target: Target, vela: Option<&Path>) -> Result<f64> {
+    if let Some(seconds) = stored_seconds(image, target) {
+        return Ok(seconds);
+    }
+    let step = export::step(image).map_err(Error::check)?;
+    let (_, estimate) = Vela::find(vela)?.compile(&step, target)?;
+    Ok(estimate.step_ms() / 1000.0)
+}
+
+fn stored_seconds(image: &Image<'_>, target: Target) -> Option<f64> {
+    let section = image.npu()?.section;
+    (name(&section) == target.name()).then(|| step_ms(&section) / 1000.0)
+}
+
+/// Whose estimates they are.
+pub fn basis(target: Target) -> String {
+    let (version, mode) = (vela::VERSION, vela::MEMORY_MODE);
+    format!("estimated, Vela {version}, {}, {mode}", target.system())
+}
+
 /// Compiles the step, writes the image with it, prints what Vela estimates.
 pub fn npu(options: &Options) -> Result<()> {
     let (path, target) = (&options.image, options.target);
@@ -167,8 +203,7 @@ pub fn npu(options: &Options) -> Result<()> {
         false => None,
     };
 
-    let (version, mode) = (vela::VERSION, vela::MEMORY_MODE);
-    let basis = format!("estimated, Vela {version}, {}, {mode}", target.system());
+    let basis = basis(target);
     let step_ms = estimate.step_ms();
     let Estimate {
         npu_percent,

@@ -11,7 +11,7 @@ use zerda_firmware::Image;
 use zerda_firmware::telemetry::{Decoder, Report, Status};
 
 use crate::audio::{self, SAMPLE_RATE};
-use crate::boards::Board;
+use crate::boards::{Board, Firmware};
 use crate::error::{Error, Result};
 use crate::image_file::ImageFile;
 use crate::report;
@@ -22,6 +22,7 @@ mod profile;
 
 use machine::{Boot, Machine, Serial};
 use profile::Profile;
+pub use profile::Step;
 
 pub struct Options {
     pub board: String,
@@ -136,6 +137,27 @@ pub fn stack_bytes(
         }
     }
     Ok(most)
+}
+
+/// Instructions of each step of some audio, from the first on, with a firmware that holds the image.
+pub fn count(
+    board: &Board,
+    firmware: Firmware,
+    image: &Image<'_>,
+    samples: &[i16],
+) -> Result<Vec<Step>> {
+    let machine = Machine::new(board, &firmware.elf)?;
+    drop(firmware);
+    let folder = tempfile::tempdir().map_err(|error| Error::write("a temporary folder", error))?;
+    let [wav, counts] = ["audio.wav", "profile"].map(|name| folder.path().join(name));
+    write_wav(&wav, samples.iter())?;
+    let arguments = vec![
+        wav.display().to_string(),
+        format!("profile={}", counts.display()),
+    ];
+    Line::new(&board.name, image).hear(&machine, samples.len(), arguments, false)?;
+    let text = std::fs::read_to_string(&counts).map_err(|error| Error::read(&counts, error))?;
+    profile::parse(&text, image)
 }
 
 /// What the boots have in common.

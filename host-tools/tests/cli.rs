@@ -373,3 +373,21 @@ fn eval_without_a_folder_of_a_label_says_which_labels_there_are() {
     assert_eq!(code, 2);
     assert!(stderr.contains("no folder in it is named as a label") && stderr.contains("yes no"));
 }
+
+#[test]
+fn a_sweep_needs_a_board_and_known_keys_and_is_done_whatever_the_verdicts() {
+    let simulate = |arguments: &[&str]| run(&[&["simulate"], arguments].concat());
+    let (code, _, stderr) = simulate(&[]);
+    assert!(code == 2 && stderr.contains("--board <NAME>"), "{stderr}");
+    let (code, _, stderr) = simulate(&["--fit", "--sweep", "cache=50"]);
+    assert!(code == 2 && stderr.contains("cannot be used"), "{stderr}");
+    let (code, _, stderr) = simulate(&["--board", "mps2-an386", "--sweep", "hiden=64"]);
+    let expected = "zerda: --sweep hiden=64: no key hiden, expected one of chunk, step, cache, hidden, layers, \
+                    board\n";
+    assert_eq!((code, &stderr[..]), (2, expected));
+    let (code, stdout, _) = simulate(&["--board", "mps2-an386", "--sweep", "cache=50"]);
+    assert!(
+        code == 0 && stdout.contains("FAIL: 500 frames, deadline"),
+        "{stdout}"
+    );
+}

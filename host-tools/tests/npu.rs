@@ -334,3 +334,46 @@ mod in_place_of_vela {
         );
     }
 }
+
+#[test]
+fn the_reference_npu_keeps_160_ms_for_500_frames_and_from_a_words_end_to_its_detection() {
+    if vela("the simulated reference").is_none() {
+        return;
+    }
+    let (code, stdout, stderr) = zerda(&["simulate", "--board", "ethos-u55-256", "--json"]);
+    assert_eq!(code, 0, "{stderr}");
+    let said: Value = serde_json::from_str(&stdout).expect("JSON");
+    assert_eq!(said["verdict"], "pass");
+    assert!(
+        said["basis"]
+            .as_str()
+            .unwrap()
+            .starts_with("estimated, Vela")
+    );
+    let folder = TempDir::new().unwrap();
+    let image = folder.path().join("npu.zerda");
+    let step_ms = compile(&shipped(), "ethos-u55-256", &image)["step_ms"]
+        .as_f64()
+        .unwrap();
+    let sequence = said["sequence_500_ms"].as_f64().unwrap();
+    // 99 steps, of which the core has its part.
+    assert!(99.0 * step_ms < sequence && sequence < 160.0, "{sequence}");
+    let words = &said["word_end_to_detection_ms"];
+    assert_eq!((&words["words"], &words["missed"]), (&16.into(), &0.into()));
+    assert!(words["p95"].as_f64().unwrap() < 160.0, "{words}");
+    // The estimate that an image carries is taken as it is, without Vela.
+    let image = image.to_str().unwrap();
+    let arguments = [
+        "simulate",
+        "--board",
+        "ethos-u55-256",
+        "--json",
+        "--vela",
+        "none",
+        "--image",
+        image,
+    ];
+    let (_, stdout, _) = zerda(&arguments);
+    let carried: Value = serde_json::from_str(&stdout).expect("JSON");
+    assert_eq!(carried["sequence_500_ms"], said["sequence_500_ms"]);
+}

@@ -22,6 +22,7 @@ mod onnx_builder;
 pub mod pair;
 mod quantize;
 pub mod ranges;
+pub mod skeleton;
 #[cfg(test)]
 pub(crate) mod tests;
 pub mod tflite_params;

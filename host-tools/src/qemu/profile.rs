@@ -29,7 +29,7 @@ pub struct Step {
 }
 
 impl Step {
-    fn total(&self) -> u64 {
+    pub fn total(&self) -> u64 {
         self.front_end + self.decoder + self.operators.iter().sum::<u64>()
     }
 }

@@ -10,7 +10,9 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use zerda::audio;
 
+mod flat;
 mod npu;
+mod prediction;
 mod serial_port;
 
 /// Board, and the instructions that a step with its front end may take.
@@ -114,6 +116,20 @@ fn noise(length: usize, amplitude: i32) -> Vec<i16> {
     (0..length).map(|_| sample() as i16).collect()
 }
 
+/// 60 s of recordings, with noise of three levels after them.
+fn minute(folder: &TempDir, name: &str, files: Vec<PathBuf>) -> String {
+    let mut pcm = Vec::new();
+    for (file, level) in files.iter().cycle().zip([30, 300, 3000].iter().cycle()) {
+        pcm.extend(audio::read(file).unwrap());
+        pcm.extend(noise(16_000, *level));
+        if pcm.len() >= 960_000 {
+            break;
+        }
+    }
+    pcm.truncate(960_000);
+    write_wav(folder, name, &pcm)
+}
+
 /// Detections and logits on both boards are those of `zerda run`; the detections.
 fn equals_the_laptop(files: &[String]) -> Vec<Value> {
     let files: Vec<&str> = files.iter().map(String::as_str).collect();
@@ -159,20 +175,8 @@ fn a_minute_of_speech_and_noise_gives_the_detections_and_logits_of_the_laptop() 
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let minute = |name: &str, files: Vec<PathBuf>| {
-        let mut pcm = Vec::new();
-        for (file, level) in files.iter().cycle().zip([30, 300, 3000].iter().cycle()) {
-            pcm.extend(audio::read(file).unwrap());
-            pcm.extend(noise(16_000, *level));
-            if pcm.len() >= 960_000 {
-                break;
-            }
-        }
-        pcm.truncate(960_000);
-        write_wav(&folder, name, &pcm)
-    };
     let shipped = audio::list(&root().join("models/samples")).unwrap();
-    let mut minutes = vec![minute("shipped.wav", shipped)];
+    let mut minutes = vec![minute(&folder, "shipped.wav", shipped)];
     match std::env::var_os("ZERDA_DATA") {
         Some(data) => {
             let clips = audio::list(&PathBuf::from(data).join("speech_commands/val")).unwrap();
@@ -182,7 +186,7 @@ fn a_minute_of_speech_and_noise_gives_the_detections_and_logits_of_the_laptop() 
                 .step_by(clips.len() / 40 + 1)
                 .cloned()
                 .collect();
-            minutes.push(minute("recorded.wav", clips));
+            minutes.push(minute(&folder, "recorded.wav", clips));
         }
         None => say_skipped("its recorded part: ZERDA_DATA names no folder of recorded speech"),
     }

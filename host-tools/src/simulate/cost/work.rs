@@ -1,0 +1,210 @@
+//! What an operator does over and over, counted from its shape and from how its kernel goes about it.
+//!
+//! The kernels are those of `zerda_firmware::kernels`; their block sizes and what they leave to the
+//! plain ones are repeated here. A term is a loop or a block of a kernel, and its amount how often that
+//! runs; what one run costs is fitted.
+
+use zerda_firmware::Image;
+use zerda_firmware::kernels::MAX_SOFTMAX_COLS;
+use zerda_firmware::plan::{Clamp, Dense, Op, Requantize, Tensor, TensorId};
+
+use super::Kernels;
+
+mod dsp;
+mod mve;
+mod plain;
+
+/// How often each term of a class runs.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Work(pub Vec<(&'static str, &'static str, f64)>);
+
+impl Work {
+    pub fn add(&mut self, class: &'static str, term: &'static str, amount: usize) {
+        self.0.push((class, term, amount as f64));
+    }
+
+    /// All of one class.
+    fn all(&mut self, class: &'static str, terms: &[(&'static str, usize)]) {
+        for &(term, amount) in terms {
+            self.add(class, term, amount);
+        }
+    }
+}
+
+/// An operator's work, of which the oldest `absent` keys are not there yet. `plain`: by the plain kernels,
+/// whatever the core has.
+pub fn of(image: &Image<'_>, op: Op, kernels: Kernels, plain: bool, absent: u16) -> Work {
+    let tensor = |id: TensorId| image.tensor(id).unwrap_or(NOTHING);
+    let left_out = |id| match tensor(id).keys {
+        true => usize::from(absent),
+        false => 0,
+    };
+    let output = tensor(op.output());
+    let mut work = Work::default();
+    let task = match op {
+        Op::FullyConnected(dense) => Task::FullyConnected(channels(image, dense)),
+        Op::DepthwiseConv(dense) => Task::DepthwiseConv(channels(image, dense)),
+        Op::Add {
+            a_scale,
+            b_scale,
+            output_scale,
+            clamp,
+            output: id,
+            ..
+        } => {
+            let (a_half, b_half) = (is_half(a_scale), is_half(b_scale));
+            let (calls, elements) = match left_out(id) {
+                0 => (1, output.len()),
+                absent => (
+                    output.rows.into(),
+                    usize::from(output.cols).saturating_sub(absent),
+                ),
+            };
+            Task::Add {
+                calls,
+                elements,
+                other: (a_half || b_half).then_some(if a_half { b_scale } else { a_scale }),
+                scale: (output_scale, clamp),
+            }
+        }
+        Op::Mul {
+            output_scale,
+            clamp,
+            ..
+        } => Task::Mul(output.len(), (output_scale, clamp)),
+        Op::Lookup { .. } => Task::Lookup(output.len()),
+        Op::Scores {
+            query,
+            key,
+            heads,
+            output_scale,
+            output: id,
+        } => Task::Scores(Attention {
+            heads: heads.into(),
+            size: usize::from(tensor(query).cols) / usize::from(heads).max(1),
+            rows: tensor(query).rows.into(),
+            present: usize::from(tensor(key).rows).saturating_sub(left_out(id)),
+            scale: output_scale,
+        }),
+        Op::Context {
+            probs,
+            value,
+            heads,
+            output_scale,
+            ..
+        } => Task::Context(Attention {
+            heads: heads.into(),
+            size: usize::from(output.cols) / usize::from(heads).max(1),
+            rows: output.rows.into(),
+            present: usize::from(tensor(value).rows).saturating_sub(left_out(probs)),
+            scale: output_scale,
+        }),
+        Op::Softmax {
+            diff_min,
+            output: id,
+            ..
+        } => Task::Softmax {
+            rows: output.rows.into(),
+            absent: left_out(id),
+            present: usize::from(output.cols).saturating_sub(left_out(id)),
+            // Of 256, how many are not 0.
+            entries: 1 + diff_min.unsigned_abs().min(255) as usize,
+            few: output.cols <= MAX_SOFTMAX_COLS,
+        },
+    };
+    match kernels {
+        _ if plain => plain::work(&task, kernels, &mut work),
+        Kernels::Dsp => dsp::work(&task, &mut work),
+        Kernels::Mve => mve::work(&task, &mut work),
+    }
+    work
+}
+
+const NOTHING: Tensor = Tensor {
+    space: zerda_firmware::plan::Space::Arena,
+    element: zerda_firmware::plan::Element::I8,
+    rows: 0,
+    cols: 0,
+    offset: 0,
+    scale: 0.0,
+    zero_point: 0,
+    keys: false,
+};
+
+/// The factor 1/2, which kernels take for the operand of the larger scale.
+fn is_half(scale: Requantize) -> bool {
+    (scale.multiplier, scale.shift) == (1 << 30, 0)
+}
+
+/// An operator as its kernel sees it.
+enum Task {
+    FullyConnected(Channels),
+    DepthwiseConv(Channels),
+    Add {
+        calls: usize,
+        /// Of a call.
+        elements: usize,
+        /// The scale of the operand that has not the factor 1/2; none: neither has.
+        other: Option<Requantize>,
+        scale: (Requantize, Clamp),
+    },
+    Mul(usize, (Requantize, Clamp)),
+    Lookup(usize),
+    Scores(Attention),
+    Softmax {
+        rows: usize,
+        absent: usize,
+        present: usize,
+        entries: usize,
+        few: bool,
+    },
+    Context(Attention),
+}
+
+struct Channels {
+    rows: usize,
+    cols: usize,
+    /// Of a fully connected one its inputs, of a convolution its taps.
+    depth: usize,
+    /// Least and greatest shift, and least multiplier.
+    shifts: (i8, i8),
+    multiplier: i32,
+    clamp: Clamp,
+}
+
+struct Attention {
+    heads: usize,
+    /// Columns of a head.
+    size: usize,
+    /// Queries.
+    rows: usize,
+    present: usize,
+    scale: Requantize,
+}
+
+fn channels(image: &Image<'_>, dense: Dense) -> Channels {
+    let tensor = |id: TensorId| image.tensor(id).unwrap_or(NOTHING);
+    let (output, weights) = (tensor(dense.output), tensor(dense.weights));
+    let cols = usize::from(output.cols);
+    let shifts = image.constant_i8(tensor(dense.shift)).iter().copied();
+    let multipliers = image.constant_i32(tensor(dense.multiplier)).iter();
+    Channels {
+        rows: output.rows.into(),
+        cols,
+        depth: weights.len() / cols.max(1),
+        shifts: shifts.fold((i8::MAX, i8::MIN), |(low, high), s| {
+            (low.min(s), high.max(s))
+        }),
+        multiplier: multipliers.copied().min().unwrap_or(0),
+        clamp: dense.clamp,
+    }
+}
+
+fn is_full(clamp: Clamp) -> bool {
+    (clamp.min, clamp.max) == (i8::MIN, i8::MAX)
+}
+
+/// Whether [`Requantize`] is to the right by `bits` of bits.
+fn shifts_right(scale: Requantize, bits: std::ops::RangeInclusive<i32>) -> bool {
+    bits.contains(&-i32::from(scale.shift))
+}

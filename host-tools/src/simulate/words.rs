@@ -1,0 +1,318 @@
+//! Where spoken commands end in recordings, and the step that detects each: the firmware crate says so,
+//! sample by sample, whatever the board.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+use zerda_firmware::image::Manifest;
+use zerda_firmware::{Event, Image, Recognizer};
+
+use crate::audio::{self, SAMPLE_RATE};
+use crate::error::{Error, Result};
+use crate::eval;
+
+/// 10 ms.
+const HOP: usize = SAMPLE_RATE as usize / 100;
+/// A hop this far below the loudest, in dB, is no speech.
+const BELOW_DB: f64 = 25.0;
+/// Hops without speech that separate two stretches of it: 200 ms.
+const PAUSE: usize = 20;
+/// Silence after a recording: a word that it ends with may be detected so late.
+const TAIL: usize = 50 * HOP;
+
+/// A spoken command that was detected.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Word {
+    pub file: PathBuf,
+    pub label: String,
+    /// Sample at which its last 10 ms hop within 25 dB of the loudest ends.
+    pub end: u64,
+    /// Step (from 0) whose decoder output gave the detection.
+    pub step: u64,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Words {
+    pub detected: Vec<Word>,
+    /// Commands of a labelled folder that gave no right detection.
+    pub missed: usize,
+    /// Whether folders told every word: then those that were missed are known.
+    pub labelled: bool,
+}
+
+/// A recording and, where its folder says it, the number of the command in it.
+type Recording = (PathBuf, Option<usize>);
+
+/// Runs the firmware crate over recordings. In a folder as of `zerda eval`, of one word a clip, the
+/// first detection of the folder's own label is that of the word; folders of no command are left out.
+/// In any other file a detection belongs to the last stretch of speech that begins before it was
+/// decided. Words that no pause of 200 ms separates are one stretch: of its detections only the last
+/// is told, since the end of the others is not known.
+pub fn words(image: &Image<'_>, inputs: &[PathBuf]) -> Result<Words> {
+    let mut recordings = Vec::new();
+    for input in inputs {
+        find(image, input, &mut recordings)?;
+    }
+    if recordings.is_empty() {
+        return Err(Error::usage(
+            "no WAV or FLAC files of commands to take words from; name files or folders of them",
+        ));
+    }
+    let memory = || vec![0i8; image.memory_bytes()];
+    let found = recordings
+        .par_iter()
+        .map_init(memory, |memory, recording| of(image, memory, recording));
+    let mut words = Words {
+        labelled: recordings.iter().all(|(_, label)| label.is_some()),
+        ..Words::default()
+    };
+    for found in found.collect::<Result<Vec<_>>>()? {
+        words.missed += found.missed;
+        words.detected.extend(found.detected);
+    }
+    Ok(words)
+}
+
+/// The recordings that an input names.
+fn find(image: &Image<'_>, input: &Path, recordings: &mut Vec<Recording>) -> Result<()> {
+    if !input.is_dir() {
+        recordings.push((input.into(), None));
+        return Ok(());
+    }
+    let labels: Vec<_> = image.labels().collect();
+    let names: Vec<_> = labels.iter().map(|label| label.name).collect();
+    if names.iter().any(|name| input.join(name).is_dir()) {
+        let clips = eval::find(input, &names, None)?.files.into_iter();
+        let spoken = clips.filter(|&(label, _)| labels[label].threshold > 0);
+        recordings.extend(spoken.map(|(label, clip)| (clip, Some(label))));
+    } else {
+        let files = audio::list(input)?.into_iter();
+        recordings.extend(files.map(|file| (file, None)));
+    }
+    Ok(())
+}
+
+/// The words of one recording.
+fn of(image: &Image<'_>, memory: &mut [i8], (file, label): &Recording) -> Result<Words> {
+    let samples = audio::read(file)?;
+    let detections = detections(image, memory, &samples)?;
+    let speech = stretches(&samples);
+    let name = |label: usize| image.labels().nth(label).map_or("", |label| label.name);
+    let word = |end, (label, step)| Word {
+        file: file.clone(),
+        label: name(label).into(),
+        end,
+        step,
+    };
+    let mut words = Words::default();
+    if let Some(label) = label {
+        let right = detections
+            .into_iter()
+            .find(|(detected, _)| detected == label);
+        match (speech.last(), right) {
+            (Some(speech), Some(detection)) => words.detected.push(word(speech.end, detection)),
+            _ => words.missed = 1,
+        }
+        return Ok(words);
+    }
+    for detection in detections {
+        let decided = heard(image.manifest(), detection.1);
+        let stretch = speech.iter().rfind(|stretch| stretch.start < decided);
+        let Some(end) = stretch.map(|stretch| stretch.end) else {
+            continue;
+        };
+        words.detected.pop_if(|before| before.end == end);
+        words.detected.push(word(end, detection));
+    }
+    Ok(words)
+}
+
+/// Samples that have come when a step is run.
+fn heard(manifest: &Manifest, step: u64) -> u64 {
+    let (stream, front_end) = (manifest.stream, manifest.front_end);
+    let frame = step * u64::from(stream.step) + u64::from(stream.chunk) - 1;
+    frame * u64::from(front_end.hop) + u64::from(front_end.window)
+}
+
+/// Label and step of each detection, from the start of a stream.
+fn detections(image: &Image<'_>, memory: &mut [i8], samples: &[i16]) -> Result<Vec<(usize, u64)>> {
+    let mut recognizer =
+        Recognizer::new(image, memory).map_err(|error| Error::usage(error.to_string()))?;
+    let (mut step, mut detections) = (0, Vec::new());
+    for samples in [samples, &[0; TAIL]] {
+        recognizer.push_events(samples, |event| match event {
+            Event::Step { index, .. } => step = index.into(),
+            Event::Detection(detection) => detections.push((detection.label.into(), step)),
+            Event::Frame { .. } => {}
+        });
+    }
+    Ok(detections)
+}
+
+/// The samples of each stretch of speech.
+fn stretches(samples: &[i16]) -> Vec<Range<u64>> {
+    let power = |hop: &[i16]| {
+        let squares = hop.iter().map(|&sample| f64::from(sample).powi(2));
+        squares.sum::<f64>() / hop.len() as f64
+    };
+    let powers: Vec<f64> = samples.chunks(HOP).map(power).collect();
+    let loudest = powers.iter().copied().fold(0.0, f64::max);
+    let bound = (loudest * 10f64.powf(-BELOW_DB / 10.0)).max(f64::MIN_POSITIVE);
+    let mut stretches: Vec<Range<usize>> = Vec::new();
+    for (hop, _) in powers
+        .iter()
+        .enumerate()
+        .filter(|(_, power)| **power >= bound)
+    {
+        match stretches.last_mut() {
+            Some(last) if hop - last.end < PAUSE => last.end = hop + 1,
+            _ => stretches.push(hop..hop + 1),
+        }
+    }
+    let sample = |hop: usize| (hop * HOP).min(samples.len()) as u64;
+    let stretches = stretches.into_iter();
+    stretches
+        .map(|hops| sample(hops.start)..sample(hops.end))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image_file::ImageFile;
+
+    /// Tones of 440 Hz: from, to (samples), amplitude.
+    fn tones(length: usize, tones: &[(usize, usize, f64)]) -> Vec<i16> {
+        let sample = |at: usize| {
+            let phase = at as f64 * 440.0 / f64::from(SAMPLE_RATE) * std::f64::consts::TAU;
+            let within = tones
+                .iter()
+                .filter(|(from, to, _)| (*from..*to).contains(&at));
+            let amplitude: f64 = within.map(|(_, _, amplitude)| amplitude).sum();
+            (amplitude * phase.sin()) as i16
+        };
+        (0..length).map(sample).collect()
+    }
+
+    /// Start and end of each stretch.
+    fn spoken(samples: &[i16]) -> Vec<(u64, u64)> {
+        let stretches = stretches(samples).into_iter();
+        stretches.map(|speech| (speech.start, speech.end)).collect()
+    }
+
+    fn root() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+    }
+
+    fn shrunk() -> ImageFile {
+        ImageFile::open(&root().join("models/shrunk.zerda")).unwrap()
+    }
+
+    #[test]
+    fn a_word_ends_with_the_hop_that_its_last_loud_sample_is_in() {
+        assert_eq!(
+            spoken(&tones(16_000, &[(3_200, 8_000, 9e3)])),
+            [(3_200, 8_000)]
+        );
+        // A quarter of a hop more makes that hop 6 dB quieter: it counts.
+        let longer = tones(16_000, &[(3_200, 8_040, 9e3)]);
+        assert_eq!(spoken(&longer), [(3_200, 8_160)]);
+        // The last hop may be cut short.
+        assert_eq!(
+            spoken(&tones(8_040, &[(3_200, 8_040, 9e3)])),
+            [(3_200, 8_040)]
+        );
+    }
+
+    #[test]
+    fn what_is_24_db_below_the_loudest_belongs_to_the_word_and_26_db_does_not() {
+        let fading = |db: f64| {
+            let quieter = 9e3 * 10f64.powf(-db / 20.0);
+            spoken(&tones(16_000, &[(0, 4_800, 9e3), (4_800, 6_400, quieter)]))
+        };
+        assert_eq!(fading(24.0), [(0, 6_400)]);
+        assert_eq!(fading(26.0), [(0, 4_800)]);
+    }
+
+    #[test]
+    fn a_pause_of_200_ms_separates_words_and_a_shorter_one_does_not() {
+        let two = |pause: usize| {
+            let second = 4_800 + pause;
+            spoken(&tones(
+                16_000,
+                &[(0, 4_800, 9e3), (second, second + 1_600, 5e3)],
+            ))
+        };
+        assert_eq!(two(3_200), [(0, 4_800), (8_000, 9_600)]);
+        assert_eq!(two(3_040), [(0, 9_440)]);
+    }
+
+    #[test]
+    fn silence_holds_no_word() {
+        assert_eq!(spoken(&[0; 16_000]), []);
+        assert_eq!(spoken(&[]), []);
+    }
+
+    /// Commands and their ends are those of the file that tells how the sample was made.
+    #[test]
+    fn the_commands_of_a_sample_are_found_with_their_ends() {
+        let path = root().join("models/samples/robot.wav");
+        let truth = std::fs::read_to_string(path.with_extension("json")).unwrap();
+        let truth: serde_json::Value = serde_json::from_str(&truth).unwrap();
+        let truth = truth["commands"].as_array().unwrap();
+        let file = shrunk();
+        let image = file.image().unwrap();
+        let found = words(&image, &[path]).unwrap();
+        assert_eq!((found.detected.len(), found.missed), (truth.len(), 0));
+        assert!(!found.labelled);
+        for (word, truth) in found.detected.iter().zip(truth) {
+            assert_eq!(word.label, truth["command"]);
+            // The sample's end is that of the voice's file, faint tail included.
+            let end_ms = word.end as f64 / 16.0;
+            let truth = truth["end_ms"].as_f64().unwrap();
+            assert!(
+                (truth - 200.0..=truth + 10.0).contains(&end_ms),
+                "{end_ms} of {truth}"
+            );
+            let heard_ms = heard(image.manifest(), word.step) as f64 / 16.0;
+            assert!((end_ms - 200.0..end_ms + 300.0).contains(&heard_ms));
+        }
+    }
+
+    #[test]
+    fn a_labelled_folder_counts_right_detections_only_and_leaves_out_what_is_no_command() {
+        let folder = tempfile::tempdir().unwrap();
+        let samples = audio::read(&root().join("models/samples/robot.wav")).unwrap();
+        // `go`, which is said from 600 to 1050 ms; `left` begins at 1950.
+        let go = &samples[..1_700 * 16];
+        for label in ["go", "stop", "_unknown_"] {
+            std::fs::create_dir(folder.path().join(label)).unwrap();
+            let path = folder.path().join(label).join("clip.wav");
+            let spec = hound::WavSpec {
+                channels: 1,
+                sample_rate: SAMPLE_RATE,
+                bits_per_sample: 16,
+                sample_format: hound::SampleFormat::Int,
+            };
+            let mut writer = hound::WavWriter::create(path, spec).unwrap();
+            go.iter().for_each(|&s| writer.write_sample(s).unwrap());
+            writer.finalize().unwrap();
+        }
+        let file = shrunk();
+        let found = words(&file.image().unwrap(), &[folder.path().into()]).unwrap();
+        let labels: Vec<_> = found.detected.iter().map(|word| &word.label[..]).collect();
+        assert_eq!((labels, found.missed), (vec!["go"], 1));
+        assert!(found.labelled);
+    }
+
+    #[test]
+    fn no_recording_is_an_error_of_one_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = shrunk();
+        let image = file.image().unwrap();
+        let message = |input: PathBuf| words(&image, &[input]).unwrap_err().to_string();
+        assert!(message(folder.path().into()).starts_with("no WAV or FLAC files"));
+        assert!(message("none.wav".into()).starts_with("none.wav: cannot be read"));
+    }
+}
