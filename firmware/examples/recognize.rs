@@ -9,7 +9,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let image = Image::parse(&IMAGE.0)?;
     let mut memory = Memory::<MEMORY>::new();
     let mut recognizer = Recognizer::new(&image, &mut memory)?;
-    let labels: Vec<_> = image.labels().map(|label| label.name).collect();
 
     let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/samples/answers.wav");
     let samples = hound::WavReader::open(sample)?
@@ -18,7 +17,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     // 10 ms at a time, as a microphone's interrupt would hand them over.
     for pcm in samples.chunks(160) {
         recognizer.push(pcm, |found| {
-            let command = labels[usize::from(found.label)];
+            let command = image.command(found.command).unwrap_or_default();
             println!(
                 "{command} at {} ms, score {}/256",
                 found.end_ms, found.score

@@ -11,7 +11,7 @@ use heapless::spsc::Consumer;
 
 use crate::CRC;
 use crate::audio::{Block, has_slots};
-use crate::decoder::Detection;
+use crate::grammar::Detection;
 use crate::image::{SAMPLE_RATE, memory_bytes};
 use crate::kernels;
 use crate::npu::Counters;
@@ -55,7 +55,7 @@ pub struct Output<P> {
 }
 
 impl<P> Output<P> {
-    /// For the command of a label's name, or for any; high for `hold_ms` of audio.
+    /// For the command of a name, or for any; high for `hold_ms` of audio.
     pub const fn new(pin: P, command: Option<&'static str>, hold_ms: u32) -> Self {
         Self {
             pin,
@@ -220,7 +220,7 @@ where
                 status.steps = status.steps.wrapping_add(1);
                 logits_crc.update(bytemuck::cast_slice(logits));
             }
-            Event::Frame { .. } => {}
+            Event::Frame { .. } | Event::Word(_) => {}
             Event::Detection(detection) => {
                 if detections.push(detection).is_err() {
                     status.io_errors = status.io_errors.wrapping_add(1);
@@ -270,8 +270,8 @@ where
     }
 
     fn detected(&mut self, detection: Detection) {
-        let label = self.recognizer.image().labels().nth(detection.label.into());
-        let command = label.map_or("?", |label| label.name);
+        let command = self.recognizer.image().command(detection.command);
+        let command = command.unwrap_or("?");
         let since_start = ms(self.stream_start);
         let at = |ms: u32| since_start.saturating_add(ms);
         self.status.detections = self.status.detections.wrapping_add(1);

@@ -1,8 +1,9 @@
-//! Decoder: posteriors of committed frames to detections.
+//! Decoder: posteriors of committed frames to words.
 //!
-//! Posteriors are averaged over the last few frames. A command is detected where its average
-//! reaches its threshold, if it is armed and no command was detected shortly before; it is armed
+//! Posteriors are averaged over the last few frames. A word is detected where its average
+//! reaches its threshold, if it is armed and no word was detected shortly before; it is armed
 //! again when its average falls below half of the threshold. Of two at once the likelier counts.
+//! What commands the words make, [`crate::grammar`] says.
 
 use crate::image::{
     Decoder as Config, FrontEnd, Image, MAX_CLASSES, MAX_SMOOTHING, SAMPLE_RATE, Stream,
@@ -13,9 +14,9 @@ const LONGEST_WORD: u64 = 150;
 /// Frames of a pause within a word at most.
 const LONGEST_PAUSE: u32 = 12;
 
-/// A spoken command. Times count from the start of the stream and stop counting after 49 days.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Detection {
+/// A spoken word. Times count from the start of the stream and stop counting after 49 days.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Word {
     /// Number of the label.
     pub label: u8,
     /// Smoothed posterior, Q0.8.
@@ -35,7 +36,7 @@ pub struct Decoder {
     stream: Stream,
     front_end: FrontEnd,
     classes: usize,
-    /// Q0.8; 0: not a command.
+    /// Q0.8; 0: never detected.
     threshold: [u8; MAX_CLASSES],
     state: State,
 }
@@ -81,7 +82,7 @@ impl State {
 }
 
 impl Decoder {
-    /// At the start of a stream, with every command armed.
+    /// At the start of a stream, with every word armed.
     pub fn new(image: &Image<'_>) -> Self {
         let manifest = image.manifest();
         let mut threshold = [0; MAX_CLASSES];
@@ -121,13 +122,12 @@ impl Decoder {
     }
 
     /// The next committed frame: its posteriors, Q0.8 minus 128, one a class.
-    pub fn push_frame(&mut self, posteriors: &[i8]) -> Option<Detection> {
+    pub fn push_frame(&mut self, posteriors: &[i8]) -> Option<Word> {
         let frame = self.state.frame;
         self.state.frame += 1;
         if frame >= self.state.step_start + u64::from(self.stream.step) {
             self.state.step_start = frame;
         }
-        let step_start = self.state.step_start;
         self.smooth(posteriors);
         let quiet = self.state.refractory > 0;
         self.state.refractory = self.state.refractory.saturating_sub(1);
@@ -136,14 +136,20 @@ impl Decoder {
         *self.state.disarmed.get_mut(usize::from(label))? = true;
         let onset = self.onset(frame);
         self.state.after = frame + 1;
-        let last = step_start + u64::from(self.stream.chunk.saturating_sub(1));
-        Some(Detection {
+        Some(Word {
             label,
             score,
             start_ms: self.ms(onset, 0),
             end_ms: self.ms(frame, self.front_end.window),
-            decided_ms: self.ms(last, self.front_end.window),
+            decided_ms: self.decided_ms(),
         })
+    }
+
+    /// End of the audio that the step of the last frame took, look-ahead included.
+    pub fn decided_ms(&self) -> u32 {
+        let look_ahead = u64::from(self.stream.chunk.saturating_sub(1));
+        let last = self.state.step_start.saturating_add(look_ahead);
+        self.ms(last, self.front_end.window)
     }
 
     /// The first loud frame of the word that a frame ends: louder than halfway, in dB, between the
@@ -195,15 +201,15 @@ impl Decoder {
         }
     }
 
-    /// Arms the commands that have faded; of those armed that reach their threshold the likeliest.
+    /// Arms the words that have faded; of those armed that reach their threshold the likeliest.
     fn likeliest(&mut self) -> Option<(u8, u8)> {
         let State {
             smoothed, disarmed, ..
         } = &mut self.state;
-        let commands = self.threshold.iter().zip(smoothed.iter()).zip(disarmed);
-        let commands = commands.take(self.classes);
+        let words = self.threshold.iter().zip(smoothed.iter()).zip(disarmed);
+        let words = words.take(self.classes);
         let mut best: Option<(u8, u8)> = None;
-        for (label, ((&threshold, &score), disarmed)) in (0..).zip(commands) {
+        for (label, ((&threshold, &score), disarmed)) in (0..).zip(words) {
             *disarmed &= u16::from(score) * 2 >= u16::from(threshold);
             let detected = threshold > 0 && score >= threshold && !*disarmed;
             if detected && best.is_none_or(|(_, highest)| score > highest) {
@@ -240,7 +246,7 @@ mod tests {
     const STOP: [u8; 3] = [0, 250, 5];
     const SILENCE: [u8; 3] = [0, 0, 255];
 
-    fn decode(parts: &[([u8; 3], usize)]) -> Vec<(usize, Detection)> {
+    fn decode(parts: &[([u8; 3], usize)]) -> Vec<(usize, Word)> {
         let image: Bytes = tiny(2);
         let mut decoder = Decoder::new(&Image::parse(image.get()).unwrap());
         let frames = parts
@@ -248,25 +254,23 @@ mod tests {
             .flat_map(|&(p, count)| core::iter::repeat_n(p, count));
         let detected = frames.enumerate().filter_map(|(frame, p)| {
             let posteriors = p.map(|p| (i16::from(p) - 128) as i8);
-            decoder
-                .push_frame(&posteriors)
-                .map(|detection| (frame, detection))
+            decoder.push_frame(&posteriors).map(|word| (frame, word))
         });
         detected.collect()
     }
 
     #[test]
-    fn a_command_is_detected_when_its_average_reaches_the_threshold_with_its_times() {
+    fn a_word_is_detected_when_its_average_reaches_the_threshold_with_its_times() {
         let found = decode(&[(SILENCE, 20), (GO, 10), (SILENCE, 20)]);
         // Two of five frames at 250 average to 100.
-        let detection = Detection {
+        let word = Word {
             label: 0,
             score: 100,
             start_ms: 0,
             end_ms: 21 * 10 + 25,
             decided_ms: (20 + 2) * 10 + 25,
         };
-        assert_eq!(found, [(21, detection)]);
+        assert_eq!(found, [(21, word)]);
     }
 
     /// Start of the word that frame 99 decides, of frames as loud as `loudness` says, in frames.
@@ -312,21 +316,21 @@ mod tests {
     }
 
     #[test]
-    fn a_long_command_is_detected_once_and_again_only_after_it_faded() {
+    fn a_long_word_is_detected_once_and_again_only_after_it_faded() {
         let found = decode(&[(SILENCE, 9), (GO, 90), (SILENCE, 9), (GO, 9)]);
         let frames: Vec<_> = found.iter().map(|(frame, _)| *frame).collect();
         assert_eq!(frames, [10, 109]);
     }
 
     #[test]
-    fn another_command_waits_for_the_refractory_time() {
+    fn another_word_waits_for_the_refractory_time() {
         let found = decode(&[(SILENCE, 9), (GO, 9), (STOP, 90)]);
         let found: Vec<_> = found.iter().map(|(frame, d)| (*frame, d.label)).collect();
         assert_eq!(found, [(10, 0), (41, 1)]);
     }
 
     #[test]
-    fn of_two_commands_at_once_the_likelier_is_detected() {
+    fn of_two_words_at_once_the_likelier_is_detected() {
         let found = decode(&[([120, 130, 5], 20)]);
         // 130 reaches 120 only with five frames, 120 reaches 100 with five frames too (4: 96).
         assert_eq!((found[0].0, found[0].1.label), (4, 1));

@@ -19,11 +19,16 @@
 //! | 36..40 | alignment | of image and memory: 16 |
 //! | 40..44 | NPU section offset | the next multiple of 16 after the tensor segment; 0: there is none |
 //! | 44..48 | NPU section length | 0 where there is none |
-//! | 48..64 | reserved | 0 |
+//! | 48..52 | commands length | of the commands, which end the manifest; 0: there are none |
+//! | 52..64 | reserved | 0 |
 //!
 //! The manifest is a [`Manifest`] and after it, in this order and by the counts it states: labels
 //! ([`Label`]), caches ([`crate::plan::Cache`]), tensors ([`crate::plan::Tensor`]), operators
-//! ([`crate::plan::Op`]), each postcard-encoded. Cache and tensor records have a fixed size.
+//! ([`crate::plan::Op`]), each postcard-encoded. Cache and tensor records have a fixed size. What
+//! the header says are the commands is a [`Grammar`] and after it as many [`Command`]s as it
+//! states, postcard-encoded too. Where there are none, the image is one from before there could be
+//! any, and a reader from then refuses all others for a reserved field: so the version is the same.
+//!
 //! The tensor segment holds the constants. It ends the image, or the NPU section does, which is the
 //! same step once more, compiled for an NPU (see [`crate::npu::section`]).
 //!
@@ -68,6 +73,12 @@ pub const MAX_MELS: usize = 80;
 pub const MAX_CLASSES: usize = 64;
 /// Most caches.
 pub const MAX_CACHES: usize = 64;
+/// Most commands of a grammar.
+pub const MAX_COMMANDS: usize = 32;
+/// Most words of a command.
+pub const MAX_WORDS: usize = 4;
+/// Most bytes of a command's name.
+pub const MAX_NAME: usize = 64;
 /// Most frames that a posterior is averaged over.
 pub const MAX_SMOOTHING: usize = 32;
 /// Most work of one step, in multiply-accumulates (an element of a softmax counts as 64, of
@@ -89,6 +100,8 @@ pub struct Image<'a> {
     caches: &'a [u8],
     tensors: &'a [u8],
     ops: &'a [u8],
+    grammar: Grammar,
+    commands: &'a [u8],
     segment: &'a [u8],
     npu: Option<&'a [u8]>,
     checksum: u32,
@@ -114,6 +127,7 @@ impl<'a> Image<'a> {
         let manifest_error = |field, problem| ParseError::Manifest { field, problem };
         let out_of_bounds = manifest_error("length", "the manifest lies outside the image");
         let manifest = bytes.get(header.manifest).ok_or(out_of_bounds)?;
+        let mut commands = bytes.get(header.commands).ok_or(out_of_bounds)?;
         let segment = bytes.get(header.segment).ok_or(out_of_bounds)?;
         let npu = header.npu.and_then(|section| bytes.get(section));
         let (manifest, records): (Manifest, _) = postcard::take_from_bytes(manifest)
@@ -136,12 +150,19 @@ impl<'a> Image<'a> {
         let (tensors, ops) = rest
             .split_at_checked(usize::from(manifest.tensors) * TENSOR_BYTES)
             .ok_or(manifest_error("tensors", "the manifest ends within them"))?;
+        let mut grammar = Grammar::NONE;
+        if !commands.is_empty() {
+            grammar = take(&mut commands)
+                .ok_or(manifest_error("commands", "do not begin with a grammar"))?;
+        }
         Ok(Self {
             manifest,
             labels,
             caches,
             tensors,
             ops,
+            grammar,
+            commands,
             segment,
             npu,
             checksum: header.checksum,
@@ -177,6 +198,26 @@ impl<'a> Image<'a> {
     pub fn ops(&self) -> impl Iterator<Item = Op> + use<'a> {
         let mut rest = self.ops;
         core::iter::from_fn(move || take(&mut rest))
+    }
+
+    /// What the commands of [`Image::commands`] have in common.
+    pub fn grammar(&self) -> Grammar {
+        self.grammar
+    }
+
+    /// The commands of one or several words; where there are none, each label that can be detected
+    /// is a command.
+    pub fn commands(&self) -> impl Iterator<Item = Command<'a>> + use<'a> {
+        let mut rest = self.commands;
+        core::iter::from_fn(move || take(&mut rest))
+    }
+
+    /// Name of a command, by the number that [`crate::Detection`] has.
+    pub fn command(&self, number: u8) -> Option<&'a str> {
+        match self.grammar.commands {
+            0 => Some(self.labels().nth(number.into())?.name),
+            _ => Some(self.commands().nth(number.into())?.name),
+        }
     }
 
     /// One cache window.
@@ -348,8 +389,35 @@ pub struct Decoder {
 pub struct Label<'a> {
     /// For people.
     pub name: &'a str,
-    /// Q0.8, at least 1: smoothed posterior at which it is detected. 0: never (not a command).
+    /// Q0.8, at least 1: smoothed posterior at which it is detected. 0: never (no word of a
+    /// command).
     pub threshold: u8,
+}
+
+/// What the commands have in common (see [`crate::grammar`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Grammar {
+    /// Frames from the decision on a word to that on the next, at most.
+    pub gap: u16,
+    /// Number of commands.
+    pub commands: u8,
+}
+
+impl Grammar {
+    /// Each word is a command.
+    pub const NONE: Self = Self {
+        gap: 0,
+        commands: 0,
+    };
+}
+
+/// A command of one or several words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Command<'a> {
+    /// For people; at most [`MAX_NAME`] bytes.
+    pub name: &'a str,
+    /// Numbers of the labels, in order, 1 to [`MAX_WORDS`]; each can be detected.
+    pub words: &'a [u8],
 }
 
 #[cfg(test)]

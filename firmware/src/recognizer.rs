@@ -3,8 +3,9 @@
 use core::fmt;
 
 use crate::cache::Windows;
-use crate::decoder::{Decoder, Detection};
+use crate::decoder::{Decoder, Word};
 use crate::front_end::FrontEnd;
+use crate::grammar::{Detection, Grammar};
 use crate::image::{FFT, Image, MAX_MELS};
 use crate::plan::{Cache, TensorId};
 use crate::step::{Cpu, Step, byte_range};
@@ -53,7 +54,7 @@ impl fmt::Display for MemoryTooSmall {
 impl core::error::Error for MemoryTooSmall {}
 
 /// What happens while audio is pushed, in this order: a step, then its committed frames, each
-/// followed by its detection. Numbers count from the start of the stream.
+/// followed by its word and what that, or its absence, decides. Numbers count from the start of the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event<'a> {
     /// A step of the network ran.
@@ -72,6 +73,8 @@ pub enum Event<'a> {
         /// Smoothed posteriors, Q0.8, one a class.
         smoothed: &'a [u8],
     },
+    /// A word was detected, be it part of a command or not.
+    Word(Word),
     /// A command was detected.
     Detection(Detection),
 }
@@ -85,6 +88,7 @@ pub struct Recognizer<'a, S = Cpu> {
     windows: Windows,
     front_end: FrontEnd<'a>,
     decoder: Decoder,
+    grammar: Grammar,
     /// Samples of the next frame's window.
     samples: [i16; FFT],
     /// How many there are.
@@ -129,6 +133,7 @@ impl<'a, S: Step> Recognizer<'a, S> {
             windows: Windows::reset(image, memory),
             front_end: FrontEnd::new(image),
             decoder: Decoder::new(image),
+            grammar: Grammar::new(),
             image: *image,
             memory,
             step,
@@ -155,6 +160,7 @@ impl<'a, S: Step> Recognizer<'a, S> {
         self.windows = Windows::reset(&self.image, self.memory);
         self.front_end.reset();
         self.decoder.reset();
+        self.grammar = Grammar::new();
         self.sample_count = 0;
         self.frames = 0;
         self.step_index = 0;
@@ -236,12 +242,17 @@ impl<'a, S: Step> Recognizer<'a, S> {
         });
         self.step_index = index.saturating_add(1);
         for row in posteriors.chunks_exact(usize::from(manifest.classes).max(1)) {
-            let detection = self.decoder.push_frame(row);
+            let word = self.decoder.push_frame(row);
             let (frame, smoothed) = (self.frame_index, self.decoder.smoothed());
             on_event(Event::Frame { frame, smoothed });
-            if let Some(detection) = detection {
-                on_event(Event::Detection(detection));
+            if let Some(word) = word {
+                on_event(Event::Word(word));
             }
+            let decided_ms = self.decoder.decided_ms();
+            self.grammar
+                .push_frame(&self.image, word, decided_ms, |detection| {
+                    on_event(Event::Detection(detection));
+                });
             self.frame_index = frame.saturating_add(1);
         }
         self.windows.advance(&self.image, self.memory);
@@ -344,7 +355,7 @@ mod tests {
         );
         let kinds: String = all.iter().map(|event| &event[..1]).collect();
         assert_eq!(
-            kinds.replace('D', ""),
+            kinds.replace(['W', 'D'], ""),
             "SFF".repeat(kinds.matches('S').count())
         );
         assert!(all[1].contains("frame: 0,") && all[5].contains("frame: 3,"));

@@ -35,11 +35,11 @@ pub enum Report<'a> {
     },
     /// A command was detected, as in [`crate::Detection`].
     Detection {
-        /// Its label's name.
+        /// Its name, or that of its one word.
         command: &'a str,
-        /// Smoothed posterior, Q0.8.
+        /// Smoothed posterior, Q0.8, the lowest of its words.
         score: u8,
-        /// Start of the word.
+        /// Start of its first word.
         start_ms: u32,
         /// End of the frame that decided.
         end_ms: u32,

@@ -136,7 +136,7 @@ fn alone(parts: &[&[i16]]) -> (Vec<Vec<Detection>>, u32) {
         recognizer.reset();
         recognizer.push_events(pcm, |event| match event {
             Event::Step { logits, .. } => digest.update(bytemuck::cast_slice(logits)),
-            Event::Frame { .. } => {}
+            Event::Word(_) | Event::Frame { .. } => {}
             Event::Detection(detection) => found.push(detection),
         });
         found
@@ -147,9 +147,8 @@ fn alone(parts: &[&[i16]]) -> (Vec<Vec<Detection>>, u32) {
 
 fn report(detection: &Detection, since_ms: u32) -> String {
     let image = Image::parse(&IMAGE.0).unwrap();
-    let label = image.labels().nth(detection.label.into()).unwrap();
     let report = Report::Detection {
-        command: label.name,
+        command: image.command(detection.command).unwrap(),
         score: detection.score,
         start_ms: detection.start_ms + since_ms,
         end_ms: detection.end_ms + since_ms,

@@ -1,8 +1,8 @@
 //! The checks behind [`Image::parse`]: after them nothing that runs the plan can fail.
 
 use super::{
-    ALIGNMENT, BINS, FFT, Image, MAX_CACHES, MAX_CLASSES, MAX_MELS, MAX_SMOOTHING, ParseError,
-    SAMPLE_RATE, npu, ops,
+    ALIGNMENT, BINS, Command, FFT, Image, MAX_CACHES, MAX_CLASSES, MAX_COMMANDS, MAX_MELS,
+    MAX_NAME, MAX_SMOOTHING, MAX_WORDS, ParseError, SAMPLE_RATE, npu, ops, take,
 };
 use crate::plan::{Element, Space, Tensor, TensorId};
 
@@ -14,6 +14,7 @@ pub(super) fn image(image: &Image<'_>) -> Result<(), ParseError> {
     front_end_tables(image)?;
     outputs(image)?;
     ops::ops(image)?;
+    commands(image)?;
     npu::section(image)
 }
 
@@ -279,4 +280,42 @@ fn outputs(image: &Image<'_>) -> Result<(), ParseError> {
         require(image.tensor(id).is_some_and(fits), manifest(field, problem))?;
     }
     Ok(())
+}
+
+/// Commands of the grammar, if there is one.
+fn commands(image: &Image<'_>) -> Result<(), ParseError> {
+    let mut rest = image.commands;
+    let count = image.grammar().commands;
+    let problem = "must be at most 32";
+    require(
+        usize::from(count) <= MAX_COMMANDS,
+        manifest("commands", problem),
+    )?;
+    // A bit a label.
+    let mut detected = 0u64;
+    for label in image.labels() {
+        detected = detected << 1 | u64::from(label.threshold > 0);
+    }
+    let labels = image.manifest().classes;
+    for index in 0..count {
+        let fail = |field, problem| ParseError::Command {
+            index: index.into(),
+            field,
+            problem,
+        };
+        let command: Command<'_> =
+            take(&mut rest).ok_or(fail("encoding", "is not a postcard command"))?;
+        let short = (1..=MAX_NAME).contains(&command.name.len());
+        require(short, fail("name", "must have 1..=64 bytes"))?;
+        let few = (1..=MAX_WORDS).contains(&command.words.len());
+        require(few, fail("words", "must be 1..=4"))?;
+        for &word in command.words {
+            let known = word < labels && detected >> (labels - 1 - word) & 1 == 1;
+            require(known, fail("words", "must be labels that are detected"))?;
+        }
+    }
+    require(
+        rest.is_empty(),
+        manifest("commands", "do not end with the manifest"),
+    )
 }

@@ -86,6 +86,15 @@ pub enum ParseError {
         /// What must hold.
         problem: &'static str,
     },
+    /// A command of the grammar is wrong.
+    Command {
+        /// Its number.
+        index: u16,
+        /// The field.
+        field: &'static str,
+        /// What must hold.
+        problem: &'static str,
+    },
     /// The head of the NPU section is wrong, or its payload.
     Npu {
         /// The field.
@@ -147,6 +156,11 @@ impl fmt::Display for ParseError {
                 field,
                 problem,
             } => ("operator", Some(index), field, problem),
+            Self::Command {
+                index,
+                field,
+                problem,
+            } => ("command", Some(index), field, problem),
             Self::Npu { field, problem } => ("NPU section", None, field, problem),
             Self::NpuIo {
                 index,

@@ -36,8 +36,10 @@ pub mod field {
     pub const NPU_OFFSET: Range<usize> = 40..44;
     /// u32.
     pub const NPU_LENGTH: Range<usize> = 44..48;
+    /// u32.
+    pub const COMMANDS_LENGTH: Range<usize> = 48..52;
     /// Zeros.
-    pub const RESERVED: Range<usize> = 48..64;
+    pub const RESERVED: Range<usize> = 52..64;
 }
 
 /// The checksum of an image: CRC-32 (ISO-HDLC) of all of it but the checksum.
@@ -89,6 +91,7 @@ const fn u32_at<const BYTES: usize>(bytes: &[u8; BYTES], at: usize) -> usize {
 /// What a header says of the bytes after it.
 pub(super) struct Header {
     pub manifest: Range<usize>,
+    pub commands: Range<usize>,
     pub segment: Range<usize>,
     pub npu: Option<Range<usize>>,
     pub checksum: u32,
@@ -160,6 +163,10 @@ impl Header {
         if !segment.is_multiple_of(ALIGNMENT) {
             return wrong("tensor segment offset", "must be a multiple of 16");
         }
+        let commands = manifest_end.checked_sub(u32_at(field::COMMANDS_LENGTH) as usize);
+        let Some(commands) = commands.filter(|&start| start >= HEADER_BYTES) else {
+            return wrong("commands length", "is more than the manifest's");
+        };
         if npu == 0 {
             if npu_end != 0 {
                 return wrong("NPU section length", "must be 0 where there is none");
@@ -176,7 +183,8 @@ impl Header {
             }
         }
         Ok(Self {
-            manifest: HEADER_BYTES..manifest_end,
+            manifest: HEADER_BYTES..commands,
+            commands: commands..manifest_end,
             segment: segment..segment_end,
             npu: (npu > 0).then_some(npu..npu_end),
             checksum: expected,

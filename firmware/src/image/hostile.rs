@@ -13,7 +13,7 @@ use crate::plan::Space;
 use crate::recognizer::{Event, Recognizer};
 use crate::step::{self, Step};
 pub use crate::test_image::Bytes;
-use crate::test_image::{Random, tiny};
+use crate::test_image::{COMMANDS, Random, tiny, with_commands};
 use crate::{CRC, Detection};
 
 /// An image that asks for more memory is parsed only.
@@ -43,7 +43,12 @@ impl Outcome {
             Self::NoRecords(_) => false,
             Self::Refused(error) => matches!(
                 error,
-                ParseError::Op { .. } | ParseError::Manifest { field: "ops", .. }
+                ParseError::Op { .. }
+                    | ParseError::Command { .. }
+                    | ParseError::Manifest {
+                        field: "ops" | "commands",
+                        ..
+                    }
             ),
             Self::Large | Self::Ran(_) => true,
         }
@@ -64,6 +69,8 @@ pub fn try_image(bytes: &[u8]) -> Outcome {
     let head = image.manifest();
     assert_eq!(image.labels().count(), head.classes.into());
     assert_eq!(image.ops().count(), head.ops.into());
+    let commands = image.commands().count();
+    assert_eq!(commands, image.grammar().commands.into());
     if image.memory_bytes() > MAX_MEMORY {
         return Outcome::Large;
     }
@@ -122,7 +129,8 @@ fn listen<'p, S: Step>(
     recognizer: &mut Recognizer<'_, S>,
     pieces: impl Iterator<Item = &'p [i16]>,
 ) -> (u32, u32) {
-    let (head, mut steps) = (*recognizer.image().manifest(), 0);
+    let image = *recognizer.image();
+    let (head, mut steps) = (*image.manifest(), 0);
     let outputs = usize::from(head.stream.step) * usize::from(head.classes);
     let mut sum = CRC.digest();
     for pcm in pieces {
@@ -136,15 +144,16 @@ fn listen<'p, S: Step>(
                 sum.update(bytemuck::cast_slice(posteriors));
             }
             Event::Frame { smoothed, .. } => sum.update(smoothed),
+            Event::Word(word) => assert!(word.label < head.classes),
             Event::Detection(Detection {
-                label,
+                command,
                 score,
                 start_ms,
                 end_ms,
                 decided_ms,
             }) => {
-                assert!(label < head.classes);
-                sum.update(&[label, score]);
+                assert!(image.command(command).is_some());
+                sum.update(&[command, score]);
                 sum.update(bytemuck::bytes_of(&[start_ms, end_ms, decided_ms]));
             }
         });
@@ -222,11 +231,14 @@ pub fn repair(bytes: &mut Bytes) {
 }
 
 /// Images whose records are all valid, with different slack in their cache windows, with and without
-/// an NPU section.
+/// an NPU section and commands.
 pub fn valid() -> Vec<Bytes> {
-    let images = [2, 3, 7, 50].map(tiny);
-    let npu = images.iter().take(2).map(|image| with_npu(image.get()));
-    npu.chain(images.iter().cloned()).collect()
+    let mut images = Vec::from([2, 3, 7, 50].map(tiny));
+    images.push(with_commands(images[0].get(), 30, &COMMANDS));
+    let npu = images.iter().rev().take(2);
+    let npu: Vec<_> = npu.map(|image| with_npu(image.get())).collect();
+    images.extend(npu);
+    images
 }
 
 #[cfg(test)]

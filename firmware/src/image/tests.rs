@@ -3,7 +3,7 @@
 use super::*;
 use crate::npu::test_section::with_npu;
 use crate::plan::{Clamp, Dense, Op};
-use crate::test_image::{Bytes, Random, tiny, tiny_with};
+use crate::test_image::{Bytes, COMMANDS, Random, tiny, tiny_with, with_commands};
 use std::string::ToString;
 
 /// The error of the tiny image after a change to its bytes, with its checksum made true.
@@ -138,6 +138,97 @@ fn manifest_fields_that_lie_are_named() {
         let error = error_after(|bytes| bytes[at] = value).to_string();
         assert_eq!(error, expected);
     }
+}
+
+#[test]
+fn commands_come_back_and_have_names() {
+    let tiny = tiny(2);
+    let bytes = with_commands(tiny.get(), 30, &COMMANDS);
+    let image = Image::parse(bytes.get()).unwrap();
+    assert!(image.commands().eq(COMMANDS));
+    assert_eq!((image.grammar().gap, image.grammar().commands), (30, 3));
+    let names = [0, 1, 2, 3].map(|number| image.command(number));
+    let expected = [Some("go stop"), Some("go"), Some("stop stop go go"), None];
+    assert_eq!(names, expected);
+    // Without them each label is one.
+    let image = Image::parse(tiny.get()).unwrap();
+    assert_eq!(
+        (image.commands().count(), image.grammar()),
+        (0, Grammar::NONE)
+    );
+    assert_eq!((image.command(1), image.command(3)), (Some("stop"), None));
+}
+
+/// The error of the tiny image with these commands, after a change to its bytes.
+fn error_of(commands: &[Command<'_>], change: impl FnOnce(&mut [u8])) -> std::string::String {
+    let mut bytes = with_commands(tiny(2).get(), 30, commands);
+    change(bytes.get_mut());
+    bytes.repair();
+    Image::parse(bytes.get()).unwrap_err().to_string()
+}
+
+#[test]
+fn commands_that_lie_are_named() {
+    fn error(name: &str, words: &[u8]) -> std::string::String {
+        error_of(&[COMMANDS[0], Command { name, words }], |_| ())
+    }
+    let words = "command 1, words: must be 1..=4";
+    assert_eq!(error("none", &[]), words);
+    assert_eq!(error("five", &[0; 5]), words);
+    // There are three labels, of which the last is silence.
+    let words = "command 1, words: must be labels that are detected";
+    for word in [2, 3, 63, 64, 255] {
+        assert_eq!(error("it", &[0, word]), words);
+    }
+    let name = "command 1, name: must have 1..=64 bytes";
+    assert_eq!(error("", &[0]), name);
+    let long = "x".repeat(65);
+    assert_eq!(error(&long, &[0]), name);
+    let largest = Command {
+        name: &long[1..],
+        words: &[0; 4],
+    };
+    let fits = with_commands(tiny(2).get(), 30, &[largest; 32]);
+    assert!(Image::parse(fits.get()).is_ok());
+    let many = "manifest, commands: must be at most 32";
+    assert_eq!(error_of(&[COMMANDS[0]; 33], |_| ()), many);
+
+    // The commands are the last of the manifest: gap, count, then lengths before names and words.
+    let start = |bytes: &[u8]| {
+        let manifest = &bytes[field::MANIFEST_LENGTH][..2];
+        let commands = bytes[field::COMMANDS_LENGTH.start];
+        HEADER_BYTES + usize::from(u16::from_le_bytes([manifest[0], manifest[1]]))
+            - usize::from(commands)
+    };
+    let ends = "manifest, commands: do not end with the manifest";
+    assert_eq!(
+        error_of(&COMMANDS, |bytes| bytes[start(bytes) + 1] = 2),
+        ends
+    );
+    let encoding = "command 3, encoding: is not a postcard command";
+    assert_eq!(
+        error_of(&COMMANDS, |bytes| bytes[start(bytes) + 1] = 4),
+        encoding
+    );
+    let encoding = "command 0, encoding: is not a postcard command";
+    assert_eq!(
+        error_of(&COMMANDS, |bytes| bytes[start(bytes) + 3] = 255),
+        encoding
+    );
+    let grammar = "manifest, commands: do not begin with a grammar";
+    let error = error_of(&COMMANDS, |bytes| {
+        let at = start(bytes);
+        bytes[at..at + 3].fill(255);
+    });
+    assert_eq!(error, grammar);
+    let error = error_of(&COMMANDS, |bytes| bytes[field::COMMANDS_LENGTH.end - 1] = 1);
+    assert_eq!(
+        error,
+        "header, commands length: is more than the manifest's"
+    );
+    // Operators that are said to be commands are missed where they are.
+    let error = error_of(&COMMANDS, |bytes| bytes[field::COMMANDS_LENGTH.start] += 1);
+    assert_eq!(error, "operator 11, encoding: is not a postcard operator");
 }
 
 #[test]

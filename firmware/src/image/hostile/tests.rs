@@ -45,12 +45,14 @@ fn mutant(valid: &[Bytes], number: u64) -> Bytes {
     let at = |part: &[u8]| part.as_ptr().addr() - base.get().as_ptr().addr();
     let (tensors, ops) = (at(image.tensors), at(image.ops));
     let records = HEADER_BYTES..ops + image.ops.len();
+    let commands = records.end..at(image.commands) + image.commands.len();
     let mut bytes = base.clone();
     for _ in 0..=random.below(3) {
         let region = match random.below(16) {
             0 => 0..HEADER_BYTES,
             1 => 0..bytes.get().len(),
             2..7 => ops..records.end,
+            7 if commands.len() > 4 => commands.clone(),
             _ => records.clone(),
         };
         let to = region.start + random.below(region.len() - 4);
