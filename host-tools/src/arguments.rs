@@ -1,5 +1,7 @@
 //! The command line: what `zerda` takes, and what its help says.
 
+mod simulate;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -9,12 +11,15 @@ use zerda::compiler::ranges::Method;
 use zerda::npu;
 use zerda_firmware::npu::model::Injection;
 
+pub use simulate::SimulateArgs;
+
 const EXAMPLES: &str = "\
 Examples:
   zerda run models/samples/*.wav
   arecord -q -t raw -f S16_LE -r 16000 -c 1 | zerda run -
   zerda eval speech_commands/test
   zerda compile models/shrunk.onnx --calibrate speech_commands/val
+  zerda commands models/shrunk.zerda --config my-config -o mine.zerda
   zerda inspect models/shrunk.zerda
   zerda inspect --onnx models/shrunk.onnx --audio models/samples --report report.html
   zerda export models/shrunk.zerda
@@ -41,6 +46,7 @@ pub enum Command {
     Run(RunArgs),
     Eval(EvalArgs),
     Compile(CompileArgs),
+    Commands(CommandsArgs),
     Inspect(InspectArgs),
     Export(ExportArgs),
     Npu(NpuArgs),
@@ -60,8 +66,8 @@ pub struct ImageArg {
 /// Recognise the commands in audio files, or live from standard input
 ///
 /// Prints each detection as it happens: its score (0 to 1), where the command starts and ends, and
-/// how much audio it took to decide. Each file starts afresh and is followed by 0.1 s of silence,
-/// so that its last word is decided. The last line sums up: real-time factor is processing time
+/// how much audio it took to decide. Each file starts afresh and is followed by 0.1 s of silence (and the
+/// gap between words, if the image has commands of several), so that its last word is decided. The last line sums up: real-time factor is processing time
 /// over length of the audio; the CRC-32 over every logit of every step tells whether two machines
 /// computed the same.
 #[derive(Args)]
@@ -106,8 +112,8 @@ pub struct EvalArgs {
 /// Compile the float ONNX of one streaming step to an INT8 image
 ///
 /// Calibrates on recordings like those that the device will hear; the same recordings give the same
-/// image, byte for byte. Thresholds, smoothing and refractory time come from commands.toml; where
-/// models.toml disagrees with the ONNX, that is an error.
+/// image, byte for byte. Thresholds, smoothing, refractory time and commands of several words come from
+/// commands.toml (`zerda commands` changes them afterwards); where models.toml disagrees with the ONNX, that is an error.
 #[derive(Args)]
 pub struct CompileArgs {
     /// The float model, one streaming step with its caches as inputs and outputs
@@ -141,6 +147,23 @@ fn report_file(text: &str) -> std::result::Result<PathBuf, String> {
     }
 }
 
+/// Put commands.toml into an image that is compiled already
+///
+/// Thresholds, smoothing, refractory time and commands of several words become those of commands.toml;
+/// the network stays as it is, bit for bit.
+#[derive(Args)]
+pub struct CommandsArgs {
+    /// The compiled model
+    #[arg(value_name = "IMAGE", default_value = "models/shrunk.zerda")]
+    pub image: PathBuf,
+    /// A folder with commands.toml [default: the one built in]
+    #[arg(long, value_name = "DIR")]
+    pub config: Option<PathBuf>,
+    /// The image with other commands [default: IMAGE itself]
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
 /// Say what an image holds, and what INT8 cost in it
 ///
 /// All of what it holds is read or counted from the image; nothing is run. Multiply-accumulates (MACs)
@@ -168,7 +191,8 @@ pub struct InspectArgs {
     #[arg(long, value_name = "FILE", requires = "onnx", conflicts_with = "json", value_parser = report_file)]
     pub report: Option<PathBuf>,
     /// One JSON object: sizes in bytes (the `sections` add up to the file), durations in frames and
-    /// ms, thresholds of 0 to 1 (null: never detected), `caches`, and `operators` with name, shape,
+    /// ms, thresholds of 0 to 1 (null: never detected), `grammar` (null: each label is a command; gap,
+    /// commands with name and words), `caches`, and `operators` with name, shape,
     /// macs, constants by kind, and output: scale, zero point, range, and `at`, a byte of the arena
     /// or a row of a cache. With --onnx: the report, of `report_version` 1: `figures` (which are
     /// measured and which counted), `image`, `audio`, `end_to_end`, `advice` (rule, numbers of
@@ -215,62 +239,6 @@ pub struct NpuArgs {
     /// An installed Vela of the same version instead of our own
     #[arg(long, value_name = "PATH")]
     pub vela: Option<PathBuf>,
-}
-
-/// Simulate a board's latency, without the board
-///
-/// Microphone, DMA buffers, front end, step, decoder and output in time, on a board of config/boards: its
-/// clock, what its core takes for each kind of operator, its NPU by Vela's estimate. Fails if 500 frames in
-/// one piece, or 95 % of the words from their end to their detection, take longer than `latency_ms` of
-/// config/budgets.toml, or if a step misses its deadline. Nothing is run but the network, on this machine,
-/// to know when it decides: all times are estimates.
-#[derive(Args)]
-pub struct SimulateArgs {
-    /// A board of config/boards, or the path of a board file
-    #[arg(long, value_name = "NAME", required_unless_present = "sweep")]
-    pub board: Option<String>,
-    /// Simulate all combinations of some values instead: chunk, step, cache (left context), all in frames,
-    /// hidden, layers, board. What is not swept is as in --image; the feed-forward layers grow with hidden.
-    /// A shape that an image beside --image has is simulated with that, words included, any other with
-    /// random weights. Exit code 0, whatever the verdicts
-    #[arg(long, value_name = "KEY=V,...", conflicts_with = "fit")]
-    pub sweep: Vec<String>,
-    #[command(flatten)]
-    pub image: ImageArg,
-    /// Recordings whose words are timed: files, folders of them, or a folder with one of clips for each label
-    #[arg(long, value_name = "PATH", num_args = 1.., default_value = "models/samples")]
-    pub audio: Vec<PathBuf>,
-    /// Length of the stream, in seconds
-    #[arg(long, value_name = "S", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
-    pub seconds: u32,
-    /// Other limits than those built in, from config/budgets.toml
-    #[arg(long, value_name = "FILE")]
-    pub budgets: Option<PathBuf>,
-    /// Write latency.md, .json and .html into this folder as well, or sweep.md, .json and .html
-    #[arg(long, value_name = "DIR")]
-    pub output: Option<PathBuf>,
-    /// One JSON object: verdict (pass or fail) and failures, basis, step_ms (from the last sample in memory
-    /// to the decoder's end) and compute_ms (the step alone), min, p50, p99 and max; fill (steps until the
-    /// caches are full, ms of the first and of a full one, least and most after that), load (0 to 1) of core
-    /// and NPU, deadline_misses, overruns, real_time_factor, sequence_500_ms and sequence_300_ms (without the
-    /// front end, which is front_end_500_ms), stages (ms a step), word_end_to_detection_ms (null: audio is
-    /// lost; p50, p95, max, words, missed, parts as means, each word). With --sweep an object a line: board,
-    /// chunk, step, cache and so on, model (null: none is compiled), verdict (pass, fail, refused),
-    /// limits_missed, reason (of a refused one, which has no figures), basis, sequence_500_ms and _300_ms,
-    /// step_ms, word_end_to_detection_ms (null: no model), structural_ms (p50, p95, max of words that end
-    /// anywhere and are decided by the step that commits their last frame), accuracy (found, 0 to 1; null:
-    /// no model or no labels), memory_bytes (caches, arena), image_bytes, load, deadline_misses, overruns
-    #[arg(long)]
-    pub json: bool,
-    /// Markdown, for a comment on a pull request
-    #[arg(long, conflicts_with = "json")]
-    pub markdown: bool,
-    /// An installed Vela instead of our own
-    #[arg(long, value_name = "PATH")]
-    pub vela: Option<PathBuf>,
-    /// Count instructions in QEMU, and rewrite the costs in the board's file
-    #[arg(long)]
-    pub fit: bool,
 }
 
 #[derive(Args)]

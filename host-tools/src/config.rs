@@ -4,16 +4,18 @@
 //! others. Every message says file, line, field and what was expected there.
 
 mod budgets;
+mod commands;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU16;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Result};
 pub use budgets::{Budgets, Limits};
+pub use commands::{Commands, Decoder, Phrase, Threshold};
 
 mod profile;
 
@@ -30,8 +32,8 @@ impl Config {
     /// Reads `models.toml` and `commands.toml` in `directory`, or the built-in ones.
     pub fn load(directory: Option<&Path>) -> Result<Config> {
         Ok(Config {
-            models: load(directory, MODELS)?,
-            commands: load(directory, COMMANDS)?,
+            models: read(directory, MODELS)?.parse()?,
+            commands: Commands::load(directory)?,
         })
     }
 }
@@ -72,86 +74,6 @@ pub struct Profile {
     pub chunk: u16,
     pub cached: u16,
     pub step: u16,
-}
-
-/// `commands.toml`: how posteriors become detections.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Commands {
-    pub decoder: Decoder,
-    #[serde(default)]
-    pub thresholds: BTreeMap<String, Threshold>,
-}
-
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Decoder {
-    pub smoothing: Smoothing,
-    pub refractory_ms: u16,
-    pub threshold: Threshold,
-    pub silence: String,
-    pub never: Vec<String>,
-}
-
-/// Frames that a posterior is averaged over, 1 to 32.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "u8")]
-pub struct Smoothing(pub u8);
-
-impl TryFrom<u8> for Smoothing {
-    type Error = String;
-    fn try_from(frames: u8) -> Result<Self, String> {
-        match frames {
-            1..=32 => Ok(Smoothing(frames)),
-            _ => Err(format!("invalid value {frames}, expected 1 to 32 frames")),
-        }
-    }
-}
-
-/// A posterior as the decoder compares it, Q0.8; written as 0.01 to 0.99.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "f32")]
-pub struct Threshold(pub u8);
-
-impl TryFrom<f32> for Threshold {
-    type Error = String;
-    fn try_from(posterior: f32) -> Result<Self, String> {
-        if (0.01..=0.99).contains(&posterior) {
-            Ok(Threshold((posterior * 256.0).round() as u8))
-        } else {
-            Err(format!(
-                "invalid value {posterior}, expected a probability from 0.01 to 0.99"
-            ))
-        }
-    }
-}
-
-impl Commands {
-    /// Q0.8 threshold of each label; 0 where the label is no command. The labels are the model's:
-    /// a name here that it does not have is an error, never silently without effect.
-    pub fn thresholds(&self, labels: &[&str]) -> Result<Vec<u8>> {
-        let named = self.thresholds.keys().chain(&self.decoder.never);
-        for name in named.chain([&self.decoder.silence]) {
-            if !labels.contains(&name.as_str()) {
-                return Err(Error::usage(format!(
-                    "commands.toml: `{name}` is no label of the model, which has {}; \
-                     change commands.toml and pass its folder with --config",
-                    labels.join(" ")
-                )));
-            }
-        }
-        let threshold = |label: &&str| {
-            if self.decoder.never.iter().any(|never| never == label) {
-                0
-            } else {
-                self.thresholds
-                    .get(*label)
-                    .unwrap_or(&self.decoder.threshold)
-                    .0
-            }
-        };
-        Ok(labels.iter().map(threshold).collect())
-    }
 }
 
 /// What is written, before the checks that look at several fields.
@@ -260,34 +182,54 @@ mod raw {
     }
 }
 
-fn load<T: DeserializeOwned>(directory: Option<&Path>, built_in: (&str, &str)) -> Result<T> {
-    let (name, text) = built_in;
-    match directory {
-        None => parse(Path::new(name), text),
+/// A file of the configuration.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Source {
+    path: PathBuf,
+    text: String,
+}
+
+/// The file in `directory`, or the one built in.
+fn read(directory: Option<&Path>, (name, text): (&str, &str)) -> Result<Source> {
+    let (path, text) = match directory {
+        None => (name.into(), text.into()),
         Some(directory) => {
             let path = directory.join(name);
             let text = std::fs::read_to_string(&path).map_err(|e| Error::read(&path, e))?;
-            parse(&path, &text)
+            (path, text)
         }
-    }
+    };
+    Ok(Source { path, text })
 }
 
-/// One line where the parser would print five: editors and CI logs link `file:line`.
+/// Reads TOML; what is wrong is said in a line of file, line and field.
 pub fn parse<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T> {
-    toml::from_str(text).map_err(|error| {
-        let at = error.span().map_or(0, |span| span.start).min(text.len());
-        let before = &text.as_bytes()[..at];
+    let (path, text) = (path.into(), text.into());
+    Source { path, text }.parse()
+}
+
+impl Source {
+    fn parse<T: DeserializeOwned>(&self) -> Result<T> {
+        toml::from_str(&self.text).map_err(|error| {
+            let at = error.span().map_or(0, |span| span.start);
+            self.error(at, error.message())
+        })
+    }
+
+    /// One line where the parser would print five: editors and CI logs link `file:line`.
+    fn error(&self, at: usize, message: &str) -> Error {
+        let before = &self.text.as_bytes()[..at.min(self.text.len())];
         let number = before.iter().filter(|&&byte| byte == b'\n').count();
-        let line = text.lines().nth(number).unwrap_or_default();
+        let line = self.text.lines().nth(number).unwrap_or_default();
         let field = match line.split_once('=') {
             Some((key, _)) => format!("`{}`: ", key.trim()),
             None if line.trim().is_empty() => String::new(),
             None => format!("{}: ", line.trim()),
         };
-        let message = error.message().replace('\n', "; ");
-        let (path, line) = (path.display(), number + 1);
+        let message = message.replace('\n', "; ");
+        let (path, line) = (self.path.display(), number + 1);
         Error::usage(format!("{path}:{line}: {field}{message}"))
-    })
+    }
 }
 
 #[cfg(test)]
@@ -357,19 +299,6 @@ mod tests {
         assert!(
             message.ends_with("step: expected at most chunk"),
             "{message}"
-        );
-    }
-
-    #[test]
-    fn a_label_that_the_model_does_not_have_is_an_error() {
-        let mut commands = Config::load(None).unwrap().commands;
-        let labels = ["go", "_unknown_", "_silence_"];
-        assert_eq!(commands.thresholds(&labels).unwrap(), [154, 0, 0]);
-        commands.thresholds.insert("og".into(), Threshold(100));
-        let error = commands.thresholds(&labels).unwrap_err().to_string();
-        assert!(
-            error.starts_with("commands.toml: `og` is no label"),
-            "{error}"
         );
     }
 }

@@ -80,6 +80,26 @@ impl Inspection<'_> {
         label.map_or("", |label| label.name)
     }
 
+    /// Commands of several words; null where each label is a command.
+    fn grammar(&self) -> Value {
+        let grammar = self.image.grammar();
+        let labels: Vec<_> = self.image.labels().map(|label| label.name).collect();
+        let commands = self.image.commands().map(|command| {
+            let words = command.words.iter();
+            let words = words.filter_map(|&word| labels.get(usize::from(word)));
+            json!({ "name": command.name, "words": words.collect::<Vec<_>>() })
+        });
+        let commands: Vec<_> = commands.collect();
+        match grammar.commands {
+            0 => Value::Null,
+            _ => json!({
+                "gap": grammar.gap,
+                "gap_ms": self.ms(grammar.gap),
+                "commands": commands,
+            }),
+        }
+    }
+
     /// Bytes of constants that an operator reads, by kind.
     fn constants(&self, op: Op) -> BTreeMap<&'static str, usize> {
         let mut kinds = BTreeMap::new();
@@ -175,6 +195,7 @@ impl Inspection<'_> {
                 "silence": self.silence(),
             },
             "labels": labels.collect::<Vec<_>>(),
+            "grammar": self.grammar(),
             "macs_per_step": macs_per_step(image),
             "caches": caches.collect::<Vec<_>>(),
             "operators": operators.collect::<Vec<_>>(),
@@ -258,6 +279,20 @@ impl Inspection<'_> {
             self.silence().escape_debug()
         )?;
         writeln!(text, "  labels     {}", labels.join(", "))?;
+        let grammar = image.grammar();
+        if grammar.commands > 0 {
+            let commands = image
+                .commands()
+                .map(|of| of.name.escape_debug().to_string());
+            let commands: Vec<_> = commands.collect();
+            writeln!(
+                text,
+                "  commands   {}; {} frames ({} ms) from word to word",
+                commands.join(", "),
+                grammar.gap,
+                self.ms(grammar.gap)
+            )?;
+        }
         writeln!(
             text,
             "  network    {} operators, {} multiply-accumulates a step, counted",

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use zerda::config::Config;
+use zerda::config::{Commands, Config};
 use zerda::error::{Error, Result};
 use zerda::{compiler, eval, explain, export, flash, inspect, monitor, npu, qemu, run, simulate};
 
@@ -59,6 +59,15 @@ fn execute(command: Command) -> Result<()> {
                 audio: options.calibrate,
                 output: file.map_or(explain::Output::Table, explain::Output::File),
             })
+        }
+        Command::Commands(args) => {
+            let options = compiler::detection::Options {
+                output: args.output.unwrap_or_else(|| args.image.clone()),
+                image: args.image,
+            };
+            let commands = Commands::load(args.config.as_deref())?;
+            compiler::detection::commands(&options, &commands)?;
+            writeln!(io::stdout(), "{}", options.output.display()).map_err(Error::stdout)
         }
         Command::Inspect(args) => match args.onnx {
             None => inspect::inspect(&args.image, args.json),

@@ -33,7 +33,7 @@ pub fn run(options: &Options) -> Result<()> {
     let recognizer = Recognizer::new(&image, memory.as_mut_slice())
         .map_err(|error| Error::usage(error.to_string()))?;
     let mut session = Session {
-        labels: image.labels().map(|label| label.name).collect(),
+        image,
         tail: tail(&image),
         recognizer,
         json: options.json,
@@ -76,16 +76,18 @@ pub fn run(options: &Options) -> Result<()> {
     }
 }
 
-/// Silence after a stream: one chunk, so that the last word is committed and decided.
+/// Silence after a stream: one chunk, so that the last word is committed and decided, and where there
+/// are commands of several words the gap in which another could follow.
 pub fn tail(image: &Image<'_>) -> Vec<i16> {
     let (stream, front_end) = (image.manifest().stream, image.manifest().front_end);
-    vec![0; usize::from(stream.chunk) * usize::from(front_end.hop)]
+    let frames = usize::from(stream.chunk) + usize::from(image.grammar().gap);
+    vec![0; frames * usize::from(front_end.hop)]
 }
 
 /// What the inputs have in common.
 struct Session<'a> {
     recognizer: Recognizer<'a>,
-    labels: Vec<&'a str>,
+    image: Image<'a>,
     tail: Vec<i16>,
     json: bool,
     crc: crc32fast::Hasher,
@@ -169,7 +171,7 @@ impl Session<'_> {
     fn push(&mut self, name: &str, pcm: &[i16], panel: &mut Option<Panel>) -> Result<()> {
         let Session {
             recognizer,
-            labels,
+            image,
             json,
             crc,
             steps,
@@ -192,6 +194,11 @@ impl Session<'_> {
                     panel.frame(smoothed);
                 }
             }
+            Event::Word(word) => {
+                if let Some(panel) = panel {
+                    panel.words.push(word);
+                }
+            }
             Event::Detection(detection) => {
                 let start = Instant::now();
                 *detections += 1;
@@ -199,8 +206,7 @@ impl Session<'_> {
                     panel.detections.push(detection);
                 }
                 if printed.is_ok() {
-                    let command = labels.get(usize::from(detection.label));
-                    let command = command.copied().unwrap_or_default();
+                    let command = image.command(detection.command).unwrap_or_default();
                     let report = Report::Detection {
                         command,
                         score: detection.score,

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
-use zerda_firmware::{Detection, Image};
+use zerda_firmware::{Detection, Image, Word};
 
 use crate::error::{Error, Result};
 
@@ -36,6 +36,8 @@ type Drawn<T = ()> = std::result::Result<T, Box<dyn StdError>>;
 pub struct Trace {
     pub panels: Vec<Panel>,
     labels: Vec<(String, RGBColor)>,
+    /// Names of the commands, where they are other than the labels.
+    commands: Vec<String>,
     /// Samples.
     window: usize,
     hop: usize,
@@ -46,6 +48,7 @@ pub struct Trace {
 /// One input.
 pub struct Panel {
     name: String,
+    pub words: Vec<Word>,
     pub detections: Vec<Detection>,
     /// Q0.8, one a class, frame after frame.
     smoothed: Vec<u8>,
@@ -61,6 +64,7 @@ impl Panel {
     pub fn new(name: &str) -> Panel {
         Panel {
             name: name.into(),
+            words: Vec::new(),
             detections: Vec::new(),
             smoothed: Vec::new(),
             peaks: Vec::new(),
@@ -102,6 +106,7 @@ impl Trace {
         Trace {
             panels: Vec::new(),
             labels: labels.collect(),
+            commands: image.commands().map(|of| of.name.to_string()).collect(),
             window: front_end.window.into(),
             hop: front_end.hop.into(),
             rate: f64::from(front_end.sample_rate),
@@ -151,7 +156,8 @@ impl Trace {
             .y_label_formatter(&|p| format!("{p:.1}"))
             .x_label_formatter(&|s| format!("{s:.1} s"))
             .draw()?;
-        self.detections(&mut chart, panel)?;
+        self.words(&mut chart, panel)?;
+        self.commands(&mut chart, panel)?;
         let classes = self.labels.len();
         for (index, (name, colour)) in self.labels.iter().enumerate() {
             let values: Vec<u8> = panel
@@ -174,15 +180,14 @@ impl Trace {
         waveform(&lower, panel, seconds, self.rate)
     }
 
-    /// From start to end of each command, in its colour, with its name and score above.
-    fn detections(&self, chart: &mut Chart<'_, '_>, panel: &Panel) -> Drawn {
-        for detection in &panel.detections {
-            let Some((name, colour)) = self.labels.get(usize::from(detection.label)) else {
+    /// From start to end of each word, in its colour, with its name and score above.
+    fn words(&self, chart: &mut Chart<'_, '_>, panel: &Panel) -> Drawn {
+        for word in &panel.words {
+            let Some((name, colour)) = self.labels.get(usize::from(word.label)) else {
                 continue;
             };
-            let [start, end] =
-                [detection.start_ms, detection.end_ms].map(|ms| f64::from(ms) / 1000.0);
-            let score = f64::from(detection.score) / 256.0;
+            let [start, end] = [word.start_ms, word.end_ms].map(|ms| f64::from(ms) / 1000.0);
+            let score = f64::from(word.score) / 256.0;
             chart.draw_series([
                 Rectangle::new([(start, 0.0), (end, 1.0)], colour.mix(0.12).filled()),
                 Rectangle::new([(end, 0.0), (end, 1.0)], colour.stroke_width(1)),
@@ -193,6 +198,21 @@ impl Trace {
                 (start, 1.09),
                 style,
             )])?;
+        }
+        Ok(())
+    }
+
+    /// A frame around the words of each command of several words, with its name.
+    fn commands(&self, chart: &mut Chart<'_, '_>, panel: &Panel) -> Drawn {
+        for detection in &panel.detections {
+            let Some(name) = self.commands.get(usize::from(detection.command)) else {
+                continue;
+            };
+            let [start, end] =
+                [detection.start_ms, detection.end_ms].map(|ms| f64::from(ms) / 1000.0);
+            chart.draw_series([Rectangle::new([(start, 0.0), (end, 1.0)], BLACK)])?;
+            let style = ("sans-serif", 13).into_font().color(&BLACK);
+            chart.draw_series([Text::new(name.clone(), (start + 0.02, 0.97), style)])?;
         }
         Ok(())
     }

@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 use zerda_firmware::image::{
-    ALIGNMENT, HEADER_BYTES, Label, MAGIC, Manifest, VERSION, checksum, field,
+    ALIGNMENT, Command, Grammar, HEADER_BYTES, Image, Label, MAGIC, Manifest, VERSION, checksum,
+    field,
 };
 use zerda_firmware::plan::{Cache, Element, Op, Space, Tensor, TensorId};
 
@@ -17,6 +18,17 @@ pub struct ImageWriter {
 }
 
 impl ImageWriter {
+    /// All that an image holds of records and constants.
+    pub fn of(image: &Image<'_>, file: &[u8]) -> ImageWriter {
+        let number = |at| u32::from_le_bytes(<[u8; 4]>::try_from(&file[at]).unwrap_or_default());
+        let segment = &file[number(field::SEGMENT_OFFSET) as usize..];
+        ImageWriter {
+            tensors: image.tensors().collect(),
+            ops: image.ops().collect(),
+            segment: segment[..number(field::SEGMENT_LENGTH) as usize].to_vec(),
+        }
+    }
+
     pub fn tensor(&mut self, tensor: Tensor) -> TensorId {
         self.tensors.push(tensor);
         (self.tensors.len() - 1) as TensorId
@@ -82,6 +94,7 @@ impl ImageWriter {
         self,
         manifest: Manifest,
         labels: &[Label],
+        (grammar, commands): (Grammar, &[Command]),
         caches: &[Cache],
         cache_bytes: usize,
         arena_bytes: usize,
@@ -94,6 +107,14 @@ impl ImageWriter {
             .iter()
             .for_each(|tensor| append(&mut image, tensor));
         self.ops.iter().for_each(|op| append(&mut image, op));
+        let commands_offset = image.len();
+        if !commands.is_empty() {
+            append(&mut image, &grammar);
+            commands
+                .iter()
+                .for_each(|command| append(&mut image, command));
+        }
+        let commands_length = image.len() - commands_offset;
         let manifest_length = image.len() - HEADER_BYTES;
         let segment_offset = image.len().next_multiple_of(ALIGNMENT);
         image.resize(segment_offset, 0);
@@ -110,6 +131,7 @@ impl ImageWriter {
             (field::CACHE_BYTES, cache_bytes),
             (field::ARENA_BYTES, arena_bytes),
             (field::ALIGNMENT, ALIGNMENT),
+            (field::COMMANDS_LENGTH, commands_length),
         ] {
             image[field].copy_from_slice(&(value as u32).to_le_bytes());
         }

@@ -4,6 +4,7 @@
 //! every tensor its range, [`quantize`] makes integers of it, and [`image_writer`] the image.
 
 pub mod calibrate;
+pub mod detection;
 pub mod equalize;
 pub mod fidelity;
 pub mod float;
@@ -35,7 +36,7 @@ use std::path::{Path, PathBuf};
 
 use indicatif::ProgressIterator;
 use zerda_firmware::Image;
-use zerda_firmware::image::{Decoder, FrontEnd, Label, Manifest};
+use zerda_firmware::image::{FrontEnd, Manifest};
 
 use crate::audio;
 use crate::config::{Commands, Config};
@@ -46,6 +47,7 @@ use crate::output;
 use crate::tract_step::FloatStep;
 
 use calibrate::Observations;
+use detection::Detection;
 use fidelity::Fidelity;
 use graph::Graph;
 use judge::Judge;
@@ -336,25 +338,12 @@ impl<'a> Compiler<'a> {
             mel_band: writer.i8(&bands, bands.len(), unit),
         };
         let names: Vec<_> = self.metadata.labels.iter().map(String::as_str).collect();
-        let thresholds = self.commands.thresholds(&names)?;
-        let label = |(&name, threshold)| Label { name, threshold };
-        let labels: Vec<_> = names.iter().zip(thresholds).map(label).collect();
-        let silence = names
-            .iter()
-            .position(|&name| name == self.commands.decoder.silence);
-        let decoder = &self.commands.decoder;
-        // Frames, the last of them whole.
-        let frame_ms = 1000 * u32::from(front_end.hop) / front_end.sample_rate;
-        let refractory = u32::from(decoder.refractory_ms).div_ceil(frame_ms.max(1));
+        let detection = Detection::new(self.commands, &names, front_end)?;
         let manifest = Manifest {
             stream: graph.stream,
             front_end,
-            decoder: Decoder {
-                smoothing: decoder.smoothing.0,
-                refractory: refractory as u16,
-                silence: silence.unwrap_or_default() as u8,
-            },
-            classes: labels.len() as u8,
+            decoder: detection.decoder,
+            classes: names.len() as u8,
             caches: memory.caches.len() as u8,
             tensors: writer.tensors.len() as u16,
             ops: writer.ops.len() as u16,
@@ -367,7 +356,13 @@ impl<'a> Compiler<'a> {
             arena_bytes,
             ..
         } = &memory;
-        let bytes = writer.finish(manifest, &labels, caches, *cache_bytes, *arena_bytes);
+        let bytes = detection.finish(
+            writer,
+            manifest,
+            &names,
+            caches,
+            [*cache_bytes, *arena_bytes],
+        );
         Ok(ImageFile::new(self.path, &bytes))
     }
 }

@@ -105,6 +105,8 @@ fn labels(commands: &Commands) -> Vec<&str> {
     let decoder = &commands.decoder;
     let named = commands.thresholds.keys().chain(&decoder.never);
     let named = named.chain([&decoder.silence]).map(String::as_str);
+    let grammar = commands.grammar.iter().flat_map(|of| &of.commands);
+    let named = named.chain(grammar.flat_map(|command| command.get_ref().split_whitespace()));
     let mut labels: Vec<&str> = Vec::new();
     for label in COMMANDS.into_iter().chain(named) {
         if !labels.contains(&label) {

@@ -143,8 +143,8 @@ fn detections(image: &Image<'_>, memory: &mut [i8], samples: &[i16]) -> Result<V
     for samples in [samples, &[0; TAIL]] {
         recognizer.push_events(samples, |event| match event {
             Event::Step { index, .. } => step = index.into(),
-            Event::Detection(detection) => detections.push((detection.label.into(), step)),
-            Event::Frame { .. } => {}
+            Event::Word(word) => detections.push((word.label.into(), step)),
+            Event::Frame { .. } | Event::Detection(_) => {}
         });
     }
     Ok(detections)

@@ -1,0 +1,207 @@
+//! `commands.toml` in an image: thresholds, smoothing, refractory time and commands; and
+//! `zerda commands`, which puts them into an image that is compiled already.
+
+use std::path::PathBuf;
+
+use zerda_firmware::image::{
+    ALIGNMENT, Command, Decoder, FrontEnd, Grammar, Label, Manifest, checksum, field,
+};
+use zerda_firmware::plan::Cache;
+
+use super::image_writer::ImageWriter;
+use crate::config::{Commands, Phrase};
+use crate::error::Result;
+use crate::image_file::ImageFile;
+use crate::output;
+
+pub struct Options {
+    pub image: PathBuf,
+    pub output: PathBuf,
+}
+
+/// Writes the image with these commands instead of those that it has.
+pub fn commands(options: &Options, commands: &Commands) -> Result<()> {
+    let file = with_commands(&ImageFile::open(&options.image)?, commands)?;
+    output::write(&options.output, file.bytes())
+}
+
+/// The image with other thresholds, smoothing, refractory time and commands. All else stays, and so
+/// do the bits of the network.
+pub fn with_commands(file: &ImageFile, commands: &Commands) -> Result<ImageFile> {
+    let (image, bytes) = (file.image()?, file.bytes());
+    let names: Vec<_> = image.labels().map(|label| label.name).collect();
+    let detection = Detection::new(commands, &names, image.manifest().front_end)?;
+    let manifest = Manifest {
+        decoder: detection.decoder,
+        ..*image.manifest()
+    };
+    let caches: Vec<_> = image.caches().collect();
+    let memory = [image.cache_bytes(), image.arena_bytes()];
+    let writer = ImageWriter::of(&image, bytes);
+    let mut written = detection.finish(writer, manifest, &names, &caches, memory);
+    copy_npu_section(bytes, &mut written);
+    let written = ImageFile::new(file.path(), &written);
+    written.image()?;
+    Ok(written)
+}
+
+/// The step for the NPU, if there is one, stays the end of the image.
+fn copy_npu_section(from: &[u8], to: &mut Vec<u8>) {
+    let number = |at| u32::from_le_bytes(<[u8; 4]>::try_from(&from[at]).unwrap_or_default());
+    let offset = number(field::NPU_OFFSET) as usize;
+    if offset == 0 {
+        return;
+    }
+    let start = to.len().next_multiple_of(ALIGNMENT);
+    to.resize(start, 0);
+    to.extend(&from[offset..]);
+    for (field, value) in [
+        (field::TOTAL_LENGTH, to.len()),
+        (field::NPU_OFFSET, start),
+        (field::NPU_LENGTH, to.len() - start),
+    ] {
+        to[field].copy_from_slice(&(value as u32).to_le_bytes());
+    }
+    let sum = checksum(to).to_le_bytes();
+    to[field::CHECKSUM].copy_from_slice(&sum);
+}
+
+/// What `commands.toml` says, in the integers of an image.
+pub struct Detection {
+    pub decoder: Decoder,
+    /// Of each label.
+    thresholds: Vec<u8>,
+    gap: u16,
+    phrases: Vec<Phrase>,
+}
+
+impl Detection {
+    /// `names` are the model's labels.
+    pub fn new(commands: &Commands, names: &[&str], front_end: FrontEnd) -> Result<Detection> {
+        let decoder = &commands.decoder;
+        // Frames, the last of them whole.
+        let frame_ms = (1000 * u32::from(front_end.hop) / front_end.sample_rate).max(1);
+        let frames = |ms: u16| u32::from(ms).div_ceil(frame_ms) as u16;
+        let silence = names.iter().position(|&name| name == decoder.silence);
+        let gap = commands.grammar.as_ref().map_or(0, |of| of.gap_ms.0);
+        Ok(Detection {
+            thresholds: commands.thresholds(names)?,
+            decoder: Decoder {
+                smoothing: decoder.smoothing.0,
+                refractory: frames(decoder.refractory_ms),
+                silence: silence.unwrap_or_default() as u8,
+            },
+            gap: frames(gap),
+            phrases: commands.phrases(names)?,
+        })
+    }
+
+    /// The image. `manifest` counts what there is; `memory` are the bytes of caches and arena.
+    pub fn finish(
+        &self,
+        writer: ImageWriter,
+        manifest: Manifest,
+        names: &[&str],
+        caches: &[Cache],
+        memory: [usize; 2],
+    ) -> Vec<u8> {
+        let labels = names.iter().zip(&self.thresholds);
+        let labels: Vec<_> = labels
+            .map(|(&name, &threshold)| Label { name, threshold })
+            .collect();
+        let commands = self.phrases.iter().map(|phrase| Command {
+            name: &phrase.name,
+            words: &phrase.words,
+        });
+        let commands: Vec<_> = commands.collect();
+        let grammar = Grammar {
+            gap: self.gap,
+            commands: commands.len() as u8,
+        };
+        let [caches_bytes, arena_bytes] = memory;
+        writer.finish(
+            manifest,
+            &labels,
+            (grammar, &commands),
+            caches,
+            caches_bytes,
+            arena_bytes,
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+    use zerda_firmware::Image;
+    use zerda_firmware::npu::test_section::with_npu;
+
+    fn shrunk() -> ImageFile {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/shrunk.zerda");
+        ImageFile::open(&path).unwrap()
+    }
+
+    fn config(change: impl FnOnce(&str) -> String) -> Commands {
+        let folder = tempfile::tempdir().unwrap();
+        let text = change(include_str!("../../../config/commands.toml"));
+        std::fs::write(folder.path().join("commands.toml"), text).unwrap();
+        Commands::load(Some(folder.path())).unwrap()
+    }
+
+    #[test]
+    fn a_step_for_an_npu_stays_in_the_image() {
+        let shipped = shrunk();
+        let bytes = with_npu(shipped.bytes());
+        let with_step = ImageFile::new(Path::new("npu"), bytes.get());
+        let commands = config(|text| text.to_string() + "[grammar]\ncommands = [\"go left\"]\n");
+        let changed = with_commands(&with_step, &commands).unwrap();
+        let image = changed.image().unwrap();
+        assert_eq!(image.grammar().commands, 1);
+        let (before, after) = (with_step.image().unwrap(), image);
+        let (before, after) = (before.npu().unwrap(), after.npu().unwrap());
+        assert_eq!(before.section, after.section);
+        assert_eq!(
+            (before.payload, before.constants),
+            (after.payload, after.constants)
+        );
+    }
+
+    #[test]
+    fn the_built_in_commands_are_those_of_the_shipped_image() {
+        let shipped = shrunk();
+        let same = with_commands(&shipped, &Commands::load(None).unwrap()).unwrap();
+        assert!(same.bytes() == shipped.bytes());
+    }
+
+    #[test]
+    fn other_commands_leave_the_network_as_it_is_and_can_be_taken_back() {
+        let shipped = shrunk();
+        let commands = config(|text| {
+            let text = text.replace("refractory_ms = 300", "refractory_ms = 205");
+            text + "go = 0.75\n[grammar]\ncommands = [\"go left\", \"stop\"]\ngap_ms = 1201\n"
+        });
+        let changed = with_commands(&shipped, &commands).unwrap();
+        let (before, after) = (shipped.image().unwrap(), changed.image().unwrap());
+        assert!(after.tensors().eq(before.tensors()) && after.ops().eq(before.ops()));
+        let constants = |image: &Image<'_>| {
+            let tensors = image
+                .tensors()
+                .map(|tensor| image.constant_i8(tensor).to_vec());
+            tensors.collect::<Vec<_>>()
+        };
+        assert!(constants(&after) == constants(&before));
+        assert_eq!(after.manifest().decoder.refractory, 21);
+        let labels: Vec<_> = after.labels().collect();
+        let number = |name| labels.iter().position(|label| label.name == name).unwrap();
+        assert_eq!(labels[number("go")].threshold, 192);
+        assert_eq!(
+            (after.grammar().gap, after.command(0)),
+            (121, Some("go left"))
+        );
+        let words = [number("go") as u8, number("left") as u8];
+        assert_eq!(after.commands().next().unwrap().words, words);
+        let back = with_commands(&changed, &Commands::load(None).unwrap()).unwrap();
+        assert!(back.bytes() == shipped.bytes());
+    }
+}
