@@ -2,6 +2,7 @@
 
 pub mod audio;
 pub mod exports;
+pub mod splice;
 pub mod tflm;
 pub mod whole_stream;
 

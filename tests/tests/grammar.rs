@@ -1,0 +1,195 @@
+//! Commands of several words, heard by the shipped model.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use fastrand::Rng;
+use zerda::audio;
+use zerda::compiler::detection::with_commands;
+use zerda::config::Commands;
+use zerda::image_file::ImageFile;
+use zerda::run::tail;
+use zerda_firmware::{Event, Image, Recognizer};
+use zerda_tests::splice::spliced;
+use zerda_tests::{repository, say_skipped, shipped_image};
+
+/// The shipped image with these commands, as `zerda commands` makes it.
+fn image(commands: &[&str]) -> ImageFile {
+    let folder = tempfile::tempdir().unwrap();
+    let text = std::fs::read_to_string(repository("config/commands.toml")).unwrap();
+    let text = format!("{text}\n[grammar]\ncommands = {commands:?}\n");
+    std::fs::write(folder.path().join("commands.toml"), text).unwrap();
+    let commands = Commands::load(Some(folder.path())).unwrap();
+    with_commands(&shipped_image(), &commands).unwrap()
+}
+
+/// What one stream gives, by name.
+#[derive(Debug, Default, PartialEq)]
+struct Heard {
+    words: Vec<String>,
+    commands: Vec<String>,
+}
+
+fn hear(image: &Image<'_>, pcm: &[i16]) -> Heard {
+    let labels: Vec<_> = image.labels().map(|label| label.name).collect();
+    let mut memory = vec![0; image.memory_bytes()];
+    let mut recognizer = Recognizer::new(image, &mut memory).unwrap();
+    let mut heard = Heard::default();
+    for pcm in [pcm, &tail(image)] {
+        recognizer.push_events(pcm, |event| match event {
+            Event::Word(word) => heard.words.push(labels[usize::from(word.label)].into()),
+            Event::Detection(detection) => {
+                let name = image.command(detection.command).unwrap();
+                heard.commands.push(name.into());
+            }
+            Event::Step { .. } | Event::Frame { .. } => {}
+        });
+    }
+    heard
+}
+
+/// The word of a shipped sample, by its number there.
+fn shipped(sample: &str, number: usize) -> Vec<i16> {
+    // Where each begins and ends, as models/samples/*.json say, with 50 ms around.
+    let times = match (sample, number) {
+        ("robot", 0) => 550..1100,   // go
+        ("robot", 1) => 1900..2520,  // left
+        ("robot", 2) => 3220..3880,  // stop
+        ("lift", 0) => 450..810,     // up
+        ("answers", 0) => 650..1230, // yes
+        _ => panic!("{sample} {number}"),
+    };
+    let pcm = audio::read(&repository(&format!("models/samples/{sample}.wav"))).unwrap();
+    pcm[times.start * 16..times.end * 16].to_vec()
+}
+
+#[test]
+fn two_words_of_a_shipped_sample_are_one_command() {
+    let file = image(&["go left", "stop", "up up", "stop left"]);
+    let image = file.image().unwrap();
+    let [go, left, stop] = [0, 1, 2].map(|number| shipped("robot", number));
+    let up = shipped("lift", 0);
+    for pause_ms in [100, 350, 600] {
+        let heard = |words: &[&[i16]]| hear(&image, &spliced(words, pause_ms)).commands;
+        assert_eq!(heard(&[&go, &left]), ["go left"], "{pause_ms} ms");
+        assert_eq!(heard(&[&go, &go, &left]), ["go left"], "{pause_ms} ms");
+        assert_eq!(heard(&[&up, &up]), ["up up"], "{pause_ms} ms");
+        assert_eq!(heard(&[&stop, &left]), ["stop left"], "{pause_ms} ms");
+        assert_eq!(
+            heard(&[&stop, &go, &left]),
+            ["stop", "go left"],
+            "{pause_ms} ms"
+        );
+    }
+    for alone in [&go, &left, &up] {
+        let heard = hear(&image, &spliced(&[alone], 0));
+        assert_eq!((heard.words.len(), heard.commands.len()), (1, 0));
+    }
+    assert_eq!(hear(&image, &spliced(&[&stop], 0)).commands, ["stop"]);
+    let yes = shipped("answers", 0);
+    let heard = hear(&image, &spliced(&[&go, &yes, &left], 300));
+    assert_eq!((heard.words.len(), heard.commands.len()), (3, 0));
+}
+
+const PAIRS: [&str; 8] = [
+    "go left",
+    "go right",
+    "stop go",
+    "no stop",
+    "yes down",
+    "up up",
+    "down down",
+    "right right",
+];
+
+/// Clips by speaker and word.
+type Clips = BTreeMap<String, BTreeMap<String, Vec<PathBuf>>>;
+
+/// Recorded commands of a partition.
+fn clips(folder: &Path, words: &[&str]) -> Clips {
+    let mut clips = Clips::new();
+    for word in words {
+        for file in audio::list(&folder.join(word)).unwrap() {
+            let name = file.file_name().unwrap().to_string_lossy().into_owned();
+            let speaker = name.split('_').next().unwrap_or_default().to_string();
+            let of_speaker = clips.entry(speaker).or_default();
+            of_speaker.entry(word.to_string()).or_default().push(file);
+        }
+    }
+    clips
+}
+
+/// Two different clips of one speaker that say a command of two words.
+fn two(
+    of_speaker: &BTreeMap<String, Vec<PathBuf>>,
+    command: &str,
+    rng: &mut Rng,
+) -> Option<[PathBuf; 2]> {
+    let (first, second) = command.split_once(' ')?;
+    let first = rng.choice(of_speaker.get(first)?)?;
+    let others = of_speaker.get(second)?.iter();
+    let others: Vec<_> = others.filter(|file| *file != first).collect();
+    Some([first.clone(), rng.choice(others)?.clone()])
+}
+
+#[test]
+fn commands_of_two_recorded_words_are_heard_and_one_word_is_none() {
+    let Some(data) = std::env::var_os("ZERDA_DATA") else {
+        say_skipped("grammar", "ZERDA_DATA names no folder of recorded speech");
+        return;
+    };
+    let partition = std::env::var("ZERDA_PARTITION").unwrap_or("test".into());
+    let folder = Path::new(&data).join("speech_commands").join(partition);
+    let words = ["yes", "no", "up", "down", "left", "right", "stop", "go"];
+    let clips = clips(&folder, &words);
+    let file = image(&PAIRS);
+    let image = file.image().unwrap();
+    let read = |file: &PathBuf| audio::read(file).unwrap();
+
+    let rng = &mut Rng::with_seed(7);
+    let speakers: Vec<_> = clips.values().collect();
+    let (mut right, mut wrong, mut count) = (0, 0, 0);
+    let (mut both, mut kept) = (0, 0);
+    while count < 200 {
+        let (speaker, command) = (rng.choice(&speakers).unwrap(), *rng.choice(&PAIRS).unwrap());
+        let Some(files) = two(speaker, command, rng) else {
+            continue;
+        };
+        count += 1;
+        let [first, second] = files.each_ref().map(read);
+        let pause_ms = rng.usize(100..=600);
+        let heard = hear(&image, &spliced(&[&first, &second], pause_ms));
+        let is_right = heard.commands == [command];
+        right += usize::from(is_right);
+        wrong += usize::from(heard.commands.iter().any(|found| found != command));
+        // Whether each is heard where it is alone: what is lost besides is lost by the grammar.
+        let alone = [&first, &second].map(|clip| hear(&image, &spliced(&[clip], 0)).words.concat());
+        let said = command.split(' ').eq(&alone);
+        both += usize::from(said);
+        kept += usize::from(said && is_right);
+        if std::env::var_os("ZERDA_SHOW").is_some() && !is_right {
+            let _ = writeln!(
+                std::io::stderr(),
+                "{command}, {pause_ms} ms: {:?}, alone {alone:?}{}, {files:?}",
+                heard.words,
+                if said { " LOST" } else { "" }
+            );
+        }
+    }
+    let (mut single, mut paired) = (0, 0);
+    for clip in clips.values().flat_map(BTreeMap::values).flatten() {
+        single += 1;
+        paired += usize::from(!hear(&image, &read(clip)).commands.is_empty());
+    }
+    // Past the test harness, which shows the output of failing tests only.
+    let _ = writeln!(
+        std::io::stderr(),
+        "measured on {}: {right} of {count} commands of two words right, {wrong} with a wrong one; of \
+         {both} whose words are both heard alone {kept}; {paired} of {single} single words a command",
+        folder.display()
+    );
+    assert_eq!(paired, 0);
+    assert!(wrong * 100 <= count, "{wrong} of {count} wrong");
+    assert!(kept * 100 >= both * 95, "{kept} of {both}");
+}
