@@ -7,6 +7,8 @@
 //! alike the longest counts: one that is complete while a longer one may still come waits until a
 //! word comes that does not continue it, or the gap has passed. All others are decided at once.
 //!
+//! A word's echo (see [`Word::echo`]) is no word here: said once, a word is no command of two.
+//!
 //! The gap counts from the decision on a word to that on the next. From the end of a word to the
 //! start of the next would be nearer to what people mean by a pause, but the start is known only
 //! when the next word is: who waits for it would have to wait for the longest word besides.
@@ -69,6 +71,8 @@ impl Grammar {
         };
         match word {
             Some(word) if image.grammar().commands == 0 => found(word.label, &[word]),
+            // It was counted with the word that it echoes.
+            Some(word) if word.echo => {}
             Some(word) => {
                 let [first, ..] = self.words;
                 if word.end_ms.saturating_sub(first.start_ms) > LONGEST_MS {
@@ -161,6 +165,7 @@ mod tests {
                 start_ms: (frame * 10).saturating_sub(200),
                 end_ms: frame * 10,
                 decided_ms,
+                echo: false,
             });
             grammar.push_frame(&image, word, decided_ms, |detection| {
                 found.push((frame, detection));
