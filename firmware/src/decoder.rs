@@ -74,7 +74,7 @@ struct State {
     loudness: [u8; 256],
     /// Frames whose loudness came.
     heard: u64,
-    /// The frame after the last detection.
+    /// The frame after the last detection; 0: there was none.
     after: u64,
     /// Frames left in which nothing is detected.
     refractory: u16,
@@ -89,6 +89,7 @@ struct State {
 }
 
 impl State {
+    // All of it zeros, which take no room in flash.
     const START: Self = Self {
         history: [[0; MAX_CLASSES]; MAX_SMOOTHING],
         next_row: 0,
@@ -101,7 +102,7 @@ impl State {
         frame: 0,
         step_start: 0,
         refractory: 0,
-        label: u8::MAX,
+        label: 0,
         loudest: 0,
         paused: false,
         since: 0,
@@ -166,7 +167,7 @@ impl Decoder {
         let state = &mut self.state;
         let as_loud = state.since.saturating_add(AGAIN_BELOW) >= state.loudest;
         let said_again = state.paused && as_loud && frame + 1 >= state.after + AGAIN;
-        let echo = label == state.label && !said_again;
+        let echo = state.after > 0 && label == state.label && !said_again;
         state.after = frame + 1;
         (state.label, state.loudest) = (label, loudest);
         (state.paused, state.since) = (false, 0);

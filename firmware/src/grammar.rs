@@ -14,7 +14,7 @@
 //! when the next word is: who waits for it would have to wait for the longest word besides.
 
 use crate::decoder::Word;
-use crate::image::{Image, MAX_WORDS};
+use crate::image::{self, Image, MAX_WORDS};
 
 /// From the start of a command's first word to the end of its last, at most.
 pub const LONGEST_MS: u32 = 5000;
@@ -58,74 +58,67 @@ impl Grammar {
         decided_ms: u32,
         mut on_detection: impl FnMut(Detection),
     ) {
-        let mut found = |command, words: &[Word]| {
-            if let [first, .., last] | [first @ last] = words {
-                on_detection(Detection {
-                    command,
-                    score: words.iter().fold(u8::MAX, |low, word| low.min(word.score)),
-                    start_ms: first.start_ms,
-                    end_ms: last.end_ms,
-                    decided_ms,
-                });
+        let image::Grammar { gap, commands } = image.grammar();
+        // An echo was counted with its word.
+        let word = word.filter(|word| commands == 0 || !word.echo);
+        if let Some(word) = word {
+            if let Some(slot) = self.words.get_mut(self.count) {
+                *slot = word;
+                self.count += 1;
             }
-        };
-        match word {
-            Some(word) if image.grammar().commands == 0 => found(word.label, &[word]),
-            // It was counted with the word that it echoes.
-            Some(word) if word.echo => {}
-            Some(word) => {
-                let [first, ..] = self.words;
-                if word.end_ms.saturating_sub(first.start_ms) > LONGEST_MS {
-                    self.settle(image, false, &mut found);
-                }
-                if let Some(slot) = self.words.get_mut(self.count) {
-                    *slot = word;
-                    self.count += 1;
-                }
-                self.left = image.grammar().gap;
-                self.settle(image, true, &mut found);
+            self.left = gap;
+        } else {
+            self.left = self.left.saturating_sub(1);
+            if self.left > 0 || self.count == 0 {
+                return;
             }
-            None if self.count == 0 => {}
-            None => {
-                self.left = self.left.saturating_sub(1);
-                if self.left == 0 {
-                    self.settle(image, false, &mut found);
-                }
-            }
+        }
+        while let Some(detection) = self.next(image, word.is_some(), decided_ms) {
+            on_detection(detection);
         }
     }
 
-    /// Finds commands from the first word on, until what is left begins a longer one that may still
-    /// come, if `more` can come, or nothing is left.
-    #[inline(never)] // seldom runs, and has three callers
-    fn settle(&mut self, image: &Image<'_>, more: bool, found: &mut impl FnMut(u8, &[Word])) {
-        while let Some(words) = self
-            .words
-            .get(..self.count)
-            .filter(|words| !words.is_empty())
-        {
+    /// The command that the first words are; words that begin none are dropped. None where what is
+    /// left begins a longer one that may still come, if `more` can come, or nothing is left.
+    #[inline(never)] // seldom runs
+    fn next(&mut self, image: &Image<'_>, more: bool, decided_ms: u32) -> Option<Detection> {
+        loop {
+            let words = self.words.get(..self.count)?;
+            let first = words.first()?;
             let (mut longest, mut begun) = (None, false);
-            for (number, command) in (0..).zip(image.commands()) {
-                let pairs = command.words.iter().zip(words);
-                let alike = pairs.take_while(|(label, word)| **label == word.label);
+            if image.grammar().commands == 0 {
+                longest = Some((1, first.label));
+            }
+            for (number, command) in (0..).zip(image.phrases()) {
+                let alike = command.iter().zip(words).take_while(|(label, word)| {
+                    let lasts = word.end_ms.saturating_sub(first.start_ms);
+                    **label == word.label && lasts <= LONGEST_MS
+                });
                 let alike = alike.count();
-                if alike == command.words.len() {
+                if alike == command.len() {
                     longest = longest.max(Some((alike, number)));
                 } else if alike == words.len() {
                     begun = true;
                 }
             }
             if more && begun {
-                return;
+                return None;
             }
-            let mut used = 1;
-            if let Some((count, number)) = longest {
-                found(number, words.get(..count).unwrap_or_default());
-                used = count;
-            }
+            let (used, _) = longest.unwrap_or((1, 0));
+            let words = words.get(..used)?;
+            let detection = Detection {
+                command: longest.map_or(0, |(_, number)| number),
+                score: words.iter().fold(u8::MAX, |low, word| low.min(word.score)),
+                start_ms: first.start_ms,
+                end_ms: words.last()?.end_ms,
+                decided_ms,
+            };
             for _ in 0..used {
                 self.words.copy_within(1.., 0);
                 self.count = self.count.saturating_sub(1);
+            }
+            if longest.is_some() {
+                return Some(detection);
             }
         }
     }

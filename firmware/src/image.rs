@@ -208,8 +208,21 @@ impl<'a> Image<'a> {
     /// The commands of one or several words; where there are none, each label that can be detected
     /// is a command.
     pub fn commands(&self) -> impl Iterator<Item = Command<'a>> + use<'a> {
+        self.named_phrases().map_while(|(name, words)| {
+            let name = core::str::from_utf8(name).ok()?;
+            Some(Command { name, words })
+        })
+    }
+
+    /// Words of each command.
+    pub(crate) fn phrases(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        self.named_phrases().map(|(_, words)| words)
+    }
+
+    /// Names and words of the commands, as [`take_command`] takes them.
+    fn named_phrases(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
         let mut rest = self.commands;
-        core::iter::from_fn(move || take(&mut rest))
+        core::iter::from_fn(move || take_command(&mut rest))
     }
 
     /// Name of a command, by the number that [`crate::Detection`] has.
@@ -295,6 +308,18 @@ pub(crate) fn take<'a, T: Deserialize<'a>>(rest: &mut &'a [u8]) -> Option<T> {
     let record;
     (record, *rest) = postcard::take_from_bytes(rest).ok()?;
     Some(record)
+}
+
+/// Bytes of the name and words of the next [`Command`]: the same as postcard decodes where both are
+/// shorter than 128 bytes, as they must be, in less code.
+fn take_command<'a>(rest: &mut &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
+    let mut take_bytes = || {
+        let (&length, after) = rest.split_first()?;
+        let bytes;
+        (bytes, *rest) = after.split_at_checked(length.into())?;
+        Some(bytes)
+    };
+    Some((take_bytes()?, take_bytes()?))
 }
 
 impl Tensor {

@@ -108,7 +108,9 @@ pub fn encode(sequence: u16, report: &Report<'_>) -> Option<Vec<u8, MAX_FRAME>> 
         .ok()?
         .len();
     let (content, rest) = buffer.split_at_mut_checked(length)?;
-    *rest.first_chunk_mut()? = CRC.checksum(content).to_le_bytes();
+    let mut sum = CRC.digest();
+    crate::update(&mut sum, content);
+    *rest.first_chunk_mut()? = sum.finalize().to_le_bytes();
     let content = buffer.get(..length + CRC_BYTES)?;
     let mut frame = Vec::new();
     for run in content.split(|&byte| byte == 0) {

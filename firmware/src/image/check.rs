@@ -1,8 +1,8 @@
 //! The checks behind [`Image::parse`]: after them nothing that runs the plan can fail.
 
 use super::{
-    ALIGNMENT, BINS, Command, FFT, Image, MAX_CACHES, MAX_CLASSES, MAX_COMMANDS, MAX_MELS,
-    MAX_NAME, MAX_SMOOTHING, MAX_WORDS, ParseError, SAMPLE_RATE, npu, ops, take,
+    ALIGNMENT, BINS, FFT, Image, MAX_CACHES, MAX_CLASSES, MAX_COMMANDS, MAX_MELS, MAX_NAME,
+    MAX_SMOOTHING, MAX_WORDS, ParseError, SAMPLE_RATE, npu, ops, take_command,
 };
 use crate::plan::{Element, Space, Tensor, TensorId};
 
@@ -303,13 +303,13 @@ fn commands(image: &Image<'_>) -> Result<(), ParseError> {
             field,
             problem,
         };
-        let command: Command<'_> =
-            take(&mut rest).ok_or(fail("encoding", "is not a postcard command"))?;
-        let short = (1..=MAX_NAME).contains(&command.name.len());
-        require(short, fail("name", "must have 1..=64 bytes"))?;
-        let few = (1..=MAX_WORDS).contains(&command.words.len());
+        let encoding = fail("encoding", "is not a postcard command");
+        let (name, words) = take_command(&mut rest).ok_or(encoding)?;
+        let short = (1..=MAX_NAME).contains(&name.len()) && core::str::from_utf8(name).is_ok();
+        require(short, fail("name", "must have 1..=64 bytes of UTF-8"))?;
+        let few = (1..=MAX_WORDS).contains(&words.len());
         require(few, fail("words", "must be 1..=4"))?;
-        for &word in command.words {
+        for &word in words {
             let known = word < labels && detected >> (labels - 1 - word) & 1 == 1;
             require(known, fail("words", "must be labels that are detected"))?;
         }

@@ -49,7 +49,7 @@ pub fn checksum(image: &[u8]) -> u32 {
         image.get(..field::CHECKSUM.start),
         image.get(field::CHECKSUM.end..),
     ] {
-        digest.update(part.unwrap_or_default());
+        crate::update(&mut digest, part.unwrap_or_default());
     }
     digest.finalize()
 }
