@@ -183,15 +183,13 @@ impl<'a> Image<'a> {
     }
 
     /// The cache windows; the first one holds the features.
-    pub fn caches(&self) -> impl Iterator<Item = Cache> + Clone + use<'a> {
-        let records = self.caches.chunks_exact(CACHE_BYTES);
-        records.map_while(|bytes| postcard::from_bytes(bytes).ok())
+    pub fn caches(&self) -> impl Iterator<Item = Cache> + Clone {
+        (0..MAX_CACHES).map_while(|index| self.cache(index))
     }
 
     /// The tensors, by number.
-    pub fn tensors(&self) -> impl Iterator<Item = Tensor> + use<'a> {
-        let records = self.tensors.chunks_exact(TENSOR_BYTES);
-        records.map_while(|bytes| postcard::from_bytes(bytes).ok())
+    pub fn tensors(&self) -> impl Iterator<Item = Tensor> {
+        (0..self.manifest.tensors).map_while(|id| self.tensor(id))
     }
 
     /// The operators, in the order in which they run.
@@ -234,6 +232,7 @@ impl<'a> Image<'a> {
     }
 
     /// One cache window.
+    #[inline(never)] // as `tensor`
     pub fn cache(&self, index: usize) -> Option<Cache> {
         let (records, _) = self.caches.as_chunks::<CACHE_BYTES>();
         postcard::from_bytes(records.get(index)?).ok()

@@ -118,7 +118,9 @@ impl Output {
     }
 }
 
-#[inline]
+// On DSP cores only for what no fast path takes, in many places.
+#[cfg_attr(feature = "dsp", inline(never))]
+#[cfg_attr(not(feature = "dsp"), inline)]
 fn finish(sum: i32, scale: Requantize, zero_point: i8, clamp: Clamp) -> i8 {
     let scaled = multiply_by_quantized_multiplier(sum, scale);
     let shifted = scaled.wrapping_add(i32::from(zero_point));
