@@ -50,6 +50,7 @@ impl<'a> FrontEnd<'a> {
 
     /// Features of the next frame: `samples` are its window (16 kHz, signed 16 bit), `features`
     /// one value a mel filter, in nats below the level, `-range..=0`.
+    #[inline(never)] // so that what is around it does not change how it is compiled
     pub fn frame(&mut self, samples: &[i16], features: &mut [f32]) {
         let mut spectrum = [0.0; FFT];
         let windowed = samples.iter().zip(self.window);
