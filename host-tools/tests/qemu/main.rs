@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use zerda::audio;
 
+mod commands;
 mod flat;
 mod npu;
 mod prediction;
