@@ -43,12 +43,14 @@ mod header;
 pub mod hostile;
 mod npu;
 mod ops;
+mod records;
 
 pub use error::ParseError;
 pub use header::{checksum, field, memory_bytes, npu_scratch_bytes};
+pub use records::{Command, Decoder, FrontEnd, Grammar, Label, Manifest, Stream};
 
 use core::ops::Range;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use crate::npu::section::Program;
 use crate::plan::{Cache, Element, Op, Space, Tensor, TensorId};
@@ -335,113 +337,6 @@ impl Tensor {
         let end = self.len().checked_mul(size)?.checked_add(start)?;
         Some(start..end)
     }
-}
-
-/// Head of the manifest: everything of which there is one.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Manifest {
-    /// Frames of one call.
-    pub stream: Stream,
-    /// Samples to features.
-    pub front_end: FrontEnd,
-    /// Posteriors to detections.
-    pub decoder: Decoder,
-    /// Number of labels.
-    pub classes: u8,
-    /// Number of caches.
-    pub caches: u8,
-    /// Number of tensors.
-    pub tensors: u16,
-    /// Number of operators.
-    pub ops: u16,
-    /// `[step, classes]`, what `logits_crc32` covers.
-    pub logits: TensorId,
-    /// `[step, classes]`, Q0.8 minus 128, what the decoder reads.
-    pub posteriors: TensorId,
-}
-
-/// Shape of the stream, in frames (see the streaming contract in the crate docs).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stream {
-    /// Frames of one call: committed and look-ahead.
-    pub chunk: u16,
-    /// Committed frames of one call; the window advances by this much.
-    pub step: u16,
-    /// Cached committed frames that a query may attend to before the chunk.
-    pub left_context: u16,
-}
-
-/// Front end: samples to log-mel features (see [`crate::front_end`]).
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct FrontEnd {
-    /// Hz.
-    pub sample_rate: u32,
-    /// Samples.
-    pub window: u16,
-    /// Samples.
-    pub hop: u16,
-    /// Mel filters: features of a frame.
-    pub mels: u16,
-    /// nats a frame by which the level falls.
-    pub level_decay: f32,
-    /// nats, lowest level.
-    pub level_floor: f32,
-    /// nats below the level at which a feature is clipped; the int8 scale is `range / 255`.
-    pub range: f32,
-    /// F32 `[1, window]`: the window function.
-    pub window_table: TensorId,
-    /// F32 `[1, 257]`: weight of each FFT bin in the rising half of a filter; one minus it goes to
-    /// the falling half of the filter before. Outside all filters: see `mel_band`.
-    pub mel_weight: TensorId,
-    /// I8 `[1, 257]`: the filter in whose rising half a bin lies (0..=mels), -1 outside.
-    pub mel_band: TensorId,
-}
-
-/// Decoder: posteriors to detections (see [`crate::decoder`]).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Decoder {
-    /// Committed frames that the posterior is averaged over, looking back; at most 32.
-    pub smoothing: u8,
-    /// Frames after a detection in which there is no other.
-    pub refractory: u16,
-    /// The label that stands for silence.
-    pub silence: u8,
-}
-
-/// One class of the model.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Label<'a> {
-    /// For people.
-    pub name: &'a str,
-    /// Q0.8, at least 1: smoothed posterior at which it is detected. 0: never (no word of a
-    /// command).
-    pub threshold: u8,
-}
-
-/// What the commands have in common (see [`crate::grammar`]).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Grammar {
-    /// Frames from the decision on a word to that on the next, at most.
-    pub gap: u16,
-    /// Number of commands.
-    pub commands: u8,
-}
-
-impl Grammar {
-    /// Each word is a command.
-    pub const NONE: Self = Self {
-        gap: 0,
-        commands: 0,
-    };
-}
-
-/// A command of one or several words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Command<'a> {
-    /// For people; at most [`MAX_NAME`] bytes.
-    pub name: &'a str,
-    /// Numbers of the labels, in order, 1 to [`MAX_WORDS`]; each can be detected.
-    pub words: &'a [u8],
 }
 
 #[cfg(test)]

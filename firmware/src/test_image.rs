@@ -1,14 +1,17 @@
 //! A tiny image with every operator in it, for unit tests: one attention head pair, hidden 4,
 //! chunk 3, step 2, left context 4, 4 mel filters, classes `go`, `stop` and silence.
 
+mod commands;
+
 use core::f64::consts::PI;
 use std::vec::Vec;
 
 use crate::image::{
-    BINS, Command, Decoder, FrontEnd, Grammar, HEADER_BYTES, Label, MAGIC, Manifest, Stream,
-    VERSION, checksum, field,
+    BINS, Decoder, FrontEnd, HEADER_BYTES, Label, MAGIC, Manifest, Stream, VERSION, checksum, field,
 };
 use crate::plan::{Cache, Clamp, Dense, Element, Op, Requantize, Space, Tensor, TensorId};
+
+pub use commands::{COMMANDS, with_commands};
 
 pub const MELS: u16 = 4;
 pub const CLASSES: u8 = 3;
@@ -351,47 +354,6 @@ pub fn tiny_with(slack: u16, change: impl FnOnce(&mut Vec<Tensor>, &mut Vec<Op>)
 
 fn push(to: &mut Vec<u8>, record: &impl serde::Serialize) {
     to.extend_from_slice(postcard::to_slice(record, &mut [0; 256]).unwrap());
-}
-
-/// Commands of the tiny image's words.
-pub const COMMANDS: [Command<'static>; 3] = [
-    Command {
-        name: "go stop",
-        words: &[0, 1],
-    },
-    Command {
-        name: "go",
-        words: &[0],
-    },
-    Command {
-        name: "stop stop go go",
-        words: &[1, 1, 0, 0],
-    },
-];
-
-/// An image without commands and NPU section, with commands.
-pub fn with_commands(image: &[u8], gap: u16, commands: &[Command<'_>]) -> Bytes {
-    let number = |at: core::ops::Range<usize>| {
-        let bytes = image[at].first_chunk();
-        u32::from_le_bytes(*bytes.unwrap())
-    };
-    let mut records = image[HEADER_BYTES..][..number(field::MANIFEST_LENGTH) as usize].to_vec();
-    let before = records.len();
-    let grammar = Grammar {
-        gap,
-        commands: commands.len() as u8,
-    };
-    push(&mut records, &grammar);
-    commands
-        .iter()
-        .for_each(|command| push(&mut records, command));
-    let length = (records.len() - before) as u32;
-    let segment = &image[number(field::SEGMENT_OFFSET) as usize..];
-    let (caches, arena) = (number(field::CACHE_BYTES), number(field::ARENA_BYTES));
-    let mut bytes = container(&records, segment, caches, arena);
-    bytes.get_mut()[field::COMMANDS_LENGTH].copy_from_slice(&length.to_le_bytes());
-    bytes.repair();
-    bytes
 }
 
 fn container(manifest: &[u8], segment: &[u8], cache_bytes: u32, arena_bytes: u32) -> Bytes {

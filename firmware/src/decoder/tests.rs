@@ -1,0 +1,153 @@
+//! Posteriors made by hand, and the words of them.
+
+use super::*;
+use crate::test_image::{Bytes, tiny};
+use std::vec::Vec;
+
+// Labels of the tiny image: go (threshold 100), stop (120), silence. Smoothing 5, refractory
+// 30 frames, chunk 3, step 2. Without loudness every frame is as loud as the loudest.
+const GO: [u8; 3] = [250, 0, 5];
+const STOP: [u8; 3] = [0, 250, 5];
+const SILENCE: [u8; 3] = [0, 0, 255];
+
+fn decode(parts: &[([u8; 3], usize)]) -> Vec<(usize, Word)> {
+    let image: Bytes = tiny(2);
+    let mut decoder = Decoder::new(&Image::parse(image.get()).unwrap());
+    let frames = parts
+        .iter()
+        .flat_map(|&(p, count)| core::iter::repeat_n(p, count));
+    let detected = frames.enumerate().filter_map(|(frame, p)| {
+        let posteriors = p.map(|p| (i16::from(p) - 128) as i8);
+        decoder.push_frame(&posteriors).map(|word| (frame, word))
+    });
+    detected.collect()
+}
+
+#[test]
+fn a_word_is_detected_when_its_average_reaches_the_threshold_with_its_times() {
+    let found = decode(&[(SILENCE, 20), (GO, 10), (SILENCE, 20)]);
+    // Two of five frames at 250 average to 100.
+    let word = Word {
+        label: 0,
+        score: 100,
+        start_ms: 0,
+        end_ms: 21 * 10 + 25,
+        decided_ms: (20 + 2) * 10 + 25,
+        echo: false,
+    };
+    assert_eq!(found, [(21, word)]);
+}
+
+/// Start of the word that frame 99 decides, of frames as loud as `loudness` says, in frames.
+fn start(loudness: impl Fn(u64) -> u8) -> u32 {
+    let image = tiny(2);
+    let mut decoder = Decoder::new(&Image::parse(image.get()).unwrap());
+    (0..103).for_each(|frame| decoder.push_loudness(loudness(frame)));
+    decoder.state.frame = 98;
+    decoder.push_frame(&[122, -128, -128]);
+    decoder.push_frame(&[122, -128, -128]).unwrap().start_ms / 10
+}
+
+#[test]
+fn a_word_starts_where_it_becomes_loud() {
+    let within = |from: u64, to: u64, frame| (from..to).contains(&frame);
+    assert_eq!(start(|f| if within(60, 103, f) { 180 } else { 90 }), 60);
+    // It faded before it was decided, and noise is no word.
+    assert_eq!(
+        start(|f| if within(60, 95, f) {
+            180
+        } else {
+            90 + (f % 20) as u8
+        }),
+        60
+    );
+    // The pause before the burst of a stop consonant belongs to it, a longer one does not.
+    assert_eq!(
+        start(|f| if within(60, 70, f) || within(80, 97, f) {
+            180
+        } else {
+            90
+        }),
+        60
+    );
+    assert_eq!(
+        start(|f| if within(40, 60, f) || within(80, 97, f) {
+            180
+        } else {
+            90
+        }),
+        80
+    );
+}
+
+#[test]
+fn a_long_word_is_detected_once_and_again_only_after_it_faded() {
+    let found = decode(&[(SILENCE, 9), (GO, 90), (SILENCE, 9), (GO, 9)]);
+    let frames: Vec<_> = found.iter().map(|(frame, _)| *frame).collect();
+    assert_eq!(frames, [10, 109]);
+}
+
+/// Frames and echoes of "go" that is recognized in frames 20 to 34 and `again`, and is loud from
+/// 15 frames before to three before the end, at first as loud as 180.
+fn said_again(again: core::ops::Range<u64>, loudness: u8, noise: u8) -> Vec<(u64, bool)> {
+    let image = tiny(2);
+    let mut decoder = Decoder::new(&Image::parse(image.get()).unwrap());
+    let mut found = Vec::new();
+    for frame in 0..150 {
+        let loud = |said: &core::ops::Range<u64>| (said.start - 15..said.end - 3).contains(&frame);
+        let said = (20..35).contains(&frame) || again.contains(&frame);
+        decoder.push_loudness(match frame {
+            _ if loud(&(20..35)) => 180,
+            _ if loud(&again) => loudness,
+            _ => noise,
+        });
+        let posteriors = if said { GO } else { SILENCE };
+        let posteriors = posteriors.map(|p| (i16::from(p) - 128) as i8);
+        let word = decoder.push_frame(&posteriors);
+        found.extend(word.map(|word| (frame, word.echo)));
+    }
+    found
+}
+
+#[test]
+fn a_word_said_again_after_a_short_pause_is_no_echo() {
+    // A pause of 100 ms, and one of a second.
+    assert_eq!(said_again(57..70, 180, 90), [(21, false), (58, false)]);
+    assert_eq!(said_again(147..160, 165, 90), [(21, false), (148, false)]);
+}
+
+#[test]
+fn what_is_left_of_a_word_is_its_echo() {
+    // The release of a plosive: quieter by more than 8 dB. Or too soon, or without a pause.
+    assert_eq!(said_again(57..70, 164, 90), [(21, false), (58, true)]);
+    assert_eq!(said_again(54..67, 180, 90), [(21, false), (55, true)]);
+    assert_eq!(said_again(57..70, 180, 164), [(21, false), (58, true)]);
+}
+
+#[test]
+fn another_word_waits_for_the_refractory_time() {
+    let found = decode(&[(SILENCE, 9), (GO, 9), (STOP, 90)]);
+    let found: Vec<_> = found.iter().map(|(frame, d)| (*frame, d.label)).collect();
+    assert_eq!(found, [(10, 0), (41, 1)]);
+}
+
+#[test]
+fn of_two_words_at_once_the_likelier_is_detected() {
+    let found = decode(&[([120, 130, 5], 20)]);
+    // 130 reaches 120 only with five frames, 120 reaches 100 with five frames too (4: 96).
+    assert_eq!((found[0].0, found[0].1.label), (4, 1));
+}
+
+#[test]
+fn silence_is_never_detected() {
+    assert_eq!(decode(&[(SILENCE, 500)]), []);
+}
+
+#[test]
+fn times_stop_counting_after_49_days() {
+    let image = tiny(2);
+    let mut decoder = Decoder::new(&Image::parse(image.get()).unwrap());
+    decoder.state.frame = u64::from(u32::MAX) * 3;
+    let found = core::iter::repeat_n([127, -128, -128], 5).find_map(|p| decoder.push_frame(&p));
+    assert_eq!(found.unwrap().end_ms, u32::MAX);
+}
