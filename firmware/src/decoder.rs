@@ -6,9 +6,11 @@
 //! What commands the words make, [`crate::grammar`] says.
 //!
 //! A posterior may fall and rise again within one word: the release of the t of "left", 250 ms after
-//! the vowel, looks to some models like another "left". Such a word is told as an echo. Counted on
-//! 3120 clips of one word (Speech Commands, `val` and a part of `train`) 18 were decided twice; none
-//! of these is left, and of the same word said twice, 100 ms apart, 8 % are lost, 200 ms apart 1 %.
+//! the vowel, looks to some models like another "left". Such a word is told as an echo. Measured on
+//! Speech Commands with the shipped model: of 720 clips of one word in `val`, where the rule was
+//! chosen, 15 made one of three commands of the same word twice, and none does since; of 1489 in
+//! `test` one does. Of 151 spliced commands in `val` whose words are both heard alone 148 were heard,
+//! and 145 are since.
 
 use crate::image::{
     Decoder as Config, FrontEnd, Image, MAX_CLASSES, MAX_SMOOTHING, SAMPLE_RATE, Stream,
