@@ -110,6 +110,10 @@ fn what_is_no_whole_audio_file_is_named() {
     let cases: [(Vec<u8>, &str); 7] = [
         (vec![], "the file is empty"),
         (b"RI".to_vec(), "is neither WAV nor FLAC"),
+        (
+            b"OggS\0\x02".to_vec(),
+            "is Ogg (Opus or Vorbis), which is not read: convert it to FLAC",
+        ),
         (b"no audio at all\n".to_vec(), "is neither WAV nor FLAC"),
         (whole[..20].to_vec(), "is cut short within its header"),
         (b"fLaC\0\0".to_vec(), "is cut short within its header"),
