@@ -62,6 +62,7 @@ struct Report {
     after: Figures,
     /// Of the tails, on other audio of the kind.
     expected_per_hour: f64,
+    met: bool,
     notes: Vec<String>,
 }
 
@@ -121,18 +122,36 @@ pub fn tune(options: &Options) -> Result<()> {
     }
     .report(notes);
     let (report, settings) = report?;
-    if let Some(path) = &options.output {
-        output::write(path, &rewrite::image(file.bytes(), &settings)?)?;
-    }
-    if let Some((path, text)) = &config {
-        output::write(
-            path,
-            rewrite::config(path, text, &image, &settings)?.as_bytes(),
-        )?;
+    if report.met {
+        let tuned = rewrite::image(file.bytes(), &settings)?;
+        let config = config.map(|(path, text)| {
+            let text = rewrite::config(&path, &text, &image, &settings)?;
+            Ok((path, text))
+        });
+        let config = config.transpose()?;
+        if let Some(path) = &options.output {
+            output::write(path, &tuned)?;
+        }
+        if let Some((path, text)) = config {
+            output::write(&path, text.as_bytes())?;
+        }
     }
     match options.json {
         true => print(&serde_json::to_string(&report).map_err(|e| Error::check(e.to_string()))?)?,
         false => print(report.text(options).trim_end())?,
+    }
+    if !report.met {
+        return Err(Error::check(format!(
+            "no thresholds up to 0.99 give {} false alarms an hour, {:.1} are expected of the highest: nothing was \
+             written; {}",
+            options.fa_per_hour,
+            report.expected_per_hour,
+            match options.commands {
+                None =>
+                    "give --commands, so that longer smoothings are tried, or a higher --fa-per-hour",
+                Some(_) => "give a higher --fa-per-hour, or train with such recordings",
+            }
+        )));
     }
     match heard.unreadable {
         0 => Ok(()),
@@ -169,7 +188,7 @@ struct Tuning<'a> {
 
 impl Tuning<'_> {
     /// What was chosen, and what it gives.
-    fn report(&self, mut notes: Vec<String>) -> Result<(Report, Settings)> {
+    fn report(&self, notes: Vec<String>) -> Result<(Report, Settings)> {
         let own = Settings::of(self.image);
         let mut smoothings = vec![own.smoothing];
         if !self.heard.streams.is_empty() {
@@ -210,15 +229,6 @@ impl Tuning<'_> {
         let (Some((_, chosen)), Some(before)) = (best, before) else {
             return Err(Error::check("no smoothing was tried"));
         };
-        let unmet = chosen.capped.iter().map(|&label| {
-            let name = self
-                .image
-                .labels()
-                .nth(label)
-                .map_or("", |label| label.name);
-            format!("{name}: even a threshold of 0.99 is too low for its part of the false alarms")
-        });
-        notes.extend(unmet);
         let hours = Negative::hours(&self.negatives);
         let report = Report {
             basis: "measured: the INT8 image in the firmware crate and its decoder, on this machine; \
@@ -229,6 +239,7 @@ impl Tuning<'_> {
             before,
             after: self.figures(&chosen.point, hours),
             expected_per_hour: chosen.expected_per_hour,
+            met: chosen.met,
             notes,
         };
         Ok((report, chosen.point.settings))
@@ -309,6 +320,7 @@ impl Report {
             .map(|folder| folder.join("commands.toml"));
         let written: Vec<_> = options.output.iter().chain(&config).collect();
         match &written[..] {
+            _ if !self.met => {}
             [] => text += "\nnothing was written: name --output and --config\n",
             _ => {
                 for path in written {

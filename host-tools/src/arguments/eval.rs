@@ -34,7 +34,7 @@ pub struct EvalArgs {
     pub onnx: PathBuf,
     /// One JSON object. With --stream: basis, image, seed, commands, late_ms, clips, silent_clips, negatives (files,
     /// hours), fa_per_hour (the target), notes, operating_points (name: image for its own thresholds, target for one
-    /// for all that meets the target, missing if none does; smoothing, thresholds, false_alarms: count, per_hour,
+    /// for all that meets the target, or highest if none does; smoothing, thresholds, false_alarms: count, per_hour,
     /// per_hour_upper, by_command, each with file, command, score, decided_ms; conditions: condition, snr_db (null:
     /// clean), room, level_dbfs, hours, clipped_samples, all and commands: words, misses, miss_rate (0 to 1),
     /// miss_rate_upper, delay_p50_ms, _p95_ms, _max_ms, substitutions and false_alarms (of this label where it was
@@ -117,7 +117,8 @@ pub enum Room {
 /// what was heard rates are extrapolated by an exponential tail of the highest posteriors: the more hours, the
 /// surer. With --commands the parts are those that miss fewest of these words, heard at 10 dB in the negatives, and
 /// the smoothing is chosen as well, as long as the delay keeps within `latency_ms` of config/budgets.toml; without,
-/// parts are equal and the smoothing stays. Writes nothing but what is named.
+/// parts are equal and the smoothing stays. Writes nothing but what is named, and nothing, with exit code 1, if no
+/// threshold is high enough.
 #[derive(Args)]
 pub struct TuneArgs {
     /// The compiled model
@@ -140,7 +141,7 @@ pub struct TuneArgs {
     pub config: Option<PathBuf>,
     /// One JSON object: fa_per_hour (the target), hours, before and after (smoothing, thresholds of 0 to 1,
     /// false_alarms counted, per_hour and per_hour_upper (95 %, one-sided), by_command, words, misses, miss_rate,
-    /// delay_p95_ms; the last four null without --commands), expected_per_hour, notes
+    /// delay_p95_ms; the last four null without --commands), expected_per_hour, met, notes
     #[arg(long)]
     pub json: bool,
 }

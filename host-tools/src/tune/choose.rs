@@ -13,8 +13,8 @@ pub struct Chosen {
     pub point: Point,
     /// By the tails.
     pub expected_per_hour: f64,
-    /// Labels whose part no threshold meets.
-    pub capped: Vec<usize>,
+    /// Whether thresholds are high enough for the rate.
+    pub met: bool,
 }
 
 /// What commands cost at the thresholds of the grid.
@@ -84,19 +84,14 @@ impl Costs {
         };
         let mut settings = settings.clone();
         let mut expected_per_hour = 0.0;
-        let mut capped = Vec::new();
-        let part = per_hour / self.commands.len().max(1) as f64;
         for ((label, rates, _), number) in self.commands.iter().zip(numbers) {
             settings.thresholds[*label] = self.thresholds[number];
             expected_per_hour += rates[number];
-            if number + 1 == rates.len() && rates[number] > part {
-                capped.push(*label);
-            }
         }
         Chosen {
             point: sweep.at(settings),
+            met: expected_per_hour <= per_hour,
             expected_per_hour,
-            capped,
         }
     }
 

@@ -56,11 +56,17 @@ impl Room {
         let (volume, surface) = (x * y * z, 2.0 * (x * y + y * z + z * x));
         // Eyring's formula is where to begin: it holds for diffuse sound, which a shoe box's is not.
         let mut exponent = 0.161 * volume / (surface * self.rt60);
-        let mut response = self.reflections(exponent);
+        let mut response = self.heard(exponent);
         for _ in 0..CORRECTIONS {
             exponent *= decay_time(&response) / self.rt60;
-            response = self.reflections(exponent);
+            response = self.heard(exponent);
         }
+        response
+    }
+
+    /// Reflections, filtered.
+    fn heard(&self, exponent: f64) -> Vec<f64> {
+        let mut response = self.reflections(exponent);
         high_pass(&mut response);
         response
     }

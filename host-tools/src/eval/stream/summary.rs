@@ -51,7 +51,7 @@ pub struct Hours {
 
 #[derive(Serialize)]
 pub struct OperatingPoint {
-    /// `image` or `target`.
+    /// `image`, and `target` or, where no threshold meets that, `highest`.
     pub name: &'static str,
     pub smoothing: u8,
     /// 0 to 1, by command.
@@ -233,18 +233,21 @@ impl Summary {
             ));
         }
         let target = sweep.target(options.fa_per_hour);
-        if target.is_none() {
-            notes.push(format!(
-                "no threshold up to 0.99 has as few as {} false alarms an hour",
-                options.fa_per_hour
-            ));
-        }
-        let own = sweep.at(own);
-        let mut operating_points = vec![operating_point("image", &own, clips, sweep)];
-        operating_points
-            .extend(target.map(|(_, point)| operating_point("target", point, clips, sweep)));
+        let point = |name, point: &Point| operating_point(name, point, clips, sweep);
+        let mut operating_points = vec![point("image", &sweep.at(own))];
+        operating_points.extend(match (target, sweep.points.last()) {
+            (Some((_, target)), _) => Some(point("target", target)),
+            (None, Some((_, highest))) => {
+                notes.push(format!(
+                    "no threshold up to 0.99 has as few as {} false alarms an hour",
+                    options.fa_per_hour
+                ));
+                Some(point("highest", highest))
+            }
+            (None, None) => None,
+        });
         let failures = options.max_miss.map_or(Vec::new(), |most| {
-            failures(most, operating_points.get(1), options.fa_per_hour)
+            failures(most, &operating_points, options.fa_per_hour)
         });
         let conditions = sweep.conditions.iter().enumerate();
         Summary {
@@ -280,8 +283,8 @@ impl Summary {
 }
 
 /// What misses more than was asked, where the false alarms are as few as was asked.
-fn failures(most: f64, target: Option<&OperatingPoint>, fa_per_hour: f64) -> Vec<String> {
-    let Some(target) = target else {
+fn failures(most: f64, points: &[OperatingPoint], fa_per_hour: f64) -> Vec<String> {
+    let Some(target) = points.iter().find(|point| point.name == "target") else {
         return vec![format!(
             "no threshold has {fa_per_hour} false alarms an hour or fewer"
         )];

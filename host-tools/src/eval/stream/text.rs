@@ -72,6 +72,7 @@ pub fn clips(summary: &Summary) -> String {
 pub fn point_name(point: &OperatingPoint, summary: &Summary) -> String {
     match point.name {
         "image" => "at the image's thresholds".into(),
+        "highest" => "at the highest threshold".into(),
         _ => format!("at {} false alarms an hour", summary.fa_per_hour),
     }
 }
