@@ -219,10 +219,12 @@ impl Tuning<'_> {
             let misses = tally.misses();
             let late = delay_p95(&tally.delays_ms).is_some_and(|p95| p95 > self.latency_ms);
             // The image's own smoothing comes first: only a better one takes its place.
-            if best
-                .as_ref()
-                .is_none_or(|(least, _)| misses < *least && !late)
-            {
+            let better = |(least, best): &(u64, Chosen)| match (chosen.met, best.met) {
+                (true, true) => misses < *least,
+                (false, false) => chosen.expected_per_hour < best.expected_per_hour,
+                (met, _) => met,
+            };
+            if best.as_ref().is_none_or(|best| !late && better(best)) {
                 best = Some((misses, chosen));
             }
         }
