@@ -37,7 +37,6 @@ pub struct Summary {
     pub fa_per_hour: f64,
     pub notes: Vec<String>,
     pub operating_points: Vec<OperatingPoint>,
-    /// By condition.
     pub det: Vec<Det>,
     pub max_miss: Option<f64>,
     pub failures: Vec<String>,
@@ -77,7 +76,6 @@ pub struct Alarm {
     pub decided_ms: u32,
 }
 
-/// A condition at an operating point.
 #[derive(Serialize)]
 pub struct Heading {
     pub condition: String,
@@ -142,7 +140,6 @@ impl Condition {
         }
     }
 
-    /// For people.
     pub fn name(&self) -> String {
         let snr = self.snr.map_or("clean".into(), |snr| format!("{snr} dB"));
         format!("{snr}, {}, {} dBFS", self.room(), self.level)
