@@ -129,6 +129,18 @@ impl Decoder {
         }
     }
 
+    /// As [`Decoder::new`], but with another smoothing than the image's (1 to [`MAX_SMOOTHING`] frames) and
+    /// other thresholds (Q0.8, one a label; 0: never detected): to hear what they would do.
+    pub fn with(image: &Image<'_>, smoothing: u8, thresholds: &[u8]) -> Self {
+        let mut decoder = Self::new(image);
+        decoder.config.smoothing = smoothing.clamp(1, MAX_SMOOTHING as u8);
+        let all = thresholds.iter().chain(core::iter::repeat(&0));
+        for (slot, &threshold) in decoder.threshold.iter_mut().zip(all) {
+            *slot = threshold;
+        }
+        decoder
+    }
+
     /// Forgets the stream.
     pub fn reset(&mut self) {
         self.state = State::START;

@@ -1,5 +1,6 @@
 //! The command line: what `zerda` takes, and what its help says.
 
+mod eval;
 mod simulate;
 
 use std::net::SocketAddr;
@@ -11,6 +12,7 @@ use zerda::compiler::ranges::Method;
 use zerda::npu;
 use zerda_firmware::npu::model::Injection;
 
+pub use eval::{EvalArgs, Room, TuneArgs};
 pub use simulate::SimulateArgs;
 
 const EXAMPLES: &str = "\
@@ -18,6 +20,8 @@ Examples:
   zerda run models/samples/*.wav
   arecord -q -t raw -f S16_LE -r 16000 -c 1 | zerda run -
   zerda eval speech_commands/test
+  zerda eval speech_commands/test --stream --negatives recordings --noise noise --report report.html
+  zerda tune --negatives recordings --commands speech_commands/val --config config --output models/shrunk.zerda
   zerda compile models/shrunk.onnx --calibrate speech_commands/val
   zerda commands models/shrunk.zerda --config my-config -o mine.zerda
   zerda inspect models/shrunk.zerda
@@ -45,6 +49,7 @@ pub struct Cli {
 pub enum Command {
     Run(RunArgs),
     Eval(EvalArgs),
+    Tune(TuneArgs),
     Compile(CompileArgs),
     Commands(CommandsArgs),
     Inspect(InspectArgs),
@@ -83,30 +88,6 @@ pub struct RunArgs {
     /// Draw the smoothed posteriors over time
     #[arg(long, value_name = "OUT.svg")]
     pub trace: Option<PathBuf>,
-}
-
-/// Measure accuracy on a folder of clips, float beside INT8
-///
-/// A clip's answer is the label with the highest smoothed posterior, as in `run`. The float network
-/// runs in tract, the INT8 image in the firmware crate. INT8 is measured at the start of a stream
-/// and after 1.2 s of other speech, made of clips of _unknown_. In JSON, top1 and disagree are
-/// fractions of 0 to 1.
-#[derive(Args)]
-pub struct EvalArgs {
-    /// One folder a label, named as the label; others are left out
-    #[arg(value_name = "DIR")]
-    pub directory: PathBuf,
-    #[command(flatten)]
-    pub image: ImageArg,
-    /// The float model that the image was compiled from
-    #[arg(long, value_name = "FILE", default_value = "models/shrunk.onnx")]
-    pub onnx: PathBuf,
-    /// One JSON object
-    #[arg(long)]
-    pub json: bool,
-    /// Only the first N clips of each label
-    #[arg(long, value_name = "N")]
-    pub limit: Option<usize>,
 }
 
 /// Compile the float ONNX of one streaming step to an INT8 image

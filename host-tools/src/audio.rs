@@ -34,6 +34,8 @@ pub enum AudioError {
     NoSamples,
     #[error("is neither WAV nor FLAC")]
     NotAudio,
+    #[error("is Ogg (Opus or Vorbis), which is not read: convert it to FLAC")]
+    Ogg,
     #[error("is cut short: {found} of {promised} samples a channel are there")]
     Truncated { found: u64, promised: u64 },
     #[error("is cut short within its header")]
@@ -89,6 +91,7 @@ pub fn decode(mut file: impl Read + Send + Sync + 'static) -> Result<Vec<i16>, A
     let decoder = match magic.as_slice() {
         b"RIFF" => decode_wav,
         b"fLaC" => decode_flac,
+        b"OggS" => return Err(AudioError::Ogg),
         b"" => return Err(AudioError::Empty),
         _ => return Err(AudioError::NotAudio),
     };

@@ -6,6 +6,7 @@
 
 mod answer;
 mod report;
+pub mod stream;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -9,9 +9,11 @@ use clap::Parser;
 
 use zerda::config::{Commands, Config};
 use zerda::error::{Error, Result};
-use zerda::{compiler, eval, explain, export, flash, inspect, monitor, npu, qemu, run, simulate};
+use zerda::{
+    compiler, eval, explain, export, flash, inspect, monitor, npu, qemu, run, simulate, tune,
+};
 
-use arguments::{Cli, Command};
+use arguments::{Cli, Command, Room};
 
 fn main() -> ExitCode {
     match execute(Cli::parse().command) {
@@ -30,6 +32,37 @@ fn execute(command: Command) -> Result<()> {
             image: args.image.image,
             json: args.json,
             trace: args.trace,
+        }),
+        Command::Eval(args) if args.stream.stream => {
+            let stream = args.stream;
+            eval::stream::eval(&eval::stream::Options {
+                directory: args.directory,
+                image: args.image.image,
+                negatives: stream.negatives,
+                noise: stream.noise,
+                snr: stream.snr.into_iter().map(|snr| snr.0).collect(),
+                rooms: stream
+                    .room
+                    .into_iter()
+                    .map(|room| room == Room::Reverberant)
+                    .collect(),
+                levels: stream.level,
+                seed: stream.seed,
+                fa_per_hour: stream.fa_per_hour,
+                max_miss: stream.max_miss,
+                limit: args.limit,
+                json: args.json,
+                report: stream.report,
+            })
+        }
+        Command::Tune(args) => tune::tune(&tune::Options {
+            image: args.image.image,
+            negatives: args.negatives,
+            commands: args.commands,
+            fa_per_hour: args.fa_per_hour,
+            output: args.output,
+            config: args.config,
+            json: args.json,
         }),
         Command::Eval(args) => eval::eval(&eval::Options {
             directory: args.directory,

@@ -107,9 +107,13 @@ fn a_tone_above_8_khz_does_not_fold_back() {
 #[test]
 fn what_is_no_whole_audio_file_is_named() {
     let whole = wav(spec(2, 16_000, 16, SampleFormat::Int), &[1i16; 2000]);
-    let cases: [(Vec<u8>, &str); 7] = [
+    let cases: [(Vec<u8>, &str); 8] = [
         (vec![], "the file is empty"),
         (b"RI".to_vec(), "is neither WAV nor FLAC"),
+        (
+            b"OggS\0\x02".to_vec(),
+            "is Ogg (Opus or Vorbis), which is not read: convert it to FLAC",
+        ),
         (b"no audio at all\n".to_vec(), "is neither WAV nor FLAC"),
         (whole[..20].to_vec(), "is cut short within its header"),
         (b"fLaC\0\0".to_vec(), "is cut short within its header"),

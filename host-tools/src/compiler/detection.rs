@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 
+use zerda_firmware::Image;
 use zerda_firmware::image::{
     ALIGNMENT, Command, Decoder, FrontEnd, Grammar, Label, Manifest, checksum, field,
 };
@@ -28,21 +29,9 @@ pub fn commands(options: &Options, commands: &Commands) -> Result<()> {
 /// The image with other thresholds, smoothing, refractory time and commands. All else stays, and so
 /// do the bits of the network.
 pub fn with_commands(file: &ImageFile, commands: &Commands) -> Result<ImageFile> {
-    let (image, bytes) = (file.image()?, file.bytes());
+    let image = file.image()?;
     let names: Vec<_> = image.labels().map(|label| label.name).collect();
-    let detection = Detection::new(commands, &names, image.manifest().front_end)?;
-    let manifest = Manifest {
-        decoder: detection.decoder,
-        ..*image.manifest()
-    };
-    let caches: Vec<_> = image.caches().collect();
-    let memory = [image.cache_bytes(), image.arena_bytes()];
-    let writer = ImageWriter::of(&image, bytes);
-    let mut written = detection.finish(writer, manifest, &names, &caches, memory);
-    copy_npu_section(bytes, &mut written);
-    let written = ImageFile::new(file.path(), &written);
-    written.image()?;
-    Ok(written)
+    Detection::new(commands, &names, image.manifest().front_end)?.put(file)
 }
 
 /// The step for the NPU, if there is one, stays the end of the image.
@@ -69,8 +58,8 @@ fn copy_npu_section(from: &[u8], to: &mut Vec<u8>) {
 /// What `commands.toml` says, in the integers of an image.
 pub struct Detection {
     pub decoder: Decoder,
-    /// Of each label.
-    thresholds: Vec<u8>,
+    /// Q0.8 of each label; 0: never detected.
+    pub thresholds: Vec<u8>,
     gap: u16,
     phrases: Vec<Phrase>,
 }
@@ -94,6 +83,38 @@ impl Detection {
             gap: frames(gap),
             phrases: commands.phrases(names)?,
         })
+    }
+
+    /// What an image has.
+    pub fn of(image: &Image<'_>) -> Detection {
+        let phrases = image.commands().map(|command| Phrase {
+            name: command.name.into(),
+            words: command.words.into(),
+        });
+        Detection {
+            decoder: image.manifest().decoder,
+            thresholds: image.labels().map(|label| label.threshold).collect(),
+            gap: image.grammar().gap,
+            phrases: phrases.collect(),
+        }
+    }
+
+    /// The image with this instead of what it has.
+    pub fn put(&self, file: &ImageFile) -> Result<ImageFile> {
+        let (image, bytes) = (file.image()?, file.bytes());
+        let names: Vec<_> = image.labels().map(|label| label.name).collect();
+        let manifest = Manifest {
+            decoder: self.decoder,
+            ..*image.manifest()
+        };
+        let caches: Vec<_> = image.caches().collect();
+        let memory = [image.cache_bytes(), image.arena_bytes()];
+        let writer = ImageWriter::of(&image, bytes);
+        let mut written = self.finish(writer, manifest, &names, &caches, memory);
+        copy_npu_section(bytes, &mut written);
+        let written = ImageFile::new(file.path(), &written);
+        written.image()?;
+        Ok(written)
     }
 
     /// The image. `manifest` counts what there is; `memory` are the bytes of caches and arena.

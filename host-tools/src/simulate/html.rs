@@ -1,17 +1,15 @@
 //! The report as one HTML page that needs nothing else.
 
-use minijinja::value::{Serde, Value};
-use minijinja::{AutoEscape, Environment};
 use serde::Serialize;
 
 use super::device::Lane;
 use super::latency::{Detections, Parts};
 use super::report::Report;
 use super::text;
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::html::{Axis, render};
 
 const TEMPLATE: &str = include_str!("report.html");
-const STYLE: &str = include_str!("style.css");
 
 /// The charts, in their own units, which the template knows.
 pub(super) const LEFT: f64 = 60.0;
@@ -73,19 +71,6 @@ struct Way {
 
 pub fn page(report: &Report) -> Result<String> {
     render(TEMPLATE, Page::of(report))
-}
-
-/// A page of this look.
-pub(super) fn render(template: &str, page: impl Serialize) -> Result<String> {
-    let mut environment = Environment::new();
-    environment.set_auto_escape_callback(|_| AutoEscape::Html);
-    environment.add_filter("fixed", |value: f64, digits: usize| {
-        format!("{value:.digits$}")
-    });
-    environment.add_filter("percent", |value: f64| format!("{:.1}", 100.0 * value));
-    environment.add_global("style", Value::from_safe_string(STYLE.into()));
-    let page = environment.render_str(template, Value::from(Serde(page)));
-    page.map_err(|error| Error::check(format!("the HTML report: {error:#}")))
 }
 
 impl<'a> Page<'a> {
@@ -210,47 +195,5 @@ fn way(report: &Report, words: &Detections) -> Way {
             .collect(),
         part_ticks: part_x.ticks(),
         part_zero_x: part_x.at(0.0),
-    }
-}
-
-/// Values from `low` to `high`, on a line of the drawing.
-pub(super) struct Axis {
-    pub low: f64,
-    pub high: f64,
-    from: f64,
-    to: f64,
-}
-
-impl Axis {
-    pub fn new(low: f64, high: f64, from: f64, to: f64) -> Axis {
-        let high = if high > low { high } else { low + 1.0 };
-        Axis {
-            low,
-            high,
-            from,
-            to,
-        }
-    }
-
-    pub fn at(&self, value: f64) -> f64 {
-        self.from + (self.to - self.from) * (value - self.low) / (self.high - self.low)
-    }
-
-    /// Four to ten round numbers.
-    pub fn ticks(&self) -> Vec<(String, f64)> {
-        let rough = (self.high - self.low) / 8.0;
-        let power = 10f64.powf(rough.log10().floor());
-        let steps = [1.0, 2.0, 5.0, 10.0].map(|factor| factor * power);
-        let step = steps
-            .into_iter()
-            .find(|&step| step >= rough)
-            .unwrap_or(rough);
-        let digits = (-power.log10()).max(0.0) as usize;
-        let first = (self.low / step).ceil() as i64;
-        let ticks = (first..).map(|number| number as f64 * step);
-        let ticks = ticks.take_while(|&value| value <= self.high + step * 1e-9);
-        ticks
-            .map(|value| (format!("{value:.digits$}"), self.at(value)))
-            .collect()
     }
 }

@@ -151,7 +151,7 @@ fn detections(image: &Image<'_>, memory: &mut [i8], samples: &[i16]) -> Result<V
 }
 
 /// The samples of each stretch of speech.
-fn stretches(samples: &[i16]) -> Vec<Range<u64>> {
+pub(crate) fn stretches(samples: &[i16]) -> Vec<Range<u64>> {
     let power = |hop: &[i16]| {
         let squares = hop.iter().map(|&sample| f64::from(sample).powi(2));
         squares.sum::<f64>() / hop.len() as f64

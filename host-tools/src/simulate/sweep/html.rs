@@ -2,11 +2,12 @@
 
 use serde::Serialize;
 
-use super::super::html::{Axis, LEFT, RIGHT, TOP, render};
+use super::super::html::{LEFT, RIGHT, TOP};
 use super::row::{Figures, Row};
 use super::text::{self, Table};
 use crate::config::{Budgets, Limits};
 use crate::error::Result;
+use crate::html::{Axis, render};
 
 const TEMPLATE: &str = include_str!("sweep.html");
 

@@ -1,0 +1,317 @@
+//! Streams whose commands are known: each word of a labelled folder once, among noise and other speech.
+//!
+//! A word is its clip from the first 10 ms hop within 25 dB of the loudest to the end of the last, with up to
+//! 100 ms of the clip around it, faded. From the end of a word to the start of the next there are 0.5 to 3 s. The
+//! background of a word is an excerpt of its own, of noise or of other speech in turn, which reaches halfway to
+//! the words beside it.
+//!
+//! Level: that of the word, root mean square from its start to its end, in dB below a full-scale square wave.
+//! SNR: the word's level over that of its background, from the word's start to its end. In a room the word's level
+//! is that of what reaches the microphone; backgrounds are as they were recorded.
+
+use std::ops::Range;
+use std::path::PathBuf;
+
+use rand::RngExt;
+use rand::rngs::Xoshiro256PlusPlus;
+use rand::seq::IndexedRandom;
+
+use super::room::convolve;
+use super::score::{Background, Spoken};
+use crate::audio::{self, SAMPLE_RATE};
+use crate::error::{Error, Result};
+use crate::simulate::words::stretches;
+
+const MS: usize = SAMPLE_RATE as usize / 1000;
+/// Of a clip, around its word.
+const MARGIN: usize = 100 * MS;
+/// From one background to the next.
+const FADE: usize = 50 * MS;
+/// Before the first word, and after the last: time enough to be late.
+const LEAD: usize = 2000 * MS;
+const REST: usize = 1500 * MS;
+const PAUSE: Range<usize> = 500 * MS..3000 * MS;
+/// An excerpt is drawn again where it is so much quieter over the word than as a whole, in dB: in its pauses the
+/// rest of it would be far louder than the SNR says.
+const PAUSE_DB: f64 = 10.0;
+const DRAWS: usize = 30;
+
+/// What is added to the words, and how they sound.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Condition {
+    /// dB; none: nothing is added.
+    pub snr: Option<f64>,
+    pub reverberant: bool,
+    /// dBFS.
+    pub level: f64,
+}
+
+/// A word before anything was done to it.
+struct Word {
+    label: usize,
+    clip: usize,
+    /// With what of the clip is around it.
+    samples: Vec<f64>,
+    /// The word's, within `samples`.
+    span: Range<usize>,
+    /// Where the word starts in the stream.
+    start: usize,
+    background: Background,
+    /// Its own part of the stream.
+    section: Range<usize>,
+    /// As long as the section and a fade before and after.
+    excerpt: Vec<f64>,
+    room: usize,
+}
+
+impl Word {
+    fn spoken(&self) -> Range<usize> {
+        self.start..self.start + self.span.len()
+    }
+}
+
+/// A stream before it gets its condition: the same for all of them.
+pub struct Script {
+    words: Vec<Word>,
+    length: usize,
+    /// Clips that could not be read, each of which was said.
+    pub unreadable: usize,
+    /// Clips in which nothing is heard.
+    pub silent: usize,
+}
+
+/// A stream.
+#[derive(Debug, PartialEq)]
+pub struct Made {
+    pub samples: Vec<i16>,
+    pub words: Vec<Spoken>,
+    /// Samples that did not fit into 16 bits.
+    pub clipped: u64,
+}
+
+/// Files that backgrounds are taken from.
+pub struct Backgrounds<'a> {
+    pub noise: &'a [PathBuf],
+    pub speech: &'a [PathBuf],
+}
+
+/// A few of the files: they are decoded as a whole, and a stream holds all kinds.
+const FILES: usize = 3;
+
+impl Script {
+    /// Of clips, each with the number of its label and its own.
+    pub fn draw(
+        clips: &[(usize, usize, PathBuf)],
+        backgrounds: &Backgrounds<'_>,
+        rooms: usize,
+        random: &mut Xoshiro256PlusPlus,
+    ) -> Result<Script> {
+        let pool = |files: &[PathBuf], random: &mut Xoshiro256PlusPlus| -> Result<Vec<Vec<f64>>> {
+            let files = files.sample(random, FILES);
+            let read = files.map(|file| audio::read(file));
+            let read = read.collect::<Result<Vec<_>>>()?;
+            let heard = read.into_iter().filter(|file| file.iter().any(|&s| s != 0));
+            Ok(heard
+                .map(|file| file.into_iter().map(f64::from).collect())
+                .collect())
+        };
+        let pools = [
+            pool(backgrounds.noise, random)?,
+            pool(backgrounds.speech, random)?,
+        ];
+        let kinds: Vec<_> = [Background::Noise, Background::Speech]
+            .into_iter()
+            .filter(|&kind| !pools[kind as usize].is_empty())
+            .collect();
+        let Some(first) = kinds.first() else {
+            return Err(Error::usage(
+                "of the noise and the negatives, these hold only silence: no background for a stream",
+            ));
+        };
+        let (mut words, mut at) = (Vec::<Word>::new(), LEAD);
+        let (mut unreadable, mut silent) = (0, 0);
+        for (label, clip, path) in clips {
+            let Ok(clip_samples) = audio::read(path).inspect_err(Error::report) else {
+                unreadable += 1;
+                continue;
+            };
+            let Some((samples, span)) = cut(&clip_samples) else {
+                silent += 1;
+                continue;
+            };
+            let start = at;
+            at += span.len() + random.random_range(PAUSE);
+            words.push(Word {
+                label: *label,
+                clip: *clip,
+                samples,
+                span,
+                start,
+                background: kinds
+                    .get(words.len() % kinds.len())
+                    .copied()
+                    .unwrap_or(*first),
+                section: 0..0,
+                excerpt: Vec::new(),
+                room: random.random_range(0..rooms.max(1)),
+            });
+        }
+        let ends: Vec<usize> = words.iter().map(|word| word.spoken().end).collect();
+        let length = ends.last().map_or(LEAD, |end| end + REST);
+        let mut from = 0;
+        for (number, end) in ends.iter().enumerate() {
+            let next = words.get(number + 1).map(|next| end.midpoint(next.start));
+            let section = from..next.unwrap_or(length);
+            from = section.end;
+            let word = &mut words[number];
+            let heard = word.start - section.start + FADE;
+            let heard = heard..heard + word.span.len();
+            word.excerpt = excerpt(
+                &pools[word.background as usize],
+                section.len() + 2 * FADE,
+                heard,
+                random,
+            );
+            word.section = section;
+        }
+        Ok(Script {
+            words,
+            length,
+            unreadable,
+            silent,
+        })
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.words.is_empty()
+    }
+
+    /// The stream under a condition; `rooms` are impulse responses.
+    pub fn mix(&self, condition: &Condition, rooms: &[Vec<f64>]) -> Result<Made> {
+        let mut mix = vec![0.0; self.length];
+        for word in &self.words {
+            let reverberant = match rooms.get(word.room).filter(|_| condition.reverberant) {
+                Some(response) => Some(convolve(&word.samples, response)?),
+                None => None,
+            };
+            let samples = reverberant.as_deref().unwrap_or(&word.samples);
+            let level = 32_768.0 * 10f64.powf(condition.level / 20.0);
+            let gain = level / rms(&samples[word.span.clone()]);
+            let from = word.start - word.span.start;
+            add(&mut mix, from, samples.iter().map(|sample| sample * gain));
+            if let Some(snr) = condition.snr {
+                let heard = word.start - word.section.start + FADE;
+                let noise = rms(&word.excerpt[heard..heard + word.span.len()]);
+                // Where there are only pauses: see PAUSE_DB.
+                let noise = noise.max(rms(&word.excerpt) * 10f64.powf(-PAUSE_DB / 20.0));
+                let gain = level / noise * 10f64.powf(-snr / 20.0);
+                self.add_background(&mut mix, word, gain);
+            }
+        }
+        let clipped = mix.iter().filter(|sample| sample.abs() >= 32_768.0);
+        let ms = |sample: usize| sample as f64 / MS as f64;
+        let words = self.words.iter().map(|word| Spoken {
+            label: word.label,
+            start_ms: ms(word.start),
+            end_ms: ms(word.spoken().end),
+            clip: word.clip,
+            background: word.background,
+        });
+        Ok(Made {
+            clipped: clipped.count() as u64,
+            words: words.collect(),
+            // `as` saturates, as a converter does.
+            samples: mix.iter().map(|sample| sample.round() as i16).collect(),
+        })
+    }
+
+    /// The excerpt in its section, faded into those of the sections beside it, of constant power.
+    fn add_background(&self, mix: &mut [f64], word: &Word, gain: f64) {
+        let (from, to) = (word.section.start, word.section.end);
+        let last = to == self.length;
+        let faded = word.excerpt.iter().enumerate().map(|(at, sample)| {
+            // Half a fade on either side of the section's bounds.
+            let rise = (at as f64 - FADE as f64 / 2.0) / FADE as f64;
+            let fall = ((to - from) as f64 + 1.5 * FADE as f64 - at as f64) / FADE as f64;
+            let edge = |share: f64, none: bool| match none {
+                true => 1.0,
+                false => (share.clamp(0.0, 1.0) * std::f64::consts::FRAC_PI_2).sin(),
+            };
+            sample * gain * edge(rise, from == 0) * edge(fall, last)
+        });
+        match from.checked_sub(FADE) {
+            Some(from) => add(mix, from, faded),
+            None => add(mix, 0, faded.skip(FADE - from)),
+        }
+    }
+}
+
+/// The word of a clip and what is around it, faded, and where in that the word is. None is heard in silence.
+fn cut(clip: &[i16]) -> Option<(Vec<f64>, Range<usize>)> {
+    let stretches = stretches(clip);
+    let word = stretches.first()?.start as usize..stretches.last()?.end as usize;
+    let from = word.start.saturating_sub(MARGIN);
+    let to = (word.end + MARGIN).min(clip.len());
+    let fade = |at: usize| {
+        let before = (at + 1 - from) as f64 / (word.start - from).max(1) as f64;
+        let after = (to - at) as f64 / (to - word.end).max(1) as f64;
+        let share = match at {
+            _ if at < word.start => before,
+            _ if at >= word.end => after,
+            _ => 1.0,
+        };
+        (share * std::f64::consts::FRAC_PI_2).sin().powi(2)
+    };
+    let samples = (from..to).map(|at| f64::from(clip[at]) * fade(at));
+    Some((samples.collect(), word.start - from..word.end - from))
+}
+
+/// So many samples of one of the recordings, repeated where it is shorter; over `heard` it is no pause, if a few
+/// draws find such.
+fn excerpt(
+    pool: &[Vec<f64>],
+    length: usize,
+    heard: Range<usize>,
+    random: &mut Xoshiro256PlusPlus,
+) -> Vec<f64> {
+    let mut best = (f64::NEG_INFINITY, Vec::new());
+    for _ in 0..DRAWS {
+        let Some(recording) = pool.choose(random) else {
+            break;
+        };
+        let from = random.random_range(0..recording.len());
+        let samples: Vec<f64> = recording
+            .iter()
+            .cycle()
+            .skip(from)
+            .take(length)
+            .copied()
+            .collect();
+        // Nothing at all cannot be brought to any level.
+        let ratio = 20.0 * (rms(&samples[heard.clone()]) / rms(&samples)).log10();
+        let done = ratio > -PAUSE_DB;
+        if ratio > best.0 || best.1.is_empty() {
+            best = (ratio, samples);
+        }
+        if done {
+            break;
+        }
+    }
+    best.1
+}
+
+fn add(mix: &mut [f64], from: usize, samples: impl Iterator<Item = f64>) {
+    let slots = mix.iter_mut().skip(from);
+    slots
+        .zip(samples)
+        .for_each(|(slot, sample)| *slot += sample);
+}
+
+/// Root mean square, never 0: a billionth of a step where there is nothing.
+fn rms(samples: &[f64]) -> f64 {
+    let squares: f64 = samples.iter().map(|sample| sample * sample).sum();
+    (squares / samples.len().max(1) as f64).sqrt().max(1e-9)
+}
+
+#[cfg(test)]
+mod tests;

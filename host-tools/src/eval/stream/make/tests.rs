@@ -1,0 +1,193 @@
+use super::*;
+use rand::SeedableRng;
+use std::path::Path;
+
+/// A recording of so many samples, each given by its number.
+fn recording(folder: &Path, name: &str, length: usize, sample: impl Fn(usize) -> f64) -> PathBuf {
+    let path = folder.join(name);
+    let spec = hound::WavSpec {
+        channels: 1,
+        sample_rate: SAMPLE_RATE,
+        bits_per_sample: 16,
+        sample_format: hound::SampleFormat::Int,
+    };
+    let mut writer = hound::WavWriter::create(&path, spec).unwrap();
+    (0..length).for_each(|at| writer.write_sample(sample(at) as i16).unwrap());
+    writer.finalize().unwrap();
+    path
+}
+
+fn tone(at: usize, hz: f64) -> f64 {
+    (at as f64 * hz / f64::from(SAMPLE_RATE) * std::f64::consts::TAU).sin()
+}
+
+/// Words of 400 ms that begin 300 ms into clips of 1 s, and two backgrounds: a tone that pauses, and one that
+/// does not.
+fn script(folder: &Path, seed: u64) -> Script {
+    let word = |at: usize| match (4_800..11_200).contains(&at) {
+        true => 3_000.0 * tone(at, 400.0),
+        false => 0.0,
+    };
+    let clip = recording(folder, "clip.wav", 16_000, word);
+    let clips: Vec<_> = (0..8)
+        .map(|clip_number| (3, clip_number, clip.clone()))
+        .collect();
+    let pausing = |at: usize| {
+        if at % 32_000 < 24_000 {
+            900.0 * tone(at, 1_000.0)
+        } else {
+            0.0
+        }
+    };
+    let noise = recording(folder, "noise.wav", 160_000, |at| 500.0 * tone(at, 3_000.0));
+    let speech = recording(folder, "speech.wav", 320_000, pausing);
+    let backgrounds = Backgrounds {
+        noise: &[noise],
+        speech: &[speech],
+    };
+    let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
+    Script::draw(&clips, &backgrounds, 2, &mut random).unwrap()
+}
+
+fn condition(snr: Option<f64>) -> Condition {
+    Condition {
+        snr,
+        reverberant: false,
+        level: -30.0,
+    }
+}
+
+/// dBFS of samples in the span of a word.
+fn level(made: &[f64], word: &Spoken) -> f64 {
+    let at = |ms: f64| (ms * MS as f64) as usize;
+    20.0 * (rms(&made[at(word.start_ms)..at(word.end_ms)]) / 32_768.0).log10()
+}
+
+fn floats(samples: &[i16]) -> Vec<f64> {
+    samples.iter().map(|&sample| f64::from(sample)).collect()
+}
+
+#[test]
+fn the_same_seed_gives_the_same_stream_and_another_seed_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = |seed| {
+        let script = script(folder.path(), seed);
+        script.mix(&condition(Some(10.0)), &[]).unwrap()
+    };
+    assert!(made(1) == made(1));
+    assert!(made(1).samples != made(2).samples);
+}
+
+#[test]
+fn every_word_is_there_once_at_its_time_with_the_pauses_promised() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = script(folder.path(), 3);
+    let made = script.mix(&condition(None), &[]).unwrap();
+    let clips: Vec<_> = made.words.iter().map(|word| word.clip).collect();
+    assert_eq!(clips, [0, 1, 2, 3, 4, 5, 6, 7]);
+    assert!(made.words.iter().all(|word| word.label == 3));
+    assert_eq!(made.words[0].start_ms, 2000.0);
+    for pair in made.words.windows(2) {
+        let pause = pair[1].start_ms - pair[0].end_ms;
+        assert!((500.0..3000.0).contains(&pause), "{pause}");
+    }
+    // Where words are heard is where they are said to be, and nowhere else.
+    let spoken: Vec<_> = stretches(&made.samples).into_iter().collect();
+    for (found, word) in spoken.iter().zip(&made.words) {
+        let (start, end) = (found.start as f64 / 16.0, found.end as f64 / 16.0);
+        assert!((start - word.start_ms).abs() <= 10.0, "{start}");
+        assert!((end - word.end_ms).abs() <= 10.0, "{end}");
+        assert_eq!(word.end_ms - word.start_ms, 400.0);
+    }
+    assert_eq!(spoken.len(), 8);
+}
+
+#[test]
+fn words_have_the_level_and_the_snr_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = script(folder.path(), 4);
+    let mixed = |snr| script.mix(&condition(snr), &[]).unwrap();
+    let clean = mixed(None);
+    for snr in [20.0, 10.0, 0.0] {
+        let noisy = mixed(Some(snr));
+        let clean_samples = floats(&clean.samples).into_iter();
+        let noise: Vec<f64> = floats(&noisy.samples)
+            .into_iter()
+            .zip(clean_samples)
+            .map(|(noisy, clean)| noisy - clean)
+            .collect();
+        for word in &clean.words {
+            let speech = level(&floats(&clean.samples), word);
+            assert!((speech + 30.0).abs() < 0.05, "{speech}");
+            let measured = speech - level(&noise, word);
+            assert!((measured - snr).abs() < 0.1, "{measured} of {snr}");
+        }
+    }
+    let kinds: Vec<_> = clean.words.iter().map(|word| word.background).collect();
+    assert_eq!(kinds[..2], [Background::Noise, Background::Speech]);
+}
+
+#[test]
+fn a_room_leaves_words_at_their_time_and_level_and_lengthens_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = script(folder.path(), 5);
+    let mut response = vec![0.0; 4_000];
+    (response[0], response[3_200]) = (1.0, 0.5);
+    let wet = Condition {
+        reverberant: true,
+        ..condition(None)
+    };
+    let near = script.mix(&condition(None), &[]).unwrap();
+    let made = script.mix(&wet, &[response.clone(), response]).unwrap();
+    assert_eq!(made.words, near.words);
+    for word in &made.words {
+        let found = level(&floats(&made.samples), word);
+        assert!((found + 30.0).abs() < 0.05, "{found}");
+        // The echo 200 ms later is half as loud.
+        let echo = Spoken {
+            start_ms: word.end_ms + 20.0,
+            end_ms: word.end_ms + 180.0,
+            ..word.clone()
+        };
+        assert!(level(&floats(&made.samples), &echo) > -39.0);
+        assert!(level(&floats(&near.samples), &echo) < -80.0);
+    }
+}
+
+#[test]
+fn what_is_too_loud_is_clipped_and_counted_and_silence_is_no_word() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = script(folder.path(), 6);
+    let loud = Condition {
+        level: -1.0,
+        ..condition(None)
+    };
+    let made = script.mix(&loud, &[]).unwrap();
+    assert!(made.clipped > 1_000);
+    assert!(made.samples.contains(&i16::MAX));
+    assert_eq!(script.mix(&condition(None), &[]).unwrap().clipped, 0);
+
+    let silent = recording(folder.path(), "silent.wav", 8_000, |_| 0.0);
+    let noise = [recording(folder.path(), "n.wav", 8_000, |at| {
+        99.0 * tone(at, 500.0)
+    })];
+    let backgrounds = Backgrounds {
+        noise: &noise,
+        speech: &[],
+    };
+    let mut random = Xoshiro256PlusPlus::seed_from_u64(1);
+    let clips = [(0, 0, silent.clone())];
+    assert!(
+        Script::draw(&clips, &backgrounds, 0, &mut random)
+            .unwrap()
+            .is_empty()
+    );
+    let backgrounds = Backgrounds {
+        noise: &[silent],
+        speech: &[],
+    };
+    let error = Script::draw(&clips, &backgrounds, 0, &mut random)
+        .err()
+        .unwrap();
+    assert!(error.to_string().contains("hold only silence"));
+}

@@ -1,0 +1,147 @@
+//! On voices that the repository makes itself.
+
+use super::*;
+use std::fs;
+use std::path::Path;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn write(path: &Path, samples: &[i16]) {
+    let spec = hound::WavSpec {
+        channels: 1,
+        sample_rate: 16_000,
+        bits_per_sample: 16,
+        sample_format: hound::SampleFormat::Int,
+    };
+    let mut writer = hound::WavWriter::create(path, spec).unwrap();
+    samples
+        .iter()
+        .for_each(|&sample| writer.write_sample(sample).unwrap());
+    writer.finalize().unwrap();
+}
+
+/// A labelled folder of the samples' commands, each cut where its file says it is spoken.
+fn clips(folder: &Path) -> usize {
+    let mut count = 0;
+    for sample in ["robot", "lift", "answers"] {
+        let path = root().join(format!("models/samples/{sample}.wav"));
+        let samples = crate::audio::read(&path).unwrap();
+        let about = fs::read_to_string(path.with_extension("json")).unwrap();
+        let about: serde_json::Value = serde_json::from_str(&about).unwrap();
+        for (number, said) in about["commands"].as_array().unwrap().iter().enumerate() {
+            let label = folder.join(said["command"].as_str().unwrap());
+            fs::create_dir_all(&label).unwrap();
+            let ms = |key: &str| said[key].as_u64().unwrap() as usize * 16;
+            let clip = &samples[ms("start_ms")..ms("end_ms")];
+            write(&label.join(format!("{sample}{number}.wav")), clip);
+            count += 1;
+        }
+    }
+    count
+}
+
+fn options(folder: &Path) -> Options {
+    Options {
+        directory: folder.into(),
+        image: root().join("models/shrunk.zerda"),
+        negatives: vec![root().join("models/samples/no_commands.wav")],
+        noise: Vec::new(),
+        snr: vec![None, Some(20.0)],
+        rooms: vec![false],
+        levels: vec![-26.0],
+        seed: 7,
+        fa_per_hour: 0.5,
+        max_miss: None,
+        limit: None,
+        json: true,
+        report: None,
+    }
+}
+
+#[test]
+fn commands_are_heard_in_streams_and_the_same_seed_gives_the_same_report() {
+    let folder = tempfile::tempdir().unwrap();
+    let count = clips(folder.path());
+    let options = options(folder.path());
+    let (summary, whole) = summarize(&options).unwrap();
+    assert!(whole);
+    assert_eq!(summary.clips, count);
+    assert_eq!(summary.det.len(), 2);
+    for point in &summary.operating_points {
+        for condition in &point.conditions {
+            let all = &condition.all;
+            assert_eq!(all.misses.words as usize, count);
+            let commands = condition.commands.values();
+            assert_eq!(
+                commands.map(|row| row.misses.misses).sum::<u64>(),
+                all.misses.misses
+            );
+            assert_eq!(condition.missed.len() as u64, all.misses.misses);
+            let heard = condition.delays.iter().map(|(_, count)| count).sum::<u64>();
+            assert_eq!(heard, all.misses.words - all.misses.misses);
+        }
+    }
+    // Most are heard, as they are in the samples.
+    let clean = &summary.operating_points[0].conditions[0].all;
+    assert!(clean.misses.miss_rate < 0.35, "{}", clean.misses.miss_rate);
+    assert!(clean.delay_p95_ms.unwrap() < 300.0);
+    // The curves end where nothing is heard that is not very sure.
+    let points = &summary.det[0].points;
+    assert!(points[0].misses <= points[points.len() - 1].misses);
+    assert!(points[0].false_alarms >= points[points.len() - 1].false_alarms);
+    assert_eq!(
+        summary.json().unwrap(),
+        summarize(&options).unwrap().0.json().unwrap()
+    );
+    let page = html::page(&summary).unwrap();
+    assert!(page.contains("<polyline") && page.contains("Detection error trade-off"));
+    assert!(text::text(&summary).contains("clean, near, -26 dBFS"));
+}
+
+#[test]
+fn a_check_that_was_asked_for_fails_and_hours_that_tell_nothing_are_noted() {
+    let folder = tempfile::tempdir().unwrap();
+    clips(folder.path());
+    // A minute of silence said as a command is a clip without a word; a cough of noise is a word that is missed.
+    let noise: Vec<i16> = (0..8_000)
+        .map(|at: i32| (at * 7_919 % 4_001 - 2_000) as i16)
+        .collect();
+    write(&folder.path().join("go/noise.wav"), &noise);
+    write(&folder.path().join("go/silence.wav"), &[0; 16_000]);
+    let options = Options {
+        max_miss: Some(0.0),
+        snr: vec![None],
+        ..options(folder.path())
+    };
+    let (summary, whole) = summarize(&options).unwrap();
+    assert!(whole);
+    assert_eq!(summary.silent_clips, 1);
+    assert!(
+        summary.failures[0].contains("at 0.5 false alarms an hour"),
+        "{:?}",
+        summary.failures
+    );
+    assert!(
+        summary.notes[0].contains("6.0 h would tell that rate"),
+        "{:?}",
+        summary.notes
+    );
+    let missed = &summary.operating_points[0].conditions[0].missed;
+    assert!(missed.iter().any(|clip| clip.ends_with("go/noise.wav")));
+}
+
+#[test]
+fn an_input_that_cannot_be_used_is_one_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let message = |options: &Options| summarize(options).err().unwrap().to_string();
+    clips(folder.path());
+    let empty = tempfile::tempdir().unwrap();
+    let without = Options {
+        negatives: vec![empty.path().into()],
+        ..options(folder.path())
+    };
+    assert!(message(&without).ends_with("holds no WAV or FLAC file; convert others to FLAC first"));
+    assert!(message(&options(empty.path())).contains("no folder in it is named as a label"));
+}

@@ -1,0 +1,143 @@
+//! What the network says of a stream, kept, so that the decoder can be run over it again and again.
+
+use zerda_firmware::decoder::{Decoder, Word};
+use zerda_firmware::front_end::FrontEnd;
+use zerda_firmware::{Event, Image, Recognizer};
+
+use crate::error::{Error, Result};
+
+/// What a person may tune of the decoder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Frames that a posterior is averaged over.
+    pub smoothing: u8,
+    /// Q0.8, one a label; 0: never detected.
+    pub thresholds: Vec<u8>,
+}
+
+impl Settings {
+    /// The image's own.
+    pub fn of(image: &Image<'_>) -> Settings {
+        Settings {
+            smoothing: image.manifest().decoder.smoothing,
+            thresholds: image.labels().map(|label| label.threshold).collect(),
+        }
+    }
+
+    /// The same threshold for every command.
+    pub fn shared(&self, threshold: u8) -> Settings {
+        let all = self.thresholds.iter().map(|&own| match own {
+            0 => 0,
+            _ => threshold,
+        });
+        Settings {
+            smoothing: self.smoothing,
+            thresholds: all.collect(),
+        }
+    }
+
+    pub fn decoder(&self, image: &Image<'_>) -> Decoder {
+        Decoder::with(image, self.smoothing, &self.thresholds)
+    }
+}
+
+/// Posteriors of a stream's committed frames, one byte a frame and class, and the loudness of all its frames.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Track {
+    classes: usize,
+    /// Q0.8 minus 128.
+    posteriors: Vec<i8>,
+    loudness: Vec<u8>,
+    /// Frames that a step sees, and of them those that it commits.
+    chunk: usize,
+    step: usize,
+}
+
+impl Track {
+    /// Runs the network over a stream, from its start.
+    pub fn of(image: &Image<'_>, memory: &mut [i8], samples: &[i16]) -> Result<Track> {
+        let mut recognizer =
+            Recognizer::new(image, memory).map_err(|error| Error::usage(error.to_string()))?;
+        let mut track = Track::new(image);
+        recognizer.push_events(samples, |event| {
+            if let Event::Step { posteriors, .. } = event {
+                track.posteriors.extend_from_slice(posteriors);
+            }
+        });
+        let config = image.manifest().front_end;
+        let mut front_end = FrontEnd::new(image);
+        let mut features = vec![0.0; config.mels.into()];
+        let windows = samples.windows(config.window.into());
+        for window in windows.step_by(config.hop.into()) {
+            front_end.frame(window, &mut features);
+            track.loudness.push(front_end.loudness());
+        }
+        Ok(track)
+    }
+
+    fn new(image: &Image<'_>) -> Track {
+        let manifest = image.manifest();
+        Track {
+            classes: manifest.classes.into(),
+            posteriors: Vec::new(),
+            loudness: Vec::new(),
+            chunk: manifest.stream.chunk.into(),
+            step: manifest.stream.step.into(),
+        }
+    }
+
+    /// The words that a decoder that starts here detects: it gets what the recognizer gives it, in the same order.
+    pub fn detections(&self, mut decoder: Decoder) -> impl Iterator<Item = Word> {
+        let mut loudness = self.loudness.iter();
+        let mut heard = 0;
+        let frames = self.posteriors.chunks_exact(self.classes).enumerate();
+        frames.filter_map(move |(number, posteriors)| {
+            let needed = number / self.step * self.step + self.chunk;
+            let new = loudness.by_ref().take(needed - heard);
+            new.for_each(|&loudness| decoder.push_loudness(loudness));
+            heard = needed;
+            decoder.push_frame(posteriors)
+        })
+    }
+}
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+    use crate::image_file::ImageFile;
+    use std::path::Path;
+
+    pub fn shrunk() -> ImageFile {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/shrunk.zerda");
+        ImageFile::open(&path).unwrap()
+    }
+
+    #[test]
+    fn a_track_decodes_as_the_recognizer_does() {
+        let file = shrunk();
+        let image = file.image().unwrap();
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let samples = crate::audio::read(&root.join("models/samples/robot.wav")).unwrap();
+        let mut memory = vec![0; image.memory_bytes()];
+        let mut expected = Vec::new();
+        let mut recognizer = Recognizer::new(&image, memory.as_mut_slice()).unwrap();
+        recognizer.push_events(&samples, |event| {
+            if let Event::Word(word) = event {
+                expected.push(word);
+            }
+        });
+        let track = Track::of(&image, &mut memory, &samples).unwrap();
+        let found = |settings: Settings| track.detections(settings.decoder(&image)).collect();
+        let found_own: Vec<_> = found(Settings::of(&image));
+        assert!(found_own.len() >= 3);
+        // Their starts are those that loudness tells.
+        assert_eq!(found_own, expected);
+        let slow = Settings {
+            smoothing: 32,
+            ..Settings::of(&image).shared(250)
+        };
+        let sure: Vec<_> = found(slow);
+        assert!(sure.len() < expected.len());
+        assert!(sure.iter().all(|word| word.score >= 250));
+    }
+}
