@@ -151,6 +151,21 @@ impl Decoder {
         self.state.smoothed.get(..self.classes).unwrap_or_default()
     }
 
+    /// Frames to come in which nothing is detected, since a word was shortly before.
+    pub fn refractory(&self) -> u16 {
+        self.state.refractory
+    }
+
+    /// Whether a label can be detected: not before its average fell to half of its threshold since the last time.
+    pub fn armed(&self, label: u8) -> bool {
+        !self
+            .state
+            .disarmed
+            .get(usize::from(label))
+            .copied()
+            .unwrap_or(true)
+    }
+
     /// Loudness of the next frame, in any logarithmic unit, before [`Decoder::push_frame`] of it:
     /// frames have a loudness before they are committed. It serves to tell where a word started.
     pub fn push_loudness(&mut self, loudness: u8) {

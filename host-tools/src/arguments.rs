@@ -88,6 +88,12 @@ pub struct RunArgs {
     /// Draw the smoothed posteriors over time
     #[arg(long, value_name = "OUT.svg")]
     pub trace: Option<PathBuf>,
+    /// Say why commands were missed or falsely detected, by the label file beside each input: NAME.json as
+    /// models/samples has it, {"commands": [{"command": "go", "start_ms": 700, "end_ms": 1180}]}. With --json
+    /// {"explained": {...}}: kind (missed, false_alarm), command, start_ms, end_ms, level_dbfs, snr_db (null: digital
+    /// silence around it), threshold, reason, why, labels and, every 50 ms, frames with their smoothed posteriors
+    #[arg(long)]
+    pub explain: bool,
 }
 
 /// Compile the float ONNX of one streaming step to an INT8 image

@@ -32,6 +32,7 @@ fn execute(command: Command) -> Result<()> {
             image: args.image.image,
             json: args.json,
             trace: args.trace,
+            explain: args.explain,
         }),
         Command::Eval(args) if args.stream.stream => {
             let stream = args.stream;

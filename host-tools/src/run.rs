@@ -1,5 +1,7 @@
 //! `zerda run`: commands in audio files or in a live stream, as they are said.
 
+mod explain;
+
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -22,6 +24,8 @@ pub struct Options {
     pub json: bool,
     /// Where to draw the posteriors.
     pub trace: Option<PathBuf>,
+    /// Say why what the label file beside an input tells was missed, and what else was detected.
+    pub explain: bool,
 }
 
 /// Processes every input. One that cannot be read is reported at once and fails the run at the
@@ -32,11 +36,15 @@ pub fn run(options: &Options) -> Result<()> {
     let mut memory = vec![0i8; image.memory_bytes()];
     let recognizer = Recognizer::new(&image, memory.as_mut_slice())
         .map_err(|error| Error::usage(error.to_string()))?;
+    if options.explain {
+        explain::refuse_stdin(&options.inputs)?;
+    }
     let mut session = Session {
         image,
         tail: tail(&image),
         recognizer,
         json: options.json,
+        explain: options.explain,
         crc: crc32fast::Hasher::new(),
         samples: 0,
         processing: Duration::ZERO,
@@ -90,6 +98,7 @@ struct Session<'a> {
     image: Image<'a>,
     tail: Vec<i16>,
     json: bool,
+    explain: bool,
     crc: crc32fast::Hasher,
     samples: u64,
     /// Time within the recognizer: reading and decoding files is the host's business.
@@ -108,7 +117,11 @@ impl Session<'_> {
         for part in samples.chunks(SAMPLE_RATE as usize) {
             self.push(&name, part, panel)?;
         }
-        self.finish(&name, samples.len() as u64, detections, panel)
+        self.finish(&name, samples.len() as u64, detections, panel)?;
+        match self.explain {
+            true => explain::explain(&self.image, path, &samples, self.json),
+            false => Ok(()),
+        }
     }
 
     fn stdin(&mut self, stdin: &mut impl Read, panel: &mut Option<Panel>) -> Result<()> {

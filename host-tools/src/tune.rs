@@ -45,7 +45,7 @@ pub struct Options {
 const CONDITION: Condition = Condition {
     snr: Some(10.0),
     reverberant: false,
-    level: -26.0,
+    level: -10.0,
 };
 /// Other smoothings that are tried where words tell what they cost.
 const SMOOTHINGS: [u8; 9] = [1, 2, 3, 5, 8, 12, 16, 24, 32];

@@ -17,7 +17,7 @@ use super::ImageArg;
 /// once, 0.5 to 3 s apart, in noise and other speech; and the negatives as they were recorded, for false alarms.
 /// A word that is decided with its own label between its start and 500 ms after its end is heard, once; its end is
 /// that of the last 10 ms within 25 dB of its loudest. Another label there is a wrong one, and the word is missed
-/// unless its own comes too; all else that is detected is false. SNR is the word's level (RMS) over that of its
+/// unless its own comes too; all else that is detected is false. SNR is the word's root mean square over that of its
 /// background, from its start to its end: words are heard in noise and in speech of the negatives in turn. False
 /// alarms an hour are those in the negatives; false ones in the streams with words stand apart. Delays are from the
 /// end of a word to the end of the audio that deciding took, without computing. Upper bounds are 95 %, one-sided:
@@ -76,14 +76,14 @@ pub struct StreamArgs {
     #[arg(long, value_name = "ROOM,...", value_delimiter = ',', value_enum)]
     #[arg(default_value = "near", requires = "stream")]
     pub room: Vec<Room>,
-    /// Levels of the words, RMS in dBFS
+    /// Levels of the words' loudest samples, in dBFS
     #[arg(
         long,
         value_name = "DBFS,...",
         value_delimiter = ',',
         allow_hyphen_values = true
     )]
-    #[arg(default_value = "-26", value_parser = level, requires = "stream")]
+    #[arg(default_value = "-10", value_parser = level, requires = "stream")]
     pub level: Vec<f64>,
     /// Of all that is drawn by chance
     #[arg(long, value_name = "N", default_value_t = 1, requires = "stream")]

@@ -5,9 +5,9 @@
 //! background of a word is an excerpt of its own, of noise or of other speech in turn, which reaches halfway to
 //! the words beside it.
 //!
-//! Level: that of the word, root mean square from its start to its end, in dB below a full-scale square wave.
-//! SNR: the word's level over that of its background, from the word's start to its end. In a room the word's level
-//! is that of what reaches the microphone; backgrounds are as they were recorded.
+//! Level: the word's loudest sample, in dBFS: at no level up to 0 is a word itself clipped. SNR: the word's root mean
+//! square over that of its background, from the word's start to its end. In a room both are those of what reaches the
+//! microphone; backgrounds are as they were recorded.
 
 use std::ops::Range;
 use std::path::PathBuf;
@@ -42,7 +42,7 @@ pub struct Condition {
     /// dB; none: nothing is added.
     pub snr: Option<f64>,
     pub reverberant: bool,
-    /// dBFS.
+    /// dBFS, peak.
     pub level: f64,
 }
 
@@ -196,7 +196,8 @@ impl Script {
             };
             let samples = reverberant.as_deref().unwrap_or(&word.samples);
             let level = 32_768.0 * 10f64.powf(condition.level / 20.0);
-            let gain = level / rms(&samples[word.span.clone()]);
+            let spoken = &samples[word.span.clone()];
+            let gain = level / spoken.iter().fold(0.0, |peak: f64, s| peak.max(s.abs()));
             let from = word.start - word.span.start;
             add(&mut mix, from, samples.iter().map(|sample| sample * gain));
             if let Some(snr) = condition.snr {
@@ -204,7 +205,7 @@ impl Script {
                 let noise = rms(&word.excerpt[heard..heard + word.span.len()]);
                 // Where there are only pauses: see PAUSE_DB.
                 let noise = noise.max(rms(&word.excerpt) * 10f64.powf(-PAUSE_DB / 20.0));
-                let gain = level / noise * 10f64.powf(-snr / 20.0);
+                let gain = gain * rms(spoken) / noise * 10f64.powf(-snr / 20.0);
                 self.add_background(&mut mix, word, gain);
             }
         }

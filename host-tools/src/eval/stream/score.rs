@@ -46,9 +46,9 @@ pub enum Verdict {
 }
 
 /// Judges the detections of a stream, in their order. Words are in theirs, at least [`LATE_MS`] apart.
-pub fn judge(words: &[Spoken], detections: impl Iterator<Item = Word>) -> Vec<(Word, Verdict)> {
+pub fn judge(words: &[Spoken], detections: impl IntoIterator<Item = Word>) -> Vec<(Word, Verdict)> {
     let mut hit = vec![false; words.len()];
-    let judged = detections.map(|detection| {
+    let judged = detections.into_iter().map(|detection| {
         let at = f64::from(detection.decided_ms);
         let word = words.partition_point(|word| word.end_ms + LATE_MS < at);
         let verdict = match words.get(word).filter(|spoken| spoken.start_ms < at) {

@@ -87,7 +87,9 @@ impl<'a> Sweep<'a> {
     pub fn alarms(&self, settings: &Settings) -> impl Iterator<Item = (&'a Negative, Word)> {
         self.negatives.iter().flat_map(move |negative| {
             let detections = negative.track.detections(settings.decoder(self.image));
-            detections.map(move |detection| (negative, detection))
+            detections
+                .into_iter()
+                .map(move |detection| (negative, detection))
         })
     }
 

@@ -86,18 +86,35 @@ impl Track {
         }
     }
 
-    /// The words that a decoder that starts here detects: it gets what the recognizer gives it, in the same order.
-    pub fn detections(&self, mut decoder: Decoder) -> impl Iterator<Item = Word> {
+    /// The words that a decoder that starts here detects.
+    pub fn detections(&self, decoder: Decoder) -> Vec<Word> {
+        let mut words = Vec::new();
+        self.decode(decoder, |_, _, word| words.extend(word));
+        words
+    }
+
+    /// Gives a decoder that starts here what the recognizer gives it, in the same order. `frame` gets each
+    /// frame's posteriors (Q0.8 minus 128), the decoder after it, and the word that it decided.
+    pub fn decode(
+        &self,
+        mut decoder: Decoder,
+        mut frame: impl FnMut(&[i8], &Decoder, Option<Word>),
+    ) {
         let mut loudness = self.loudness.iter();
         let mut heard = 0;
-        let frames = self.posteriors.chunks_exact(self.classes).enumerate();
-        frames.filter_map(move |(number, posteriors)| {
+        for (number, posteriors) in self.posteriors.chunks_exact(self.classes).enumerate() {
             let needed = number / self.step * self.step + self.chunk;
             let new = loudness.by_ref().take(needed - heard);
             new.for_each(|&loudness| decoder.push_loudness(loudness));
             heard = needed;
-            decoder.push_frame(posteriors)
-        })
+            let word = decoder.push_frame(posteriors);
+            frame(posteriors, &decoder, word);
+        }
+    }
+
+    /// Of each frame, in the unit of [`FrontEnd::loudness`].
+    pub fn loudness(&self) -> &[u8] {
+        &self.loudness
     }
 }
 
@@ -127,8 +144,8 @@ pub mod tests {
             }
         });
         let track = Track::of(&image, &mut memory, &samples).unwrap();
-        let found = |settings: Settings| track.detections(settings.decoder(&image)).collect();
-        let found_own: Vec<_> = found(Settings::of(&image));
+        let found = |settings: Settings| track.detections(settings.decoder(&image));
+        let found_own = found(Settings::of(&image));
         assert!(found_own.len() >= 3);
         // Their starts are those that loudness tells.
         assert_eq!(found_own, expected);
@@ -136,7 +153,7 @@ pub mod tests {
             smoothing: 32,
             ..Settings::of(&image).shared(250)
         };
-        let sure: Vec<_> = found(slow);
+        let sure = found(slow);
         assert!(sure.len() < expected.len());
         assert!(sure.iter().all(|word| word.score >= 250));
     }

@@ -1,0 +1,145 @@
+//! All that the recognizer made of a recording, frame by frame.
+
+use std::ops::Range;
+
+use zerda_firmware::decoder::{Decoder, Word};
+use zerda_firmware::grammar::{Detection, Grammar};
+use zerda_firmware::{Image, image};
+
+use crate::audio::SAMPLE_RATE;
+use crate::error::Result;
+use crate::eval::stream::track::Track;
+use crate::run::tail;
+
+/// 10 ms.
+const HOP: usize = SAMPLE_RATE as usize / 100;
+/// Of the background, before and after a word: 1.5 s.
+const AROUND: usize = 150;
+/// dB a unit of the front end's loudness: an eighth of a nat of power.
+const LOUDNESS_DB: f64 = 10.0 * std::f64::consts::LOG10_E / 8.0;
+
+pub struct Heard<'a> {
+    pub image: &'a Image<'a>,
+    samples: &'a [i16],
+    loudness: Vec<u8>,
+    pub frames: Vec<Frame>,
+    pub words: Vec<Word>,
+    pub detections: Vec<Detection>,
+}
+
+/// A frame, as the decoder had it. Posteriors are Q0.8, one a label.
+pub struct Frame {
+    pub end_ms: u32,
+    pub posteriors: Vec<u8>,
+    pub smoothed: Vec<u8>,
+    /// One a label.
+    pub armed: Vec<bool>,
+    /// Nothing could be detected so soon after a word.
+    pub refractory: bool,
+    pub word: Option<Word>,
+}
+
+impl<'a> Heard<'a> {
+    /// Hears a recording from the start of a stream, as `zerda run` does.
+    pub fn of(image: &'a Image<'a>, samples: &'a [i16]) -> Result<Heard<'a>> {
+        let mut memory = vec![0; image.memory_bytes()];
+        let track = Track::of(image, &mut memory, &[samples, &tail(image)].concat())?;
+        let image::FrontEnd { hop, window, .. } = image.manifest().front_end;
+        let (mut frames, mut words, mut detections) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut grammar, mut refractory) = (Grammar::new(), false);
+        track.decode(Decoder::new(image), |posteriors, decoder, word| {
+            let end = frames.len() * usize::from(hop) + usize::from(window);
+            frames.push(Frame {
+                end_ms: (end * 1000 / SAMPLE_RATE as usize) as u32,
+                posteriors: posteriors.iter().map(|&q| q as u8 ^ 0x80).collect(),
+                smoothed: decoder.smoothed().to_vec(),
+                armed: (0..posteriors.len() as u8)
+                    .map(|label| decoder.armed(label))
+                    .collect(),
+                refractory,
+                word,
+            });
+            refractory = decoder.refractory() > 0;
+            words.extend(word);
+            let found = |detection| detections.push(detection);
+            grammar.push_frame(image, word, decoder.decided_ms(), found);
+        });
+        Ok(Heard {
+            image,
+            samples,
+            loudness: track.loudness().to_vec(),
+            frames,
+            words,
+            detections,
+        })
+    }
+
+    /// Frames that end from one time to another.
+    pub fn span(&self, start_ms: u32, end_ms: u32) -> Range<usize> {
+        let before = |ms: u32| self.frames.partition_point(|frame| frame.end_ms < ms);
+        before(start_ms)..before(end_ms.saturating_add(1))
+    }
+
+    /// The frame of a span with a label's highest average, and that average.
+    pub fn peak(&self, label: u8, span: Range<usize>) -> (usize, u8) {
+        let average = |frame: usize| self.frames[frame].smoothed[usize::from(label)];
+        let first = (span.start, 0);
+        span.map(|frame| (frame, average(frame)))
+            .fold(first, |best, new| if new.1 > best.1 { new } else { best })
+    }
+
+    pub fn name(&self, label: u8) -> &str {
+        let mut labels = self.image.labels();
+        labels.nth(label.into()).map_or("", |label| label.name)
+    }
+
+    /// Q0.8; 0: never detected.
+    pub fn threshold(&self, label: u8) -> u8 {
+        let mut labels = self.image.labels();
+        labels.nth(label.into()).map_or(0, |label| label.threshold)
+    }
+
+    /// Level, RMS in dBFS, and how far above its background that is, in dB. The background is what the
+    /// quietest fifth of the 10 ms around it has at most, 1.5 s before and after; none where that is digital silence.
+    pub fn level(&self, start_ms: u32, end_ms: u32) -> (f64, Option<f64>) {
+        let hops: Vec<f64> = self.samples.chunks(HOP).map(power).collect();
+        let clamp = |ms: u32| (ms as usize / 10).min(hops.len());
+        let (start, end) = (clamp(start_ms), clamp(end_ms));
+        let word = mean(&hops[start..end]);
+        let before = &hops[start.saturating_sub(AROUND)..start];
+        let after = &hops[end..(end + AROUND).min(hops.len())];
+        let mut around = [before, after].concat();
+        around.sort_by(f64::total_cmp);
+        let background = around.get(around.len() / 5).copied().unwrap_or(0.0);
+        let snr = (background > 0.0)
+            .then(|| decibels((word - background).max(background * 1e-2) / background));
+        (decibels(word), snr)
+    }
+
+    /// How far what was heard before a word, as the front end still remembers it, is above the word, in dB.
+    pub fn louder_before(&self, start_ms: u32, end_ms: u32) -> f64 {
+        let span = self.span(start_ms, end_ms);
+        let (start, end) = (span.start, span.end.min(self.loudness.len()));
+        let decay = f64::from(self.image.manifest().front_end.level_decay) * 8.0;
+        let before = self.loudness[..start.min(end)].iter().rev().zip(1..);
+        let before = before.map(|(&of, age)| f64::from(of) - decay * f64::from(age));
+        let word = self.loudness[start.min(end)..end].iter().max();
+        let word = f64::from(word.copied().unwrap_or(0));
+        (before.fold(0.0, f64::max) - word) * LOUDNESS_DB
+    }
+}
+
+/// Mean square, full scale 1.
+fn power(samples: &[i16]) -> f64 {
+    let squares = samples.iter().map(|&s| (f64::from(s) / 32768.0).powi(2));
+    squares.sum::<f64>() / samples.len().max(1) as f64
+}
+
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len().max(1) as f64
+}
+
+/// Not below that of a 16-bit sample's last bit.
+fn decibels(power: f64) -> f64 {
+    10.0 * power.max(1e-10).log10()
+}

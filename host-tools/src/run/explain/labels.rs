@@ -1,0 +1,68 @@
+//! The label file of a recording: what is said in it, and when.
+
+use std::path::Path;
+
+use serde::Deserialize;
+use zerda_firmware::Image;
+
+use crate::error::{Error, Result};
+
+/// As of `models/samples`: what else is in it does not matter here.
+#[derive(Deserialize)]
+struct File {
+    commands: Vec<Spoken>,
+}
+
+/// A command that is spoken.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Spoken {
+    /// A word, or several with spaces between them.
+    pub command: String,
+    /// From the start of the recording.
+    pub start_ms: u32,
+    pub end_ms: u32,
+    /// Numbers of its words' labels.
+    #[serde(skip)]
+    pub words: Vec<u8>,
+}
+
+/// Reads the label file beside a recording, in the order of the starts.
+pub fn beside(recording: &Path, image: &Image<'_>) -> Result<Vec<Spoken>> {
+    let path = recording.with_extension("json");
+    let bad = |problem: &dyn std::fmt::Display| {
+        Error::usage(format!(
+            "{}: {problem}; expected what is said in {}: {{\"commands\": [{{\"command\": \"go\", \"start_ms\": 700, \
+             \"end_ms\": 1180}}]}}",
+            path.display(),
+            recording.display()
+        ))
+    };
+    let text = std::fs::read_to_string(&path)
+        .map_err(|error| bad(&format!("the label file cannot be read ({error})")))?;
+    let mut spoken = serde_json::from_str::<File>(&text)
+        .map_err(|error| bad(&error))?
+        .commands;
+    for command in &mut spoken {
+        let name = &command.command;
+        if command.end_ms <= command.start_ms {
+            let at = command.start_ms;
+            return Err(bad(&format!("`{name}` at {at} ms ends before it starts")));
+        }
+        let number = |word: &str| image.labels().position(|label| label.name == word);
+        for word in name.split_whitespace() {
+            let number = number(word).ok_or_else(|| {
+                let labels: Vec<_> = image.labels().map(|label| label.name).collect();
+                let labels = labels.join(" ");
+                bad(&format!(
+                    "`{word}` is no label of the image, which has {labels}"
+                ))
+            })?;
+            command.words.push(number as u8);
+        }
+        if command.words.is_empty() {
+            return Err(bad(&"a command has no name"));
+        }
+    }
+    spoken.sort_by_key(|command| command.start_ms);
+    Ok(spoken)
+}

@@ -1,0 +1,410 @@
+//! What decided: a name for it, and one sentence.
+
+use std::ops::Range;
+
+use zerda_firmware::decoder::Word;
+use zerda_firmware::grammar::Detection;
+
+use super::heard::Heard;
+use super::labels::Spoken;
+use super::{LATE_MS, posterior};
+
+/// Below this the level above the background, in dB, is a reason.
+const LOW_SNR_DB: f64 = 6.0;
+/// dBFS, RMS: likewise. What 16 bits leave of it, a microphone's own noise covers.
+const QUIET_DBFS: f64 = -65.0;
+/// dB: likewise, how much louder than a word something shortly before it is.
+const LOUDER_DB: f64 = 10.0;
+/// An average that is this near to its threshold, in Q0.8, missed it by little.
+const NEAR: u8 = 26;
+
+#[derive(Debug, PartialEq, Eq)]
+pub struct Why {
+    /// In JSON.
+    pub reason: &'static str,
+    pub text: String,
+}
+
+fn why(reason: &'static str, text: String) -> Option<Why> {
+    Some(Why { reason, text })
+}
+
+/// Why a spoken command was not detected, and the word of it that it was for.
+pub fn missed(heard: &Heard<'_>, spoken: &Spoken) -> (u8, Why) {
+    let last_ms = spoken.end_ms + LATE_MS;
+    let in_time = |word: &&Word| (spoken.start_ms..=last_ms).contains(&word.decided_ms);
+    let mut words = heard.words.iter().filter(in_time);
+    let mut from_ms = spoken.start_ms;
+    let mut last = None;
+    for &label in &spoken.words {
+        match words.find(|word| word.label == label) {
+            Some(word) => (from_ms, last) = (word.end_ms + 1, Some(word)),
+            None => {
+                let until_ms = spoken.end_ms.max(from_ms + 1);
+                return (label, word_missed(heard, label, from_ms, until_ms));
+            }
+        }
+    }
+    let label = last.map_or(0, |word| word.label);
+    (label, command_missed(heard, spoken, in_time))
+}
+
+/// Why no command was made of its words, which were all heard.
+fn command_missed(heard: &Heard<'_>, spoken: &Spoken, in_time: impl Fn(&&Word) -> bool) -> Why {
+    let words = &spoken.words;
+    let all: Vec<&Word> = heard.words.iter().filter(in_time).collect();
+    let known = heard.image.commands().any(|of| of.words == words);
+    let gap_ms = u32::from(heard.image.grammar().gap) * 10;
+    let found = if !known {
+        let commands: Vec<_> = heard.image.commands().map(|of| of.name).collect();
+        let commands = match &commands[..] {
+            [] => "its words, each by itself".into(),
+            _ => commands.join(", "),
+        };
+        why(
+            "grammar",
+            format!("it was heard, but the image's commands are others: {commands}"),
+        )
+    } else if let Some(echo) = all.iter().find(|word| word.echo) {
+        let (name, ms) = (heard.name(echo.label), echo.end_ms);
+        why(
+            "echo",
+            format!(
+                "`{name}` at {ms} ms passed for a part of the same word before it: there was no pause between them, or it \
+             came too soon, or was much quieter"
+            ),
+        )
+    } else if let Some(pair) = all
+        .windows(2)
+        .find(|pair| pair[1].end_ms > pair[0].end_ms + gap_ms)
+    {
+        let apart = pair[1].end_ms - pair[0].end_ms;
+        why(
+            "gap",
+            format!("its words were decided {apart} ms apart, and `gap_ms` allows {gap_ms}"),
+        )
+    } else {
+        let heard: Vec<_> = all.iter().map(|word| heard.name(word.label)).collect();
+        why(
+            "grammar",
+            format!("the words heard, {}, make another command", heard.join(" ")),
+        )
+    };
+    found.unwrap_or_else(unknown)
+}
+
+/// Why a word was not detected from its start until [`LATE_MS`] after its end.
+fn word_missed(heard: &Heard<'_>, label: u8, start_ms: u32, end_ms: u32) -> Why {
+    let span = heard.span(start_ms, end_ms + LATE_MS);
+    let word = Missed {
+        heard,
+        label,
+        start_ms,
+        end_ms,
+        peak: heard.peak(label, span.clone()),
+        span,
+    };
+    let reasons = [
+        Missed::never,
+        Missed::at_another_time,
+        Missed::not_yet,
+        Missed::taken_for_another,
+        Missed::too_short,
+        Missed::near,
+        Missed::unheard,
+        Missed::after_louder,
+        Missed::no_command,
+    ];
+    let mut reasons = reasons.iter().filter_map(|reason| reason(&word));
+    reasons.next().unwrap_or_else(unknown)
+}
+
+fn unknown() -> Why {
+    let text = "no posterior was high, and nothing measured says why".into();
+    Why {
+        reason: "unknown",
+        text,
+    }
+}
+
+struct Missed<'a> {
+    heard: &'a Heard<'a>,
+    label: u8,
+    start_ms: u32,
+    end_ms: u32,
+    /// In which it may be detected.
+    span: Range<usize>,
+    /// Frame and height of its highest average.
+    peak: (usize, u8),
+}
+
+impl Missed<'_> {
+    fn threshold(&self) -> u8 {
+        self.heard.threshold(self.label)
+    }
+
+    fn name(&self) -> &str {
+        self.heard.name(self.label)
+    }
+
+    /// "0.48 of the 0.60 needed"
+    fn reached(&self) -> String {
+        let (peak, needed) = (posterior(self.peak.1), posterior(self.threshold()));
+        format!(
+            "`{}` reached {peak:.2} of the {needed:.2} needed",
+            self.name()
+        )
+    }
+
+    fn never(&self) -> Option<Why> {
+        if self.threshold() > 0 {
+            return None;
+        }
+        why(
+            "never",
+            format!(
+                "`{}` is a label that is never detected (`never` of commands.toml)",
+                self.name()
+            ),
+        )
+    }
+
+    fn at_another_time(&self) -> Option<Why> {
+        let near = self.start_ms.saturating_sub(1000)..=self.end_ms + 2 * LATE_MS;
+        let mut words = self.heard.words.iter();
+        let word =
+            words.find(|word| word.label == self.label && near.contains(&word.decided_ms))?;
+        let inside = (self.start_ms..=self.end_ms + LATE_MS).contains(&word.decided_ms);
+        if inside {
+            return None;
+        }
+        why(
+            "another_time",
+            format!(
+                "`{}` was detected, but at {} ms: it counts from {} ms to {LATE_MS} ms after {} ms, so look at the label \
+             file's times",
+                self.name(),
+                word.decided_ms,
+                self.start_ms,
+                self.end_ms
+            ),
+        )
+    }
+
+    /// High enough, but shortly after another detection.
+    fn not_yet(&self) -> Option<Why> {
+        let (label, threshold) = (usize::from(self.label), self.threshold());
+        let high = |&frame: &usize| self.heard.frames[frame].smoothed[label] >= threshold;
+        let at = self.span.clone().find(high)?;
+        let frame = &self.heard.frames[at];
+        let before = self.heard.frames[..=at]
+            .iter()
+            .rev()
+            .find_map(|frame| frame.word)?;
+        let (name, was, ms) = (self.name(), self.heard.name(before.label), before.end_ms);
+        let reached = posterior(self.peak.1);
+        let refractory_ms = u32::from(self.heard.image.manifest().decoder.refractory) * 10;
+        if frame.word.is_some() {
+            why(
+                "another_label",
+                format!(
+                    "`{was}` was likelier in the same frame at {ms} ms, {:.2}",
+                    posterior(before.score)
+                ),
+            )
+        } else if frame.refractory {
+            why(
+                "refractory",
+                format!(
+                    "`{name}` reached {reached:.2}, but within the {refractory_ms} ms after `{was}` was detected at {ms} ms, \
+                 in which nothing is (`refractory_ms`)"
+                ),
+            )
+        } else {
+            why(
+                "not_armed",
+                format!(
+                    "`{name}` reached {reached:.2}, but its average had not fallen to half of its threshold since it was \
+                 detected at {ms} ms"
+                ),
+            )
+        }
+    }
+
+    fn taken_for_another(&self) -> Option<Why> {
+        let frames = &self.heard.frames[self.span.clone()];
+        let word = frames.iter().find_map(|frame| frame.word)?;
+        let (name, score) = (self.heard.name(word.label), posterior(word.score));
+        why(
+            "another_label",
+            format!(
+                "it was taken for `{name}`, {score:.2} at {} ms; {}",
+                word.end_ms,
+                self.reached()
+            ),
+        )
+    }
+
+    /// The posterior was high, its average was not.
+    fn too_short(&self) -> Option<Why> {
+        let (label, threshold) = (usize::from(self.label), self.threshold());
+        let frames = &self.heard.frames[self.span.clone()];
+        let high = frames
+            .iter()
+            .filter(|frame| frame.posteriors[label] >= threshold)
+            .count();
+        if high == 0 {
+            return None;
+        }
+        let smoothing = self.heard.image.manifest().decoder.smoothing;
+        why(
+            "too_short",
+            format!(
+                "its posterior was high for {high} frames only, and its average over {smoothing} was not: {}",
+                self.reached()
+            ),
+        )
+    }
+
+    fn near(&self) -> Option<Why> {
+        if self.peak.1 + NEAR < self.threshold() {
+            return None;
+        }
+        why(
+            "near",
+            format!(
+                "it was a near miss, {}: a threshold of {:.2} would have done",
+                self.reached(),
+                posterior(self.peak.1)
+            ),
+        )
+    }
+
+    /// The level that features are measured against falls slowly.
+    fn after_louder(&self) -> Option<Why> {
+        let louder = self.heard.louder_before(self.start_ms, self.end_ms);
+        if louder < LOUDER_DB {
+            return None;
+        }
+        why(
+            "after_louder",
+            format!(
+                "what was heard before it was so loud that the front end still measured it against {louder:.0} dB more; {}",
+                self.reached()
+            ),
+        )
+    }
+
+    fn unheard(&self) -> Option<Why> {
+        let (level, snr) = self.heard.level(self.start_ms, self.end_ms);
+        match snr {
+            Some(snr) if snr < LOW_SNR_DB => why(
+                "noise",
+                format!(
+                    "it is only {snr:.0} dB above its background; {}",
+                    self.reached()
+                ),
+            ),
+            _ if level < QUIET_DBFS => why(
+                "quiet",
+                format!("it is very quiet, {level:.0} dBFS; {}", self.reached()),
+            ),
+            _ => None,
+        }
+    }
+
+    /// What was likeliest at its best.
+    fn no_command(&self) -> Option<Why> {
+        let smoothed = &self.heard.frames.get(self.peak.0)?.smoothed;
+        let (other, &high) = smoothed.iter().enumerate().max_by_key(|(_, q)| **q)?;
+        let other = other as u8;
+        let (name, high) = (self.heard.name(other), posterior(high));
+        let silence = other == self.heard.image.manifest().decoder.silence;
+        match () {
+            () if other == self.label => why(
+                "doubt",
+                format!(
+                    "the model leaned to it and was not sure: {}",
+                    self.reached()
+                ),
+            ),
+            () if silence => why(
+                "silence",
+                format!(
+                    "the model heard no word, `{name}` {high:.2}: {}",
+                    self.reached()
+                ),
+            ),
+            () => why(
+                "other_speech",
+                format!(
+                    "the model heard another word, `{name}` {high:.2}: {}",
+                    self.reached()
+                ),
+            ),
+        }
+    }
+}
+
+/// Why a command was detected that was not said, or not said again.
+pub fn false_alarm(
+    heard: &Heard<'_>,
+    detection: &Detection,
+    label: u8,
+    spoken: Option<&Spoken>,
+    command: &str,
+) -> Why {
+    let threshold = heard.threshold(label);
+    let span = heard.span(detection.start_ms, detection.end_ms + LATE_MS);
+    let (at, high) = heard.peak(label, span.clone());
+    let name = heard.name(label);
+    let reached = format!(
+        "`{name}` reached {:.2}, and {:.2} was enough",
+        posterior(high),
+        posterior(threshold)
+    );
+    let found = match spoken {
+        Some(spoken) if spoken.command == command => why(
+            "repetition",
+            format!(
+                "said once, it was detected again: its average fell below {:.2} in between and rose once more",
+                posterior(threshold) / 2.0
+            ),
+        ),
+        Some(spoken) => {
+            let said = spoken
+                .words
+                .iter()
+                .map(|&word| heard.peak(word, span.clone()).1)
+                .max();
+            why(
+                "another_label",
+                format!(
+                    "`{}` was said, which reached {:.2}, and was taken for it: {reached}",
+                    spoken.command,
+                    posterior(said.unwrap_or(0))
+                ),
+            )
+        }
+        None => {
+            let above =
+                span.filter(|&frame| heard.frames[frame].smoothed[usize::from(label)] >= threshold);
+            let ms = above.count() * 10;
+            let others = heard
+                .frames
+                .get(at)
+                .map_or(&[][..], |frame| &frame.smoothed);
+            let others = others.iter().zip(0..).filter(|&(_, other)| other != label);
+            let (next, other) = others.max_by_key(|(q, _)| **q).unwrap_or((&0, label));
+            why(
+                "sounded_like",
+                format!(
+                    "no command was said, and for {ms} ms it sounded like one to the model: {reached}; next to it was `{}`, {:.2}",
+                    heard.name(other),
+                    posterior(*next)
+                ),
+            )
+        }
+    };
+    found.unwrap_or_else(unknown)
+}
