@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use memory_report::{Format, Options, run};
+use memory_report::{Options, run};
 use zerda::error::Error;
+use zerda::output::Format;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -84,11 +85,7 @@ fn main() -> ExitCode {
         renew: arguments.renew,
         audio: arguments.audio,
         output: arguments.output,
-        format: match (arguments.json, arguments.markdown) {
-            (true, _) => Format::Json,
-            (false, true) => Format::Markdown,
-            (false, false) => Format::Text,
-        },
+        format: Format::of(arguments.json, arguments.markdown),
     };
     match run(&options) {
         Ok(()) => ExitCode::SUCCESS,
