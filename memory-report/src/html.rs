@@ -134,10 +134,6 @@ impl<'a> Page<'a> {
 impl<'a> Board<'a> {
     fn of(report: &'a Report) -> Board<'a> {
         let change = report.baseline.as_ref();
-        let total = Use {
-            used: report.total_bytes,
-            budget: report.budget_bytes,
-        };
         let meter = |name, usage: &Use, percent: Option<f64>| Meter {
             name,
             used: usage.used,
@@ -166,7 +162,11 @@ impl<'a> Board<'a> {
                     &report.ram,
                     change.map(|change| change.ram_percent),
                 ),
-                meter("in all", &total, change.map(|change| change.change_percent)),
+                meter(
+                    "in all",
+                    &report.total(),
+                    change.map(|change| change.change_percent),
+                ),
             ],
             stack: text::stack(report),
             treemap: treemap(report),
