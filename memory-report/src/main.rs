@@ -1,12 +1,10 @@
 //! The `memory-report` command.
 
-use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
 use memory_report::{Options, run};
-use zerda::error::Error;
 use zerda::output::Format;
 
 const EXAMPLES: &str = "\
@@ -90,17 +88,8 @@ fn main() -> ExitCode {
     match run(&options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            report(&error);
+            error.report_by("memory-report");
             error.exit_code().into()
-        }
-    }
-}
-
-/// A line for each failure on standard error, where there is one.
-fn report(error: &Error) {
-    if !matches!(error, Error::OutputClosed | Error::Interrupted) {
-        for line in error.to_string().lines() {
-            let _ = writeln!(io::stderr(), "memory-report: {line}");
         }
     }
 }
