@@ -5,6 +5,7 @@
 
 mod budgets;
 mod commands;
+mod profile;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU16;
@@ -16,8 +17,6 @@ use serde::de::DeserializeOwned;
 use crate::error::{Error, Result};
 pub use budgets::{Budgets, Limits};
 pub use commands::{Commands, Decoder, Phrase, Threshold};
-
-mod profile;
 
 const MODELS: (&str, &str) = ("models.toml", include_str!("../../config/models.toml"));
 const COMMANDS: (&str, &str) = ("commands.toml", include_str!("../../config/commands.toml"));

@@ -61,14 +61,18 @@ impl Error {
         }
     }
 
-    /// A line for each failure on standard error, where there is one: unlike `eprintln!`, never a panic.
     pub fn report(&self) {
+        self.report_by("zerda");
+    }
+
+    /// A line for each failure on standard error, where there is one: unlike `eprintln!`, never a panic.
+    pub fn report_by(&self, program: &str) {
         if !matches!(
             self,
             Error::OutputClosed | Error::Reported | Error::Interrupted
         ) {
             for line in self.to_string().lines() {
-                let _ = writeln!(io::stderr(), "zerda: {line}");
+                let _ = writeln!(io::stderr(), "{program}: {line}");
             }
         }
     }

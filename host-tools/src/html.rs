@@ -10,15 +10,32 @@ const STYLE: &str = include_str!("html/style.css");
 
 /// A page of this look.
 pub fn render(template: &str, page: impl Serialize) -> Result<String> {
+    render_with(template, page, |_| {})
+}
+
+/// A page with filters of its own.
+pub fn render_with(
+    template: &str,
+    page: impl Serialize,
+    filters: impl FnOnce(&mut Environment<'_>),
+) -> Result<String> {
     let mut environment = Environment::new();
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
-    environment.add_filter("fixed", |value: f64, digits: usize| {
-        format!("{value:.digits$}")
-    });
+    environment.add_filter("fixed", fixed);
     environment.add_filter("percent", |value: f64| format!("{:.1}", 100.0 * value));
     environment.add_global("style", Value::from_safe_string(STYLE.into()));
+    filters(&mut environment);
     let page = environment.render_str(template, Value::from(Serde(page)));
     page.map_err(|error| Error::check(format!("the HTML report: {error:#}")))
+}
+
+/// Zero without a sign.
+pub fn fixed(value: f64, digits: usize) -> String {
+    let text = format!("{value:.digits$}");
+    match text.strip_prefix('-') {
+        Some(digits) if !digits.contains(|c| ('1'..='9').contains(&c)) => digits.into(),
+        _ => text,
+    }
 }
 
 /// Values from `low` to `high`, on a line of the drawing.

@@ -10,7 +10,7 @@ pub mod eval;
 pub mod explain;
 pub mod export;
 pub mod flash;
-mod html;
+pub mod html;
 pub mod image_file;
 pub mod image_parts;
 pub mod inspect;

@@ -9,6 +9,7 @@ use clap::Parser;
 
 use zerda::config::{Commands, Config};
 use zerda::error::{Error, Result};
+use zerda::output::Format;
 use zerda::{
     compiler, eval, explain, export, flash, inspect, monitor, npu, qemu, run, simulate, tune,
 };
@@ -137,11 +138,7 @@ fn execute(command: Command) -> Result<()> {
                 seconds: args.seconds,
                 budgets: args.budgets,
                 output: args.output,
-                format: match (args.json, args.markdown) {
-                    (true, _) => simulate::Format::Json,
-                    (false, true) => simulate::Format::Markdown,
-                    (false, false) => simulate::Format::Text,
-                },
+                format: Format::of(args.json, args.markdown),
                 vela: args.vela,
             };
             match args.fit {

@@ -1,10 +1,70 @@
-//! Files that the commands write: whole or not at all.
+//! What the commands write: files, whole or not at all, and reports in all their forms.
 
 use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
 
+use serde::Serialize;
+
 use crate::error::{Error, Result};
+use crate::run::print;
+
+/// Of a report on standard output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    Text,
+    Markdown,
+    /// One object a line.
+    Json,
+}
+
+impl Format {
+    /// What `--json` and `--markdown` ask for.
+    pub fn of(json: bool, markdown: bool) -> Format {
+        match (json, markdown) {
+            (true, _) => Format::Json,
+            (false, true) => Format::Markdown,
+            (false, false) => Format::Text,
+        }
+    }
+}
+
+/// A report in all its forms.
+pub struct Forms<H> {
+    pub text: String,
+    pub markdown: String,
+    /// One object a line.
+    pub json: String,
+    /// Made only where it is written.
+    pub html: H,
+}
+
+impl<H: FnOnce() -> Result<String>> Forms<H> {
+    /// Prints one form; writes NAME.json, NAME.md and NAME.html where a folder is named.
+    pub fn show(self, format: Format, folder: Option<&Path>, name: &str) -> Result<()> {
+        let printed = match format {
+            Format::Text => &self.text,
+            Format::Markdown => &self.markdown,
+            Format::Json => &self.json,
+        };
+        print(printed.trim_end())?;
+        let Some(folder) = folder else {
+            return Ok(());
+        };
+        fs::create_dir_all(folder).map_err(|error| Error::write(folder, error))?;
+        let file =
+            |form, text: &str| write(&folder.join(format!("{name}.{form}")), text.as_bytes());
+        file("json", &self.json)?;
+        file("md", &self.markdown)?;
+        file("html", &(self.html)()?)
+    }
+}
+
+/// One object a line, of structs of numbers and strings.
+pub fn json_lines<T: Serialize>(objects: &[T]) -> String {
+    let line = |object| serde_json::to_string(object).expect("numbers and strings as JSON") + "\n";
+    objects.iter().map(line).collect()
+}
 
 /// Writes beside `path`, then renames, so that nobody ever reads half a file and what was there
 /// before stays when the disk is full. Devices and pipes are written to directly.

@@ -8,18 +8,19 @@ use std::time::Duration;
 use serde_json::json;
 use tempfile::TempDir;
 use zerda_firmware::Image;
-use zerda_firmware::telemetry::{Decoder, Report, Status};
+use zerda_firmware::telemetry::Status;
 
 use crate::audio::{self, SAMPLE_RATE};
 use crate::boards::{Board, Firmware};
 use crate::error::{Error, Result};
 use crate::image_file::ImageFile;
-use crate::report;
-use crate::run::{Totals, print, print_end, tail};
+use crate::run::{Totals, print_end, tail};
 
+mod line;
 mod machine;
 mod profile;
 
+use line::Line;
 use machine::{Boot, Machine, Serial};
 use profile::Profile;
 pub use profile::Step;
@@ -156,8 +157,7 @@ pub fn count(
         format!("profile={}", counts.display()),
     ];
     Line::new(&board.name, image).hear(&machine, samples.len(), arguments, false)?;
-    let text = std::fs::read_to_string(&counts).map_err(|error| Error::read(&counts, error))?;
-    profile::parse(&text, image)
+    profile::read(&counts, image)
 }
 
 /// What the boots have in common.
@@ -218,10 +218,8 @@ impl Session<'_> {
             });
         }
 
-        let line = Line {
-            json: Some(self.options.json),
-            ..Line::new(name, self.image)
-        };
+        let mut line = Line::new(name, self.image);
+        line.json = Some(self.options.json);
         let (line, status) = line.hear(&self.machine, samples.len(), arguments, realtime)?;
         self.kernels = line.kernels;
         if let Some((steps, faults)) = line.npu {
@@ -230,9 +228,7 @@ impl Session<'_> {
         }
         self.add(status);
         if counting {
-            let text = std::fs::read_to_string(&counts);
-            let text = text.map_err(|error| Error::read(&counts, error))?;
-            self.profile = Some(profile::parse(&text, self.image)?);
+            self.profile = Some(profile::read(&counts, self.image)?);
         }
         let detections = u64::from(status.detections);
         print_end(name, detections, samples.len() as u64, self.options.json)
@@ -295,113 +291,6 @@ impl Session<'_> {
             self.options.json,
         )?;
         verdict
-    }
-}
-
-/// The telemetry of one boot.
-struct Line<'a> {
-    /// Of the file.
-    name: &'a str,
-    /// How detections are printed, if they and the logs are.
-    json: Option<bool>,
-    /// Of the image that we know.
-    image_crc32: u32,
-    decoder: Decoder,
-    /// So far.
-    frames: u16,
-    kernels: String,
-    /// Steps on the NPU, and faults.
-    npu: Option<(u32, u32)>,
-    /// The last one.
-    status: Option<Status>,
-}
-
-impl<'a> Line<'a> {
-    fn new(name: &'a str, image: &Image<'_>) -> Self {
-        Line {
-            name,
-            json: None,
-            image_crc32: image.checksum(),
-            decoder: Decoder::new(),
-            frames: 0,
-            kernels: String::new(),
-            npu: None,
-            status: None,
-        }
-    }
-
-    /// Boots the machine on so many samples.
-    fn hear(
-        mut self,
-        machine: &Machine<'_>,
-        samples: usize,
-        arguments: Vec<String>,
-        realtime: bool,
-    ) -> Result<(Self, Status)> {
-        let logs = self.json.is_some();
-        machine.boot(Boot {
-            arguments,
-            realtime,
-            serial: Serial::Here(&mut |bytes| self.push(bytes)),
-            logs,
-            // Twenty times real time, where five is what a laptop takes for plain kernels.
-            limit: Some(Duration::from_secs(
-                60 + 20 * samples as u64 / u64::from(SAMPLE_RATE),
-            )),
-        })?;
-        match self.status {
-            Some(status) => Ok((self, status)),
-            None => Err(self.damaged("it ended without a status")),
-        }
-    }
-
-    fn push(&mut self, bytes: &[u8]) -> Result<()> {
-        let mut decoder = std::mem::take(&mut self.decoder);
-        for &byte in bytes {
-            match decoder.push(byte) {
-                Some(Ok((sequence, report))) if sequence == self.frames => {
-                    self.frames = self.frames.wrapping_add(1);
-                    self.report(report)?;
-                }
-                Some(Ok((sequence, _))) => {
-                    let expected = self.frames;
-                    return Err(self.damaged(&format!("frame {sequence} follows for {expected}")));
-                }
-                Some(Err(error)) => return Err(self.damaged(&error.to_string())),
-                None => {}
-            }
-        }
-        self.decoder = decoder;
-        Ok(())
-    }
-
-    fn report(&mut self, report: Report<'_>) -> Result<()> {
-        match report {
-            Report::Start {
-                image_crc32,
-                kernels,
-                ..
-            } => {
-                if image_crc32 != self.image_crc32 {
-                    return Err(self.damaged("the firmware holds another image"));
-                }
-                self.kernels = kernels.into();
-            }
-            Report::Npu { steps, faults } => self.npu = Some((steps, faults)),
-            Report::Status(status) => self.status = Some(status),
-            _ => {
-                if let Some(json) = self.json
-                    && let Some(line) = report::line(self.name, &report, json)
-                {
-                    return print(&line);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn damaged(&self, why: &str) -> Error {
-        Error::check(format!("{}: telemetry: {why}", self.name))
     }
 }
 

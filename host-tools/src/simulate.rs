@@ -18,14 +18,12 @@ pub mod sweep;
 mod text;
 pub mod words;
 
-use std::fs;
 use std::path::PathBuf;
 
 use crate::config::Budgets;
 use crate::error::{Error, Result};
 use crate::image_file::ImageFile;
-use crate::output;
-use crate::run::print;
+use crate::output::{self, Format, Forms};
 use board::Board;
 use costs::Costs;
 use report::Report;
@@ -54,14 +52,6 @@ impl Options {
     }
 }
 
-/// Of standard output.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    Text,
-    Markdown,
-    Json,
-}
-
 /// Simulates a board and fails if it is too slow.
 pub fn simulate(options: &Options) -> Result<()> {
     let board = Board::open(options.board()?)?;
@@ -80,21 +70,13 @@ pub fn simulate(options: &Options) -> Result<()> {
         options.seconds,
         limit_ms,
     );
-    // Of a struct of numbers and strings: cannot fail.
-    let json = serde_json::to_string(&report).expect("a report as JSON");
-    let printed = match options.format {
-        Format::Text => &text::page(&report),
-        Format::Markdown => &text::markdown(&report),
-        Format::Json => &json,
+    let forms = Forms {
+        text: text::page(&report),
+        markdown: text::markdown(&report),
+        json: output::json_lines(&[&report]),
+        html: || html::page(&report),
     };
-    print(printed.trim_end())?;
-    if let Some(folder) = &options.output {
-        fs::create_dir_all(folder).map_err(|error| Error::write(folder, error))?;
-        let write = |name: &str, text: &str| output::write(&folder.join(name), text.as_bytes());
-        write("latency.json", &format!("{json}\n"))?;
-        write("latency.md", &text::markdown(&report))?;
-        write("latency.html", &html::page(&report)?)?;
-    }
+    forms.show(options.format, options.output.as_deref(), "latency")?;
     match report.failures.is_empty() {
         true => Ok(()),
         false => Err(Error::check(report.failures.join("\n"))),

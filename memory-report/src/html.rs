@@ -1,9 +1,8 @@
 //! The report as one HTML page that needs nothing else: treemaps, and the arena over time.
 
-use minijinja::value::{Serde, Value};
-use minijinja::{AutoEscape, Environment};
 use serde::Serialize;
-use zerda::error::{Error, Result};
+use zerda::error::Result;
+use zerda::html;
 
 use crate::Reports;
 use crate::arena::Tensor;
@@ -39,7 +38,8 @@ struct Page<'a> {
     /// Of the image, so that of all boards.
     arena: Option<Arena>,
     shrinking: &'a [Row],
-    growth_percent: f64,
+    /// As it is written: 3, not 3.0.
+    growth_percent: String,
     kinds: Vec<(Kind, &'static str)>,
 }
 
@@ -101,16 +101,9 @@ struct Block {
 }
 
 pub fn page(reports: &Reports) -> Result<String> {
-    let mut environment = Environment::new();
-    environment.set_auto_escape_callback(|_| AutoEscape::Html);
-    environment.add_filter("count", text::count);
-    environment.add_filter("fixed", |value: f64, digits: usize| {
-        format!("{value:.digits$}")
-    });
-    // As it is written: 3, not 3.0.
-    environment.add_filter("percent", |value: f64| value.to_string());
-    let page = environment.render_str(TEMPLATE, Value::from(Serde(Page::of(reports))));
-    page.map_err(|error| Error::check(format!("the HTML report: {error:#}")))
+    html::render_with(TEMPLATE, Page::of(reports), |environment| {
+        environment.add_filter("count", text::count);
+    })
 }
 
 impl<'a> Page<'a> {
@@ -132,7 +125,7 @@ impl<'a> Page<'a> {
             boards: reports.boards.iter().map(Board::of).collect(),
             arena: reports.boards.first().map(Arena::of),
             shrinking: &reports.shrinking,
-            growth_percent: reports.growth_percent,
+            growth_percent: reports.growth_percent.to_string(),
             kinds: shown.map(|kind| (kind, kind.name())).into(),
         }
     }
@@ -141,10 +134,6 @@ impl<'a> Page<'a> {
 impl<'a> Board<'a> {
     fn of(report: &'a Report) -> Board<'a> {
         let change = report.baseline.as_ref();
-        let total = Use {
-            used: report.total_bytes,
-            budget: report.budget_bytes,
-        };
         let meter = |name, usage: &Use, percent: Option<f64>| Meter {
             name,
             used: usage.used,
@@ -173,7 +162,11 @@ impl<'a> Board<'a> {
                     &report.ram,
                     change.map(|change| change.ram_percent),
                 ),
-                meter("in all", &total, change.map(|change| change.change_percent)),
+                meter(
+                    "in all",
+                    &report.total(),
+                    change.map(|change| change.change_percent),
+                ),
             ],
             stack: text::stack(report),
             treemap: treemap(report),

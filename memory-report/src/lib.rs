@@ -27,15 +27,14 @@ mod stack;
 mod text;
 mod treemap;
 
-use std::fs;
 use std::path::PathBuf;
 
 use zerda::boards::{self, Board};
 use zerda::config::{Budgets, Config};
 use zerda::error::{Error, Result};
 use zerda::image_file::ImageFile;
-use zerda::run::print;
-use zerda::{audio, elf, output};
+use zerda::output::{self, Format, Forms};
+use zerda::{audio, elf};
 
 use baseline::Baseline;
 use firmware::Firmware;
@@ -60,15 +59,6 @@ pub struct Options {
     /// Write all forms into this folder.
     pub output: Option<PathBuf>,
     pub format: Format,
-}
-
-/// Of standard output.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    Text,
-    Markdown,
-    /// One object a line and board.
-    Json,
 }
 
 /// The reports on all boards, and what they have in common.
@@ -143,7 +133,13 @@ pub fn run(options: &Options) -> Result<()> {
         shrinking: shrinking.unwrap_or_default(),
         growth_percent: budgets.growth_percent.0,
     };
-    show(options, &reports)?;
+    let forms = Forms {
+        text: text::page(&reports),
+        markdown: markdown::page(&reports),
+        json: output::json_lines(&reports.boards),
+        html: || html::page(&reports),
+    };
+    forms.show(options.format, options.output.as_deref(), "memory")?;
     reports.verdict()
 }
 
@@ -184,33 +180,7 @@ fn recordings(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
     }
 }
 
-/// Prints one form, and writes all of them where a folder is named.
-fn show(options: &Options, reports: &Reports) -> Result<()> {
-    let printed = match options.format {
-        Format::Text => text::page(reports),
-        Format::Markdown => markdown::page(reports),
-        Format::Json => reports.json(),
-    };
-    print(printed.trim_end())?;
-    let Some(folder) = &options.output else {
-        return Ok(());
-    };
-    fs::create_dir_all(folder).map_err(|error| Error::write(folder, error))?;
-    let write = |name: &str, text: String| output::write(&folder.join(name), text.as_bytes());
-    write("memory.json", reports.json())?;
-    write("memory.md", markdown::page(reports))?;
-    write("memory.html", html::page(reports)?)
-}
-
 impl Reports {
-    fn json(&self) -> String {
-        let lines = self.boards.iter().map(|report| {
-            // Of a struct of numbers and strings: cannot fail.
-            serde_json::to_string(report).expect("a report as JSON") + "\n"
-        });
-        lines.collect()
-    }
-
     /// The failures of all boards, a line each.
     fn verdict(&self) -> Result<()> {
         let lines: Vec<_> = self

@@ -1,12 +1,11 @@
 //! The `memory-report` command.
 
-use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use memory_report::{Format, Options, run};
-use zerda::error::Error;
+use memory_report::{Options, run};
+use zerda::output::Format;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -84,26 +83,13 @@ fn main() -> ExitCode {
         renew: arguments.renew,
         audio: arguments.audio,
         output: arguments.output,
-        format: match (arguments.json, arguments.markdown) {
-            (true, _) => Format::Json,
-            (false, true) => Format::Markdown,
-            (false, false) => Format::Text,
-        },
+        format: Format::of(arguments.json, arguments.markdown),
     };
     match run(&options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            report(&error);
+            error.report_by("memory-report");
             error.exit_code().into()
-        }
-    }
-}
-
-/// A line for each failure on standard error, where there is one.
-fn report(error: &Error) {
-    if !matches!(error, Error::OutputClosed | Error::Interrupted) {
-        for line in error.to_string().lines() {
-            let _ = writeln!(io::stderr(), "memory-report: {line}");
         }
     }
 }

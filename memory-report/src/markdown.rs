@@ -27,10 +27,6 @@ pub fn page(reports: &Reports) -> String {
     text += "| board | flash | RAM, stack included | in all | against the baseline |\n\
              |---|---:|---:|---:|---:|\n";
     for report in &reports.boards {
-        let total = Use {
-            used: report.total_bytes,
-            budget: report.budget_bytes,
-        };
         let change = report.baseline.as_ref();
         let change = change.map_or("not in it".into(), |change| {
             format!(
@@ -44,7 +40,7 @@ pub fn page(reports: &Reports) -> String {
             report.board,
             of(&report.flash),
             of(&report.ram),
-            of(&total)
+            of(&report.total())
         );
     }
     text += &format!(

@@ -67,6 +67,14 @@ pub struct Contributor {
 }
 
 impl Report {
+    /// Of flash and RAM together.
+    pub fn total(&self) -> Use {
+        Use {
+            used: self.total_bytes,
+            budget: self.budget_bytes,
+        }
+    }
+
     /// Without a verdict.
     pub fn new(
         board: &str,
@@ -120,12 +128,8 @@ impl Report {
 
     /// Judges by the budgets, and by what grew unless that is agreed to.
     pub fn judge(&mut self, budgets: &Budgets, baseline: &Baseline, path: &Path, renewed: bool) {
-        let total = Use {
-            used: self.total_bytes,
-            budget: self.budget_bytes,
-        };
         let missed = [
-            self.missed("flash and RAM together", None, &total),
+            self.missed("flash and RAM together", None, &self.total()),
             self.missed("flash", Some("flash"), &self.flash),
             self.missed("RAM", Some("ram"), &self.ram),
         ];

@@ -1,11 +1,10 @@
 //! The report as one HTML page that needs nothing else.
 
-use minijinja::value::{Serde, Value};
-use minijinja::{AutoEscape, Environment};
 use serde::Serialize;
 
 use super::{Report, Row, text};
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::html;
 
 const TEMPLATE: &str = include_str!("report.html");
 
@@ -67,13 +66,10 @@ struct Group {
 }
 
 pub fn page(report: &Report) -> Result<String> {
-    let mut environment = Environment::new();
-    environment.set_auto_escape_callback(|_| AutoEscape::Html);
-    environment.add_filter("db", text::decibels);
-    environment.add_filter("count", thousands);
-    environment.add_filter("fixed", text::fixed);
-    let page = environment.render_str(TEMPLATE, Value::from(Serde(Page::of(report))));
-    page.map_err(|error| Error::check(format!("the HTML report: {error:#}")))
+    html::render_with(TEMPLATE, Page::of(report), |environment| {
+        environment.add_filter("db", text::decibels);
+        environment.add_filter("count", thousands);
+    })
 }
 
 impl<'a> Page<'a> {

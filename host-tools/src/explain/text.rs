@@ -1,6 +1,7 @@
 //! The report on a terminal: a table of the operators, what it comes to, what to do.
 
 use super::{Report, Row};
+use crate::html::fixed;
 
 /// Widest name; of longer ones the end tells them apart.
 const NAME: usize = 31;
@@ -71,15 +72,6 @@ pub fn summary(report: &Report) -> String {
         }
     }
     text
-}
-
-/// Zero without a sign.
-pub fn fixed(value: f64, digits: usize) -> String {
-    let text = format!("{value:.digits$}");
-    match text.strip_prefix('-') {
-        Some(digits) if !digits.contains(|c| ('1'..='9').contains(&c)) => digits.into(),
-        _ => text,
-    }
 }
 
 /// "-" where a figure is not finite: there is no error, or no signal.

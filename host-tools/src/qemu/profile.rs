@@ -4,6 +4,8 @@
 //! code in single-cycle memory on a Cortex-M4 or M55.
 
 use std::fmt::Write;
+use std::fs;
+use std::path::Path;
 
 use serde_json::{Value, json};
 use zerda_firmware::Image;
@@ -45,7 +47,8 @@ pub struct Profile<'a> {
 }
 
 /// The file that the firmware writes: a line `step FRONT_END DECODER OPERATOR...` for each step.
-pub fn parse(text: &str, image: &Image<'_>) -> Result<Vec<Step>> {
+pub fn read(path: &Path, image: &Image<'_>) -> Result<Vec<Step>> {
+    let text = fs::read_to_string(path).map_err(|error| Error::read(path, error))?;
     let step = |line: &str| {
         let counts = line.strip_prefix("step ")?.split(' ');
         let counts: Vec<u64> = counts

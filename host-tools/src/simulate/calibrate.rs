@@ -8,7 +8,7 @@ use zerda_firmware::Image;
 use super::Options;
 use super::board::{Board, COSTS};
 use super::cost::fit::{Count, fit};
-use super::cost::work::{self, Work};
+use super::cost::kernels::{self, Work};
 use super::cost::{Cost, Instructions, Kernels, Slides, decoder, front_end};
 use crate::boards;
 use crate::error::{Error, Result};
@@ -70,7 +70,7 @@ fn count(board: &boards::Board, kernels: Kernels, path: &Path) -> Result<Instruc
                 decoder: decoding,
                 operators,
             } = step;
-            let of = |op| work::of(&image, op, kernels, plain, absent);
+            let of = |op| kernels::work(&image, op, kernels, plain, absent);
             let mut add = |work: Work, instructions| counts.push(Count { work, instructions });
             image
                 .ops()

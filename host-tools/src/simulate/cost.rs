@@ -1,7 +1,7 @@
 //! Instructions of each stage of a step, from a small linear model for each class of operator.
 //!
 //! What is counted in QEMU of one model, `shrunk`, is fitted by [`fit`] and stands in the board's file; what
-//! any other image takes follows from its shapes ([`work`]). That these are instructions, not cycles, and
+//! any other image takes follows from its shapes ([`kernels`]). That these are instructions, not cycles, and
 //! how one becomes the other, is the board's matter ([`super::board`]).
 
 use std::collections::BTreeMap;
@@ -15,9 +15,9 @@ use crate::operators;
 use crate::qemu::Step;
 
 pub mod fit;
-pub mod work;
+pub mod kernels;
 
-use work::Work;
+use kernels::Work;
 
 /// The kernels of a core.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -74,7 +74,7 @@ impl Instructions {
 
     /// The network's operators, of which the oldest `absent` keys are not there yet.
     pub fn operators(&self, image: &Image<'_>, absent: u16) -> Result<Vec<f64>, String> {
-        let of = |op| self.of(&work::of(image, op, self.kernels, false, absent));
+        let of = |op| self.of(&kernels::work(image, op, self.kernels, false, absent));
         image.ops().map(of).collect()
     }
 

@@ -5,22 +5,20 @@
 //! nothing. For these there is the structural latency: of words that end anywhere and are decided by the step
 //! that commits their last frame.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use rayon::prelude::*;
 
+use super::Options;
 use super::board::Board;
 use super::costs::Costs;
 use super::words::words;
-use super::{Format, Options};
 use crate::compiler::skeleton;
 use crate::config::{Budgets, Config, Profile};
 use crate::error::{Error, Result};
 use crate::npu::{self, Target};
-use crate::output;
-use crate::run::print;
+use crate::output::{self, Forms};
 use keys::Keys;
 use models::Model;
 use row::{Candidate, Row};
@@ -54,25 +52,13 @@ pub fn sweep(options: &Options) -> Result<()> {
 
 fn report(options: &Options, sweep: &Sweep<'_>, rows: &[Row]) -> Result<()> {
     let latency_ms = sweep.budgets.latency_ms.get();
-    // Of structs of numbers and strings: cannot fail.
-    let json = rows
-        .iter()
-        .map(|row| serde_json::to_string(row).expect("a row as JSON"));
-    let json = json.collect::<Vec<_>>().join("\n");
-    let printed = match options.format {
-        Format::Text => &text::page(rows, latency_ms),
-        Format::Markdown => &text::markdown(rows, latency_ms),
-        Format::Json => &json,
+    let forms = Forms {
+        text: text::page(rows, latency_ms),
+        markdown: text::markdown(rows, latency_ms),
+        json: output::json_lines(rows),
+        html: || html::page(rows, &sweep.budgets),
     };
-    print(printed.trim_end())?;
-    let Some(folder) = &options.output else {
-        return Ok(());
-    };
-    fs::create_dir_all(folder).map_err(|error| Error::write(folder, error))?;
-    let write = |name: &str, text: &str| output::write(&folder.join(name), text.as_bytes());
-    write("sweep.json", &format!("{json}\n"))?;
-    write("sweep.md", &text::markdown(rows, latency_ms))?;
-    write("sweep.html", &html::page(rows, &sweep.budgets)?)
+    forms.show(options.format, options.output.as_deref(), "sweep")
 }
 
 impl<'a> Sweep<'a> {

@@ -5,9 +5,9 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
-use zerda_firmware::image::Manifest;
 use zerda_firmware::{Event, Image, Recognizer};
 
+use super::device::Shape;
 use crate::audio::{self, SAMPLE_RATE};
 use crate::error::{Error, Result};
 use crate::eval;
@@ -116,8 +116,10 @@ fn of(image: &Image<'_>, memory: &mut [i8], (file, label): &Recording) -> Result
         }
         return Ok(words);
     }
+    // Without buffers: when a step can be run, not when a board runs it.
+    let shape = Shape::of(image, 0.0);
     for detection in detections {
-        let decided = heard(image.manifest(), detection.1);
+        let decided = shape.complete(detection.1);
         let stretch = speech.iter().rfind(|stretch| stretch.start < decided);
         let Some(end) = stretch.map(|stretch| stretch.end) else {
             continue;
@@ -126,13 +128,6 @@ fn of(image: &Image<'_>, memory: &mut [i8], (file, label): &Recording) -> Result
         words.detected.push(word(end, detection));
     }
     Ok(words)
-}
-
-/// Samples that have come when a step is run.
-fn heard(manifest: &Manifest, step: u64) -> u64 {
-    let (stream, front_end) = (manifest.stream, manifest.front_end);
-    let frame = step * u64::from(stream.step) + u64::from(stream.chunk) - 1;
-    frame * u64::from(front_end.hop) + u64::from(front_end.window)
 }
 
 /// Label and step of each detection, from the start of a stream.
@@ -275,7 +270,7 @@ mod tests {
                 (truth - 200.0..=truth + 10.0).contains(&end_ms),
                 "{end_ms} of {truth}"
             );
-            let heard_ms = heard(image.manifest(), word.step) as f64 / 16.0;
+            let heard_ms = Shape::of(&image, 0.0).complete(word.step) as f64 / 16.0;
             assert!((end_ms - 200.0..end_ms + 300.0).contains(&heard_ms));
         }
     }

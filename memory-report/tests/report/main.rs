@@ -1,4 +1,4 @@
-//! `memory-report` on a firmware of known content, and on what is none.
+//! `memory-report` on a firmware of known content, on what is none, and on the boards that ship.
 
 use std::fs;
 
@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 mod elf;
 
 mod bench;
+mod boards;
 
 use bench::{Bench, STACK, assert_sums, firmware, image, part};
 

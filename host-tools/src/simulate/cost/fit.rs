@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::work::Work;
+use super::kernels::Work;
 
 /// What was counted of some work.
 pub struct Count {

@@ -1,3 +1,5 @@
+use std::fs;
+
 use serde_json::Value;
 use zerda_firmware::Image;
 
@@ -5,6 +7,7 @@ use super::super::report::Report;
 use super::super::words::Words;
 use super::*;
 use crate::audio;
+use crate::output::Format;
 
 const LIMIT_MS: u32 = 160;
 

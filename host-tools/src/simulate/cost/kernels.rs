@@ -33,7 +33,7 @@ impl Work {
 
 /// An operator's work, of which the oldest `absent` keys are not there yet. `plain`: by the plain kernels,
 /// whatever the core has.
-pub fn of(image: &Image<'_>, op: Op, kernels: Kernels, plain: bool, absent: u16) -> Work {
+pub fn work(image: &Image<'_>, op: Op, kernels: Kernels, plain: bool, absent: u16) -> Work {
     let tensor = |id: TensorId| image.tensor(id).unwrap_or(NOTHING);
     let left_out = |id| match tensor(id).keys {
         true => usize::from(absent),
