@@ -46,6 +46,20 @@ pub struct Condition {
     pub level: f64,
 }
 
+impl Condition {
+    pub fn room(&self) -> &'static str {
+        match self.reverberant {
+            true => "reverberant",
+            false => "near",
+        }
+    }
+
+    pub fn name(&self) -> String {
+        let snr = self.snr.map_or("clean".into(), |snr| format!("{snr} dB"));
+        format!("{snr}, {}, {} dBFS", self.room(), self.level)
+    }
+}
+
 /// A word before anything was done to it.
 struct Word {
     label: usize,

@@ -132,20 +132,6 @@ pub struct DetPoint {
     pub commands: BTreeMap<String, (u64, u64)>,
 }
 
-impl Condition {
-    pub fn room(&self) -> &'static str {
-        match self.reverberant {
-            true => "reverberant",
-            false => "near",
-        }
-    }
-
-    pub fn name(&self) -> String {
-        let snr = self.snr.map_or("clean".into(), |snr| format!("{snr} dB"));
-        format!("{snr}, {}, {} dBFS", self.room(), self.level)
-    }
-}
-
 impl Misses {
     fn of(words: u64, hits: u64) -> Misses {
         let misses = words - hits;
