@@ -144,10 +144,6 @@ impl Board {
         let output = self
             .script(&["cargo", &self.target, "build", "--release"])?
             .arg("--message-format=json")
-            // Of its own: with `--remap-path-prefix`, flags such as `target-cpu` are no part of cargo's file
-            // names, so that two boards of one target would take turns in building all crates anew.
-            .arg("--target-dir")
-            .arg(self.root()?.join("target/boards").join(&self.name))
             .args(option)
             .env("ZERDA_IMAGE", &image)
             .stderr(Stdio::inherit())
