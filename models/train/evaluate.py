@@ -1,5 +1,7 @@
 """The decoder's answer on clips, in float and streaming, as `zerda eval` takes it in INT8."""
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ PREFIX_S = 1.2
 # Speech that breaks off where a clip is spliced to it is still heard as `_unknown_` for a moment,
 # which is right, and no answer to the clip.
 LINGERS_S = 0.2
+FRAMES_AT_ONCE = 8000
 
 
 def smooth(posteriors: np.ndarray, frames: int) -> np.ndarray:
@@ -30,47 +33,36 @@ def answer(smoothed: np.ndarray) -> int:
     return int(peaks.argmax()) if peaks.max() >= PRESENT else SILENCE
 
 
-def detections(smoothed: np.ndarray, front, threshold: float = 0.6, refractory_ms: int = 300) -> list[tuple[str, int]]:
-    """Commands and the end of the frame that crossed, ms, as the device's decoder finds them."""
-    frame_ms, window_ms = (1000 * samples // front.sample_rate for samples in (front.hop, front.window))
-    armed, last, found = [True] * len(COMMANDS), -refractory_ms, []
-    for frame, posteriors in enumerate(smoothed):
-        for command, posterior in enumerate(posteriors[: len(COMMANDS)]):
-            if posterior < threshold / 2:
-                armed[command] = True
-            if posterior >= threshold and armed[command] and frame * frame_ms - last >= refractory_ms:
-                found.append((COMMANDS[command], frame * frame_ms + window_ms))
-                armed[command], last = False, frame * frame_ms
-    return found
-
-
 class Listener:
-    """Whole-stream forward over recordings of any length, which equals stepping."""
+    """Hears recordings of any length by the whole-stream forward, which equals stepping. Their features are made once."""
 
-    def __init__(self, model, front, smoothing: int, device: str):
-        self.model, self.front, self.smoothing, self.device = model.eval(), front, smoothing, device
-        self.mel_power = MelPower(front)
+    def __init__(self, streams: list[np.ndarray], front, device: str):
+        self.streams, self.front, self.device, self.features = streams, front, device, []
 
-    def posteriors(self, streams: list[np.ndarray]) -> list[np.ndarray]:
+    def posteriors(self, model, smoothing: int) -> list[np.ndarray]:
         """Smoothed posteriors [frames, classes] of each PCM stream, which is followed by C frames of zeros."""
-        shape = self.model.profile
-        ahead, found = shape.chunk - shape.step, [None] * len(streams)
-        order = sorted(range(len(streams)), key=lambda i: len(streams[i]))
-        for start in range(0, len(order), 64):
-            some = order[start : start + 64]
-            features = []
-            for i in some:
-                pcm = np.concatenate([streams[i], np.zeros(shape.chunk * self.front.hop, np.float32)])
-                features.append(normalise(self.mel_power(pcm), self.front))
-            calls = [(len(f) - ahead) // shape.step for f in features]
+        shape, mel_power = model.eval().profile, MelPower(self.front)
+        ahead, after = shape.chunk - shape.step, np.zeros(shape.chunk * self.front.hop, np.float32)
+        while self.streams:
+            self.features.append(normalise(mel_power(np.concatenate([self.streams.pop(0), after])), self.front))
+        found, groups = [None] * len(self.features), [[]]
+        for i in sorted(range(len(found)), key=lambda i: len(self.features[i])):
+            if len(groups[-1]) * len(self.features[i]) > FRAMES_AT_ONCE:
+                groups.append([])
+            groups[-1].append(i)
+
+        def hear(group):
+            calls = [(len(self.features[i]) - ahead) // shape.step for i in group]
             frames = max(calls) * shape.step + ahead
             # Shorter streams are padded; attention looks back only, so their own frames do not change.
-            batch = np.stack([np.pad(f[:frames], ((0, max(0, frames - len(f))), (0, 0))) for f in features])
+            batch = np.stack([np.pad(f[:frames], ((0, max(0, frames - len(f))), (0, 0))) for f in (self.features[i] for i in group)])
             with torch.no_grad():
-                logits = self.model(torch.from_numpy(batch).to(self.device))
-            posteriors = torch.softmax(logits, -1).cpu().numpy()
-            for i, n, p in zip(some, calls, posteriors):
-                found[i] = smooth(p[: n * shape.step], self.smoothing)
+                logits = model(torch.from_numpy(batch).to(self.device))
+            for i, n, posteriors in zip(group, calls, torch.softmax(logits, -1).cpu().numpy()):
+                found[i] = smooth(posteriors[: n * shape.step], smoothing)
+
+        with ThreadPoolExecutor(os.cpu_count() if self.device == "cpu" else 1) as pool:
+            list(pool.map(hear, groups))
         return found
 
 
@@ -78,20 +70,19 @@ class Trial:
     """Labelled clips, answered from a cold start and after other speech."""
 
     def __init__(self, labels: list[int], clips: list[np.ndarray], speech: list[Path], front, device: str):
-        self.labels, self.clips, self.front, self.device = np.array(labels), clips, front, device
-        random, before = np.random.default_rng(5), round(PREFIX_S * front.sample_rate)
-        self.prefixes = []
-        for i in range(len(clips)):
+        self.labels, random, before = np.array(labels), np.random.default_rng(5), round(PREFIX_S * front.sample_rate)
+        spliced = []
+        for i, clip in enumerate(clips):
             other = read_audio(speech[i * 7 % len(speech)], front.sample_rate)
             start = random.integers(0, max(1, len(other) - before))
             other = other[start : start + before]
-            self.prefixes.append(np.pad(other, (before - len(other), 0)))
+            spliced.append(np.concatenate([np.pad(other, (before - len(other), 0)), clip]))
+        self.skip = round((PREFIX_S + LINGERS_S) * front.sample_rate) // front.hop
+        self.cold, self.after = Listener(list(clips), front, device), Listener(spliced, front, device)
 
     def answers(self, model, smoothing: int, after_speech: bool) -> np.ndarray:
-        listener = Listener(model, self.front, smoothing, self.device)
-        skip = round((PREFIX_S + LINGERS_S) * self.front.sample_rate) // self.front.hop if after_speech else 0
-        streams = [np.concatenate(pair) for pair in zip(self.prefixes, self.clips)] if after_speech else self.clips
-        return np.array([answer(s[skip:]) for s in listener.posteriors(streams)])
+        listener, skip = (self.after, self.skip) if after_speech else (self.cold, 0)
+        return np.array([answer(s[skip:]) for s in listener.posteriors(model, smoothing)])
 
     def score(self, model, smoothing: int) -> "Score":
         """In float; and rounded as in INT8, once the model has ranges to round to."""

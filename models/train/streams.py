@@ -4,39 +4,44 @@ Every second of a stream is supervised; the first item meets empty caches and th
 ones caches full of other speech and noise. All of it happens on mel power.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from augment import Rooms, Voices, stretch
 from config import COMMANDS, SILENCE, UNKNOWN, FrontEnd
 from corpus import Corpus
 from features import normalise
 
 
-
 @dataclass(frozen=True)
 class Mix:
-    """Shares of the items; of the streams, those with noise over all of them and those with masks; level spread, dB."""
+    """Shares of the items; of the streams, those with noise over all of them, with other people
+    talking under all of them, in a room, and with masks; level spread, dB."""
 
     kinds: dict
     noisy: float
+    talk: float
+    rooms: float
     masked: float
     spread: float
 
 
-HARD = Mix({"command": 0.55, "unknown": 0.31, "silence": 0.14}, noisy=0.6, masked=0.5, spread=18.0)
+HARD = Mix({"command": 0.5, "unknown": 0.38, "silence": 0.12}, noisy=0.55, talk=0.25, rooms=0.4, masked=0.5, spread=18.0)
 # Nearer to what people record; the last stage, lest the model doubts every clear word.
-PLAIN = Mix({"command": 0.66, "unknown": 0.22, "silence": 0.12}, noisy=0.4, masked=0.25, spread=14.0)
+PLAIN = Mix({"command": 0.6, "unknown": 0.28, "silence": 0.12}, noisy=0.4, talk=0.2, rooms=0.25, masked=0.25, spread=14.0)
 
 # Shares of the unknown items.
-UNKNOWNS = {"word": 0.44, "synth": 0.17, "spliced": 0.07, "speech": 0.32}
+UNKNOWNS = {"word": 0.38, "synth": 0.14, "spliced": 0.09, "half": 0.04, "speech": 0.35}
 SYNTH_COMMAND = 0.12
 # Halves of these two joined would say the other command.
 RHYMES = {"no", "go"}
+# Standard deviation of the logarithm of a word's duration, and its bounds.
+TEMPO, SLOWEST, FASTEST = 0.11, 1.25, 0.8
 
-# After a word's end: frames in which its detection still counts (40 ms), frames until another
+# After a word's end: frames in which its detection still counts (60 ms), frames until another
 # label may be expected to have fallen, and until silence is due.
-REWARD, RELEASE, SILENT = 5, 10, 20
+REWARD, RELEASE, SILENT = 7, 12, 20
 
 
 @dataclass
@@ -47,6 +52,8 @@ class Item:
     last: int
     # Long-form speech: no word to find the middle of, every frame may answer.
     anywhere: bool = False
+    # Half a word: no command, and nothing else for certain.
+    doubtful: bool = False
 
 
 class Composer:
@@ -62,6 +69,7 @@ class Composer:
         self.synth_words = corpus.where("synth_word")
         self.speech = [corpus.where("speech", folder) for folder in corpus.names("speech")]
         self.noise = corpus.where("noise")
+        self.voices, self.rooms = Voices(front), Rooms(front)
 
     def frames_at(self, decibels):
         """Total mel power of a frame at that level, dBFS: the window's energy times the filters' unit sum."""
@@ -102,8 +110,38 @@ class Composer:
         if kind == "command":
             label = int(random.integers(len(COMMANDS)))
             rows = self.synth_commands if random.random() < SYNTH_COMMAND else self.commands
-            return Item(label, *self.row(random.choice(rows[label])))
-        return self.unknown(random)
+            return self.spoken(random, Item(label, *self.row(random.choice(rows[label]))))
+        return self.spoken(random, self.unknown(random))
+
+    def spoken(self, random, item: Item) -> Item:
+        """The same by another voice, at another pace."""
+        factor = float(np.clip(np.exp(random.normal(0.0, TEMPO)), FASTEST, SLOWEST))
+        power = stretch(self.voices(random, item.power), factor)
+        last = min(round((item.last + 1) * factor) - 1, len(power) - 1)
+        return replace(item, power=power, first=min(round(item.first * factor), last), last=last)
+
+    def speech_of(self, random, frames: int) -> np.ndarray:
+        """A crop of a recording of speech without commands, at most [frames, mels]."""
+        power, _, _ = self.row(random.choice(self.speech[random.integers(len(self.speech))]))
+        frames = min(len(power), frames)
+        start = random.integers(0, len(power) - frames + 1)
+        return power[start : start + frames]
+
+    def talk_of(self, random, frames: int) -> np.ndarray:
+        """One to three people talking on and on, [frames, mels], mean total power 1."""
+        talk = np.zeros((frames, self.front.mels), np.float32)
+        for _ in range(random.choice(3, p=(0.6, 0.25, 0.15)) + 1):
+            done, level = 0, np.exp(random.normal(0.0, 0.7))
+            while done < frames:
+                if self.speech and random.random() < 0.6:
+                    power = self.speech_of(random, frames - done)
+                else:
+                    rows = self.words[random.choice(len(self.words), p=self.word_share)]
+                    power = self.row(random.choice(rows))[0][: frames - done]
+                power = self.voices(random, power)
+                talk[done : done + len(power)] += power * (level / max(power.sum(1).mean(), 1.0))
+                done += len(power)
+        return talk / max(talk.sum(1).mean(), 1e-9)
 
     def unknown(self, random) -> Item:
         kind = random.choice(list(UNKNOWNS), p=list(UNKNOWNS.values()))
@@ -113,12 +151,17 @@ class Composer:
         if kind == "synth":
             return Item(UNKNOWN, *self.row(random.choice(self.synth_words)))
         if kind == "speech":
-            power, _, _ = self.row(random.choice(self.speech[random.integers(len(self.speech))]))
-            frames = min(len(power), int(random.integers(60, 130)))
-            start = random.integers(0, len(power) - frames + 1)
-            return Item(UNKNOWN, power[start : start + frames], 0, frames - 1, anywhere=True)
+            power = self.speech_of(random, int(random.integers(60, 250)))
+            if random.random() < 0.15:
+                power = power[::-1]
+            if random.random() < 0.2:
+                power = power / max(power.sum(1).mean(), 1.0) + self.talk_of(random, len(power)) * 10.0 ** random.uniform(-1.5, 0.0)
+            return Item(UNKNOWN, power, 0, len(power) - 1, anywhere=True)
         one, other = random.choice(len(COMMANDS), 2, replace=False)
         power, first, last = self.row(random.choice(self.commands[one]))
+        if kind == "half":
+            joint = first + round((last - first) * random.uniform(0.2, 0.45))
+            return Item(SILENCE, power[:joint], min(first, joint - 1), joint - 1, doubtful=True)
         if random.random() < 0.4 or {COMMANDS[one], COMMANDS[other]} == RHYMES:
             return Item(UNKNOWN, power[::-1], len(power) - 1 - last, len(power) - 1 - first)
         rest, rest_first, rest_last = self.row(random.choice(self.commands[other]))
@@ -132,50 +175,63 @@ class Composer:
         return np.exp(random.normal(0, 1.2) * mels + random.normal(0, 0.4) * np.cos(2 * np.pi * (mels * random.uniform(0.5, 2) + random.random())))
 
     def stream(self, seed):
-        """Features [frames + ahead, mels]; items [n, 6]; weight of silence's cross-entropy, [frames]."""
+        """Features [frames + ahead, mels]; items [n, 6]; weight of silence's cross-entropy, [frames].
+
+        Columns of the items: label, begin, end, middle, end of the reward, and whether other words may
+        be heard in it too, which is to be no command alone.
+        """
         random = np.random.default_rng(seed)
         total = self.frames + self.ahead
         power = np.zeros((total, self.front.mels))
         silent = np.ones(self.frames, np.float32)
         level = quietest = random.uniform(-50, -5)
+        talk = random.random() < self.mix.talk
+        # People who talk at once are about as loud; or else most words would drown, or none meet any talk.
+        spread = self.mix.spread / 3 if talk else self.mix.spread
         items = []
         # `free`: where the next item's answer may begin; `clear`: where its word may.
         position, free, clear = int(random.integers(-12, 16)), 0, 0
         while position < self.frames - 30:
             item = self.item(random)
             frames = len(item.power)
-            if item.label != SILENCE and not item.anywhere:
+            said = item.label != SILENCE or item.doubtful
+            if said and not item.anywhere:
                 # The word itself is never cut, nor does it touch the one before; speech may break off right before it.
                 position = max(position, clear - item.first)
                 if position + item.last + REWARD >= self.frames:
                     break
             else:
                 position = max(position, free, 0)
-            if item.label != SILENCE:
+            if said:
                 own = item.power[item.first : item.last + 1].sum(1).mean()
-                decibels = np.clip(level + random.uniform(-self.mix.spread, self.mix.spread), -50, -5)
+                decibels = np.clip(level + random.uniform(-spread, spread), -50, -5)
                 quietest = min(quietest, decibels)
                 item.power = item.power * (self.frames_at(decibels) / max(own, 1.0))
             start, stop = max(position, 0), min(position + frames, total)
             power[start:stop] += item.power[start - position : stop - position] * self.colour(random)
             first, last = position + item.first, min(position + item.last, self.frames - 1)
             begin = max(start, free)
-            if item.label == SILENCE:
-                items.append((item.label, begin, min(stop, self.frames), 0, 0))
+            if not said:
+                items.append((item.label, begin, min(stop, self.frames), 0, 0, talk))
             else:
                 middle = begin if item.anywhere else (first + last) // 2
                 # Speech cut off is over at once; a word may still be decided a little after its end.
                 late, free, clear = (1, last + 6, last + 3) if item.anywhere else (REWARD + 1, last + RELEASE, last + 20)
-                items.append((item.label, begin, min(stop, self.frames), middle, min(last + late, self.frames)))
+                items.append((item.label, begin, min(stop, self.frames), middle, min(last + late, self.frames), talk or item.doubtful))
                 silent[max(first - 3, 0) : (free if item.anywhere else last + SILENT)] = 0.0
             position = position + frames + int(random.integers(-15, 25))
         # An item's negatives last until the next one begins.
         items = [(*item[:2], max(item[1] + 1, items[i + 1][1] if i + 1 < len(items) else self.frames), *item[3:]) for i, item in enumerate(items)]
+        if talk:
+            silent[:] = 0.0
+            power += self.talk_of(random, total) * self.colour(random) * self.frames_at(quietest - random.uniform(2, 25))
+        if random.random() < self.mix.rooms:
+            power = self.rooms(random, power)
         if random.random() < self.mix.noisy:
             noise = self.noise_of(random, total) * self.colour(random)
             power += noise * self.frames_at(quietest - random.uniform(0, 40))
         features = normalise(power, self.front)
-        return self.mask(random, features), np.array(items, np.int64).reshape(-1, 5), silent
+        return self.mask(random, features), np.array(items, np.int64).reshape(-1, 6), silent
 
     def mask(self, random, features):
         """SpecAugment: bands and stretches at the bottom of the range."""
@@ -189,7 +245,7 @@ class Composer:
         return features
 
     def batch(self, seed: tuple, streams: int):
-        """Features [B, frames + ahead, mels], items [n, 6] led by their stream's number, silent [B, frames]."""
+        """Features [B, frames + ahead, mels], items [n, 7] led by their stream's number, silent [B, frames]."""
         made = [self.stream((*seed, i)) for i in range(streams)]
         items = np.concatenate([np.insert(items, 0, i, axis=1) for i, (_, items, _) in enumerate(made)])
         return np.stack([m[0] for m in made]), items, np.stack([m[2] for m in made])

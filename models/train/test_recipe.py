@@ -256,7 +256,7 @@ class Decision(unittest.TestCase):
             logits = torch.zeros(1, 100, len(LABELS))
             logits[..., SILENCE] = 8.0
             logits[:, frame : frame + 6, 3] = 16.0
-            return decision_loss(logits, torch.tensor([[0, 3, 0, 100, 40, 60]]), torch.zeros(1, 100)).item()
+            return decision_loss(logits, torch.tensor([[0, 3, 0, 100, 40, 60, 0]]), torch.zeros(1, 100)).item()
 
         self.assertLess(loss(50), 0.1)
         self.assertGreater(loss(70), 2.0)

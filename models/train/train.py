@@ -22,6 +22,7 @@ import torch
 from torch.utils.data import DataLoader, IterableDataset
 from tqdm import tqdm
 
+from alarms import Alarms
 from card import write_card
 from config import LABELS, REPOSITORY, SILENCE, UNKNOWN, load
 from corpus import Corpus, Sources
@@ -64,11 +65,12 @@ def decision_loss(logits, items, silent):
     """Cross-entropy of what the decoder would answer, item by item.
 
     A word's own posterior must peak between its middle and 40 ms after its end; no other
-    command's may, anywhere in the item. Where nobody speaks, every frame must say silence.
+    command's may, anywhere in the item, nor may `_unknown_` unless others talk in it. Where nobody
+    speaks, every frame must say silence.
     """
     logits = logits.float()
     posteriors = smoothed(torch.softmax(logits, dim=-1))[items[:, 0]]
-    label, begin, end, middle, reward = items[:, 1:].T
+    label, begin, end, middle, reward, talk = items[:, 1:].T
     frame = torch.arange(logits.shape[1], device=logits.device)[None, :]
     within = (frame >= begin[:, None]) & (frame < end[:, None])
     peak = lambda window: (posteriors * window[..., None]).amax(1)
@@ -78,6 +80,7 @@ def decision_loss(logits, items, silent):
     hit = -torch.log(reached.gather(1, label[:, None])[:, 0].clamp(min=1e-4)) * words
     others = torch.ones_like(highest).scatter_(1, label[:, None], 0.0)
     others[:, SILENCE] = 0.0
+    others[:, UNKNOWN] *= talk == 0
     false = -(torch.log1p(-highest) * others).sum(1)
     quiet = torch.nn.functional.cross_entropy(
         logits.flatten(0, 1), torch.full((logits.shape[0] * logits.shape[1],), SILENCE, device=logits.device), reduction="none"
@@ -108,6 +111,9 @@ class Run:
         self.args, self.front, self.profile = args, front, profile
         self.path = args.work / f"{args.profile}.checkpoint"
         self.average = Conformer(profile, front, len(LABELS)).to(args.device).eval()
+        if args.start:
+            # Ranges are chosen anew.
+            self.average.load_state_dict(torch.load(args.start, map_location=args.device, weights_only=True)["average"], strict=False)
         self.start()
         self.parts = min(os.cpu_count(), args.batch // 8) if args.device == "cpu" else 1
         self.pool = ThreadPoolExecutor(self.parts)
@@ -192,6 +198,8 @@ class Run:
                 self.save()
             if self.step % args.validate == 0 or self.step == steps:
                 tqdm.write(f"{label} {self.step}/{steps} loss {running:.4f} val {self.validate(loader)}")
+                if self.step == steps:
+                    tqdm.write(self.alarms.score(self.average, SMOOTHING))
                 begun = time.monotonic()
         bar.close()
 
@@ -226,7 +234,7 @@ class Run:
             settle(self.average, self.features(loader))
         self.save()
         if not hasattr(self, "validation"):
-            self.validation = validation(self.args, self.front)
+            self.validation, self.alarms = validation(self.args, self.front), Alarms(self.args, self.front)
         return self.validation.score(self.average, SMOOTHING)
 
 
@@ -236,6 +244,7 @@ def main():
     parser.add_argument("--noise", type=Path, action="append", required=True, help="folder of recorded noise; repeatable")
     parser.add_argument("--speech", type=Path, action="append", default=[], help="folder of speech without commands; repeatable")
     parser.add_argument("--work", type=Path, required=True, help="where features and checkpoints are kept")
+    parser.add_argument("--start", type=Path, help="checkpoint in float of the same profile, whose weights a new run begins with")
     parser.add_argument("--profile", default="shrunk", help="of config/models.toml")
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--batch", type=int, default=32, help="streams a batch")
@@ -249,7 +258,7 @@ def main():
     run = Run(args, front, profile)
     # Without look-ahead every frame is computed once, which halves the cost of the first stage.
     stages = [
-        ("pre-training", replace(profile, step=profile.chunk), HARD, args.steps[0], 4e-3, 1.5e-3, 300),
+        ("pre-training", replace(profile, step=profile.chunk), HARD, args.steps[0], 3e-3, 1e-3, 300),
         ("training", profile, HARD, args.steps[1], 1.5e-3, 1e-5, 100),
         ("refining", profile, PLAIN, args.steps[2], 6e-4, 1e-5, 50),
         ("quantizing", profile, PLAIN, args.steps[3], 5e-5, 1e-6, 50),
