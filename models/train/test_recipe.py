@@ -10,6 +10,8 @@ import onnx
 import onnxruntime
 import torch
 
+from alarms import peaks
+from augment import Rooms, Voices, stretch
 from config import COMMANDS, LABELS, SILENCE, UNKNOWN, load
 from evaluate import answer, smooth
 from export import Step, write_onnx
@@ -237,6 +239,42 @@ class FrontEnd(unittest.TestCase):
         self.assertEqual(word_span(samples, 160), (25, 49))
 
 
+class Augmentation(unittest.TestCase):
+    def test_a_word_spoken_slower_has_its_middle_later_and_as_loud(self):
+        ramp = np.arange(50, dtype=np.float32)[:, None] * np.ones((1, 40), np.float32)
+        slow = stretch(ramp, 1.2)
+        self.assertEqual(slow.shape, (60, 40))
+        np.testing.assert_allclose(slow[36], 30.0, rtol=1e-6)
+        np.testing.assert_array_equal(stretch(ramp, 1.0), ramp)
+
+    def test_a_shorter_vocal_tract_moves_a_formant_up(self):
+        voices = Voices(FRONT, spread=0.1, steps=21)
+        formant = np.zeros((1, 40), np.float32)
+        formant[0, 20] = 1.0
+        centre = lambda power: (power @ np.arange(40)).item() / power.sum()
+        # Filter 20 is at 1885 Hz (see the front end's test); over 0.9 that is 2095 Hz = 1560 mel, and 1560 = 92.5 + 65.7 * (i + 1).
+        self.assertAlmostEqual(centre(formant @ voices.warps[0]), 21.3, delta=0.3)
+        np.testing.assert_allclose(formant @ voices.warps[10], formant, atol=1e-4)
+
+    def test_a_room_adds_to_a_sound_and_only_after_it(self):
+        rooms, click = Rooms(FRONT), np.zeros((100, 40))
+        click[10] = 1.0
+        heard = np.stack([rooms(np.random.default_rng(i), click) for i in range(20)])
+        self.assertTrue((heard[:, :10] == 0.0).all())
+        self.assertTrue((heard[:, 10] >= 1.0).all())
+        # 60 dB in 0.1 to 1 s is 36 to 3.6 dB in 60 ms: none rings on, none is dead.
+        fall = 10.0 * np.log10(heard[:, 20, 5] / heard[:, 26, 5])
+        self.assertTrue((fall > 2.0).all() and (fall < 40.0).all(), fall)
+
+
+class FalseAlarms(unittest.TestCase):
+    def test_a_detection_is_one_event_however_long(self):
+        posteriors = np.zeros((400, len(LABELS)), np.float32)
+        posteriors[100:115, 0], posteriors[110, 1], posteriors[300, 2] = 0.8, 0.9, 0.3
+        posteriors[200, UNKNOWN] = 1.0
+        np.testing.assert_allclose(peaks(posteriors), [0.9, 0.3])
+
+
 class Decision(unittest.TestCase):
     def test_smoothing_counts_frames_before_the_stream_as_zero(self):
         posteriors = np.ones((7, 2), np.float32)
@@ -260,6 +298,18 @@ class Decision(unittest.TestCase):
 
         self.assertLess(loss(50), 0.1)
         self.assertGreater(loss(70), 2.0)
+
+    def test_other_words_may_be_heard_where_others_talk_but_no_other_command(self):
+        def loss(label, talk):
+            logits = torch.zeros(1, 100, len(LABELS))
+            logits[..., SILENCE] = 8.0
+            logits[:, 50:56, 3] = 16.0
+            logits[:, 20:30, label] = 16.0
+            return decision_loss(logits, torch.tensor([[0, 3, 0, 100, 40, 60, talk]]), torch.zeros(1, 100)).item()
+
+        self.assertGreater(loss(UNKNOWN, 0), 2.0)
+        self.assertLess(loss(UNKNOWN, 1), 0.1)
+        self.assertGreater(loss(5, 1), 2.0)
 
 
 if __name__ == "__main__":

@@ -36,6 +36,8 @@ from vectors import write_vectors
 SMOOTHING = 5  # committed frames that the decoder averages, looking back
 FRAMES = 320  # committed frames of a training stream
 SEED = 20261121
+# Weight of the teacher's posteriors: few frames of an item decide it, so their mean over frames is small.
+TEACHING = 4.0
 # Added to the trained model's logits: the mix holds more other speech and silence than of any one
 # command, and the model's doubt leans that way. The best on val of 0, -0.5 ... -2 for either. While it learns
 # to be quantized, which sees that mix too, the loss takes them out again.
@@ -89,6 +91,12 @@ def decision_loss(logits, items, silent):
     return hit.mean() + false.mean() + 0.3 * quiet
 
 
+def teaching_loss(logits, teacher):
+    """How far the posteriors are from the teacher's, frame by frame: Kullback-Leibler divergence."""
+    student, teacher = (torch.log_softmax(l.float(), dim=-1) for l in (logits, teacher))
+    return torch.nn.functional.kl_div(student, teacher, log_target=True, reduction="none").sum(-1).mean()
+
+
 def settle(model, batches):
     """Replaces BatchNorm's running statistics by the mean over batches: averaged weights have statistics of their own."""
     norms = [m for m in model.modules() if isinstance(m, BatchNorm)]
@@ -115,6 +123,15 @@ class Run:
             # Ranges are chosen anew.
             self.average.load_state_dict(torch.load(args.start, map_location=args.device, weights_only=True)["average"], strict=False)
         self.start()
+        self.teacher = None
+        if args.teacher:
+            # Chunk and step are those of the student, for it judges the same frames.
+            wide = load(args.teacher)[1]
+            self.teacher = Conformer(wide, front, len(LABELS)).to(args.device).eval()
+            saved = torch.load(args.work / f"{args.teacher}.checkpoint", map_location=args.device, weights_only=True)
+            if "norm.weight" not in saved["average"]:
+                self.teacher.fold()
+            self.teacher.load_state_dict(saved["average"], strict=False)
         self.parts = min(os.cpu_count(), args.batch // 8) if args.device == "cpu" else 1
         self.pool = ThreadPoolExecutor(self.parts)
         self.stage, self.step, self.seconds = 0, 0, 0.0
@@ -155,10 +172,10 @@ class Run:
 
     def use(self, profile):
         """The same weights under another chunk and step."""
-        for model in (self.weights, self.average):
+        for model in filter(None, (self.weights, self.average, self.teacher)):
             for module in model.modules():
                 if hasattr(module, "profile"):
-                    module.profile = profile
+                    module.profile = replace(module.profile, chunk=profile.chunk, step=profile.step)
             for layer in model.layers:
                 layer.queries = profile.chunk
             model.layers[-1].queries = profile.step
@@ -214,13 +231,20 @@ class Run:
             features, items, silent = (t.to(self.args.device) for t in part)
             with torch.autocast(self.args.device, torch.bfloat16, enabled=not quantizing, cache_enabled=False):
                 logits = self.weights(features) - prior
+                lesson = None if self.teacher is None else self.taught(features)
             loss = decision_loss(logits, items, silent)
+            if lesson is not None:
+                loss = loss + TEACHING * teaching_loss(logits, lesson)
             return loss.item(), torch.autograd.grad(loss, parameters)
 
         losses, gradients = zip(*self.pool.map(one, parts))
         for parameter, *each in zip(parameters, *gradients):
             parameter.grad = sum(each) / len(each)
         return sum(losses) / len(losses)
+
+    @torch.no_grad()
+    def taught(self, features):
+        return self.teacher(features)
 
     def features(self, loader):
         """Of 20 batches, to measure statistics on."""
@@ -245,6 +269,7 @@ def main():
     parser.add_argument("--speech", type=Path, action="append", default=[], help="folder of speech without commands; repeatable")
     parser.add_argument("--work", type=Path, required=True, help="where features and checkpoints are kept")
     parser.add_argument("--start", type=Path, help="checkpoint in float of the same profile, whose weights a new run begins with")
+    parser.add_argument("--teacher", help="profile already trained in --work, of the same chunk, to learn the posteriors of")
     parser.add_argument("--profile", default="shrunk", help="of config/models.toml")
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--batch", type=int, default=32, help="streams a batch")
