@@ -229,7 +229,7 @@ class Composer:
             power = self.rooms(random, power)
         if random.random() < self.mix.noisy:
             noise = self.noise_of(random, total) * self.colour(random)
-            power += noise * self.frames_at(quietest - random.uniform(0, 40))
+            power += noise * self.frames_at(quietest - random.uniform(-5, 35))
         features = normalise(power, self.front)
         return self.mask(random, features), np.array(items, np.int64).reshape(-1, 6), silent
 
