@@ -109,7 +109,9 @@ A command is found in running speech too where it is really spoken ("go" in a st
 def shown(args):
     """The command line's options as given, folders by their last two parts."""
     for name, value in vars(args).items():
-        if name in ("data", "noise", "speech"):
+        if value is None:
+            continue
+        if name in ("data", "noise", "speech", "start"):
             for folder in value if isinstance(value, list) else [value]:
                 yield name, "/".join(folder.parts[-2:])
         elif name == "steps":
