@@ -156,14 +156,10 @@ impl Decoder {
         self.state.refractory
     }
 
-    /// Whether a label can be detected: not before its average fell to half of its threshold since the last time.
+    /// Whether a label can be detected: not before its average fell below half of its threshold since
+    /// the last time.
     pub fn armed(&self, label: u8) -> bool {
-        !self
-            .state
-            .disarmed
-            .get(usize::from(label))
-            .copied()
-            .unwrap_or(true)
+        self.state.disarmed.get(usize::from(label)) == Some(&false)
     }
 
     /// Loudness of the next frame, in any logarithmic unit, before [`Decoder::push_frame`] of it:
@@ -229,9 +225,9 @@ impl Decoder {
         }
     }
 
-    /// The first loud frame of the word that a frame ends, and how loud the word becomes: louder than halfway, in dB, between the
-    /// quietest and the loudest of the time looked back at, pauses as short as a stop consonant's
-    /// included.
+    /// The first loud frame of the word that a frame ends, and how loud the word becomes. Loud is above
+    /// halfway, in dB, between the quietest and the loudest of the time looked back at; pauses as short
+    /// as a stop consonant's are part of the word.
     fn onset(&self, frame: u64) -> (u64, u8) {
         let count = (frame.saturating_sub(self.state.after) + 1).min(LONGEST_WORD) as usize;
         // The two parts of the ring.

@@ -5,8 +5,8 @@
 //! loop, [`front_end`] makes features of 25 ms of samples each 10 ms, [`cache`] keeps what the next
 //! step reads, [`step`] runs the [`plan`] of the [`image`] with [`kernels`] in [`fixed_point`]
 //! arithmetic, [`decoder`] turns posteriors into words and [`grammar`] words into commands,
-//! [`recognizer`] drives them all, and [`app`] sets pins and reports by [`telemetry`]. A product takes the whole of it, or the
-//! recognizer alone.
+//! [`recognizer`] drives them all, and [`app`] sets pins and reports by [`telemetry`]. A product
+//! takes the whole of it, or the recognizer alone.
 //!
 //! # Features
 //!

@@ -18,6 +18,7 @@ pub use simulate::SimulateArgs;
 const EXAMPLES: &str = "\
 Examples:
   zerda run models/samples/*.wav
+  zerda run recording.wav --explain
   arecord -q -t raw -f S16_LE -r 16000 -c 1 | zerda run -
   zerda eval speech_commands/test
   zerda eval speech_commands/test --stream --negatives recordings --noise noise --report report.html
@@ -71,10 +72,10 @@ pub struct ImageArg {
 /// Recognise the commands in audio files, or live from standard input
 ///
 /// Prints each detection as it happens: its score (0 to 1), where the command starts and ends, and
-/// how much audio it took to decide. Each file starts afresh and is followed by 0.1 s of silence (and the
-/// gap between words, if the image has commands of several), so that its last word is decided. The last line sums up: real-time factor is processing time
-/// over length of the audio; the CRC-32 over every logit of every step tells whether two machines
-/// computed the same.
+/// how much audio it took to decide. Each file starts afresh and is followed by 0.1 s of silence (and
+/// the gap between words, if the image has commands of several), so that its last word is decided. The
+/// last line sums up: real-time factor is processing time over length of the audio; the CRC-32 over
+/// every logit of every step tells whether two machines computed the same.
 #[derive(Args)]
 pub struct RunArgs {
     /// WAV or FLAC files of any rate and channel count, or - for raw 16 kHz mono s16le PCM

@@ -21,13 +21,16 @@ pub struct ImagePart {
     pub range: Range<usize>,
 }
 
+/// A field of the header, as of [`field`], of an image that was parsed.
+pub fn number(file: &[u8], field: Range<usize>) -> usize {
+    let bytes = file[field].try_into();
+    u32::from_le_bytes(bytes.unwrap_or_default()) as usize
+}
+
 /// The parts of an image, in their order; together they are the file. `other` is padding, and what
 /// nothing reads.
 pub fn parts(file: &[u8], image: &Image<'_>) -> Vec<ImagePart> {
-    let number = |field: Range<usize>| {
-        let bytes = file[field].try_into();
-        u32::from_le_bytes(bytes.unwrap_or_default()) as usize
-    };
+    let number = |field| number(file, field);
     let segment = number(field::SEGMENT_OFFSET);
     let part = |kind, operator, start: usize, length: usize| ImagePart {
         kind,

@@ -20,7 +20,7 @@
 //! What was tried to make them small is in `host-tools/docs/npu-formulations.md`.
 
 mod compiled;
-mod section;
+pub mod section;
 mod vela;
 
 use std::io::{self, Write};

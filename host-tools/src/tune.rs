@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 use zerda_firmware::Image;
 
-use crate::config::Budgets;
+use crate::config::{Budgets, Commands};
 use crate::error::{Error, Result};
 use crate::eval::stream::bounds::poisson_upper;
 use crate::eval::stream::make::Condition;
@@ -85,7 +85,10 @@ pub fn tune(options: &Options) -> Result<()> {
     let file = ImageFile::open(&options.image)?;
     let image = file.image()?;
     // Before the minutes that hearing takes.
-    let config = options.config.as_deref().map(rewrite::read).transpose()?;
+    let config = options.config.as_deref();
+    let config = config
+        .map(|folder| Commands::load(Some(folder)))
+        .transpose()?;
     let latency_ms = f64::from(Budgets::load(None)?.latency_ms.get());
     let files = sources::files(&options.negatives)?;
     let clips = options.commands.as_deref();
@@ -124,16 +127,16 @@ pub fn tune(options: &Options) -> Result<()> {
     let (report, settings) = report?;
     if report.met {
         let tuned = rewrite::image(&file, &settings)?;
-        let config = config.map(|(path, text)| {
-            let text = rewrite::config(&path, &text, &image, &settings)?;
-            Ok((path, text))
+        let config = config.as_ref().map(|commands| {
+            let (path, text) = commands.source();
+            Ok((path, rewrite::config(path, text, &image, &settings)?))
         });
         let config = config.transpose()?;
         if let Some(path) = &options.output {
             output::write(path, tuned.bytes())?;
         }
         if let Some((path, text)) = config {
-            output::write(&path, text.as_bytes())?;
+            output::write(path, text.as_bytes())?;
         }
     }
     match options.json {

@@ -3,6 +3,7 @@
 import numpy as np
 
 from config import FrontEnd
+from features import mel, mel_edges
 
 SOUND = 343.0  # m/s
 ROOMS, TAIL = 300, 40  # rooms; hops of their response that are kept
@@ -22,12 +23,10 @@ class Voices:
     """Vocal tracts longer and shorter than the speaker's: the frequencies of a spectrum times a factor."""
 
     def __init__(self, front: FrontEnd, spread: float = 0.1, steps: int = 21):
-        mel = lambda hz: 2595.0 * np.log10(1.0 + hz / 700.0)
-        edges = np.linspace(mel(front.fmin), mel(front.fmax), front.mels + 2)
-        centres = 700.0 * (10.0 ** (edges[1:-1] / 2595.0) - 1.0)
+        centres, lowest, width = mel_edges(front)[1:-1], mel(front.fmin), (mel(front.fmax) - mel(front.fmin)) / (front.mels + 1)
         self.warps = []
         for factor in np.linspace(1.0 - spread, 1.0 + spread, steps):
-            at = np.clip((mel(centres * factor) - edges[1]) / (edges[1] - edges[0]), 0.0, front.mels - 1.0)
+            at = np.clip((mel(centres * factor) - lowest) / width - 1.0, 0.0, front.mels - 1.0)
             apart = np.abs(at[None, :] - np.arange(front.mels)[:, None])
             self.warps.append(np.maximum(0.0, 1.0 - apart).astype(np.float32))
 

@@ -31,11 +31,20 @@ def resample(samples: np.ndarray, ratio: float) -> np.ndarray:
     return (np.fft.irfft(spectrum[: count // 2 + 1], n=count) * (count / len(samples))).astype(np.float32)
 
 
-def mel_filters(front: FrontEnd) -> np.ndarray:
-    """Triangular filters on the HTK mel scale, unit peak, shape [mels, fft/2+1]."""
-    mel = lambda hz: 2595.0 * np.log10(1.0 + hz / 700.0)
+def mel(hz):
+    """Frequency on the HTK mel scale."""
+    return 2595.0 * np.log10(1.0 + hz / 700.0)
+
+
+def mel_edges(front: FrontEnd) -> np.ndarray:
+    """Hz at which the filters begin, peak and end, [mels + 2]: filter i has its peak at edge i + 1."""
     edges = np.linspace(mel(front.fmin), mel(front.fmax), front.mels + 2)
-    edges = 700.0 * (10.0 ** (edges / 2595.0) - 1.0)
+    return 700.0 * (10.0 ** (edges / 2595.0) - 1.0)
+
+
+def mel_filters(front: FrontEnd) -> np.ndarray:
+    """Triangular filters, unit peak, shape [mels, fft/2+1]."""
+    edges = mel_edges(front)
     bins = np.arange(front.fft // 2 + 1) * front.sample_rate / front.fft
     low, mid, high = edges[:-2, None], edges[1:-1, None], edges[2:, None]
     return np.maximum(0.0, np.minimum((bins - low) / (mid - low), (high - bins) / (high - mid)))

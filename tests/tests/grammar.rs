@@ -168,14 +168,6 @@ fn commands_of_two_recorded_words_are_heard_and_one_word_is_none() {
         let said = command.split(' ').eq(&alone);
         both += usize::from(said);
         kept += usize::from(said && is_right);
-        if std::env::var_os("ZERDA_SHOW").is_some() && !is_right {
-            let _ = writeln!(
-                std::io::stderr(),
-                "{command}, {pause_ms} ms: {:?}, alone {alone:?}{}, {files:?}",
-                heard.words,
-                if said { " LOST" } else { "" }
-            );
-        }
     }
     let (mut single, mut paired, mut doubled) = (0, 0, 0);
     for clip in clips.values().flat_map(BTreeMap::values).flatten() {

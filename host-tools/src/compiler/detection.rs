@@ -4,15 +4,15 @@
 use std::path::PathBuf;
 
 use zerda_firmware::Image;
-use zerda_firmware::image::{
-    ALIGNMENT, Command, Decoder, FrontEnd, Grammar, Label, Manifest, checksum, field,
-};
+use zerda_firmware::image::{Command, Decoder, FrontEnd, Grammar, Label, Manifest, field};
 use zerda_firmware::plan::Cache;
 
 use super::image_writer::ImageWriter;
 use crate::config::{Commands, Phrase};
 use crate::error::Result;
 use crate::image_file::ImageFile;
+use crate::image_parts::number;
+use crate::npu::section;
 use crate::output;
 
 pub struct Options {
@@ -32,27 +32,6 @@ pub fn with_commands(file: &ImageFile, commands: &Commands) -> Result<ImageFile>
     let image = file.image()?;
     let names: Vec<_> = image.labels().map(|label| label.name).collect();
     Detection::new(commands, &names, image.manifest().front_end)?.put(file)
-}
-
-/// The step for the NPU, if there is one, stays the end of the image.
-fn copy_npu_section(from: &[u8], to: &mut Vec<u8>) {
-    let number = |at| u32::from_le_bytes(<[u8; 4]>::try_from(&from[at]).unwrap_or_default());
-    let offset = number(field::NPU_OFFSET) as usize;
-    if offset == 0 {
-        return;
-    }
-    let start = to.len().next_multiple_of(ALIGNMENT);
-    to.resize(start, 0);
-    to.extend(&from[offset..]);
-    for (field, value) in [
-        (field::TOTAL_LENGTH, to.len()),
-        (field::NPU_OFFSET, start),
-        (field::NPU_LENGTH, to.len() - start),
-    ] {
-        to[field].copy_from_slice(&(value as u32).to_le_bytes());
-    }
-    let sum = checksum(to).to_le_bytes();
-    to[field::CHECKSUM].copy_from_slice(&sum);
 }
 
 /// What `commands.toml` says, in the integers of an image.
@@ -111,7 +90,10 @@ impl Detection {
         let memory = [image.cache_bytes(), image.arena_bytes()];
         let writer = ImageWriter::of(&image, bytes);
         let mut written = self.finish(writer, manifest, &names, &caches, memory);
-        copy_npu_section(bytes, &mut written);
+        // The step for the NPU is the end of the image.
+        if image.npu().is_some() {
+            section::attach(&mut written, &bytes[number(bytes, field::NPU_OFFSET)..]);
+        }
         let written = ImageFile::new(file.path(), &written);
         written.image()?;
         Ok(written)
@@ -152,18 +134,14 @@ impl Detection {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
+    use crate::eval::stream::track::tests::shrunk;
     use std::path::Path;
-    use zerda_firmware::Image;
     use zerda_firmware::npu::test_section::with_npu;
 
-    fn shrunk() -> ImageFile {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/shrunk.zerda");
-        ImageFile::open(&path).unwrap()
-    }
-
-    fn config(change: impl FnOnce(&str) -> String) -> Commands {
+    /// The built-in `commands.toml`, changed.
+    pub fn config(change: impl FnOnce(&str) -> String) -> Commands {
         let folder = tempfile::tempdir().unwrap();
         let text = change(include_str!("../../../config/commands.toml"));
         std::fs::write(folder.path().join("commands.toml"), text).unwrap();

@@ -8,6 +8,7 @@ use zerda_firmware::image::{
 use zerda_firmware::plan::{Cache, Element, Op, Space, Tensor, TensorId};
 
 use super::graph::Quantization;
+use crate::image_parts::number;
 
 /// Records and constants so far.
 #[derive(Default)]
@@ -20,12 +21,11 @@ pub struct ImageWriter {
 impl ImageWriter {
     /// All that an image holds of records and constants.
     pub fn of(image: &Image<'_>, file: &[u8]) -> ImageWriter {
-        let number = |at| u32::from_le_bytes(<[u8; 4]>::try_from(&file[at]).unwrap_or_default());
-        let segment = &file[number(field::SEGMENT_OFFSET) as usize..];
+        let segment = &file[number(file, field::SEGMENT_OFFSET)..];
         ImageWriter {
             tensors: image.tensors().collect(),
             ops: image.ops().collect(),
-            segment: segment[..number(field::SEGMENT_LENGTH) as usize].to_vec(),
+            segment: segment[..number(file, field::SEGMENT_LENGTH)].to_vec(),
         }
     }
 

@@ -117,6 +117,11 @@ impl Commands {
         Ok(Commands { source, ..commands })
     }
 
+    /// The file, and its text.
+    pub fn source(&self) -> (&Path, &str) {
+        (&self.source.path, &self.source.text)
+    }
+
     /// The commands of the grammar, none where there is no grammar; `labels` are the model's.
     pub fn phrases(&self, labels: &[&str]) -> Result<Vec<Phrase>> {
         let Some(grammar) = &self.grammar else {

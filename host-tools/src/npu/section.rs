@@ -13,6 +13,7 @@ use zerda_firmware::npu::section::{
 use super::compiled::Compiled;
 use super::vela;
 use crate::image_file::ImageFile;
+use crate::image_parts::number;
 
 /// The image with this section instead of any that it has.
 ///
@@ -25,24 +26,28 @@ pub fn pack(
     compiled: &Compiled,
     estimate: &vela::Estimate,
 ) -> Result<Vec<u8>, String> {
-    let number = |range| u32::from_le_bytes(<[u8; 4]>::try_from(&file[range]).unwrap_or_default());
-    let end = number(field::SEGMENT_OFFSET) + number(field::SEGMENT_LENGTH);
-    let mut bytes = file[..end as usize].to_vec();
-    let offset = bytes.len().next_multiple_of(ALIGNMENT);
-    bytes.resize(offset, 0);
-    bytes.extend(section(image, compiled, estimate)?);
-    for (field, value) in [
-        (field::TOTAL_LENGTH, bytes.len()),
-        (field::NPU_OFFSET, offset),
-        (field::NPU_LENGTH, bytes.len() - offset),
-    ] {
-        bytes[field].copy_from_slice(&(value as u32).to_le_bytes());
-    }
-    let sum = checksum(&bytes).to_le_bytes();
-    bytes[field::CHECKSUM].copy_from_slice(&sum);
+    let end = number(file, field::SEGMENT_OFFSET) + number(file, field::SEGMENT_LENGTH);
+    let mut bytes = file[..end].to_vec();
+    attach(&mut bytes, &section(image, compiled, estimate)?);
     let written = ImageFile::new(Path::new("with the step for the NPU"), &bytes);
     written.image().map_err(|error| error.to_string())?;
     Ok(bytes)
+}
+
+/// Puts a section at the end of an image that has none.
+pub fn attach(image: &mut Vec<u8>, section: &[u8]) {
+    let offset = image.len().next_multiple_of(ALIGNMENT);
+    image.resize(offset, 0);
+    image.extend(section);
+    for (field, value) in [
+        (field::TOTAL_LENGTH, image.len()),
+        (field::NPU_OFFSET, offset),
+        (field::NPU_LENGTH, section.len()),
+    ] {
+        image[field].copy_from_slice(&(value as u32).to_le_bytes());
+    }
+    let sum = checksum(image).to_le_bytes();
+    image[field::CHECKSUM].copy_from_slice(&sum);
 }
 
 fn section(

@@ -67,7 +67,7 @@ struct Row {
 
 /// Explains what went wrong in a recording, and counts it.
 pub fn explain(image: &Image<'_>, path: &Path, samples: &[i16], json: bool) -> Result<()> {
-    let spoken = labels::beside(path, image)?;
+    let spoken = labels::beside(path, samples, image)?;
     let heard = Heard::of(image, samples)?;
     let name = path.display().to_string();
     let (explained, hits) = heard.explanations(&name, &spoken);
@@ -132,8 +132,7 @@ impl Heard<'_> {
         command: &str,
         spoken: Option<&Spoken>,
     ) -> Explanation<'a> {
-        let mut words = self.words.iter();
-        let last = words.rfind(|word| word.end_ms == detection.end_ms);
+        let last = self.words().rfind(|word| word.end_ms == detection.end_ms);
         let label = last.map_or(0, |word| word.label);
         let why = why::false_alarm(self, detection, label, spoken, command);
         let times = (detection.start_ms, detection.end_ms);

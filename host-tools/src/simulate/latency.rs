@@ -8,6 +8,7 @@ use super::costs::Costs;
 use super::device::{self, Run, Shape};
 use super::report::ms;
 use super::words::{Word, Words};
+use crate::eval::stream::summary::percentile;
 
 #[derive(Clone, Debug, Serialize)]
 pub struct Detections {
@@ -103,12 +104,11 @@ impl Detections {
         // By the field's method of the nearest rank; words may be detected before they end.
         let mut latencies: Vec<f64> = each.iter().map(|word| word.latency_ms).collect();
         latencies.sort_by(f64::total_cmp);
-        let percentile =
-            |share: f64| latencies[((latencies.len() as f64 * share).ceil() as usize).max(1) - 1];
+        let percentile = |share| percentile(&latencies, share);
         Some(Detections {
-            p50: percentile(0.5),
-            p95: percentile(0.95),
-            max: percentile(1.0),
+            p50: percentile(0.5)?,
+            p95: percentile(0.95)?,
+            max: percentile(1.0)?,
             words: each.len(),
             missed: words.missed,
             parts: Parts {

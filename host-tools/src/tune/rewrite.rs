@@ -1,6 +1,6 @@
 //! Puts thresholds and smoothing into the config and into an image that is compiled already.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use toml_edit::{DocumentMut, Item, Table, Value, value};
 use zerda_firmware::Image;
@@ -17,14 +17,6 @@ pub fn image(file: &ImageFile, settings: &Settings) -> Result<ImageFile> {
     detection.decoder.smoothing = settings.smoothing;
     detection.thresholds.clone_from(&settings.thresholds);
     detection.put(file)
-}
-
-/// The `commands.toml` of a folder, which must be a good one.
-pub fn read(folder: &Path) -> Result<(PathBuf, String)> {
-    let path = folder.join("commands.toml");
-    let text = std::fs::read_to_string(&path).map_err(|error| Error::read(&path, error))?;
-    parse::<Commands>(&path, &text)?;
-    Ok((path, text))
 }
 
 /// The text of a `commands.toml` with other settings; comments and all else stay.
@@ -155,14 +147,14 @@ mod tests {
     #[test]
     fn a_folder_without_a_good_config_is_refused_before_anything_is_heard() {
         let folder = tempfile::tempdir().unwrap();
-        let error = read(folder.path()).unwrap_err().to_string();
+        let error = Commands::load(Some(folder.path())).unwrap_err().to_string();
         assert!(error.contains("commands.toml: cannot be read"), "{error}");
         std::fs::write(
             folder.path().join("commands.toml"),
             "[decoder]\nsmoothing = 0\n",
         )
         .unwrap();
-        let error = read(folder.path()).unwrap_err().to_string();
+        let error = Commands::load(Some(folder.path())).unwrap_err().to_string();
         assert!(error.contains("commands.toml:2: `smoothing`"), "{error}");
     }
 }

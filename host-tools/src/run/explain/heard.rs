@@ -20,10 +20,10 @@ const LOUDNESS_DB: f64 = 10.0 * std::f64::consts::LOG10_E / 8.0;
 
 pub struct Heard<'a> {
     pub image: &'a Image<'a>,
-    samples: &'a [i16],
+    /// Mean square of every 10 ms, full scale 1.
+    powers: Vec<f64>,
     loudness: Vec<u8>,
     pub frames: Vec<Frame>,
-    pub words: Vec<Word>,
     pub detections: Vec<Detection>,
 }
 
@@ -41,11 +41,11 @@ pub struct Frame {
 
 impl<'a> Heard<'a> {
     /// Hears a recording from the start of a stream, as `zerda run` does.
-    pub fn of(image: &'a Image<'a>, samples: &'a [i16]) -> Result<Heard<'a>> {
+    pub fn of(image: &'a Image<'a>, samples: &[i16]) -> Result<Heard<'a>> {
         let mut memory = vec![0; image.memory_bytes()];
         let track = Track::of(image, &mut memory, &[samples, &tail(image)].concat())?;
         let image::FrontEnd { hop, window, .. } = image.manifest().front_end;
-        let (mut frames, mut words, mut detections) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut frames, mut detections) = (Vec::new(), Vec::new());
         let (mut grammar, mut refractory) = (Grammar::new(), false);
         track.decode(Decoder::new(image), |posteriors, decoder, word| {
             let end = frames.len() * usize::from(hop) + usize::from(window);
@@ -60,18 +60,25 @@ impl<'a> Heard<'a> {
                 word,
             });
             refractory = decoder.refractory() > 0;
-            words.extend(word);
             let found = |detection| detections.push(detection);
             grammar.push_frame(image, word, decoder.decided_ms(), found);
         });
         Ok(Heard {
             image,
-            samples,
+            powers: samples.chunks(HOP).map(power).collect(),
             loudness: track.loudness().to_vec(),
             frames,
-            words,
             detections,
         })
+    }
+
+    pub fn words(&self) -> impl DoubleEndedIterator<Item = Word> {
+        self.frames.iter().filter_map(|frame| frame.word)
+    }
+
+    pub fn ms(&self, frames: u16) -> u32 {
+        let hop = u32::from(self.image.manifest().front_end.hop);
+        u32::from(frames) * hop / (SAMPLE_RATE / 1000)
     }
 
     /// Frames that end from one time to another.
@@ -102,7 +109,7 @@ impl<'a> Heard<'a> {
     /// Level, RMS in dBFS, and how far above its background that is, in dB. The background is what the
     /// quietest fifth of the 10 ms around it has at most, 1.5 s before and after; none where that is digital silence.
     pub fn level(&self, start_ms: u32, end_ms: u32) -> (f64, Option<f64>) {
-        let hops: Vec<f64> = self.samples.chunks(HOP).map(power).collect();
+        let hops = &self.powers;
         let clamp = |ms: u32| (ms as usize / 10).min(hops.len());
         let (start, end) = (clamp(start_ms), clamp(end_ms));
         let word = mean(&hops[start..end]);
@@ -129,7 +136,6 @@ impl<'a> Heard<'a> {
     }
 }
 
-/// Mean square, full scale 1.
 fn power(samples: &[i16]) -> f64 {
     let squares = samples.iter().map(|&s| (f64::from(s) / 32768.0).powi(2));
     squares.sum::<f64>() / samples.len().max(1) as f64

@@ -5,6 +5,7 @@ use std::path::Path;
 use serde::Deserialize;
 use zerda_firmware::Image;
 
+use crate::audio::SAMPLE_RATE;
 use crate::error::{Error, Result};
 
 /// As of `models/samples`: what else is in it does not matter here.
@@ -26,8 +27,8 @@ pub struct Spoken {
     pub words: Vec<u8>,
 }
 
-/// Reads the label file beside a recording, in the order of the starts.
-pub fn beside(recording: &Path, image: &Image<'_>) -> Result<Vec<Spoken>> {
+/// Reads the label file beside a recording, in the order of the starts; what would end after the recording ends with it.
+pub fn beside(recording: &Path, samples: &[i16], image: &Image<'_>) -> Result<Vec<Spoken>> {
     let path = recording.with_extension("json");
     let bad = |problem: &dyn std::fmt::Display| {
         Error::usage(format!(
@@ -42,12 +43,20 @@ pub fn beside(recording: &Path, image: &Image<'_>) -> Result<Vec<Spoken>> {
     let mut spoken = serde_json::from_str::<File>(&text)
         .map_err(|error| bad(&error))?
         .commands;
+    let recording_ms = (samples.len() as u64 * 1000 / u64::from(SAMPLE_RATE)) as u32;
     for command in &mut spoken {
         let name = &command.command;
+        if command.start_ms >= recording_ms {
+            let at = command.start_ms;
+            return Err(bad(&format!(
+                "`{name}` at {at} ms starts after the recording's {recording_ms} ms"
+            )));
+        }
         if command.end_ms <= command.start_ms {
             let at = command.start_ms;
             return Err(bad(&format!("`{name}` at {at} ms ends before it starts")));
         }
+        command.end_ms = command.end_ms.min(recording_ms);
         let number = |word: &str| image.labels().position(|label| label.name == word);
         for word in name.split_whitespace() {
             let number = number(word).ok_or_else(|| {

@@ -1,8 +1,8 @@
 //! The reasons are those that the test made: what is said in the sample is known from how it was made.
 
 use super::*;
+use crate::compiler::detection::tests::config;
 use crate::compiler::detection::with_commands;
-use crate::config::Commands;
 use crate::eval::stream::track::tests::shrunk;
 use crate::image_file::ImageFile;
 
@@ -13,11 +13,7 @@ fn sample(name: &str) -> std::path::PathBuf {
 
 /// The shipped image with another `commands.toml`.
 fn with(change: impl Fn(String) -> String) -> ImageFile {
-    let folder = tempfile::tempdir().unwrap();
-    let text = change(include_str!("../../../../config/commands.toml").into());
-    std::fs::write(folder.path().join("commands.toml"), text).unwrap();
-    let commands = Commands::load(Some(folder.path())).unwrap();
-    with_commands(&shrunk(), &commands).unwrap()
+    with_commands(&shrunk(), &config(|text| change(text.into()))).unwrap()
 }
 
 /// robot.wav, changed, with its labels, changed: (kind, command, reason) of what is explained.
@@ -28,8 +24,8 @@ fn reasons(
 ) -> Vec<(&'static str, String, &'static str)> {
     let image = file.image().unwrap();
     let path = sample("robot.wav");
-    let mut spoken = labels::beside(&path, &image).unwrap();
     let mut audio = crate::audio::read(&path).unwrap();
+    let mut spoken = labels::beside(&path, &audio, &image).unwrap();
     samples(&mut audio);
     labels(&mut spoken);
     let heard = Heard::of(&image, &audio).unwrap();
@@ -166,7 +162,7 @@ fn a_label_file_that_cannot_be_used_is_named_with_what_was_expected() {
         if let Some(text) = text {
             std::fs::write(recording.with_extension("json"), text).unwrap();
         }
-        let error = labels::beside(&recording, &image).unwrap_err();
+        let error = labels::beside(&recording, &[0; 16_000], &image).unwrap_err();
         assert_eq!(error.exit_code(), 2);
         error.to_string()
     };
@@ -182,6 +178,10 @@ fn a_label_file_that_cannot_be_used_is_named_with_what_was_expected() {
         (
             of("{\"command\": \"go\", \"start_ms\": 9, \"end_ms\": 9}"),
             "`go` at 9 ms ends before it starts",
+        ),
+        (
+            of("{\"command\": \"go\", \"start_ms\": 4294967000, \"end_ms\": 4294967295}"),
+            "`go` at 4294967000 ms starts after the recording's 1000 ms",
         ),
         (
             of("{\"command\": \"go ahead\", \"start_ms\": 1, \"end_ms\": 9}"),

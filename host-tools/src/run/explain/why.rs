@@ -27,15 +27,15 @@ pub struct Why {
     pub text: String,
 }
 
-fn why(reason: &'static str, text: String) -> Option<Why> {
-    Some(Why { reason, text })
+fn why(reason: &'static str, text: String) -> Why {
+    Why { reason, text }
 }
 
 /// Why a spoken command was not detected, and the word of it that it was for.
 pub fn missed(heard: &Heard<'_>, spoken: &Spoken) -> (u8, Why) {
     let last_ms = spoken.end_ms + LATE_MS;
-    let in_time = |word: &&Word| (spoken.start_ms..=last_ms).contains(&word.decided_ms);
-    let mut words = heard.words.iter().filter(in_time);
+    let in_time = |word: &Word| (spoken.start_ms..=last_ms).contains(&word.decided_ms);
+    let mut words = heard.words().filter(&in_time);
     let mut from_ms = spoken.start_ms;
     let mut last = None;
     for &label in &spoken.words {
@@ -52,12 +52,12 @@ pub fn missed(heard: &Heard<'_>, spoken: &Spoken) -> (u8, Why) {
 }
 
 /// Why no command was made of its words, which were all heard.
-fn command_missed(heard: &Heard<'_>, spoken: &Spoken, in_time: impl Fn(&&Word) -> bool) -> Why {
+fn command_missed(heard: &Heard<'_>, spoken: &Spoken, in_time: impl Fn(&Word) -> bool) -> Why {
     let words = &spoken.words;
-    let all: Vec<&Word> = heard.words.iter().filter(in_time).collect();
+    let all: Vec<Word> = heard.words().filter(in_time).collect();
     let known = heard.image.commands().any(|of| of.words == words);
-    let gap_ms = u32::from(heard.image.grammar().gap) * 10;
-    let found = if !known {
+    let gap_ms = heard.ms(heard.image.grammar().gap);
+    if !known {
         let commands: Vec<_> = heard.image.commands().map(|of| of.name).collect();
         let commands = match &commands[..] {
             [] => "its words, each by itself".into(),
@@ -91,8 +91,7 @@ fn command_missed(heard: &Heard<'_>, spoken: &Spoken, in_time: impl Fn(&&Word) -
             "grammar",
             format!("the words heard, {}, make another command", heard.join(" ")),
         )
-    };
-    found.unwrap_or_else(unknown)
+    }
 }
 
 /// Why a word was not detected from its start until [`LATE_MS`] after its end.
@@ -115,18 +114,9 @@ fn word_missed(heard: &Heard<'_>, label: u8, start_ms: u32, end_ms: u32) -> Why 
         Missed::near,
         Missed::unheard,
         Missed::after_louder,
-        Missed::no_command,
     ];
     let mut reasons = reasons.iter().filter_map(|reason| reason(&word));
-    reasons.next().unwrap_or_else(unknown)
-}
-
-fn unknown() -> Why {
-    let text = "no posterior was high, and nothing measured says why".into();
-    Why {
-        reason: "unknown",
-        text,
-    }
+    reasons.next().unwrap_or_else(|| word.no_command())
 }
 
 struct Missed<'a> {
@@ -162,25 +152,25 @@ impl Missed<'_> {
         if self.threshold() > 0 {
             return None;
         }
-        why(
+        Some(why(
             "never",
             format!(
                 "`{}` is a label that is never detected (`never` of commands.toml)",
                 self.name()
             ),
-        )
+        ))
     }
 
     fn at_another_time(&self) -> Option<Why> {
         let near = self.start_ms.saturating_sub(1000)..=self.end_ms + 2 * LATE_MS;
-        let mut words = self.heard.words.iter();
+        let mut words = self.heard.words();
         let word =
             words.find(|word| word.label == self.label && near.contains(&word.decided_ms))?;
         let inside = (self.start_ms..=self.end_ms + LATE_MS).contains(&word.decided_ms);
         if inside {
             return None;
         }
-        why(
+        Some(why(
             "another_time",
             format!(
                 "`{}` was detected, but at {} ms: it counts from {} ms to {LATE_MS} ms after {} ms, so look at the label \
@@ -190,7 +180,7 @@ impl Missed<'_> {
                 self.start_ms,
                 self.end_ms
             ),
-        )
+        ))
     }
 
     /// High enough, but shortly after another detection.
@@ -205,31 +195,33 @@ impl Missed<'_> {
             .find_map(|frame| frame.word)?;
         let (name, was, ms) = (self.name(), self.heard.name(before.label), before.end_ms);
         let reached = posterior(self.peak.1);
-        let refractory_ms = u32::from(self.heard.image.manifest().decoder.refractory) * 10;
+        let refractory_ms = self
+            .heard
+            .ms(self.heard.image.manifest().decoder.refractory);
         if frame.word.is_some() {
-            why(
+            Some(why(
                 "another_label",
                 format!(
                     "`{was}` was likelier in the same frame at {ms} ms, {:.2}",
                     posterior(before.score)
                 ),
-            )
+            ))
         } else if frame.refractory {
-            why(
+            Some(why(
                 "refractory",
                 format!(
                     "`{name}` reached {reached:.2}, but within the {refractory_ms} ms after `{was}` was detected at {ms} ms, \
                  in which nothing is (`refractory_ms`)"
                 ),
-            )
+            ))
         } else {
-            why(
+            Some(why(
                 "not_armed",
                 format!(
                     "`{name}` reached {reached:.2}, but its average had not fallen to half of its threshold since it was \
                  detected at {ms} ms"
                 ),
-            )
+            ))
         }
     }
 
@@ -237,14 +229,14 @@ impl Missed<'_> {
         let frames = &self.heard.frames[self.span.clone()];
         let word = frames.iter().find_map(|frame| frame.word)?;
         let (name, score) = (self.heard.name(word.label), posterior(word.score));
-        why(
+        Some(why(
             "another_label",
             format!(
                 "it was taken for `{name}`, {score:.2} at {} ms; {}",
                 word.end_ms,
                 self.reached()
             ),
-        )
+        ))
     }
 
     /// The posterior was high, its average was not.
@@ -259,27 +251,27 @@ impl Missed<'_> {
             return None;
         }
         let smoothing = self.heard.image.manifest().decoder.smoothing;
-        why(
+        Some(why(
             "too_short",
             format!(
                 "its posterior was high for {high} frames only, and its average over {smoothing} was not: {}",
                 self.reached()
             ),
-        )
+        ))
     }
 
     fn near(&self) -> Option<Why> {
         if self.peak.1 + NEAR < self.threshold() {
             return None;
         }
-        why(
+        Some(why(
             "near",
             format!(
                 "it was a near miss, {}: a threshold of {:.2} would have done",
                 self.reached(),
                 posterior(self.peak.1)
             ),
-        )
+        ))
     }
 
     /// The level that features are measured against falls slowly.
@@ -288,38 +280,39 @@ impl Missed<'_> {
         if louder < LOUDER_DB {
             return None;
         }
-        why(
+        Some(why(
             "after_louder",
             format!(
                 "what was heard before it was so loud that the front end still measured it against {louder:.0} dB more; {}",
                 self.reached()
             ),
-        )
+        ))
     }
 
     fn unheard(&self) -> Option<Why> {
         let (level, snr) = self.heard.level(self.start_ms, self.end_ms);
         match snr {
-            Some(snr) if snr < LOW_SNR_DB => why(
+            Some(snr) if snr < LOW_SNR_DB => Some(why(
                 "noise",
                 format!(
                     "it is only {snr:.0} dB above its background; {}",
                     self.reached()
                 ),
-            ),
-            _ if level < QUIET_DBFS => why(
+            )),
+            _ if level < QUIET_DBFS => Some(why(
                 "quiet",
                 format!("it is very quiet, {level:.0} dBFS; {}", self.reached()),
-            ),
+            )),
             _ => None,
         }
     }
 
     /// What was likeliest at its best.
-    fn no_command(&self) -> Option<Why> {
-        let smoothed = &self.heard.frames.get(self.peak.0)?.smoothed;
-        let (other, &high) = smoothed.iter().enumerate().max_by_key(|(_, q)| **q)?;
-        let other = other as u8;
+    fn no_command(&self) -> Why {
+        let smoothed = self.heard.frames.get(self.peak.0);
+        let smoothed = smoothed.map_or(&[][..], |frame| &frame.smoothed);
+        let highest = (0..).zip(smoothed).max_by_key(|(_, q)| **q);
+        let (other, &high) = highest.unwrap_or((self.label, &0));
         let (name, high) = (self.heard.name(other), posterior(high));
         let silence = other == self.heard.image.manifest().decoder.silence;
         match () {

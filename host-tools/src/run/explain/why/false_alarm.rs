@@ -2,7 +2,7 @@
 
 use zerda_firmware::grammar::Detection;
 
-use super::{Why, unknown, why};
+use super::{Why, why};
 use crate::run::explain::heard::Heard;
 use crate::run::explain::labels::Spoken;
 use crate::run::explain::{LATE_MS, posterior};
@@ -24,7 +24,7 @@ pub fn false_alarm(
         posterior(high),
         posterior(threshold)
     );
-    let found = match spoken {
+    match spoken {
         Some(spoken) if spoken.command == command => why(
             "repetition",
             format!(
@@ -50,7 +50,7 @@ pub fn false_alarm(
         None => {
             let above =
                 span.filter(|&frame| heard.frames[frame].smoothed[usize::from(label)] >= threshold);
-            let ms = above.count() * 10;
+            let ms = heard.ms(above.count() as u16);
             let others = heard
                 .frames
                 .get(at)
@@ -66,6 +66,5 @@ pub fn false_alarm(
                 ),
             )
         }
-    };
-    found.unwrap_or_else(unknown)
+    }
 }
