@@ -294,7 +294,7 @@ class Decision(unittest.TestCase):
         def loss(frame):
             logits = torch.zeros(1, 100, len(LABELS))
             logits[..., SILENCE] = 8.0
-            logits[:, frame : frame + 6, 3] = 16.0
+            logits[:, frame : frame + 10, 3] = 16.0
             return decision_loss(logits, torch.tensor([[0, 3, 0, 100, 40, 60, 0]]), torch.zeros(1, 100)).item()
 
         self.assertLess(loss(50), 0.1)
@@ -304,13 +304,23 @@ class Decision(unittest.TestCase):
         def loss(label, talk):
             logits = torch.zeros(1, 100, len(LABELS))
             logits[..., SILENCE] = 8.0
-            logits[:, 50:56, 3] = 16.0
+            logits[:, 50:60, 3] = 16.0
             logits[:, 20:30, label] = 16.0
             return decision_loss(logits, torch.tensor([[0, 3, 0, 100, 40, 60, talk]]), torch.zeros(1, 100)).item()
 
         self.assertGreater(loss(UNKNOWN, 0), 2.0)
         self.assertLess(loss(UNKNOWN, 1), 0.1)
         self.assertGreater(loss(5, 1), 2.0)
+
+    def test_every_frame_that_ends_a_word_answers(self):
+        def loss(begin):
+            logits = torch.zeros(1, 100, len(LABELS))
+            logits[..., SILENCE] = 8.0
+            logits[:, begin:60, 3] = 16.0
+            return decision_loss(logits, torch.tensor([[0, 3, 0, 100, 40, 60, 0]]), torch.zeros(1, 100)).item()
+
+        self.assertLess(loss(50), 0.1)
+        self.assertGreater(loss(55), 1.0)
 
 
 if __name__ == "__main__":

@@ -34,6 +34,7 @@ from streams import HARD, PLAIN, Composer
 from vectors import write_vectors
 
 SMOOTHING = 5  # committed frames that the decoder averages, looking back
+ENDING = 10  # frames at a word's end that must each answer
 FRAMES = 320  # committed frames of a training stream
 SEED = 20261121
 # Weight of the teacher's posteriors: few frames of an item decide it, so their mean over frames is small.
@@ -88,7 +89,11 @@ def decision_loss(logits, items, silent):
         logits.flatten(0, 1), torch.full((logits.shape[0] * logits.shape[1],), SILENCE, device=logits.device), reduction="none"
     )
     quiet = (quiet * silent.flatten()).sum() / silent.sum().clamp(min=1.0)
-    return hit.mean() + false.mean() + 0.3 * quiet
+    # A peak alone teaches one frame of a word at a time; those before it ends answer too, which learns faster.
+    ending = (frame >= reward[:, None] - ENDING) & (frame < reward[:, None]) & (words & (middle != begin))[:, None]
+    answers = torch.log_softmax(logits, dim=-1)[items[:, 0], :, label]
+    answers = -(answers * ending).sum() / ending.sum().clamp(min=1)
+    return hit.mean() + false.mean() + 0.3 * (quiet + answers)
 
 
 def teaching_loss(logits, teacher):
@@ -276,8 +281,8 @@ def main():
     parser.add_argument("--profile", default="shrunk", help="of config/models.toml")
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--batch", type=int, default=32, help="streams a batch")
-    parser.add_argument("--steps", type=int, nargs=4, default=[6000, 5400, 1500, 200], metavar=("PRE", "EXACT", "REFINE", "QUANTIZE"), help="batches of each stage")
-    parser.add_argument("--validate", type=int, default=500, help="batches between validations")
+    parser.add_argument("--steps", type=int, nargs=4, default=[8000, 6000, 2000, 200], metavar=("PRE", "EXACT", "REFINE", "QUANTIZE"), help="batches of each stage")
+    parser.add_argument("--validate", type=int, default=1000, help="batches between validations")
     args = parser.parse_args()
 
     front, profile = load(args.profile)
