@@ -21,9 +21,9 @@ from torch import nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from config import LABELS, SILENCE, load
+from config import COMMANDS, LABELS, SILENCE, load
 from corpus import Corpus, Sources
-from evaluate import validation
+from evaluate import test, validation
 from features import MelPower, normalise
 from streams import HARD, Composer
 from train import SEED, Streams
@@ -140,10 +140,18 @@ def main():
     model = BcResNet(len(LABELS))
     print(sum(p.numel() for p in model.parameters()), "weights")
     trial = validation(args, front)
-    held, labels = clips(trial, front), trial.labels
+    held = clips(trial, front)
     optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.02)
     composer = Clips(corpus, front, FRAMES, 0, HARD)
     loader = iter(DataLoader(Streams(composer, 9, 0, args.batch // parts), batch_size=None, num_workers=1, prefetch_factor=8))
+
+    def right(clips, labels):
+        """Shares, all clips and those of commands."""
+        model.eval()
+        with torch.no_grad():
+            answers = torch.cat([model(some).argmax(1) for some in clips.split(128)]).numpy()
+        of = lambda some: 100.0 * np.mean(answers[some] == labels[some])
+        return f"{of(labels >= 0):.2f} %, keywords {of(labels < len(COMMANDS)):.2f} %"
 
     def gradients(part):
         features, answers = part
@@ -161,11 +169,10 @@ def main():
             optimiser.step()
             bar.set_postfix(loss=f"{sum(losses) / parts:.3f}", refresh=False)
             if step % 1000 == 0 or step == args.steps:
-                model.eval()
-                with torch.no_grad():
-                    answers = torch.cat([model(some).argmax(1) for some in held.split(128)]).numpy()
-                tqdm.write(f"{step}/{args.steps} val {100.0 * np.mean(answers == labels):.2f}")
+                tqdm.write(f"{step}/{args.steps} val {right(held, trial.labels)}")
                 torch.save(model.state_dict(), args.work / "bcresnet.pt")
+    trial = test(args, front)
+    print("test", right(clips(trial, front), trial.labels))
 
 
 if __name__ == "__main__":
