@@ -7,14 +7,15 @@
 //! alike the longest counts: one that is complete while a longer one may still come waits until a
 //! word comes that does not continue it, or the gap has passed. All others are decided at once.
 //!
-//! A word's echo (see [`Word::echo`]) is no word here: said once, a word is no command of two.
+//! A word's echo (see [`Word::echo`]) is no word here: said once, a word is no command of two, nor
+//! the same command twice.
 //!
 //! The gap counts from the decision on a word to that on the next. From the end of a word to the
 //! start of the next would be nearer to what people mean by a pause, but the start is known only
 //! when the next word is: who waits for it would have to wait for the longest word besides.
 
 use crate::decoder::Word;
-use crate::image::{self, Image, MAX_WORDS};
+use crate::image::{Image, MAX_WORDS};
 
 /// From the start of a command's first word to the end of its last, at most.
 pub const LONGEST_MS: u32 = 5000;
@@ -58,9 +59,9 @@ impl Grammar {
         decided_ms: u32,
         mut on_detection: impl FnMut(Detection),
     ) {
-        let image::Grammar { gap, commands } = image.grammar();
+        let gap = image.grammar().gap;
         // An echo was counted with its word.
-        let word = word.filter(|word| commands == 0 || !word.echo);
+        let word = word.filter(|word| !word.echo);
         if let Some(word) = word {
             if let Some(slot) = self.words.get_mut(self.count) {
                 *slot = word;
@@ -187,6 +188,21 @@ mod tests {
         assert_eq!(found(&[], &[(200, STOP)]), [(200, detection)]);
         let words = [(100, GO), (101, STOP), (400, GO)];
         assert_eq!(heard(&[], &words), words);
+    }
+
+    #[test]
+    fn an_echo_is_no_command() {
+        let tiny = tiny(2);
+        let image = Image::parse(tiny.get()).unwrap();
+        for (echo, expected) in [(false, 1), (true, 0)] {
+            let (mut grammar, mut count) = (Grammar::new(), 0);
+            let word = Word {
+                echo,
+                ..Word::default()
+            };
+            grammar.push_frame(&image, Some(word), 25, |_| count += 1);
+            assert_eq!(count, expected);
+        }
     }
 
     #[test]

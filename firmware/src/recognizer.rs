@@ -73,7 +73,7 @@ pub enum Event<'a> {
         /// Smoothed posteriors, Q0.8, one a class.
         smoothed: &'a [u8],
     },
-    /// A word was detected, be it part of a command or not.
+    /// A word was detected, be it part of a command or not; echoes are left out.
     Word(Word),
     /// A command was detected.
     Detection(Detection),
@@ -245,7 +245,7 @@ impl<'a, S: Step> Recognizer<'a, S> {
             let word = self.decoder.push_frame(row);
             let (frame, smoothed) = (self.frame_index, self.decoder.smoothed());
             on_event(Event::Frame { frame, smoothed });
-            if let Some(word) = word {
+            if let Some(word) = word.filter(|word| !word.echo) {
                 on_event(Event::Word(word));
             }
             let decided_ms = self.decoder.decided_ms();

@@ -125,6 +125,12 @@ fn what_is_left_of_a_word_is_its_echo() {
 }
 
 #[test]
+fn after_a_second_a_word_is_no_echo_even_if_noise_covers_the_pause() {
+    assert_eq!(said_again(120..133, 180, 164), [(21, false), (121, true)]);
+    assert_eq!(said_again(121..134, 180, 164), [(21, false), (122, false)]);
+}
+
+#[test]
 fn another_word_waits_for_the_refractory_time() {
     let found = decode(&[(SILENCE, 9), (GO, 9), (STOP, 90)]);
     let found: Vec<_> = found.iter().map(|(frame, d)| (*frame, d.label)).collect();

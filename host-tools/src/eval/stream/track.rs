@@ -86,10 +86,12 @@ impl Track {
         }
     }
 
-    /// The words that a decoder that starts here detects.
+    /// The words that a decoder that starts here detects, echoes left out.
     pub fn detections(&self, decoder: Decoder) -> Vec<Word> {
         let mut words = Vec::new();
-        self.decode(decoder, |_, _, word| words.extend(word));
+        self.decode(decoder, |_, _, word| {
+            words.extend(word.filter(|word| !word.echo))
+        });
         words
     }
 

@@ -309,9 +309,13 @@ impl Missed<'_> {
 
     /// What was likeliest at its best.
     fn no_command(&self) -> Why {
-        let smoothed = self.heard.frames.get(self.peak.0);
-        let smoothed = smoothed.map_or(&[][..], |frame| &frame.smoothed);
-        let highest = (0..).zip(smoothed).max_by_key(|(_, q)| **q);
+        let frame = self.heard.frames.get(self.peak.0);
+        let all = (0..).zip(frame.map_or(&[][..], |frame| &frame.smoothed));
+        // A word detected before may still be fading.
+        let counts = |label: u8| frame.is_some_and(|frame| frame.armed[usize::from(label)]);
+        let highest = all
+            .filter(|(label, _)| counts(*label))
+            .max_by_key(|(_, q)| **q);
         let (other, &high) = highest.unwrap_or((self.label, &0));
         let (name, high) = (self.heard.name(other), posterior(high));
         let silence = other == self.heard.image.manifest().decoder.silence;
