@@ -135,7 +135,7 @@ fn a_limit_below_what_is_taken_fails_and_one_above_passes() {
     let file = board(
         &folder,
         "mps3-an547",
-        &[("clock_mhz = 32", "clock_mhz = 800")],
+        &[("clock_mhz = 32", "clock_mhz = 8000")],
     );
     let (code, said) = json(&["--board", &file]);
     assert_eq!((code, &said["verdict"]), (0, &"pass".into()), "{said}");
