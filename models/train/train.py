@@ -67,7 +67,7 @@ def smoothed(posteriors):
 def decision_loss(logits, items, silent):
     """Cross-entropy of what the decoder would answer, item by item.
 
-    A word's own posterior must peak between its middle and 40 ms after its end; no other
+    A word's own posterior must peak between its middle and 60 ms after its end; no other
     command's may, anywhere in the item, nor may `_unknown_` unless others talk in it. Where nobody
     speaks, every frame must say silence.
     """
