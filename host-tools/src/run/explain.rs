@@ -154,7 +154,9 @@ impl Heard<'_> {
         shown.insert(0, label);
         let frames = self.frames[span].chunks(EVERY).filter_map(|frames| {
             let last = frames.last()?;
-            let word = frames.iter().find_map(|frame| frame.word);
+            let word = frames
+                .iter()
+                .find_map(|frame| frame.word.filter(|word| !word.echo));
             Some(Row {
                 end_ms: last.end_ms,
                 smoothed: shown

@@ -125,6 +125,26 @@ fn commands_of_several_words_tell_which_word_and_which_gap_it_was() {
 }
 
 #[test]
+fn a_word_that_passed_for_an_echo_is_told() {
+    // `go` again, 12 dB down.
+    let again = |audio: &mut Vec<i16>| {
+        let go = audio[600 * 16..1_050 * 16].to_vec();
+        let second = &mut audio[1_250 * 16..1_700 * 16];
+        second.iter_mut().zip(go).for_each(|(s, go)| *s = go / 4);
+    };
+    let twice = |spoken: &mut Vec<Spoken>| {
+        let second = Spoken {
+            start_ms: 1_250,
+            end_ms: 1_700,
+            ..spoken[0].clone()
+        };
+        spoken.insert(1, second);
+    };
+    let found = reasons(&shrunk(), again, twice);
+    assert_eq!(found, [missed("go", "echo")]);
+}
+
+#[test]
 fn what_can_hardly_be_heard_is_told_with_its_level() {
     // `left`, 50 dB down: below the sample's own noise.
     let faint = |audio: &mut Vec<i16>| {

@@ -55,7 +55,10 @@ pub fn missed(heard: &Heard<'_>, spoken: &Spoken) -> (u8, Why) {
 fn command_missed(heard: &Heard<'_>, spoken: &Spoken, in_time: impl Fn(&Word) -> bool) -> Why {
     let words = &spoken.words;
     let all: Vec<Word> = heard.words().filter(in_time).collect();
-    let known = heard.image.commands().any(|of| of.words == words);
+    let known = match heard.image.grammar().commands {
+        0 => words.len() == 1,
+        _ => heard.image.commands().any(|of| of.words == words),
+    };
     let gap_ms = heard.ms(heard.image.grammar().gap);
     if !known {
         let commands: Vec<_> = heard.image.commands().map(|of| of.name).collect();
