@@ -3,14 +3,15 @@
 //! Posteriors are averaged over the last few frames. A word is detected where its average
 //! reaches its threshold, if it is armed and no word was detected shortly before; it is armed
 //! again when its average falls below half of the threshold. Of two at once the likelier counts.
-//! What commands the words make, [`crate::grammar`] says.
+//! What commands the words make, [`crate::grammar`] says. For it there are faint words as well, whose
+//! average reached three fifths of the threshold and faded: beside a sure one they may be part of a command.
 //!
 //! A posterior may fall and rise again within one word: the release of the t of "left", 250 ms after
 //! the vowel, looks to some models like another "left". Such a word is told as an echo, of which no
 //! command is made. Measured on Speech Commands with the shipped model: of 720 clips of one word in
-//! `val`, where the rule was chosen, 52 gave it twice without the rule and 2 do since; of 1489 in
-//! `test` 2 do. What it costs: the same word again within a second is taken for an echo where noise
-//! covers the pause.
+//! `val`, where the rule was chosen, 52 gave it twice without the rule and none does since; nor does
+//! one of 1489 in `test`. What it costs: the same word again within a second is taken for an echo where
+//! noise covers the pause.
 
 use crate::image::{
     Decoder as Config, FrontEnd, Image, MAX_CLASSES, MAX_SMOOTHING, SAMPLE_RATE, Stream,
@@ -27,7 +28,7 @@ const ECHO: u64 = 100;
 /// Below a word's loudest frame, in the unit of [`crate::front_end::FrontEnd::loudness`]: the pause
 /// after it is so much quieter (9 dB).
 const PAUSE_BELOW: u8 = 17;
-/// Likewise: the same word said again is no more quieter (8 dB).
+/// Likewise: the same word said again is no more quieter (8 dB), from the quietest of the pause on.
 const AGAIN_BELOW: u8 = 15;
 
 /// A spoken word. Times count from the start of the stream and stop counting after 49 days.
@@ -46,6 +47,13 @@ pub struct Word {
     /// Whether it is rather a part of the same word before it than said again: there was no pause
     /// between them, or it is much quieter, or too soon.
     pub echo: bool,
+    /// Whether its average reached [`faint_threshold`] only.
+    pub faint: bool,
+}
+
+/// What the average of a faint word reaches, of a word with that threshold; Q0.8.
+pub fn faint_threshold(threshold: u8) -> u8 {
+    (u16::from(threshold) * 3 / 5) as u8
 }
 
 /// Decoder of one stream.
@@ -57,6 +65,8 @@ pub struct Decoder {
     classes: usize,
     /// Q0.8; 0: never detected.
     threshold: [u8; MAX_CLASSES],
+    /// Whether faint words are of use: there are commands of several words.
+    faint: bool,
     state: State,
 }
 
@@ -70,6 +80,9 @@ struct State {
     sums: [u16; MAX_CLASSES],
     smoothed: [u8; MAX_CLASSES],
     disarmed: [bool; MAX_CLASSES],
+    /// Highest average of a word that may be faint, and frames since; 0: there is none.
+    height: [u8; MAX_CLASSES],
+    age: [u8; MAX_CLASSES],
     /// Of the frame to come.
     frame: u64,
     /// The first frame of its step.
@@ -78,17 +91,18 @@ struct State {
     loudness: [u8; 256],
     /// Frames whose loudness came.
     heard: u64,
-    /// The frame after the last detection; 0: there was none.
+    /// The frame after the last word that was no echo; 0: there was none.
     after: u64,
     /// Frames left in which nothing is detected.
     refractory: u16,
-    /// Label of the last detection.
+    /// Label of that word.
     label: u8,
-    /// Loudest frame of its word.
+    /// Its loudest frame.
     loudest: u8,
     /// Whether a pause came after it.
     paused: bool,
-    /// Loudest frame since.
+    /// The quietest frame of the pause, and the loudest since that.
+    quietest: u8,
     since: u8,
 }
 
@@ -100,6 +114,8 @@ impl State {
         sums: [0; MAX_CLASSES],
         smoothed: [0; MAX_CLASSES],
         disarmed: [false; MAX_CLASSES],
+        height: [0; MAX_CLASSES],
+        age: [0; MAX_CLASSES],
         loudness: [0; 256],
         heard: 0,
         after: 0,
@@ -109,6 +125,7 @@ impl State {
         label: 0,
         loudest: 0,
         paused: false,
+        quietest: 0,
         since: 0,
     };
 }
@@ -127,6 +144,7 @@ impl Decoder {
             front_end: manifest.front_end,
             classes: manifest.classes.into(),
             threshold,
+            faint: image.grammar().commands > 0,
             state: State::START,
         }
     }
@@ -190,23 +208,74 @@ impl Decoder {
         let (label, score) = self.likeliest().filter(|_| !quiet)?;
         self.state.refractory = self.config.refractory;
         *self.state.disarmed.get_mut(usize::from(label))? = true;
+        Some(self.word(label, score, frame, false))
+    }
+
+    /// The faint word, if any, that has faded by the last frame, where the image lists commands. To be asked
+    /// once a frame that decided no word.
+    pub fn faint(&mut self) -> Option<Word> {
+        if !self.faint {
+            return None;
+        }
+        let State {
+            smoothed,
+            height,
+            age,
+            frame,
+            after,
+            ..
+        } = &mut self.state;
+        let frame = frame.checked_sub(1)?;
+        let words = self.threshold.iter().zip(smoothed.iter());
+        let words = words.zip(height.iter_mut().zip(age)).take(self.classes);
+        let mut found = None;
+        for (label, ((&threshold, &score), (height, age))) in (0..).zip(words) {
+            *age = age.saturating_add(1);
+            if threshold > 0 && score >= faint_threshold(threshold) {
+                if score > *height {
+                    (*height, *age) = (score, 0);
+                }
+            } else if *height > 0 {
+                let at = frame.saturating_sub((*age).into());
+                // A part of the word before it, or one that was sure.
+                let apart = *after == 0 || at >= *after + u64::from(self.config.refractory);
+                if *height < threshold && apart && *age < u8::MAX {
+                    if found.is_some() {
+                        // Another time.
+                        continue;
+                    }
+                    found = Some((label, *height, at));
+                }
+                *height = 0;
+            }
+        }
+        let (label, score, at) = found?;
+        Some(self.word(label, score, at, true))
+    }
+
+    /// A word that is highest in a frame.
+    #[inline(never)] // seldom runs
+    fn word(&mut self, label: u8, score: u8, frame: u64, faint: bool) -> Word {
         let (onset, loudest) = self.onset(frame);
         let state = &mut self.state;
         let as_loud = state.since.saturating_add(AGAIN_BELOW) >= state.loudest;
         let said_again = state.paused && as_loud && frame + 1 >= state.after + AGAIN;
         let soon = state.after > 0 && frame < state.after + ECHO;
         let echo = soon && label == state.label && !said_again;
-        state.after = frame + 1;
-        (state.label, state.loudest) = (label, loudest);
-        (state.paused, state.since) = (false, 0);
-        Some(Word {
-            echo,
+        if !echo {
+            state.after = frame + 1;
+            (state.label, state.loudest) = (label, loudest);
+            state.paused = false;
+        }
+        Word {
             label,
             score,
             start_ms: self.ms(onset, 0),
             end_ms: self.ms(frame, self.front_end.window),
             decided_ms: self.decided_ms(),
-        })
+            echo,
+            faint,
+        }
     }
 
     /// End of the audio that the step of the last frame took, look-ahead included.
@@ -216,15 +285,19 @@ impl Decoder {
         self.ms(last, self.front_end.window)
     }
 
-    /// How loud the last word still is, or what comes after its pause.
+    /// How loud the last word still is, or its pause and what comes after it.
     fn listen(&mut self, frame: u64) {
         let state = &mut self.state;
         let loudness = state.loudness[usize::from(frame as u8)];
-        if state.paused {
-            state.since = state.since.max(loudness);
-        } else {
+        if !state.paused {
             state.loudest = state.loudest.max(loudness);
             state.paused = loudness.saturating_add(PAUSE_BELOW) <= state.loudest;
+            state.quietest = u8::MAX;
+        }
+        if loudness <= state.quietest {
+            (state.quietest, state.since) = (loudness, loudness);
+        } else {
+            state.since = state.since.max(loudness);
         }
     }
 

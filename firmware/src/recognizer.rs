@@ -73,7 +73,7 @@ pub enum Event<'a> {
         /// Smoothed posteriors, Q0.8, one a class.
         smoothed: &'a [u8],
     },
-    /// A word was detected, be it part of a command or not; echoes are left out.
+    /// A word was detected, be it part of a command or not; echoes and faint words are left out.
     Word(Word),
     /// A command was detected.
     Detection(Detection),
@@ -248,6 +248,7 @@ impl<'a, S: Step> Recognizer<'a, S> {
             if let Some(word) = word.filter(|word| !word.echo) {
                 on_event(Event::Word(word));
             }
+            let word = word.or_else(|| self.decoder.faint());
             let decided_ms = self.decoder.decided_ms();
             self.grammar
                 .push_frame(&self.image, word, decided_ms, |detection| {

@@ -74,10 +74,7 @@ fn two_words_of_a_shipped_sample_are_one_command() {
         let heard = |words: &[&[i16]]| hear(&image, &spliced(words, pause_ms)).commands;
         assert_eq!(heard(&[&go, &left]), ["go left"], "{pause_ms} ms");
         assert_eq!(heard(&[&go, &go, &left]), ["go left"], "{pause_ms} ms");
-        // The average of the first must have fallen before the second comes.
-        if pause_ms > 100 {
-            assert_eq!(heard(&[&up, &up]), ["up up"], "{pause_ms} ms");
-        }
+        assert_eq!(heard(&[&up, &up]), ["up up"], "{pause_ms} ms");
         assert_eq!(heard(&[&stop, &left]), ["stop left"], "{pause_ms} ms");
         assert_eq!(
             heard(&[&stop, &go, &left]),
@@ -191,11 +188,10 @@ fn commands_of_two_recorded_words_are_heard_and_one_word_is_none() {
          different words, {doubled} one of the same word twice",
         folder.display()
     );
-    // A model may hear two words in one, with a pause between, as loud: the shipped one does once on `test`.
-    assert!(
-        (paired + doubled) * 1000 <= single,
-        "{paired}, {doubled} of {single}"
-    );
+    // A model may hear another word in what comes before one: the shipped one does once on `test`.
+    assert!(paired * 1000 <= single, "{paired} of {single}");
+    assert_eq!(doubled, 0);
+    assert!(right * 100 >= count * 83, "{right} of {count} right");
     assert!(wrong * 100 <= count, "{wrong} of {count} wrong");
     assert!(kept * 100 >= both * 95, "{kept} of {both}");
 }

@@ -1,7 +1,8 @@
 //! Posteriors made by hand, and the words of them.
 
 use super::*;
-use crate::test_image::{Bytes, tiny};
+use crate::image::Command;
+use crate::test_image::{Bytes, tiny, with_commands};
 use std::vec::Vec;
 
 // Labels of the tiny image: go (threshold 100), stop (120), silence. Smoothing 5, refractory
@@ -34,6 +35,7 @@ fn a_word_is_detected_when_its_average_reaches_the_threshold_with_its_times() {
         end_ms: 21 * 10 + 25,
         decided_ms: (20 + 2) * 10 + 25,
         echo: false,
+        faint: false,
     };
     assert_eq!(found, [(21, word)]);
 }
@@ -117,6 +119,24 @@ fn a_word_said_again_after_a_short_pause_is_no_echo() {
 }
 
 #[test]
+fn a_word_said_again_after_its_echo_is_no_echo() {
+    let (image, mut found) = (tiny(2), Vec::new());
+    let mut decoder = Decoder::new(&Image::parse(image.get()).unwrap());
+    for frame in 0..110 {
+        decoder.push_loudness(match frame {
+            5..32 | 75..97 => 180,
+            55..60 => 150,
+            _ => 90,
+        });
+        let said = matches!(frame, 20..35 | 55..65 | 86..100);
+        let posteriors = if said { GO } else { SILENCE };
+        let word = decoder.push_frame(&posteriors.map(|p| (i16::from(p) - 128) as i8));
+        found.extend(word.map(|word| (frame, word.echo)));
+    }
+    assert_eq!(found, [(21, false), (56, true), (87, false)]);
+}
+
+#[test]
 fn what_is_left_of_a_word_is_its_echo() {
     // The release of a plosive: quieter by more than 8 dB. Or too soon, or without a pause.
     assert_eq!(said_again(57..70, 164, 90), [(21, false), (58, true)]);
@@ -142,6 +162,53 @@ fn of_two_words_at_once_the_likelier_is_detected() {
     let found = decode(&[([120, 130, 5], 20)]);
     // 130 reaches 120 only with five frames, 120 reaches 100 with five frames too (4: 96).
     assert_eq!((found[0].0, found[0].1.label), (4, 1));
+}
+
+/// Frames and faint words, of an image with or without commands.
+fn faint(image: &Bytes, parts: &[([u8; 3], usize)]) -> Vec<(usize, Word)> {
+    let mut decoder = Decoder::new(&Image::parse(image.get()).unwrap());
+    let frames = parts
+        .iter()
+        .flat_map(|&(p, count)| core::iter::repeat_n(p, count));
+    let found = frames.enumerate().filter_map(|(frame, p)| {
+        let word = decoder.push_frame(&p.map(|p| (i16::from(p) - 128) as i8));
+        let faint = word.is_none().then(|| decoder.faint()).flatten();
+        faint.map(|word| (frame, word))
+    });
+    found.collect()
+}
+
+#[test]
+fn a_word_that_fades_before_it_is_sure_is_faint_if_there_are_commands() {
+    let words = &[0, 1];
+    let name = "go stop";
+    let image = with_commands(tiny(2).get(), 50, &[Command { name, words }]);
+    // Two of five frames at 200 average to 80; 60 is enough.
+    let quiet = ([200, 0, 5], 2);
+    let parts = [(SILENCE, 20), quiet, (SILENCE, 20)];
+    let word = Word {
+        label: 0,
+        score: 80,
+        start_ms: 0,
+        end_ms: 21 * 10 + 25,
+        decided_ms: (24 + 2) * 10 + 25,
+        echo: false,
+        faint: true,
+    };
+    assert_eq!(faint(&image, &parts), [(25, word)]);
+    assert_eq!(faint(&tiny(2), &parts), []);
+    // One frame averages to 40; ten are sure.
+    assert_eq!(
+        faint(&image, &[(SILENCE, 20), ([200, 0, 5], 1), (SILENCE, 20)]),
+        []
+    );
+    assert_eq!(faint(&image, &[(SILENCE, 20), (GO, 10), (SILENCE, 20)]), []);
+    // Highest 29 and 30 frames after the one that follows a sure word.
+    let after = |frames| {
+        let parts = [(STOP, 3), (SILENCE, frames), quiet, (SILENCE, 9)];
+        faint(&image, &parts).len()
+    };
+    assert_eq!((after(28), after(29)), (0, 1));
 }
 
 #[test]

@@ -51,7 +51,7 @@ pub struct Gap(pub u16);
 
 impl Default for Gap {
     fn default() -> Self {
-        Gap(1500)
+        Gap(2000)
     }
 }
 
@@ -222,7 +222,7 @@ mod tests {
     #[test]
     fn commands_are_words_of_the_model_by_their_numbers() {
         let commands = with_grammar("commands = [\"go  stop\", \"stop\"]").unwrap();
-        assert_eq!(commands.grammar.as_ref().unwrap().gap_ms, Gap(1500));
+        assert_eq!(commands.grammar.as_ref().unwrap().gap_ms, Gap(2000));
         let phrases = commands.phrases(&LABELS).unwrap();
         let phrases = phrases.iter().map(|phrase| (&*phrase.name, &*phrase.words));
         assert!(phrases.eq([("go stop", &[0, 1][..]), ("stop", &[1])]));

@@ -132,9 +132,10 @@ impl Heard<'_> {
         command: &str,
         spoken: Option<&Spoken>,
     ) -> Explanation<'a> {
-        let last = self.words().rfind(|word| word.end_ms == detection.end_ms);
-        let label = last.map_or(0, |word| word.label);
-        let why = why::false_alarm(self, detection, label, spoken, command);
+        let mut words = self.with_faint();
+        let last = words.rfind(|word| word.end_ms == detection.end_ms);
+        let (label, faint) = last.map_or((0, false), |word| (word.label, word.faint));
+        let why = why::false_alarm(self, detection, (label, faint), spoken, command);
         let times = (detection.start_ms, detection.end_ms);
         self.explanation((file, "false_alarm", command), times, label, why)
     }

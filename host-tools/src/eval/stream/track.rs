@@ -100,7 +100,7 @@ impl Track {
     pub fn decode(
         &self,
         mut decoder: Decoder,
-        mut frame: impl FnMut(&[i8], &Decoder, Option<Word>),
+        mut frame: impl FnMut(&[i8], &mut Decoder, Option<Word>),
     ) {
         let mut loudness = self.loudness.iter();
         let mut heard = 0;
@@ -110,7 +110,7 @@ impl Track {
             new.for_each(|&loudness| decoder.push_loudness(loudness));
             heard = needed;
             let word = decoder.push_frame(posteriors);
-            frame(posteriors, &decoder, word);
+            frame(posteriors, &mut decoder, word);
         }
     }
 

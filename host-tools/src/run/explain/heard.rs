@@ -37,6 +37,8 @@ pub struct Frame {
     /// Nothing could be detected so soon after a word.
     pub refractory: bool,
     pub word: Option<Word>,
+    /// A word that counts in a command of several only.
+    pub faint: Option<Word>,
 }
 
 impl<'a> Heard<'a> {
@@ -48,6 +50,7 @@ impl<'a> Heard<'a> {
         let (mut frames, mut detections) = (Vec::new(), Vec::new());
         let (mut grammar, mut refractory) = (Grammar::new(), false);
         track.decode(Decoder::new(image), |posteriors, decoder, word| {
+            let faint = word.is_none().then(|| decoder.faint()).flatten();
             let end = frames.len() * usize::from(hop) + usize::from(window);
             frames.push(Frame {
                 end_ms: (end * 1000 / SAMPLE_RATE as usize) as u32,
@@ -58,10 +61,11 @@ impl<'a> Heard<'a> {
                     .collect(),
                 refractory,
                 word,
+                faint,
             });
             refractory = decoder.refractory() > 0;
             let found = |detection| detections.push(detection);
-            grammar.push_frame(image, word, decoder.decided_ms(), found);
+            grammar.push_frame(image, word.or(faint), decoder.decided_ms(), found);
         });
         Ok(Heard {
             image,
@@ -74,6 +78,12 @@ impl<'a> Heard<'a> {
 
     pub fn words(&self) -> impl DoubleEndedIterator<Item = Word> {
         self.frames.iter().filter_map(|frame| frame.word)
+    }
+
+    /// What commands may be made of.
+    pub fn with_faint(&self) -> impl DoubleEndedIterator<Item = Word> {
+        let words = self.frames.iter();
+        words.filter_map(|frame| frame.word.or(frame.faint))
     }
 
     pub fn ms(&self, frames: u16) -> u32 {

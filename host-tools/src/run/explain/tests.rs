@@ -108,6 +108,17 @@ fn commands_of_several_words_tell_which_word_and_which_gap_it_was() {
         reasons(&two(500), as_is, together),
         [missed("go left", "gap")]
     );
+    // One word may be faint, two may not.
+    let slow = |thresholds: &'static str| {
+        with(move |text| {
+            let text = text.replace("smoothing = 5", "smoothing = 32");
+            text + thresholds + "[grammar]\ncommands = [\"go left\", \"stop\"]\n"
+        })
+    };
+    assert_eq!(reasons(&slow("left = 0.95\n"), as_is, together), []);
+    let both = slow("go = 0.95\nleft = 0.95\n");
+    let found = reasons(&both, as_is, together);
+    assert_eq!(found, [missed("go left", "too_short")]);
     let only =
         |spoken: &mut Vec<Spoken>| spoken.retain(|of| of.command != "go" && of.command != "right");
     assert_eq!(reasons(&two(500), as_is, only), [missed("left", "grammar")]);

@@ -4,7 +4,7 @@ mod false_alarm;
 
 use std::ops::Range;
 
-use zerda_firmware::decoder::Word;
+use zerda_firmware::decoder::{Word, faint_threshold};
 
 use super::heard::Heard;
 use super::labels::Spoken;
@@ -35,15 +35,21 @@ fn why(reason: &'static str, text: String) -> Why {
 pub fn missed(heard: &Heard<'_>, spoken: &Spoken) -> (u8, Why) {
     let last_ms = spoken.end_ms + LATE_MS;
     let in_time = |word: &Word| (spoken.start_ms..=last_ms).contains(&word.decided_ms);
-    let mut words = heard.words().filter(&in_time);
+    let mut words = heard.with_faint().filter(&in_time);
     let mut from_ms = spoken.start_ms;
+    // Of several words one may be faint.
+    let mut sure = spoken.words.len() == 1;
     let mut last = None;
     for &label in &spoken.words {
-        match words.find(|word| word.label == label) {
-            Some(word) => (from_ms, last) = (word.end_ms + 1, Some(word)),
+        match words.find(|word| word.label == label && !(sure && word.faint)) {
+            Some(word) => {
+                (from_ms, last) = (word.end_ms + 1, Some(word));
+                sure |= word.faint;
+            }
             None => {
                 let until_ms = spoken.end_ms.max(from_ms + 1);
-                return (label, word_missed(heard, label, from_ms, until_ms));
+                let needed = needed(heard, label, !sure);
+                return (label, word_missed(heard, label, needed, from_ms, until_ms));
             }
         }
     }
@@ -51,10 +57,20 @@ pub fn missed(heard: &Heard<'_>, spoken: &Spoken) -> (u8, Why) {
     (label, command_missed(heard, spoken, in_time))
 }
 
+/// The average that is enough for a word, faint or not; Q0.8.
+fn needed(heard: &Heard<'_>, label: u8, faint: bool) -> u8 {
+    let threshold = heard.threshold(label);
+    if faint {
+        faint_threshold(threshold)
+    } else {
+        threshold
+    }
+}
+
 /// Why no command was made of its words, which were all heard.
 fn command_missed(heard: &Heard<'_>, spoken: &Spoken, in_time: impl Fn(&Word) -> bool) -> Why {
     let words = &spoken.words;
-    let all: Vec<Word> = heard.words().filter(in_time).collect();
+    let all: Vec<Word> = heard.with_faint().filter(in_time).collect();
     let known = match heard.image.grammar().commands {
         0 => words.len() == 1,
         _ => heard.image.commands().any(|of| of.words == words),
@@ -98,11 +114,12 @@ fn command_missed(heard: &Heard<'_>, spoken: &Spoken, in_time: impl Fn(&Word) ->
 }
 
 /// Why a word was not detected from its start until [`LATE_MS`] after its end.
-fn word_missed(heard: &Heard<'_>, label: u8, start_ms: u32, end_ms: u32) -> Why {
+fn word_missed(heard: &Heard<'_>, label: u8, needed: u8, start_ms: u32, end_ms: u32) -> Why {
     let span = heard.span(start_ms, end_ms + LATE_MS);
     let word = Missed {
         heard,
         label,
+        needed,
         start_ms,
         end_ms,
         peak: heard.peak(label, span.clone()),
@@ -125,6 +142,8 @@ fn word_missed(heard: &Heard<'_>, label: u8, start_ms: u32, end_ms: u32) -> Why 
 struct Missed<'a> {
     heard: &'a Heard<'a>,
     label: u8,
+    /// Average that would have been enough.
+    needed: u8,
     start_ms: u32,
     end_ms: u32,
     /// In which it may be detected.
@@ -144,7 +163,7 @@ impl Missed<'_> {
 
     /// "0.48 of the 0.60 needed"
     fn reached(&self) -> String {
-        let (peak, needed) = (posterior(self.peak.1), posterior(self.threshold()));
+        let (peak, needed) = (posterior(self.peak.1), posterior(self.needed));
         format!(
             "`{}` reached {peak:.2} of the {needed:.2} needed",
             self.name()
@@ -264,7 +283,7 @@ impl Missed<'_> {
     }
 
     fn near(&self) -> Option<Why> {
-        if self.peak.1 + NEAR < self.threshold() {
+        if self.peak.1 + NEAR < self.needed {
             return None;
         }
         Some(why(

@@ -2,7 +2,7 @@
 
 use zerda_firmware::grammar::Detection;
 
-use super::{Why, why};
+use super::{Why, needed, why};
 use crate::run::explain::heard::Heard;
 use crate::run::explain::labels::Spoken;
 use crate::run::explain::{LATE_MS, posterior};
@@ -11,11 +11,11 @@ use crate::run::explain::{LATE_MS, posterior};
 pub fn false_alarm(
     heard: &Heard<'_>,
     detection: &Detection,
-    label: u8,
+    (label, faint): (u8, bool),
     spoken: Option<&Spoken>,
     command: &str,
 ) -> Why {
-    let threshold = heard.threshold(label);
+    let threshold = needed(heard, label, faint);
     let span = heard.span(detection.start_ms, detection.end_ms + LATE_MS);
     let (at, high) = heard.peak(label, span.clone());
     let name = heard.name(label);
@@ -29,7 +29,7 @@ pub fn false_alarm(
             "repetition",
             format!(
                 "said once, it was detected again: its average fell below {:.2} in between and rose once more",
-                posterior(threshold) / 2.0
+                posterior(heard.threshold(label)) / 2.0
             ),
         ),
         Some(spoken) => {
