@@ -65,7 +65,7 @@ pub struct Decoder {
     classes: usize,
     /// Q0.8; 0: never detected.
     threshold: [u8; MAX_CLASSES],
-    /// Whether faint words are of use: there are commands of several words.
+    /// Whether faint words are of use: the image lists commands.
     faint: bool,
     state: State,
 }

@@ -12,14 +12,19 @@ const STOP: [u8; 3] = [0, 250, 5];
 const SILENCE: [u8; 3] = [0, 0, 255];
 
 fn decode(parts: &[([u8; 3], usize)]) -> Vec<(usize, Word)> {
-    let image: Bytes = tiny(2);
+    decode_with(&tiny(2), parts)
+}
+
+/// Frames and words, faint ones included.
+fn decode_with(image: &Bytes, parts: &[([u8; 3], usize)]) -> Vec<(usize, Word)> {
     let mut decoder = Decoder::new(&Image::parse(image.get()).unwrap());
     let frames = parts
         .iter()
         .flat_map(|&(p, count)| core::iter::repeat_n(p, count));
     let detected = frames.enumerate().filter_map(|(frame, p)| {
         let posteriors = p.map(|p| (i16::from(p) - 128) as i8);
-        decoder.push_frame(&posteriors).map(|word| (frame, word))
+        let word = decoder.push_frame(&posteriors);
+        word.or_else(|| decoder.faint()).map(|word| (frame, word))
     });
     detected.collect()
 }
@@ -166,16 +171,9 @@ fn of_two_words_at_once_the_likelier_is_detected() {
 
 /// Frames and faint words, of an image with or without commands.
 fn faint(image: &Bytes, parts: &[([u8; 3], usize)]) -> Vec<(usize, Word)> {
-    let mut decoder = Decoder::new(&Image::parse(image.get()).unwrap());
-    let frames = parts
-        .iter()
-        .flat_map(|&(p, count)| core::iter::repeat_n(p, count));
-    let found = frames.enumerate().filter_map(|(frame, p)| {
-        let word = decoder.push_frame(&p.map(|p| (i16::from(p) - 128) as i8));
-        let faint = word.is_none().then(|| decoder.faint()).flatten();
-        faint.map(|word| (frame, word))
-    });
-    found.collect()
+    let mut found = decode_with(image, parts);
+    found.retain(|(_, word)| word.faint);
+    found
 }
 
 #[test]
