@@ -45,6 +45,8 @@ def write_card(path: Path, args, profile, corpus, seconds: float, scores: dict):
     for what, given in (("noise", args.noise), ("speech without commands", args.speech)):
         folders += [(f"{what}, `{f.name}`", f.name, len(audio_under(f)) - len(held_out(audio_under(f)))) for f in given]
     data = "\n".join(f"| {what} | {count} | {LICENCES.get(name, 'see its source')} |" for what, name, count in folders)
+    if args.lessons:
+        data += f"\n| a teacher's answers, `{args.lessons.name}` | | classifiers on the encoder of Moonshine tiny, Moonshine AI, MIT: no part of it is contained |"
     accuracy = "\n".join(
         f"| {name} | {s.clips} | {s.cold:.2f} % | {s.after_speech:.2f} % | {s.rounded.cold:.2f} % | {s.rounded.after_speech:.2f} % | {s.differing:.2f} % |"
         for name, s in scores.items()
@@ -111,7 +113,7 @@ def shown(args):
     for name, value in vars(args).items():
         if value is None:
             continue
-        if name in ("data", "noise", "speech", "start"):
+        if name in ("data", "noise", "speech", "start", "lessons"):
             for folder in value if isinstance(value, list) else [value]:
                 yield name, "/".join(folder.parts[-2:])
         elif name == "steps":

@@ -212,11 +212,18 @@ class Conformer(nn.Module):
 
     def forward(self, features):
         """Features [B, NS + C-S, mels] of whole streams to logits [B, NS, classes] of their committed frames."""
+        return self.answer(self.heard(features))
+
+    def heard(self, features):
+        """What the head reads, [B, NS, hidden]."""
         x = self.quantize_features(features).unfold(1, self.profile.chunk, self.profile.step).transpose(2, 3)
         x = self.quantize_input(self.input(self.norm_in(x)))
         for layer in self.layers:
             x = layer(x)
-        return self.quantize_head(self.head(self.norm(x))).flatten(1, 2)
+        return self.norm(x).flatten(1, 2)
+
+    def answer(self, heard):
+        return self.quantize_head(self.head(heard))
 
     @property
     def folded(self) -> bool:

@@ -54,6 +54,8 @@ class Item:
     anywhere: bool = False
     # Half a word: no command, and nothing else for certain.
     doubtful: bool = False
+    # Entry of the corpus that it is, whole; -1: of several, or no word.
+    entry: int = -1
 
 
 class Composer:
@@ -80,6 +82,9 @@ class Composer:
     def row(self, number: int):
         offset, frames, first, last = self.corpus.rows[number]
         return self.corpus.power[offset : offset + frames], int(first), int(last)
+
+    def word(self, label: int, entry) -> Item:
+        return Item(label, *self.row(entry), entry=int(entry))
 
     def noise_of(self, random, frames: int) -> np.ndarray:
         """Recorded or synthetic noise, [frames, mels], mean total power 1 (recorded: over the whole file)."""
@@ -110,7 +115,7 @@ class Composer:
         if kind == "command":
             label = int(random.integers(len(COMMANDS)))
             rows = self.synth_commands if random.random() < SYNTH_COMMAND else self.commands
-            return self.spoken(random, Item(label, *self.row(random.choice(rows[label]))))
+            return self.spoken(random, self.word(label, random.choice(rows[label])))
         return self.spoken(random, self.unknown(random))
 
     def spoken(self, random, item: Item) -> Item:
@@ -147,9 +152,9 @@ class Composer:
         kind = random.choice(list(UNKNOWNS), p=list(UNKNOWNS.values()))
         if kind == "word" or kind == "speech" and not self.speech:
             rows = self.words[random.choice(len(self.words), p=self.word_share)]
-            return Item(UNKNOWN, *self.row(random.choice(rows)))
+            return self.word(UNKNOWN, random.choice(rows))
         if kind == "synth":
-            return Item(UNKNOWN, *self.row(random.choice(self.synth_words)))
+            return self.word(UNKNOWN, random.choice(self.synth_words))
         if kind == "speech":
             power = self.speech_of(random, int(random.integers(60, 250)))
             if random.random() < 0.15:
@@ -175,10 +180,10 @@ class Composer:
         return np.exp(random.normal(0, 1.2) * mels + random.normal(0, 0.4) * np.cos(2 * np.pi * (mels * random.uniform(0.5, 2) + random.random())))
 
     def stream(self, seed):
-        """Features [frames + ahead, mels]; items [n, 6]; weight of silence's cross-entropy, [frames].
+        """Features [frames + ahead, mels]; items [n, 7]; weight of silence's cross-entropy, [frames].
 
-        Columns of the items: label, begin, end, middle, end of the reward, and whether other words may
-        be heard in it too, which is to be no command alone.
+        Columns of the items: label, begin, end, middle, end of the reward, whether other words may
+        be heard in it too, which is to be no command alone, and the corpus's entry or -1.
         """
         random = np.random.default_rng(seed)
         total = self.frames + self.ahead
@@ -212,12 +217,12 @@ class Composer:
             first, last = position + item.first, min(position + item.last, self.frames - 1)
             begin = max(start, free)
             if not said:
-                items.append((item.label, begin, min(stop, self.frames), 0, 0, talk))
+                items.append((item.label, begin, min(stop, self.frames), 0, 0, talk, -1))
             else:
                 middle = begin if item.anywhere else (first + last) // 2
                 # Speech cut off is over at once; a word may still be decided a little after its end.
                 late, free, clear = (1, last + 6, last + 3) if item.anywhere else (REWARD + 1, last + RELEASE, last + 20)
-                items.append((item.label, begin, min(stop, self.frames), middle, min(last + late, self.frames), talk or item.doubtful))
+                items.append((item.label, begin, min(stop, self.frames), middle, min(last + late, self.frames), talk or item.doubtful, item.entry))
                 silent[max(first - 3, 0) : (free if item.anywhere else last + SILENT)] = 0.0
             position = position + frames + int(random.integers(-15, 25))
         # An item's negatives last until the next one begins.
@@ -231,7 +236,7 @@ class Composer:
             noise = self.noise_of(random, total) * self.colour(random)
             power += noise * self.frames_at(quietest - random.uniform(-5, 35))
         features = normalise(power, self.front)
-        return self.mask(random, features), np.array(items, np.int64).reshape(-1, 6), silent
+        return self.mask(random, features), np.array(items, np.int64).reshape(-1, 7), silent
 
     def mask(self, random, features):
         """SpecAugment: bands and stretches at the bottom of the range."""
@@ -245,7 +250,7 @@ class Composer:
         return features
 
     def batch(self, seed: tuple, streams: int):
-        """Features [B, frames + ahead, mels], items [n, 7] led by their stream's number, silent [B, frames]."""
+        """Features [B, frames + ahead, mels], items [n, 8] led by their stream's number, silent [B, frames]."""
         made = [self.stream((*seed, i)) for i in range(streams)]
         items = np.concatenate([np.insert(items, 0, i, axis=1) for i, (_, items, _) in enumerate(made)])
         return np.stack([m[0] for m in made]), items, np.stack([m[2] for m in made])

@@ -16,6 +16,7 @@ from config import COMMANDS, LABELS, SILENCE, UNKNOWN, load
 from evaluate import answer, smooth
 from export import Step, write_onnx
 from features import MelPower, mel_filters, normalise, word_span
+from lessons import Lessons, write
 from model import BatchNorm, Conformer
 from quantize import SOFTMAX_ZERO, HardSwish, MaskedScores, Quantize, Weights, best_range, observe, of_range, switch, switch_ranges
 from train import decision_loss, smoothed
@@ -276,6 +277,13 @@ class FalseAlarms(unittest.TestCase):
         np.testing.assert_allclose(peaks(posteriors), [0.9, 0.3])
 
 
+def loss_of(logits, talk=0, target=None):
+    """Of one stream, in which the command of label 3 is said in frames 20 to 52."""
+    items = torch.tensor([[0, 3, 0, 100, 40, 60, talk, -1]])
+    target = torch.eye(len(LABELS))[[3]] if target is None else target
+    return decision_loss(logits, items, torch.zeros(1, 100), target).item()
+
+
 class Decision(unittest.TestCase):
     def test_smoothing_counts_frames_before_the_stream_as_zero(self):
         posteriors = np.ones((7, 2), np.float32)
@@ -295,7 +303,7 @@ class Decision(unittest.TestCase):
             logits = torch.zeros(1, 100, len(LABELS))
             logits[..., SILENCE] = 8.0
             logits[:, frame : frame + 10, 3] = 16.0
-            return decision_loss(logits, torch.tensor([[0, 3, 0, 100, 40, 60, 0]]), torch.zeros(1, 100)).item()
+            return loss_of(logits)
 
         self.assertLess(loss(50), 0.1)
         self.assertGreater(loss(70), 2.0)
@@ -306,7 +314,7 @@ class Decision(unittest.TestCase):
             logits[..., SILENCE] = 8.0
             logits[:, 50:60, 3] = 16.0
             logits[:, 20:30, label] = 16.0
-            return decision_loss(logits, torch.tensor([[0, 3, 0, 100, 40, 60, talk]]), torch.zeros(1, 100)).item()
+            return loss_of(logits, talk)
 
         self.assertGreater(loss(UNKNOWN, 0), 2.0)
         self.assertLess(loss(UNKNOWN, 1), 0.1)
@@ -317,10 +325,48 @@ class Decision(unittest.TestCase):
             logits = torch.zeros(1, 100, len(LABELS))
             logits[..., SILENCE] = 8.0
             logits[:, begin:60, 3] = 16.0
-            return decision_loss(logits, torch.tensor([[0, 3, 0, 100, 40, 60, 0]]), torch.zeros(1, 100)).item()
+            return loss_of(logits)
 
         self.assertLess(loss(50), 0.1)
         self.assertGreater(loss(55), 1.0)
+
+    def test_a_doubtful_word_costs_least_by_its_shares(self):
+        def loss(share):
+            logits = torch.full((1, 100, len(LABELS)), -8.0)
+            logits[..., SILENCE] = 0.0
+            logits[:, 48:60, [3, UNKNOWN]] = torch.log(torch.tensor([share, 1.0 - share])) + 8.0
+            target = torch.zeros(1, len(LABELS))
+            target[0, [3, UNKNOWN]] = torch.tensor([0.7, 0.3])
+            return loss_of(logits, target=target)
+
+        self.assertLess(loss(0.7), loss(0.99))
+        self.assertLess(loss(0.7), loss(0.3))
+
+
+class LessonsOfATeacher(unittest.TestCase):
+    def test_half_of_a_doubtful_clips_target_is_the_teachers(self):
+        class Two:
+            entries = [("command", "go", "a/go/one.wav", 0), ("word", "dog", "a/dog/one.wav", 1), ("command", "go", "a/go/two.wav", 2),
+                       ("synth_word", "house", ["m1", 40, 150], 0), ("noise", "noise", "hum.wav", 0)]
+
+        words, clips = [*COMMANDS, "cat", "dog"], ["cat/one", "go/one", "dog/one"]
+        go, dog = COMMANDS.index("go"), len(COMMANDS) + 1
+        logits = torch.full((3, len(words)), -20.0)
+        # 3 : 1 for the dog; what the dog's clip is has no doubt.
+        logits[1, [go, dog]], logits[2, dog] = torch.tensor([5.0, 5.0 + 1.125]), 5.0
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "lessons.npz"
+            write(path, words, clips, logits)
+            lessons = Lessons(Two(), path)
+        items = torch.tensor([[0, label, 0, 9, 4, 8, 0, entry] for label, entry in
+                              ((go, 0), (UNKNOWN, 1), (go, 2), (UNKNOWN, 3), (SILENCE, 4), (SILENCE, -1))])
+        heard, taught, target = lessons.of(items, torch.eye(len(LABELS))[items[:, 1]])
+        self.assertEqual(taught.tolist(), [True, True, False, False, False, False])
+        self.assertEqual(heard[0, [go, dog]].tolist(), [-1.125, 0.0])
+        doubt = 1.0 / (1.0 + np.exp(-1.125))
+        np.testing.assert_allclose(target[0, [go, UNKNOWN]], [1.0 - 0.5 * doubt, 0.5 * doubt], atol=1e-5)
+        np.testing.assert_allclose(target.sum(1), 1.0, rtol=1e-6)
+        np.testing.assert_allclose(target[torch.arange(1, 6), items[1:, 1]], 1.0, atol=1e-5)
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ from config import LABELS, REPOSITORY, SILENCE, UNKNOWN, load
 from corpus import Corpus, Sources
 from evaluate import test, validation
 from export import write_onnx
+from lessons import Lessons
 from model import BatchNorm, Conformer
 from quantize import MaskedScores, observe, switch
 from streams import HARD, PLAIN, Composer
@@ -37,8 +38,8 @@ SMOOTHING = 5  # committed frames that the decoder averages, looking back
 ENDING = 10  # frames at a word's end that must each answer
 FRAMES = 320  # committed frames of a training stream
 SEED = 20261121
-# Weight of the teacher's posteriors: few frames of an item decide it, so their mean over frames is small.
-TEACHING = 4.0
+# Weight of the cross-entropy to the teacher's words, and the temperature of both.
+NAMING, TEMPERATURE = 0.15, 3.0
 # Added to the trained model's logits: the mix holds more other speech and silence than of any one
 # command, and the model's doubt leans that way. The best on val of 0, -0.5 ... -2 for either. While it learns
 # to be quantized, which sees that mix too, the loss takes them out again.
@@ -64,8 +65,16 @@ def smoothed(posteriors):
     return (total - torch.nn.functional.pad(total, (0, 0, SMOOTHING, 0))[:, : total.shape[1]]) / SMOOTHING
 
 
-def decision_loss(logits, items, silent):
-    """Cross-entropy of what the decoder would answer, item by item.
+def ending(items, frames: int):
+    """The frames at the end of each item's word that must each answer, [n, frames]; none of what has no end."""
+    label, begin, _, middle, reward = items[:, 1:6].T
+    frame = torch.arange(frames, device=items.device)[None, :]
+    word = (label != SILENCE) & (middle != begin)
+    return (frame >= reward[:, None] - ENDING) & (frame < reward[:, None]) & word[:, None]
+
+
+def decision_loss(logits, items, silent, target):
+    """Cross-entropy of what the decoder would answer, item by item; `target` has the labels' shares, [n, labels].
 
     A word's own posterior must peak between its middle and 60 ms after its end; no other
     command's may, anywhere in the item, nor may `_unknown_` unless others talk in it. Where nobody
@@ -73,7 +82,7 @@ def decision_loss(logits, items, silent):
     """
     logits = logits.float()
     posteriors = smoothed(torch.softmax(logits, dim=-1))[items[:, 0]]
-    label, begin, end, middle, reward, talk = items[:, 1:].T
+    label, begin, end, middle, reward, talk = items[:, 1:7].T
     frame = torch.arange(logits.shape[1], device=logits.device)[None, :]
     within = (frame >= begin[:, None]) & (frame < end[:, None])
     peak = lambda window: (posteriors * window[..., None]).amax(1)
@@ -81,7 +90,8 @@ def decision_loss(logits, items, silent):
     highest = peak(within).clamp(max=0.999)
     words = label != SILENCE
     hit = -torch.log(reached.gather(1, label[:, None])[:, 0].clamp(min=1e-4)) * words
-    others = torch.ones_like(highest).scatter_(1, label[:, None], 0.0)
+    hit *= target.gather(1, label[:, None])[:, 0]
+    others = 1.0 - target
     others[:, SILENCE] = 0.0
     others[:, UNKNOWN] *= talk == 0
     false = -(torch.log1p(-highest) * others).sum(1)
@@ -90,16 +100,14 @@ def decision_loss(logits, items, silent):
     )
     quiet = (quiet * silent.flatten()).sum() / silent.sum().clamp(min=1.0)
     # A peak alone teaches one frame of a word at a time; those before it ends answer too, which learns faster.
-    ending = (frame >= reward[:, None] - ENDING) & (frame < reward[:, None]) & (words & (middle != begin))[:, None]
-    answers = torch.log_softmax(logits, dim=-1)[items[:, 0], :, label]
-    answers = -(answers * ending).sum() / ending.sum().clamp(min=1)
-    return hit.mean() + false.mean() + 0.3 * (quiet + answers)
+    return hit.mean() + false.mean() + 0.3 * (quiet + answer_loss(logits, items, target))
 
 
-def teaching_loss(logits, teacher):
-    """How far the posteriors are from the teacher's, frame by frame: Kullback-Leibler divergence."""
-    student, teacher = (torch.log_softmax(l.float(), dim=-1) for l in (logits, teacher))
-    return torch.nn.functional.kl_div(student, teacher, log_target=True, reduction="none").sum(-1).mean()
+def answer_loss(logits, items, target):
+    """Cross-entropy of the frames that end a word, [B, T, classes]; target [n, classes]."""
+    frames = ending(items, logits.shape[1])
+    answers = torch.log_softmax(logits.float(), dim=-1)[items[:, 0]]
+    return -((answers * target[:, None]).sum(-1) * frames).sum() / frames.sum().clamp(min=1)
 
 
 def settle(model, batches):
@@ -119,24 +127,20 @@ def settle(model, batches):
 class Run:
     """One training run: weights, their moving average, optimiser and progress, in one checkpoint."""
 
-    def __init__(self, args, front, profile):
+    def __init__(self, args, front, profile, corpus):
         torch.manual_seed(SEED)
         self.args, self.front, self.profile = args, front, profile
         self.path = args.work / f"{args.profile}.checkpoint"
         self.average = Conformer(profile, front, len(LABELS)).to(args.device).eval()
+        self.lessons, self.namer = None, None
+        if args.lessons:
+            self.lessons = Lessons(corpus, args.lessons)
+            # Tells all words apart while the network learns; the device has no use for it.
+            self.namer = torch.nn.Linear(profile.hidden, len(self.lessons.words)).to(args.device)
         if args.start:
             # Ranges are chosen anew.
             self.average.load_state_dict(torch.load(args.start, map_location=args.device, weights_only=True)["average"], strict=False)
         self.start()
-        self.teacher = None
-        if args.teacher:
-            # Chunk and step are those of the student, for it judges the same frames.
-            wide = load(args.teacher)[1]
-            self.teacher = Conformer(wide, front, len(LABELS)).to(args.device).eval()
-            saved = torch.load(args.work / f"{args.teacher}.checkpoint", map_location=args.device, weights_only=True)
-            if "norm.weight" not in saved["average"]:
-                self.teacher.fold()
-            self.teacher.load_state_dict(saved["average"], strict=False)
         self.parts = min(os.cpu_count(), args.batch // 8) if args.device == "cpu" else 1
         self.pool = ThreadPoolExecutor(self.parts)
         self.stage, self.step, self.seconds = 0, 0, 0.0
@@ -146,6 +150,8 @@ class Run:
                 self.start(quantizing=True)
             self.weights.load_state_dict(saved["weights"])
             self.average.load_state_dict(saved["average"])
+            if self.namer:
+                self.namer.load_state_dict(saved["namer"])
             self.optimiser.load_state_dict(saved["optimiser"])
             self.stage, self.step, self.seconds = saved["stage"], saved["step"], saved["seconds"]
 
@@ -154,7 +160,8 @@ class Run:
         if quantizing:
             self.average.fold()
         self.weights = copy.deepcopy(self.average)
-        self.optimiser = torch.optim.AdamW(self.weights.parameters(), lr=1e-3, weight_decay=0.02, betas=(0.9, 0.98))
+        self.learnt = [*self.weights.parameters(), *(self.namer.parameters() if self.namer and not quantizing else [])]
+        self.optimiser = torch.optim.AdamW(self.learnt, lr=1e-3, weight_decay=0.02, betas=(0.9, 0.98))
         for model in (self.weights, self.average):
             switch(model, quantizing)
 
@@ -169,7 +176,7 @@ class Run:
 
     def save(self):
         state = {"weights": self.weights.state_dict(), "average": self.average.state_dict(),
-                 "optimiser": self.optimiser.state_dict(),
+                 "namer": self.namer and self.namer.state_dict(), "optimiser": self.optimiser.state_dict(),
                  "stage": self.stage, "step": self.step, "seconds": self.seconds}
         partial = self.path.with_suffix(".partial")
         torch.save(state, partial)
@@ -177,7 +184,7 @@ class Run:
 
     def use(self, profile):
         """The same weights under another chunk and step."""
-        for model in filter(None, (self.weights, self.average, self.teacher)):
+        for model in (self.weights, self.average):
             for module in model.modules():
                 if hasattr(module, "profile"):
                     module.profile = replace(module.profile, chunk=profile.chunk, step=profile.step)
@@ -203,7 +210,7 @@ class Run:
                 group["lr"] = rate * min(1.0, (self.step + 1) / warm_up)
             self.weights.train()
             loss = self.gradients([next(loader) for _ in range(self.parts)])
-            torch.nn.utils.clip_grad_norm_(self.weights.parameters(), 2.0)
+            torch.nn.utils.clip_grad_norm_(self.learnt, 2.0)
             self.optimiser.step()
             self.step += 1
             with torch.no_grad():
@@ -226,29 +233,29 @@ class Run:
 
     def gradients(self, parts) -> float:
         """Sets the gradients to the mean over the parts of a batch, one to a core; the loss."""
-        parameters = list(self.weights.parameters())
         # bfloat16 has no more bits than int8; the prior is not to be learnt away.
         quantizing = self.weights.folded
         prior = self.prior() if quantizing else 0.0
 
         def one(part):
             features, items, silent = (t.to(self.args.device) for t in part)
+            target = torch.nn.functional.one_hot(items[:, 1], len(LABELS)).float()
+            if self.lessons:
+                lesson, taught, target = self.lessons.of(items, target)
             with torch.autocast(self.args.device, torch.bfloat16, enabled=not quantizing, cache_enabled=False):
-                logits = self.weights(features) - prior
-                lesson = None if self.teacher is None else self.taught(features)
-            loss = decision_loss(logits, items, silent)
-            if lesson is not None:
-                loss = loss + TEACHING * teaching_loss(logits, lesson)
-            return loss.item(), torch.autograd.grad(loss, parameters)
+                heard = self.weights.heard(features)
+                logits = self.weights.answer(heard) - prior
+                words = self.namer(heard) if self.namer and not quantizing else None
+            loss = decision_loss(logits, items, silent, target)
+            if words is not None:
+                lesson = torch.softmax(lesson[taught] / TEMPERATURE, dim=-1)
+                loss = loss + NAMING * TEMPERATURE**2 * answer_loss(words / TEMPERATURE, items[taught], lesson)
+            return loss.item(), torch.autograd.grad(loss, self.learnt)
 
         losses, gradients = zip(*self.pool.map(one, parts))
-        for parameter, *each in zip(parameters, *gradients):
+        for parameter, *each in zip(self.learnt, *gradients):
             parameter.grad = sum(each) / len(each)
         return sum(losses) / len(losses)
-
-    @torch.no_grad()
-    def taught(self, features):
-        return self.teacher(features)
 
     def features(self, loader):
         """Of 20 batches, to measure statistics on."""
@@ -277,7 +284,7 @@ def main():
     parser.add_argument("--speech", type=Path, action="append", default=[], help="folder of speech without commands; repeatable")
     parser.add_argument("--work", type=Path, required=True, help="where features and checkpoints are kept")
     parser.add_argument("--start", type=Path, help="checkpoint in float of the same profile, whose weights a new run begins with")
-    parser.add_argument("--teacher", help="profile already trained in --work, of the same chunk, to learn the posteriors of")
+    parser.add_argument("--lessons", type=Path, help="what a teacher answers to the training clips, made by teacher.py")
     parser.add_argument("--profile", default="shrunk", help="of config/models.toml")
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--batch", type=int, default=32, help="streams a batch")
@@ -288,7 +295,7 @@ def main():
     front, profile = load(args.profile)
     args.work.mkdir(parents=True, exist_ok=True)
     corpus = Corpus(Sources(args.data, args.noise, args.speech), front, args.work)
-    run = Run(args, front, profile)
+    run = Run(args, front, profile, corpus)
     # Without look-ahead every frame is computed once, which halves the cost of the first stage.
     stages = [
         ("pre-training", replace(profile, step=profile.chunk), HARD, args.steps[0], 3e-3, 1e-3, 300),
