@@ -144,6 +144,7 @@ impl Grammar {
         let mut next = rest.next();
         let mut faint = command.len() == 1;
         let (mut before, mut used, mut score) = (None, 0, u8::MAX);
+        let start_ms = words.first().map_or(0, |(first, _)| first.start_ms);
         for (count, held @ (word, frame)) in (1..).zip(words) {
             let Some(label) = next else {
                 break;
@@ -152,7 +153,6 @@ impl Grammar {
                 frame.saturating_sub(*decided) <= gap.into()
                     && word.end_ms.saturating_sub(before.end_ms) >= APART_MS
             });
-            let start_ms = words.first().map_or(0, |(first, _)| first.start_ms);
             let lasts = word.end_ms.saturating_sub(start_ms);
             let fits = follows && lasts <= LONGEST_MS && !(faint && word.faint);
             if *label == word.label && fits {
