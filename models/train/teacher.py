@@ -99,6 +99,10 @@ def main():
     parser.add_argument("--work", type=Path, required=True, help="where the encoder's output is kept")
     parser.add_argument("-o", "--output", type=Path, required=True, help="its answers, .npz")
     args = parser.parse_args()
+    if not args.encoder.is_file():
+        raise SystemExit(f"{args.encoder}: no such file; it is in the PyPI package moonshine-voice, version 0.0.49")
+    if not args.output.parent.is_dir():
+        raise SystemExit(f"{args.output.parent}: no such folder to write {args.output.name} to")
     torch.manual_seed(1)
     args.work.mkdir(parents=True, exist_ok=True)
     encoder = onnxruntime.InferenceSession(args.encoder)
