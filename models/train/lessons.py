@@ -25,6 +25,14 @@ def write(path: Path, words: list[str], clips: list[str], logits: torch.Tensor):
     partial.replace(path)
 
 
+def label_shares(logits: torch.Tensor) -> torch.Tensor:
+    """Of logits of words, commands first, [clips, words], the shares of the labels, [clips, labels]: silence has none."""
+    words, labels = torch.softmax(logits, dim=-1), torch.zeros(len(logits), len(LABELS))
+    labels[:, : len(COMMANDS)] = words[:, : len(COMMANDS)]
+    labels[:, UNKNOWN] = words[:, len(COMMANDS) :].sum(1)
+    return labels
+
+
 class Lessons:
     """By entry of the corpus; the last row, entry -1, is of what is no single word."""
 
@@ -43,10 +51,7 @@ class Lessons:
                 for kind, word, source, _ in corpus.entries]
         self.rows = torch.tensor([*rows, -1])
         self.logits = -STEP * torch.from_numpy(below).float()
-        shares = torch.softmax(self.logits, dim=-1)
-        self.labels = torch.zeros(len(shares), len(LABELS))
-        self.labels[:, : len(COMMANDS)] = shares[:, : len(COMMANDS)]
-        self.labels[:, UNKNOWN] = shares[:, len(COMMANDS) :].sum(1)
+        self.labels = label_shares(self.logits)
 
     def of(self, items, target):
         """Of a batch's items: the teacher's logits, [n, words]; which of them it heard, [n]; and the shares of the labels,

@@ -1,6 +1,6 @@
 """Asks a teacher which word each training clip is, for `train.py --lessons`, and what it would answer on val and test.
 
-    python models/train/teacher.py --data SPEECH_COMMANDS --encoder encoder_model.ort --work DIR -o lessons.npz
+    python models/train/teacher.py --data SPEECH_COMMANDS --encoder encoder_model.ort -o lessons.npz
 
 The teacher is the encoder of Moonshine tiny (Moonshine AI; its English models are under the MIT licence), which
 was trained to write English speech down and stays as it is, with a small classifier on top. Its file is
@@ -19,10 +19,10 @@ import torch.nn.functional as F
 from torch import nn
 from tqdm import tqdm
 
-from config import COMMANDS, LEFT_OUT
+from config import COMMANDS, LEFT_OUT, UNKNOWN
 from corpus import partition
 from features import read_audio
-from lessons import write
+from lessons import label_shares, write
 
 RATE = 16000
 BEFORE = 3200  # zeros before and after a clip, samples
@@ -83,11 +83,9 @@ def answers(model, x) -> torch.Tensor:
 
 def score(name: str, logits, names: list[str]):
     """Over commands and other words; a clip in which nobody speaks is no question to the teacher."""
-    commands = torch.tensor([COMMANDS.index(n) if n in COMMANDS else len(COMMANDS) for n in names])
-    found = torch.softmax(logits, dim=-1)
-    grouped = torch.cat([found[:, : len(COMMANDS)], found[:, len(COMMANDS) :].sum(1, keepdim=True)], dim=1)
-    right, spoken = grouped.argmax(1) == commands, torch.tensor([n != "_silence_" for n in names])
-    keyword = commands < len(COMMANDS)
+    labels = torch.tensor([COMMANDS.index(n) if n in COMMANDS else UNKNOWN for n in names])
+    right, spoken = label_shares(logits).argmax(1) == labels, torch.tensor([n != "_silence_" for n in names])
+    keyword = labels != UNKNOWN
     rate = lambda which: 100.0 * right[which].float().mean().item()
     print(f"{name}: {rate(spoken):.2f} % of {int(spoken.sum())} words, {rate(keyword):.2f} % of {int(keyword.sum())} commands")
 
@@ -96,7 +94,6 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="Speech Commands, as for train.py")
     parser.add_argument("--encoder", type=Path, required=True, help="encoder_model.ort of Moonshine tiny, English")
-    parser.add_argument("--work", type=Path, required=True, help="where the encoder's output is kept")
     parser.add_argument("-o", "--output", type=Path, required=True, help="its answers, .npz")
     args = parser.parse_args()
     if not args.encoder.is_file():
@@ -104,15 +101,11 @@ def main():
     if not args.output.parent.is_dir():
         raise SystemExit(f"{args.output.parent}: no such folder to write {args.output.name} to")
     torch.manual_seed(1)
-    args.work.mkdir(parents=True, exist_ok=True)
     encoder = onnxruntime.InferenceSession(args.encoder)
 
     def heard(part: str):
         paths = [p for p in partition(args.data, part) if p.parent.name not in LEFT_OUT]
-        kept = args.work / f"teacher-{part}.npy"
-        if not kept.is_file():
-            np.save(kept, encoded(encoder, paths))
-        frames = torch.from_numpy(np.load(kept)).float()
+        frames = torch.from_numpy(encoded(encoder, paths)).float()
         # Means of two, which halve the work.
         frames = frames[:, : frames.shape[1] // 2 * 2].unflatten(1, (-1, 2)).mean(2)
         return frames, paths, [p.parent.name for p in paths]

@@ -345,7 +345,7 @@ class Decision(unittest.TestCase):
 
 class LessonsOfATeacher(unittest.TestCase):
     def test_half_of_a_doubtful_clips_target_is_the_teachers(self):
-        class Two:
+        class Few:
             entries = [("command", "go", "a/go/one.wav", 0), ("word", "dog", "a/dog/one.wav", 1), ("command", "go", "a/go/two.wav", 2),
                        ("synth_word", "house", ["m1", 40, 150], 0), ("noise", "noise", "hum.wav", 0)]
 
@@ -357,7 +357,7 @@ class LessonsOfATeacher(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "lessons.npz"
             write(path, words, clips, logits)
-            lessons = Lessons(Two(), path)
+            lessons = Lessons(Few(), path)
         items = torch.tensor([[0, label, 0, 9, 4, 8, 0, entry] for label, entry in
                               ((go, 0), (UNKNOWN, 1), (go, 2), (UNKNOWN, 3), (SILENCE, 4), (SILENCE, -1))])
         heard, taught, target = lessons.of(items, torch.eye(len(LABELS))[items[:, 1]])

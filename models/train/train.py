@@ -65,14 +65,6 @@ def smoothed(posteriors):
     return (total - torch.nn.functional.pad(total, (0, 0, SMOOTHING, 0))[:, : total.shape[1]]) / SMOOTHING
 
 
-def ending(items, frames: int):
-    """The frames at the end of each item's word that must each answer, [n, frames]; none of what has no end."""
-    label, begin, _, middle, reward = items[:, 1:6].T
-    frame = torch.arange(frames, device=items.device)[None, :]
-    word = (label != SILENCE) & (middle != begin)
-    return (frame >= reward[:, None] - ENDING) & (frame < reward[:, None]) & word[:, None]
-
-
 def decision_loss(logits, items, silent, target):
     """Cross-entropy of what the decoder would answer, item by item; `target` has the labels' shares, [n, labels].
 
@@ -104,10 +96,14 @@ def decision_loss(logits, items, silent, target):
 
 
 def answer_loss(logits, items, target):
-    """Cross-entropy of the frames that end a word, [B, T, classes]; target [n, classes]."""
-    frames = ending(items, logits.shape[1])
+    """Cross-entropy of the frames that end an item's word, [B, T, classes]; target [n, classes]."""
+    label, begin, _, middle, reward = items[:, 1:6].T
+    frame = torch.arange(logits.shape[1], device=logits.device)[None, :]
+    # Silence and running speech have no such end.
+    word = (label != SILENCE) & (middle != begin)
+    ending = (frame >= reward[:, None] - ENDING) & (frame < reward[:, None]) & word[:, None]
     answers = torch.log_softmax(logits.float(), dim=-1)[items[:, 0]]
-    return -((answers * target[:, None]).sum(-1) * frames).sum() / frames.sum().clamp(min=1)
+    return -((answers * target[:, None]).sum(-1) * ending).sum() / ending.sum().clamp(min=1)
 
 
 def settle(model, batches):
