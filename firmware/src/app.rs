@@ -11,6 +11,7 @@ use heapless::spsc::Consumer;
 
 use crate::CRC;
 use crate::audio::{Block, has_slots};
+use crate::gate::{Awake, Outcome, Reason};
 use crate::grammar::Detection;
 use crate::image::{SAMPLE_RATE, memory_bytes};
 use crate::kernels;
@@ -22,9 +23,9 @@ use crate::telemetry::{Report, Status, encode};
 /// Audio between two reports of the status.
 const STATUS_MS: u32 = 1000;
 
-/// Detections that one block can bring; any more count as errors. Two commands within a step take
-/// a refractory time shorter than that.
-const MAX_DETECTIONS: usize = 8;
+/// Detections and changes of the gate that one block can bring; any more count as errors. Two commands within a step
+/// take a refractory time shorter than that.
+const MAX_OUTCOMES: usize = 16;
 
 /// What the application needs of the processor.
 pub trait Processor {
@@ -44,24 +45,50 @@ pub trait Processor {
     }
 }
 
-/// A pin that is high for a while when a command is detected.
+/// A pin that is high for a while when a command is detected, or while the device listens to commands.
 #[derive(Debug)]
 pub struct Output<P> {
     pin: P,
-    command: Option<&'static str>,
+    when: When,
     hold_ms: u32,
-    /// Of the audio, while the pin is high.
-    until_ms: Option<u32>,
+    /// Number of the sample at which the pin, which is high, becomes low.
+    until: Option<u64>,
+}
+
+/// When a pin is high.
+#[derive(Clone, Copy, Debug)]
+enum When {
+    /// After the command, or the wake word, of that name.
+    Said(&'static str),
+    /// After any command; a wake word is none.
+    AnyCommand,
+    /// While commands count.
+    Awake,
 }
 
 impl<P> Output<P> {
-    /// For the command of a name, or for any; high for `hold_ms` of audio.
+    /// A pin for the command or wake word of a name, or for any command; high for `hold_ms` of audio.
     pub const fn new(pin: P, command: Option<&'static str>, hold_ms: u32) -> Self {
+        let when = match command {
+            Some(name) => When::Said(name),
+            None => When::AnyCommand,
+        };
         Self {
             pin,
-            command,
+            when,
             hold_ms,
-            until_ms: None,
+            until: None,
+        }
+    }
+
+    /// A pin that is high while commands count: in the window that a wake word opens, and always where the image
+    /// names no wake words.
+    pub const fn while_awake(pin: P) -> Self {
+        Self {
+            pin,
+            when: When::Awake,
+            hold_ms: 0,
+            until: None,
         }
     }
 }
@@ -80,6 +107,10 @@ pub struct App<'a, S, P, T, C> {
     /// Number of the sample at which the recognizer's stream began.
     stream_start: u64,
     status: Status,
+    /// Wake words detected.
+    wake_words: u32,
+    /// What the pins say of it.
+    awake: bool,
     /// Faults of the NPU that were reported.
     npu_faults: u32,
     /// Over all logits, as in `zerda run`.
@@ -89,7 +120,8 @@ pub struct App<'a, S, P, T, C> {
     /// Clock at the last status, and ticks not slept since.
     status_at: u32,
     busy: u32,
-    next_status_ms: u32,
+    /// Number of the sample that the next status waits for.
+    next_status: u64,
 }
 
 impl<'a, S, P, T, C> App<'a, S, P, T, C>
@@ -118,12 +150,14 @@ where
             next: 0,
             stream_start: 0,
             status: Status::default(),
+            wake_words: 0,
+            awake: false,
             npu_faults: 0,
             logits: CRC.digest(),
             recognition: now..now,
             status_at: now,
             busy: 0,
-            next_status_ms: STATUS_MS,
+            next_status: samples(STATUS_MS),
         };
         for output in app.outputs.iter_mut() {
             app.status.io_errors += u32::from(output.pin.set_low().is_err());
@@ -170,17 +204,18 @@ where
         }
         self.next = block.start.saturating_add(block.samples.len() as u64);
         self.status.audio_ms = ms(self.next);
-        let detections = self.recognize(&block.samples);
+        let outcomes = self.recognize(&block.samples);
         self.report_npu_fault();
-        for &detection in &detections {
-            self.detected(detection);
+        for &outcome in &outcomes {
+            self.came(outcome);
         }
+        self.show_awake();
         self.release_outputs();
         self.busy = self
             .busy
             .wrapping_add(self.processor.now().wrapping_sub(begin));
-        if self.status.audio_ms >= self.next_status_ms {
-            self.next_status_ms = self.status.audio_ms.saturating_add(STATUS_MS);
+        if self.next >= self.next_status {
+            self.next_status = self.next.saturating_add(samples(STATUS_MS));
             self.report_status();
         }
         true
@@ -200,6 +235,10 @@ where
         if let Some(Counters { steps, faults, .. }) = self.recognizer.stepper().npu() {
             self.report(Report::Npu { steps, faults });
         }
+        if self.is_gated() {
+            let (awake, wake_words) = (self.recognizer.is_awake(), self.wake_words);
+            self.report(Report::Gate { awake, wake_words });
+        }
         self.report(Report::Status(self.status));
     }
 
@@ -213,8 +252,13 @@ where
         self.recognizer.stepper()
     }
 
-    fn recognize(&mut self, samples: &[i16]) -> Vec<Detection, MAX_DETECTIONS> {
-        let mut detections = Vec::new();
+    fn recognize(&mut self, samples: &[i16]) -> Vec<Outcome, MAX_OUTCOMES> {
+        let mut outcomes = Vec::new();
+        let mut came = |outcome, status: &mut Status| {
+            if outcomes.push(outcome).is_err() {
+                status.io_errors = status.io_errors.wrapping_add(1);
+            }
+        };
         let (status, logits_crc) = (&mut self.status, &mut self.logits);
         self.recognition.start = self.processor.now();
         self.recognizer.push_events(samples, |event| match event {
@@ -223,21 +267,19 @@ where
                 crate::update(logits_crc, bytemuck::cast_slice(logits));
             }
             Event::Frame { .. } | Event::Word(_) => {}
-            Event::Detection(detection) => {
-                if detections.push(detection).is_err() {
-                    status.io_errors = status.io_errors.wrapping_add(1);
-                }
-            }
+            Event::Detection(detection) => came(Outcome::Detection(detection), status),
+            Event::Awake(awake) => came(Outcome::Awake(awake), status),
+            Event::Asleep(asleep) => came(Outcome::Asleep(asleep), status),
         });
         self.recognition.end = self.processor.now();
-        detections
+        outcomes
     }
 
     fn overrun(&mut self, block: &Block) {
         let lost = block.start.saturating_sub(self.next);
         let lost_samples = u32::try_from(lost).unwrap_or(u32::MAX);
         let at_ms = ms(block.start);
-        self.recognizer.reset();
+        let closed = self.recognizer.reset();
         self.stream_start = block.start;
         self.status.overruns = self.status.overruns.wrapping_add(1);
         self.status.lost_samples = self.status.lost_samples.wrapping_add(lost_samples);
@@ -251,6 +293,51 @@ where
             at_ms,
             lost_samples,
         });
+        if closed.is_some() {
+            self.fell_asleep(at_ms, Reason::Reset);
+        }
+    }
+
+    /// Whether the image names wake words.
+    fn is_gated(&self) -> bool {
+        self.recognizer.image().wake().is_some()
+    }
+
+    fn came(&mut self, outcome: Outcome) {
+        let since_start = ms(self.stream_start);
+        let at = |ms: u32| since_start.saturating_add(ms);
+        match outcome {
+            Outcome::Detection(detection) => self.detected(detection),
+            Outcome::Awake(Awake {
+                at_ms, until_ms, ..
+            }) => {
+                let (at_ms, until_ms) = (at(at_ms), at(until_ms));
+                #[cfg(feature = "defmt")]
+                defmt::info!("awake until {=u32} ms", until_ms);
+                self.report(Report::Awake { at_ms, until_ms });
+            }
+            Outcome::Asleep(asleep) => self.fell_asleep(at(asleep.at_ms), asleep.reason),
+        }
+    }
+
+    fn fell_asleep(&mut self, at_ms: u32, reason: Reason) {
+        #[cfg(feature = "defmt")]
+        defmt::info!("asleep at {=u32} ms: {}", at_ms, reason);
+        self.report(Report::Asleep { at_ms, reason });
+    }
+
+    /// Sets the pins that are high while commands count, where that changed.
+    fn show_awake(&mut self) {
+        let awake = self.recognizer.is_awake();
+        if core::mem::replace(&mut self.awake, awake) == awake {
+            return;
+        }
+        for output in self.outputs.iter_mut() {
+            if matches!(output.when, When::Awake) {
+                let set = output.pin.set_state(awake.into());
+                self.status.io_errors += u32::from(set.is_err());
+            }
+        }
     }
 
     /// The last fault of the block, if there was one.
@@ -276,10 +363,21 @@ where
         let command = command.unwrap_or("?");
         let since_start = ms(self.stream_start);
         let at = |ms: u32| since_start.saturating_add(ms);
-        self.status.detections = self.status.detections.wrapping_add(1);
+        let is_wake_word = self.recognizer.image().is_wake_word(detection.command);
+        let count = if is_wake_word {
+            &mut self.wake_words
+        } else {
+            &mut self.status.detections
+        };
+        *count = count.wrapping_add(1);
         for output in self.outputs.iter_mut() {
-            if output.command.is_none_or(|of| of == command) {
-                output.until_ms = Some(self.status.audio_ms.saturating_add(output.hold_ms));
+            let meant = match output.when {
+                When::Said(name) => name == command,
+                When::AnyCommand => !is_wake_word,
+                When::Awake => false,
+            };
+            if meant {
+                output.until = Some(self.next.saturating_add(samples(output.hold_ms)));
                 self.status.io_errors += u32::from(output.pin.set_high().is_err());
             }
         }
@@ -296,11 +394,8 @@ where
 
     fn release_outputs(&mut self) {
         for output in self.outputs.iter_mut() {
-            if output
-                .until_ms
-                .is_some_and(|until| self.status.audio_ms >= until)
-            {
-                output.until_ms = None;
+            if output.until.is_some_and(|until| self.next >= until) {
+                output.until = None;
                 self.status.io_errors += u32::from(output.pin.set_low().is_err());
             }
         }
@@ -317,6 +412,11 @@ where
 /// Milliseconds of audio before a sample; stops counting after 49 days.
 fn ms(sample: u64) -> u32 {
     u32::try_from(sample / u64::from(SAMPLE_RATE / 1000)).unwrap_or(u32::MAX)
+}
+
+/// Samples of so many milliseconds.
+fn samples(ms: u32) -> u64 {
+    u64::from(ms) * u64::from(SAMPLE_RATE / 1000)
 }
 
 /// Fails the build, where it is called in a constant, with both figures, if an image is none or its

@@ -17,6 +17,8 @@ use crate::image::{
     Decoder as Config, FrontEnd, Image, MAX_CLASSES, MAX_SMOOTHING, SAMPLE_RATE, Stream,
 };
 
+/// Every label is listened to.
+const ALL: u64 = u64::MAX;
 /// Frames that a word lasts at most, for all that its start is looked for: 1.5 s.
 const LONGEST_WORD: u64 = 150;
 /// Frames of a pause within a word at most.
@@ -49,6 +51,10 @@ pub struct Word {
     pub echo: bool,
     /// Whether its average reached [`faint_threshold`] only.
     pub faint: bool,
+    /// The frames that `start_ms` and `end_ms` are of, which never stop counting.
+    pub first_frame: u64,
+    /// See `first_frame`.
+    pub last_frame: u64,
 }
 
 /// What the average of a faint word reaches, of a word with that threshold; Q0.8.
@@ -65,8 +71,10 @@ pub struct Decoder {
     classes: usize,
     /// Q0.8; 0: never detected.
     threshold: [u8; MAX_CLASSES],
-    /// Whether faint words are of use: the image lists commands.
-    faint: bool,
+    /// A bit for each label that may be faint: none where the image lists no commands, and no wake word.
+    faint: u64,
+    /// A bit for each label that is listened to.
+    heard: u64,
     state: State,
 }
 
@@ -135,16 +143,21 @@ impl Decoder {
     pub fn new(image: &Image<'_>) -> Self {
         let manifest = image.manifest();
         let mut threshold = [0; MAX_CLASSES];
-        for (slot, label) in threshold.iter_mut().zip(image.labels()) {
-            *slot = label.threshold;
+        for (slot, of_label) in threshold.iter_mut().zip(image.thresholds()) {
+            *slot = of_label;
         }
+        let commands = match image.grammar().commands {
+            0 => 0,
+            _ => ALL,
+        };
         Self {
             config: manifest.decoder,
             stream: manifest.stream,
             front_end: manifest.front_end,
             classes: manifest.classes.into(),
             threshold,
-            faint: image.grammar().commands > 0,
+            faint: commands & !image.wake_labels(),
+            heard: ALL,
             state: State::START,
         }
     }
@@ -164,6 +177,12 @@ impl Decoder {
     /// Forgets the stream.
     pub fn reset(&mut self) {
         self.state = State::START;
+    }
+
+    /// Listens only to the labels whose bit is set, from the next frame on. Another one that reaches its threshold
+    /// is no word, and not later either: it must have faded before it can be one.
+    pub fn listen_to(&mut self, labels: u64) {
+        self.heard = labels;
     }
 
     /// Smoothed posteriors of the last frame, Q0.8, one a class.
@@ -214,9 +233,10 @@ impl Decoder {
     /// The faint word, if any, that has faded by the last frame, where the image lists commands. To be asked
     /// once a frame that decided no word.
     pub fn faint(&mut self) -> Option<Word> {
-        if !self.faint {
+        if self.faint == 0 {
             return None;
         }
+        let mut heard = self.faint & self.heard;
         let State {
             smoothed,
             height,
@@ -231,7 +251,11 @@ impl Decoder {
         let mut found = None;
         for (label, ((&threshold, &score), (height, age))) in (0..).zip(words) {
             *age = age.saturating_add(1);
-            if threshold > 0 && score >= faint_threshold(threshold) {
+            let listened = heard & 1 == 1;
+            heard >>= 1;
+            if !listened {
+                *height = 0;
+            } else if threshold > 0 && score >= faint_threshold(threshold) {
                 if score > *height {
                     (*height, *age) = (score, 0);
                 }
@@ -275,6 +299,8 @@ impl Decoder {
             decided_ms: self.decided_ms(),
             echo,
             faint,
+            first_frame: onset,
+            last_frame: frame,
         }
     }
 
@@ -353,6 +379,7 @@ impl Decoder {
 
     /// Arms the words that have faded; of those armed that reach their threshold the likeliest.
     fn likeliest(&mut self) -> Option<(u8, u8)> {
+        let mut heard = self.heard;
         let State {
             smoothed, disarmed, ..
         } = &mut self.state;
@@ -361,7 +388,11 @@ impl Decoder {
         let mut best: Option<(u8, u8)> = None;
         for (label, ((&threshold, &score), disarmed)) in (0..).zip(words) {
             *disarmed &= u16::from(score) * 2 >= u16::from(threshold);
-            let detected = threshold > 0 && score >= threshold && !*disarmed;
+            let reached = threshold > 0 && score >= threshold;
+            let listened = heard & 1 == 1;
+            heard >>= 1;
+            let detected = reached && listened && !*disarmed;
+            *disarmed |= reached && !listened;
             if detected && best.is_none_or(|(_, highest)| score > highest) {
                 best = Some((label, score));
             }
@@ -371,11 +402,17 @@ impl Decoder {
 
     /// Milliseconds from the start of the stream to a sample of a frame.
     fn ms(&self, frame: u64, sample: u16) -> u32 {
-        let samples = frame
-            .saturating_mul(self.front_end.hop.into())
-            .saturating_add(sample.into());
-        u32::try_from(samples / u64::from(SAMPLE_RATE / 1000)).unwrap_or(u32::MAX)
+        ms(self.front_end, frame, sample)
     }
+}
+
+/// Milliseconds from the start of the stream to a sample of a frame; they stop counting after 49 days.
+#[inline(never)]
+pub(crate) fn ms(front_end: FrontEnd, frame: u64, sample: u16) -> u32 {
+    let samples = frame
+        .saturating_mul(front_end.hop.into())
+        .saturating_add(sample.into());
+    u32::try_from(samples / u64::from(SAMPLE_RATE / 1000)).unwrap_or(u32::MAX)
 }
 
 /// The last elements of a slice, or all.

@@ -12,6 +12,8 @@
 //! that clips of one speaker each of Speech Commands' `val` make, 462 are right without faint words and 481 with
 //! them, one wrong (`measured` in float32, by a model of this module and the decoder).
 //!
+//! A wake word (see [`crate::gate`]) is one by itself, whatever the commands: between two words it parts them.
+//!
 //! A word's echo (see [`Word::echo`]) is no word here: said once, a word is no command of two, nor
 //! the same command twice.
 //!
@@ -20,7 +22,7 @@
 //! when the next word is: who waits for it would have to wait for the longest word besides.
 
 use crate::decoder::Word;
-use crate::image::{Image, MAX_WORDS};
+use crate::image::{FrontEnd, Image, MAX_WORDS, SAMPLE_RATE};
 
 /// From the start of a command's first word to the end of its last, at most.
 pub const LONGEST_MS: u32 = 5000;
@@ -28,7 +30,7 @@ pub const LONGEST_MS: u32 = 5000;
 /// A spoken command. Times count from the start of the stream and stop counting after 49 days.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Detection {
-    /// Its number, which [`Image::command`] has the name of.
+    /// Its number, which [`Image::command`] has the name of; [`Image::is_wake_word`] says whether it is a command.
     pub command: u8,
     /// Smoothed posterior, Q0.8, the lowest of its words.
     pub score: u8,
@@ -49,10 +51,10 @@ const APART_MS: u32 = 200;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Grammar {
     /// In order, with their frames; those after `count` mean nothing.
-    words: [(Word, u32); HELD],
+    words: [(Word, u64); HELD],
     count: usize,
-    /// The frame to come; where it begins anew, words are too far apart.
-    frame: u32,
+    /// The frame to come.
+    pub(crate) frame: u64,
 }
 
 /// How far words are a command.
@@ -96,7 +98,7 @@ impl Grammar {
         {
             on_detection(detection);
         }
-        self.frame = self.frame.wrapping_add(1);
+        self.frame = self.frame.saturating_add(1);
     }
 
     /// The command that the first words are; words that begin none are dropped. None where what is
@@ -106,12 +108,11 @@ impl Grammar {
         loop {
             let words = self.words.get(..self.count)?;
             let (first, _) = words.first()?;
-            let (mut longest, mut begun) = (None, false);
-            if image.grammar().commands == 0 {
-                longest = Some((1, first.label, first.score));
-            }
+            let alone = image.alone(first.label).filter(|_| !first.faint);
+            let mut longest = alone.map(|number| (1, number, first.score));
+            let mut begun = false;
             for (number, command) in (0..).zip(image.phrases()) {
-                match self.progress(words, command, image.grammar().gap) {
+                match self.progress(image, words, command) {
                     Progress::Complete(used, score) => {
                         longest = longest.max(Some((used, number, score)));
                     }
@@ -139,22 +140,27 @@ impl Grammar {
     }
 
     /// How far words, in order, are a command.
-    fn progress(&self, words: &[(Word, u32)], command: &[u8], gap: u16) -> Progress {
+    fn progress(&self, image: &Image<'_>, words: &[(Word, u64)], command: &[u8]) -> Progress {
+        let gap = u64::from(image.grammar().gap);
+        let FrontEnd { hop, window, .. } = image.manifest().front_end;
+        // Samples from the start of a frame to that of another, and what so many ms have.
+        let apart = |from: u64, to: u64| to.saturating_sub(from).saturating_mul(hop.into());
+        let samples = |ms: u32| u64::from(ms) * u64::from(SAMPLE_RATE / 1000);
         let mut rest = command.iter();
         let mut next = rest.next();
         let mut faint = command.len() == 1;
         let (mut before, mut used, mut score) = (None, 0, u8::MAX);
-        let start_ms = words.first().map_or(0, |(first, _)| first.start_ms);
+        let start = words.first().map_or(0, |(first, _)| first.first_frame);
         for (count, held @ (word, frame)) in (1..).zip(words) {
             let Some(label) = next else {
                 break;
             };
-            let follows = before.is_none_or(|(before, decided): &(Word, u32)| {
-                frame.saturating_sub(*decided) <= gap.into()
-                    && word.end_ms.saturating_sub(before.end_ms) >= APART_MS
+            let follows = before.is_none_or(|(before, decided): &(Word, u64)| {
+                frame.saturating_sub(*decided) <= gap
+                    && apart(before.last_frame, word.last_frame) >= samples(APART_MS)
             });
-            let lasts = word.end_ms.saturating_sub(start_ms);
-            let fits = follows && lasts <= LONGEST_MS && !(faint && word.faint);
+            let lasts = apart(start, word.last_frame).saturating_add(window.into());
+            let fits = follows && lasts <= samples(LONGEST_MS) && !(faint && word.faint);
             if *label == word.label && fits {
                 (before, used, next) = (Some(held), count, rest.next());
                 faint |= word.faint;
@@ -165,9 +171,7 @@ impl Grammar {
         }
         match before {
             _ if next.is_none() => Progress::Complete(used, score),
-            Some((_, decided)) if self.frame.saturating_sub(*decided) < gap.into() => {
-                Progress::Begun
-            }
+            Some((_, decided)) if self.frame.saturating_sub(*decided) < gap => Progress::Begun,
             _ => Progress::Other,
         }
     }

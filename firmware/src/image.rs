@@ -19,15 +19,17 @@
 //! | 36..40 | alignment | of image and memory: 16 |
 //! | 40..44 | NPU section offset | the next multiple of 16 after the tensor segment; 0: there is none |
 //! | 44..48 | NPU section length | 0 where there is none |
-//! | 48..52 | commands length | of the commands, which end the manifest; 0: there are none |
-//! | 52..64 | reserved | 0 |
+//! | 48..52 | commands length | of the commands, which follow the operators; 0: there are none |
+//! | 52..56 | wake length | of the wake words' record, which ends the manifest; 0: there is none |
+//! | 56..64 | reserved | 0 |
 //!
 //! The manifest is a [`Manifest`] and after it, in this order and by the counts it states: labels
 //! ([`Label`]), caches ([`crate::plan::Cache`]), tensors ([`crate::plan::Tensor`]), operators
 //! ([`crate::plan::Op`]), each postcard-encoded. Cache and tensor records have a fixed size. What
 //! the header says are the commands is a [`Grammar`] and after it as many [`Command`]s as it
-//! states, postcard-encoded too. Where there are none, the image is one from before there could be
-//! any, and a reader from then refuses all others for a reserved field: so the version is the same.
+//! states, postcard-encoded too; the wake words are one [`Wake`]. Where there are none, the image is one from
+//! before there could be any, and a reader from then refuses all others for a reserved field: so the version is
+//! the same.
 //!
 //! The tensor segment holds the constants. It ends the image, or the NPU section does, which is the
 //! same step once more, compiled for an NPU (see [`crate::npu::section`]).
@@ -47,7 +49,7 @@ mod records;
 
 pub use error::ParseError;
 pub use header::{checksum, field, memory_bytes, npu_scratch_bytes};
-pub use records::{Command, Decoder, FrontEnd, Grammar, Label, Manifest, Stream};
+pub use records::{Command, Decoder, FrontEnd, Grammar, Label, Manifest, Stream, Wake};
 
 use core::ops::Range;
 use serde::Deserialize;
@@ -79,6 +81,10 @@ pub const MAX_CACHES: usize = 64;
 pub const MAX_COMMANDS: usize = 32;
 /// Most words of a command.
 pub const MAX_WORDS: usize = 4;
+/// Most wake words.
+pub const MAX_WAKE_WORDS: usize = 8;
+/// Least and most milliseconds for which a wake word opens the window.
+pub const WINDOW_MS: core::ops::RangeInclusive<u16> = 500..=60_000;
 /// Most bytes of a command's name.
 pub const MAX_NAME: usize = 64;
 /// Most frames that a posterior is averaged over.
@@ -104,6 +110,7 @@ pub struct Image<'a> {
     ops: &'a [u8],
     grammar: Grammar,
     commands: &'a [u8],
+    wake: Wake<'a>,
     segment: &'a [u8],
     npu: Option<&'a [u8]>,
     checksum: u32,
@@ -130,6 +137,7 @@ impl<'a> Image<'a> {
         let out_of_bounds = manifest_error("length", "the manifest lies outside the image");
         let manifest = bytes.get(header.manifest).ok_or(out_of_bounds)?;
         let mut commands = bytes.get(header.commands).ok_or(out_of_bounds)?;
+        let mut wake_bytes = bytes.get(header.wake).ok_or(out_of_bounds)?;
         let segment = bytes.get(header.segment).ok_or(out_of_bounds)?;
         let npu = header.npu.and_then(|section| bytes.get(section));
         let (manifest, records): (Manifest, _) = postcard::take_from_bytes(manifest)
@@ -157,6 +165,17 @@ impl<'a> Image<'a> {
             grammar = take(&mut commands)
                 .ok_or(manifest_error("commands", "do not begin with a grammar"))?;
         }
+        let mut wake = Wake::NONE;
+        if !wake_bytes.is_empty() {
+            let wrong = |field, problem| ParseError::Wake { field, problem };
+            wake = take(&mut wake_bytes).ok_or(wrong("encoding", "is not a postcard record"))?;
+            if !wake_bytes.is_empty() {
+                return Err(wrong("length", "is more than its record"));
+            }
+            if wake.words.is_empty() {
+                return Err(wrong("words", "must be 1..=8"));
+            }
+        }
         Ok(Self {
             manifest,
             labels,
@@ -165,6 +184,7 @@ impl<'a> Image<'a> {
             ops,
             grammar,
             commands,
+            wake,
             segment,
             npu,
             checksum: header.checksum,
@@ -225,12 +245,61 @@ impl<'a> Image<'a> {
         core::iter::from_fn(move || take_command(&mut rest))
     }
 
-    /// Name of a command, by the number that [`crate::Detection`] has.
+    /// Name of a command or a wake word, by the number that [`crate::Detection`] has.
     pub fn command(&self, number: u8) -> Option<&'a str> {
-        match self.grammar.commands {
-            0 => Some(self.labels().nth(number.into())?.name),
-            _ => Some(self.commands().nth(number.into())?.name),
+        let commands = self.grammar.commands;
+        let label = match number.checked_sub(commands) {
+            None => return Some(self.commands().nth(number.into())?.name),
+            Some(label) if commands == 0 => label,
+            Some(wake_word) => *self.wake.words.get(usize::from(wake_word))?,
+        };
+        Some(self.labels().nth(label.into())?.name)
+    }
+
+    /// The wake words, and the window that they open; without them every word counts at any time.
+    pub fn wake(&self) -> Option<Wake<'a>> {
+        (!self.wake.words.is_empty()).then_some(self.wake)
+    }
+
+    /// Whether a [`crate::Detection`] with this number is a wake word.
+    pub fn is_wake_word(&self, number: u8) -> bool {
+        match number.checked_sub(self.grammar.commands) {
+            None => false,
+            Some(label) if self.grammar.commands == 0 => self.wake.words.contains(&label),
+            Some(wake_word) => usize::from(wake_word) < self.wake.words.len(),
         }
+    }
+
+    /// A bit for each label that is a wake word.
+    pub(crate) fn wake_labels(&self) -> u64 {
+        let bits = self.wake.words.iter().map(|&word| label_bit(word));
+        bits.fold(0, |all, bit| all | bit)
+    }
+
+    /// The number that a [`crate::Detection`] of a label by itself has, if the label by itself is something: a
+    /// wake word, or, where there is no grammar, a command.
+    pub(crate) fn alone(&self, label: u8) -> Option<u8> {
+        if self.grammar.commands == 0 {
+            return Some(label);
+        }
+        let wake_word = self.wake.words.iter().position(|&word| word == label)?;
+        Some(self.grammar.commands.saturating_add(wake_word as u8))
+    }
+
+    /// Smoothed posterior at which each label is detected, Q0.8; 0: never. Of a command to which the wake record
+    /// gives a threshold of its own it is that one.
+    pub fn thresholds(&self) -> impl Iterator<Item = u8> + use<'a> {
+        let own = self.wake.thresholds.iter().chain(core::iter::repeat(&0));
+        self.labels().zip(own).map(|(label, &own)| match own {
+            0 => label.threshold,
+            _ => own,
+        })
+    }
+
+    /// The same image, always awake: commands count at any time, wake words are words like others.
+    pub fn always_awake(mut self) -> Self {
+        self.wake.words = &[];
+        self
     }
 
     /// One cache window.
@@ -297,6 +366,11 @@ impl<'a> Image<'a> {
     pub fn memory_bytes(&self) -> usize {
         self.cache_bytes().saturating_add(self.arena_bytes())
     }
+}
+
+/// The bit of a label among 64; none of a number that is no label's.
+pub(crate) fn label_bit(label: u8) -> u64 {
+    1u64.checked_shl(label.into()).unwrap_or(0)
 }
 
 /// Bytes of an encoded [`Cache`].

@@ -4,8 +4,8 @@
 //! The path of the audio is the list of modules: [`audio`] brings it from an interrupt to the main
 //! loop, [`front_end`] makes features of 25 ms of samples each 10 ms, [`cache`] keeps what the next
 //! step reads, [`step`] runs the [`plan`] of the [`image`] with [`kernels`] in [`fixed_point`]
-//! arithmetic, [`decoder`] turns posteriors into words and [`grammar`] words into commands,
-//! [`recognizer`] drives them all, and [`app`] sets pins and reports by [`telemetry`]. A product
+//! arithmetic, [`decoder`] turns posteriors into words, [`gate`] says which of them count and
+//! [`grammar`] turns these into commands, [`recognizer`] drives them all, and [`app`] sets pins and reports by [`telemetry`]. A product
 //! takes the whole of it, or the recognizer alone.
 //!
 //! # Features
@@ -47,6 +47,7 @@ pub mod cache;
 pub mod decoder;
 pub mod fixed_point;
 pub mod front_end;
+pub mod gate;
 pub mod grammar;
 pub mod image;
 pub mod kernels;

@@ -5,7 +5,8 @@ use core::fmt;
 use crate::cache::Windows;
 use crate::decoder::{Decoder, Word};
 use crate::front_end::FrontEnd;
-use crate::grammar::{Detection, Grammar};
+use crate::gate::{Asleep, Awake, Gate, Outcome};
+use crate::grammar::Detection;
 use crate::image::{FFT, Image, MAX_MELS};
 use crate::plan::{Cache, TensorId};
 use crate::step::{Cpu, Step, byte_range};
@@ -54,7 +55,7 @@ impl fmt::Display for MemoryTooSmall {
 impl core::error::Error for MemoryTooSmall {}
 
 /// What happens while audio is pushed, in this order: a step, then its committed frames, each
-/// followed by its word and what that, or its absence, decides. Numbers count from the start of the stream.
+/// followed by its word and what that, or its absence, decides, and by the window's opening or closing. Numbers count from the start of the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event<'a> {
     /// A step of the network ran.
@@ -75,8 +76,22 @@ pub enum Event<'a> {
     },
     /// A word was detected, be it part of a command or not; echoes and faint words are left out.
     Word(Word),
-    /// A command was detected.
+    /// A command was detected, or a wake word.
     Detection(Detection),
+    /// A wake word or a command opened the window in which commands count.
+    Awake(Awake),
+    /// The window closed by itself.
+    Asleep(Asleep),
+}
+
+impl From<Outcome> for Event<'_> {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Detection(detection) => Self::Detection(detection),
+            Outcome::Awake(awake) => Self::Awake(awake),
+            Outcome::Asleep(asleep) => Self::Asleep(asleep),
+        }
+    }
 }
 
 /// Recognizes the commands of one stream of audio at a time.
@@ -88,7 +103,7 @@ pub struct Recognizer<'a, S = Cpu> {
     windows: Windows,
     front_end: FrontEnd<'a>,
     decoder: Decoder,
-    grammar: Grammar,
+    gate: Gate,
     /// Samples of the next frame's window.
     samples: [i16; FFT],
     /// How many there are.
@@ -133,7 +148,7 @@ impl<'a, S: Step> Recognizer<'a, S> {
             windows: Windows::reset(image, memory),
             front_end: FrontEnd::new(image),
             decoder: Decoder::new(image),
-            grammar: Grammar::new(),
+            gate: Gate::new(image),
             image: *image,
             memory,
             step,
@@ -155,16 +170,22 @@ impl<'a, S: Step> Recognizer<'a, S> {
         &mut self.step
     }
 
-    /// Starts afresh, as if nothing had been pushed.
-    pub fn reset(&mut self) {
+    /// Whether commands count, now: always where the image names no wake words.
+    pub fn is_awake(&self) -> bool {
+        self.gate.is_awake()
+    }
+
+    /// Starts afresh, as if nothing had been pushed. If the window of a wake word was open it closes, and that is
+    /// returned.
+    pub fn reset(&mut self) -> Option<Asleep> {
         self.windows = Windows::reset(&self.image, self.memory);
         self.front_end.reset();
         self.decoder.reset();
-        self.grammar = Grammar::new();
         self.sample_count = 0;
         self.frames = 0;
         self.step_index = 0;
         self.frame_index = 0;
+        self.gate.reset()
     }
 
     /// Takes samples (16 kHz, mono, signed 16 bit), any number of them: how a stream is split does
@@ -242,6 +263,7 @@ impl<'a, S: Step> Recognizer<'a, S> {
         });
         self.step_index = index.saturating_add(1);
         for row in posteriors.chunks_exact(usize::from(manifest.classes).max(1)) {
+            self.decoder.listen_to(self.gate.listens_to());
             let word = self.decoder.push_frame(row);
             let (frame, smoothed) = (self.frame_index, self.decoder.smoothed());
             on_event(Event::Frame { frame, smoothed });
@@ -250,9 +272,9 @@ impl<'a, S: Step> Recognizer<'a, S> {
             }
             let word = word.or_else(|| self.decoder.faint());
             let decided_ms = self.decoder.decided_ms();
-            self.grammar
-                .push_frame(&self.image, word, decided_ms, |detection| {
-                    on_event(Event::Detection(detection));
+            self.gate
+                .push_frame(&self.image, word, decided_ms, |outcome| {
+                    on_event(outcome.into());
                 });
             self.frame_index = frame.saturating_add(1);
         }

@@ -12,6 +12,7 @@ use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::CRC;
+use crate::gate::Reason;
 use crate::npu::Failure;
 
 /// Bytes of a frame at most, the zero included.
@@ -33,7 +34,7 @@ pub enum Report<'a> {
         /// [`crate::kernels::NAME`].
         kernels: &'a str,
     },
-    /// A command was detected, as in [`crate::Detection`].
+    /// A command was detected, or a wake word, as in [`crate::Detection`].
     Detection {
         /// Its name, or that of its one word.
         command: &'a str,
@@ -73,6 +74,27 @@ pub enum Report<'a> {
         /// Steps that failed there and ran on the CPU.
         faults: u32,
     },
+    /// A wake word or a command opened the window in which commands count.
+    Awake {
+        /// Where audio is.
+        at_ms: u32,
+        /// When the window closes if nothing is said.
+        until_ms: u32,
+    },
+    /// The window closed.
+    Asleep {
+        /// Where audio is.
+        at_ms: u32,
+        /// Why.
+        reason: Reason,
+    },
+    /// Sent before each status where the image names wake words.
+    Gate {
+        /// Whether commands count.
+        awake: bool,
+        /// Wake words since boot.
+        wake_words: u32,
+    },
 }
 
 /// Counters since boot, and load.
@@ -83,7 +105,7 @@ pub struct Status {
     pub audio_ms: u32,
     /// Steps of the network.
     pub steps: u32,
-    /// Commands detected.
+    /// Commands detected; wake words are none.
     pub detections: u32,
     /// Gaps in the audio.
     pub overruns: u32,
@@ -309,12 +331,23 @@ mod tests {
             backoff: u16::MAX,
         };
         let (steps, faults) = (1, 2);
-        let reports = [STATUS, fault, Report::Npu { steps, faults }];
+        let (at_ms, until_ms, reason) = (u32::MAX, u32::MAX, Reason::Reset);
+        let (awake, wake_words) = (true, 3);
+        let reports = [
+            STATUS,
+            fault,
+            Report::Npu { steps, faults },
+            Report::Awake { at_ms, until_ms },
+            Report::Asleep { at_ms, reason },
+            Report::Gate { awake, wake_words },
+        ];
         let kind = |report: &Report<'_>| postcard::to_slice(report, &mut [0; 64]).unwrap()[0];
-        assert_eq!(reports.each_ref().map(kind), [3, 4, 5]);
+        assert_eq!(reports.each_ref().map(kind), [3, 4, 5, 6, 7, 8]);
         assert_eq!(kind(&DETECTION), 1);
-        let line = [frame(1, &fault), frame(2, &reports[2])].concat();
-        assert_eq!(decode(&line), [ok(1, &fault), ok(2, &reports[2])]);
+        let sent = (0..).zip(&reports[1..]);
+        let line: Vec<_> = sent.clone().map(|(n, report)| frame(n, report)).collect();
+        let expected: Vec<_> = sent.map(|(n, report)| ok(n, report)).collect();
+        assert_eq!(decode(&line.concat()), expected);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::image::{
 };
 use crate::plan::{Cache, Clamp, Dense, Element, Op, Requantize, Space, Tensor, TensorId};
 
-pub use commands::{COMMANDS, with_commands};
+pub use commands::{COMMANDS, GO_GO, WAKE, with_commands, with_wake};
 
 pub const MELS: u16 = 4;
 pub const CLASSES: u8 = 3;

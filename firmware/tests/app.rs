@@ -9,6 +9,7 @@ use heapless::spsc::Producer;
 use zerda_firmware::app::{App, Output, Processor};
 use zerda_firmware::audio::{BLOCK, Block, Ring};
 use zerda_firmware::cache::Windows;
+use zerda_firmware::image::{HEADER_BYTES, Wake, checksum, field};
 use zerda_firmware::npu::{Counters, Failure, Fault};
 use zerda_firmware::step::{Cpu, Step};
 use zerda_firmware::telemetry::{Decoder, Report};
@@ -92,7 +93,16 @@ fn run(pcm: &[i16], lost: std::ops::Range<usize>) -> Vec<String> {
 }
 
 fn run_with<S: Step>(step: S, pcm: &[i16], lost: std::ops::Range<usize>) -> Vec<String> {
-    let image = Image::parse(&IMAGE.0).unwrap();
+    run_image(&IMAGE.0, step, pcm, lost)
+}
+
+fn run_image<S: Step>(
+    image: &[u8],
+    step: S,
+    pcm: &[i16],
+    lost: std::ops::Range<usize>,
+) -> Vec<String> {
+    let image = Image::parse(image).unwrap();
     let mut memory = Memory::<MEMORY>::new();
     let log = Log::default();
     let mut ring = Ring::<4>::new();
@@ -100,6 +110,7 @@ fn run_with<S: Step>(step: S, pcm: &[i16], lost: std::ops::Range<usize>) -> Vec<
     let mut outputs = [
         Output::new(Pin("yes", log.clone()), Some("yes"), 300),
         Output::new(Pin("any", log.clone()), None, 200),
+        Output::while_awake(Pin("listens", log.clone())),
     ];
     let line = Line {
         decoder: Decoder::new(),
@@ -136,7 +147,7 @@ fn alone(parts: &[&[i16]]) -> (Vec<Vec<Detection>>, u32) {
         recognizer.reset();
         recognizer.push_events(pcm, |event| match event {
             Event::Step { logits, .. } => digest.update(bytemuck::cast_slice(logits)),
-            Event::Word(_) | Event::Frame { .. } => {}
+            Event::Word(_) | Event::Frame { .. } | Event::Awake(_) | Event::Asleep(_) => {}
             Event::Detection(detection) => found.push(detection),
         });
         found
@@ -185,7 +196,7 @@ fn every_detection_is_reported_and_the_last_status_counts_them() {
 #[test]
 fn pins_are_high_for_a_while_after_their_command() {
     let log = run(&answers(), 0..0);
-    assert_eq!(log[..2], ["yes low", "any low"]);
+    assert_eq!(log[..3], ["yes low", "any low", "listens low"]);
     let pins = with(&log, "yes ")[1..].len() + with(&log, "any ")[1..].len();
     let detections = with(&log, "Detection");
     let yes = detections
@@ -196,7 +207,8 @@ fn pins_are_high_for_a_while_after_their_command() {
     // The first command is a yes: both pins, and the one with the longer time falls last.
     let pins = log
         .iter()
-        .filter(|line| line.ends_with("low") || line.ends_with("high"));
+        .filter(|line| line.ends_with("low") || line.ends_with("high"))
+        .filter(|line| !line.starts_with("listens"));
     let first: Vec<_> = pins.skip(2).take(4).collect();
     assert_eq!(first, ["yes high", "any high", "any low", "yes low"]);
 }
@@ -225,6 +237,116 @@ fn an_overrun_is_reported_and_recognition_starts_afresh_behind_it() {
     let last = with(&log, "Status").pop().unwrap();
     assert!(last.contains("overruns: 1, lost_samples: 16000"), "{last}");
     assert!(last.contains(&format!("logits_crc32: {crc}")), "{last}");
+}
+
+/// The image with "yes" as its wake word, which opens a window of 2.5 s.
+fn gated() -> Vec<u128> {
+    let image = Image::parse(&IMAGE.0).unwrap();
+    let yes = image.labels().position(|label| label.name == "yes");
+    let wake = Wake {
+        window_ms: 2500,
+        extend: false,
+        words: &[yes.unwrap() as u8],
+        thresholds: &[],
+    };
+    let wake = postcard::to_slice(&wake, &mut [0; 64]).unwrap().to_vec();
+    let number =
+        |at: std::ops::Range<usize>| u32::from_le_bytes(IMAGE.0[at].try_into().unwrap()) as usize;
+    let manifest = HEADER_BYTES + number(field::MANIFEST_LENGTH);
+    let mut bytes = [&IMAGE.0[..manifest], &wake].concat();
+    bytes.resize(bytes.len().next_multiple_of(16), 0);
+    let segment = bytes.len();
+    bytes.extend_from_slice(&IMAGE.0[number(field::SEGMENT_OFFSET)..]);
+    for (field, value) in [
+        (field::TOTAL_LENGTH, bytes.len()),
+        (field::MANIFEST_LENGTH, manifest - HEADER_BYTES + wake.len()),
+        (field::SEGMENT_OFFSET, segment),
+        (field::WAKE_LENGTH, wake.len()),
+    ] {
+        bytes[field].copy_from_slice(&(value as u32).to_le_bytes());
+    }
+    let sum = checksum(&bytes).to_le_bytes();
+    bytes[field::CHECKSUM].copy_from_slice(&sum);
+    let mut blocks = vec![0; bytes.len().div_ceil(16)];
+    bytemuck::cast_slice_mut(&mut blocks)[..bytes.len()].copy_from_slice(&bytes);
+    blocks
+}
+
+/// What the application says of commands and of listening to them.
+fn run_gated(lost: std::ops::Range<usize>) -> Vec<String> {
+    let blocks = gated();
+    let bytes: &[u8] = bytemuck::cast_slice(&blocks);
+    let length = u32::from_le_bytes(bytes[field::TOTAL_LENGTH].try_into().unwrap());
+    let log = run_image(&bytes[..length as usize], Cpu, &answers(), lost);
+    let kinds = [
+        "Detection",
+        "Awake",
+        "Asleep",
+        "Overrun",
+        "Gate",
+        "listens",
+        "any",
+    ];
+    let lines = log.into_iter().filter_map(|line| {
+        let kind = kinds.into_iter().find(|kind| line.starts_with(kind))?;
+        match kind {
+            "Detection" => line.split('"').nth(1).map(str::to_string),
+            "Awake" | "Overrun" => Some(kind.into()),
+            _ => Some(line),
+        }
+    });
+    lines.collect()
+}
+
+/// "yes" at 0.7 s, "no" at 2.0, "right" at 4.6, "no" at 5.9 and "yes" at 7.2, of 8.6 s.
+#[test]
+fn a_pin_is_high_while_commands_count_and_commands_alone_are_counted() {
+    let lines = run_gated(0..0);
+    let awake = |wake_words| format!("Gate {{ awake: true, wake_words: {wake_words} }}");
+    let asleep = |wake_words| format!("Gate {{ awake: false, wake_words: {wake_words} }}");
+    let closed = lines.iter().find(|line| line.starts_with("Asleep"));
+    let closed = closed.unwrap();
+    assert!(closed.contains("reason: WindowOver"));
+    let expected = [
+        "any low",
+        "listens low",
+        &asleep(0),
+        "yes",
+        "Awake",
+        "listens high",
+        &awake(1),
+        "any high",
+        "no",
+        "any low",
+        &awake(1),
+        closed,
+        "listens low",
+        &asleep(1),
+        &asleep(1),
+        &asleep(1),
+        &asleep(1),
+        "yes",
+        "Awake",
+        "listens high",
+        &awake(2),
+        &awake(2),
+    ];
+    assert_eq!(lines, expected);
+}
+
+#[test]
+fn an_overrun_while_commands_count_closes_the_window_and_that_is_reported() {
+    // Half a second after the wake word, for as long.
+    let lines = run_gated(24_000..32_000);
+    let overrun = lines.iter().position(|line| line == "Overrun").unwrap();
+    let after = [
+        "Asleep { at_ms: 2000, reason: Reset }",
+        "listens low",
+        "Gate { awake: false, wake_words: 1 }",
+    ];
+    assert_eq!(lines[overrun + 1..][..3], after);
+    // "no" is said to deaf ears.
+    assert!(!lines.contains(&"no".to_string()));
 }
 
 /// An NPU of which every tenth step fails.

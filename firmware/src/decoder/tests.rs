@@ -41,6 +41,8 @@ fn a_word_is_detected_when_its_average_reaches_the_threshold_with_its_times() {
         decided_ms: (20 + 2) * 10 + 25,
         echo: false,
         faint: false,
+        first_frame: 0,
+        last_frame: 21,
     };
     assert_eq!(found, [(21, word)]);
 }
@@ -192,6 +194,8 @@ fn a_word_that_fades_before_it_is_sure_is_faint_if_there_are_commands() {
         decided_ms: (24 + 2) * 10 + 25,
         echo: false,
         faint: true,
+        first_frame: 0,
+        last_frame: 21,
     };
     assert_eq!(faint(&image, &parts), [(25, word)]);
     assert_eq!(faint(&tiny(2), &parts), []);

@@ -43,6 +43,8 @@ fn found_of(
             decided_ms,
             echo: false,
             faint: faint(frame),
+            first_frame: u64::from(frame).saturating_sub(20),
+            last_frame: frame.into(),
         });
         grammar.push_frame(&image, word, decided_ms, |detection| {
             found.push((frame, detection));
@@ -218,18 +220,59 @@ fn a_command_lasts_five_seconds_at_most() {
     };
     let bytes = with_commands(tiny.get(), 170, &[command]);
     let image = Image::parse(bytes.get()).unwrap();
-    let count = |gap_ms: u32| {
+    let count = |gap: u64| {
         let (mut grammar, mut count) = (Grammar::new(), 0);
         for number in 0..4 {
-            let end_ms = 1000 + number * gap_ms;
+            let last_frame = 100 + number * gap;
             let word = Word {
-                end_ms,
-                start_ms: end_ms - 200,
+                last_frame,
+                first_frame: last_frame - 20,
                 ..Word::default()
             };
-            grammar.push_frame(&image, Some(word), end_ms, |_| count += 1);
+            grammar.push_frame(&image, Some(word), 0, |_| count += 1);
         }
         count
     };
-    assert_eq!((count(1600), count(1601)), (1, 0));
+    // 20 frames before the first word's last, three gaps, and the 25 ms of a frame.
+    assert_eq!((count(159), count(160)), (1, 0));
+}
+
+#[test]
+fn commands_are_the_same_after_49_days_and_after_497() {
+    let tiny = tiny(2);
+    let (words, name) = ([STOP, GO], "stop go");
+    let alone = Command {
+        name: "stop",
+        words: &words[..1],
+    };
+    let both = Command {
+        name,
+        words: &words,
+    };
+    let bytes = with_commands(tiny.get(), GAP, &[alone, both]);
+    let image = Image::parse(bytes.get()).unwrap();
+    for start in [0, (1 << 32) - 25, 1 << 40] {
+        let (mut grammar, mut found) = (Grammar::new(), Vec::new());
+        grammar.frame = start;
+        for frame in 0..200 {
+            let said = match frame {
+                20 | 100 => Some(STOP),
+                40 => Some(GO),
+                _ => None,
+            };
+            let word = said.map(|label| Word {
+                label,
+                first_frame: start + frame - 20,
+                last_frame: start + frame,
+                // They stopped counting, as those of a real stream would.
+                start_ms: u32::MAX,
+                end_ms: u32::MAX,
+                ..Word::default()
+            });
+            grammar.push_frame(&image, word, u32::MAX, |detection| {
+                found.push((frame, detection.command));
+            });
+        }
+        assert_eq!(found, [(40, 1), (130, 0)], "{start}");
+    }
 }

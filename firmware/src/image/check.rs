@@ -2,7 +2,8 @@
 
 use super::{
     ALIGNMENT, BINS, FFT, Image, MAX_CACHES, MAX_CLASSES, MAX_COMMANDS, MAX_MELS, MAX_NAME,
-    MAX_SMOOTHING, MAX_WORDS, ParseError, SAMPLE_RATE, npu, ops, take_command,
+    MAX_SMOOTHING, MAX_WAKE_WORDS, MAX_WORDS, ParseError, SAMPLE_RATE, WINDOW_MS, npu, ops,
+    take_command,
 };
 use crate::plan::{Element, Space, Tensor, TensorId};
 
@@ -15,6 +16,7 @@ pub(super) fn image(image: &Image<'_>) -> Result<(), ParseError> {
     outputs(image)?;
     ops::ops(image)?;
     commands(image)?;
+    wake(image)?;
     npu::section(image)
 }
 
@@ -291,12 +293,6 @@ fn commands(image: &Image<'_>) -> Result<(), ParseError> {
         usize::from(count) <= MAX_COMMANDS,
         manifest("commands", problem),
     )?;
-    // A bit a label.
-    let mut detected = 0u64;
-    for label in image.labels() {
-        detected = detected << 1 | u64::from(label.threshold > 0);
-    }
-    let labels = image.manifest().classes;
     for index in 0..count {
         let fail = |field, problem| ParseError::Command {
             index: index.into(),
@@ -310,7 +306,7 @@ fn commands(image: &Image<'_>) -> Result<(), ParseError> {
         let few = (1..=MAX_WORDS).contains(&words.len());
         require(few, fail("words", "must be 1..=4"))?;
         for &word in words {
-            let known = word < labels && detected >> (labels - 1 - word) & 1 == 1;
+            let known = is_detected(image, word);
             require(known, fail("words", "must be labels that are detected"))?;
         }
     }
@@ -318,4 +314,45 @@ fn commands(image: &Image<'_>) -> Result<(), ParseError> {
         rest.is_empty(),
         manifest("commands", "do not end with the manifest"),
     )
+}
+
+/// Whether a number is that of a label that can be detected.
+fn is_detected(image: &Image<'_>, label: u8) -> bool {
+    let label = image.labels().nth(label.into());
+    label.is_some_and(|label| label.threshold > 0)
+}
+
+/// Wake words and their window, if there are any.
+fn wake(image: &Image<'_>) -> Result<(), ParseError> {
+    let Some(wake) = image.wake() else {
+        return Ok(());
+    };
+    let fail = |field, problem| ParseError::Wake { field, problem };
+    let (words, own) = (wake.words, wake.thresholds);
+    let window = WINDOW_MS.contains(&wake.window_ms);
+    require(window, fail("window", "must be 500..=60000 ms"))?;
+    let few = words.len() <= MAX_WAKE_WORDS;
+    require(few, fail("words", "must be 1..=8"))?;
+    let one_each = own.is_empty() || own.len() == image.manifest().classes.into();
+    require(one_each, fail("thresholds", "must be one a label, or none"))?;
+    for (index, word) in words.iter().enumerate() {
+        let twice = words.iter().take(index).any(|before| before == word);
+        let spoken = image.phrases().any(|phrase| phrase.contains(word));
+        for (holds, problem) in [
+            (
+                is_detected(image, *word),
+                "must be labels that are detected",
+            ),
+            (!twice, "must not be there twice"),
+            (!spoken, "must be in no command"),
+        ] {
+            require(holds, fail("words", problem))?;
+        }
+    }
+    for (label, &own) in (0..).zip(own) {
+        let command = is_detected(image, label) && !words.contains(&label);
+        let problem = "must be of labels that are detected and no wake words";
+        require(own == 0 || command, fail("thresholds", problem))?;
+    }
+    Ok(())
 }

@@ -95,6 +95,13 @@ pub enum ParseError {
         /// What must hold.
         problem: &'static str,
     },
+    /// The record of the wake words is wrong.
+    Wake {
+        /// The field.
+        field: &'static str,
+        /// What must hold.
+        problem: &'static str,
+    },
     /// The head of the NPU section is wrong, or its payload.
     Npu {
         /// The field.
@@ -161,6 +168,7 @@ impl fmt::Display for ParseError {
                 field,
                 problem,
             } => ("command", Some(index), field, problem),
+            Self::Wake { field, problem } => ("wake words", None, field, problem),
             Self::Npu { field, problem } => ("NPU section", None, field, problem),
             Self::NpuIo {
                 index,

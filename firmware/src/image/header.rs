@@ -38,8 +38,10 @@ pub mod field {
     pub const NPU_LENGTH: Range<usize> = 44..48;
     /// u32.
     pub const COMMANDS_LENGTH: Range<usize> = 48..52;
+    /// u32.
+    pub const WAKE_LENGTH: Range<usize> = 52..56;
     /// Zeros.
-    pub const RESERVED: Range<usize> = 52..64;
+    pub const RESERVED: Range<usize> = 56..64;
 }
 
 /// The checksum of an image: CRC-32 (ISO-HDLC) of all of it but the checksum.
@@ -92,6 +94,7 @@ const fn u32_at<const BYTES: usize>(bytes: &[u8; BYTES], at: usize) -> usize {
 pub(super) struct Header {
     pub manifest: Range<usize>,
     pub commands: Range<usize>,
+    pub wake: Range<usize>,
     pub segment: Range<usize>,
     pub npu: Option<Range<usize>>,
     pub checksum: u32,
@@ -163,8 +166,14 @@ impl Header {
         if !segment.is_multiple_of(ALIGNMENT) {
             return wrong("tensor segment offset", "must be a multiple of 16");
         }
-        let commands = manifest_end.checked_sub(u32_at(field::COMMANDS_LENGTH) as usize);
-        let Some(commands) = commands.filter(|&start| start >= HEADER_BYTES) else {
+        let before = |end: usize, length: Range<usize>| {
+            let start = end.checked_sub(u32_at(length) as usize);
+            start.filter(|&start| start >= HEADER_BYTES)
+        };
+        let Some(wake) = before(manifest_end, field::WAKE_LENGTH) else {
+            return wrong("wake length", "is more than the manifest's");
+        };
+        let Some(commands) = before(wake, field::COMMANDS_LENGTH) else {
             return wrong("commands length", "is more than the manifest's");
         };
         if npu == 0 {
@@ -184,7 +193,8 @@ impl Header {
         }
         Ok(Self {
             manifest: HEADER_BYTES..commands,
-            commands: commands..manifest_end,
+            commands: commands..wake,
+            wake: wake..manifest_end,
             segment: segment..segment_end,
             npu: (npu > 0).then_some(npu..npu_end),
             checksum: expected,

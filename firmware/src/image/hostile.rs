@@ -7,13 +7,14 @@ use std::vec::Vec;
 
 use super::{ALIGNMENT, HEADER_BYTES, Image, MAGIC, ParseError, VERSION, field};
 use crate::cache::Windows;
+use crate::gate::{Asleep, Awake};
 use crate::npu::test_section::with_npu;
 use crate::npu::{Npu, Scratch, model::Model, section::Product};
 use crate::plan::Space;
 use crate::recognizer::{Event, Recognizer};
 use crate::step::{self, Step};
 pub use crate::test_image::Bytes;
-use crate::test_image::{COMMANDS, Random, tiny, with_commands};
+use crate::test_image::{COMMANDS, GO_GO, Random, WAKE, tiny, with_commands, with_wake};
 use crate::{CRC, Detection};
 
 /// An image that asks for more memory is parsed only.
@@ -45,6 +46,7 @@ impl Outcome {
                 error,
                 ParseError::Op { .. }
                     | ParseError::Command { .. }
+                    | ParseError::Wake { .. }
                     | ParseError::Manifest {
                         field: "ops" | "commands",
                         ..
@@ -71,6 +73,9 @@ pub fn try_image(bytes: &[u8]) -> Outcome {
     assert_eq!(image.ops().count(), head.ops.into());
     let commands = image.commands().count();
     assert_eq!(commands, image.grammar().commands.into());
+    for word in image.wake().map_or(&[][..], |wake| wake.words) {
+        assert!(image.labels().nth((*word).into()).is_some());
+    }
     if image.memory_bytes() > MAX_MEMORY {
         return Outcome::Large;
     }
@@ -144,6 +149,13 @@ fn listen<'p, S: Step>(
                 sum.update(bytemuck::cast_slice(posteriors));
             }
             Event::Frame { smoothed, .. } => sum.update(smoothed),
+            Event::Awake(Awake {
+                at_ms, until_ms, ..
+            }) => {
+                assert!(at_ms < until_ms && image.wake().is_some());
+                sum.update(bytemuck::bytes_of(&[at_ms, until_ms]));
+            }
+            Event::Asleep(Asleep { at_ms, .. }) => sum.update(bytemuck::bytes_of(&at_ms)),
             Event::Word(word) => assert!(word.label < head.classes),
             Event::Detection(Detection {
                 command,
@@ -231,11 +243,13 @@ pub fn repair(bytes: &mut Bytes) {
 }
 
 /// Images whose records are all valid, with different slack in their cache windows, with and without
-/// an NPU section and commands.
+/// an NPU section, commands and wake words.
 pub fn valid() -> Vec<Bytes> {
     let mut images = Vec::from([2, 3, 7, 50].map(tiny));
     images.push(with_commands(images[0].get(), 30, &COMMANDS));
-    let npu = images.iter().rev().take(2);
+    images.push(with_wake(images[0].get(), 30, &GO_GO, &WAKE));
+    images.push(with_wake(images[1].get(), 0, &[], &WAKE));
+    let npu = images.iter().rev().take(4).step_by(2);
     let npu: Vec<_> = npu.map(|image| with_npu(image.get())).collect();
     images.extend(npu);
     images

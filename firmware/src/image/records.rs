@@ -102,6 +102,30 @@ impl Grammar {
     };
 }
 
+/// The wake words, and the window that they open (see [`crate::gate`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wake<'a> {
+    /// Milliseconds for which commands count after a wake word: [`super::WINDOW_MS`].
+    pub window_ms: u16,
+    /// Whether a command opens the window anew.
+    pub extend: bool,
+    /// Numbers of their labels, 1 to [`super::MAX_WAKE_WORDS`]; each can be detected and is in no command.
+    pub words: &'a [u8],
+    /// Q0.8, one a label: smoothed posterior at which a command's word is detected; 0: that of the label. Or
+    /// nothing, where none has one of its own.
+    pub thresholds: &'a [u8],
+}
+
+impl Wake<'_> {
+    /// There are none: every word counts at any time.
+    pub const NONE: Self = Self {
+        window_ms: 0,
+        extend: false,
+        words: &[],
+        thresholds: &[],
+    };
+}
+
 /// A command of one or several words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Command<'a> {

@@ -3,7 +3,9 @@
 use super::*;
 use crate::npu::test_section::with_npu;
 use crate::plan::{Clamp, Dense, Op};
-use crate::test_image::{Bytes, COMMANDS, Random, tiny, tiny_with, with_commands};
+use crate::test_image::{
+    Bytes, COMMANDS, GO_GO, Random, WAKE, tiny, tiny_with, with_commands, with_wake,
+};
 use std::string::ToString;
 
 /// The error of the tiny image after a change to its bytes, with its checksum made true.
@@ -234,6 +236,96 @@ fn commands_that_lie_are_named() {
     // Operators that are said to be commands are missed where they are.
     let error = error_of(&COMMANDS, |bytes| bytes[field::COMMANDS_LENGTH.start] += 1);
     assert_eq!(error, "operator 11, encoding: is not a postcard operator");
+}
+
+#[test]
+fn wake_words_come_back_and_have_numbers_after_those_of_the_commands() {
+    let tiny = tiny(2);
+    let bytes = with_wake(tiny.get(), 30, &GO_GO, &WAKE);
+    let image = Image::parse(bytes.get()).unwrap();
+    assert_eq!(image.wake(), Some(WAKE));
+    assert!(image.commands().eq(GO_GO) && image.grammar().gap == 30);
+    let named = [0, 1, 2, 3].map(|number| (image.command(number), image.is_wake_word(number)));
+    let expected = [(Some("go"), false), (Some("go go"), false)];
+    assert_eq!(named[..2], expected);
+    assert_eq!(named[2..], [(Some("stop"), true), (None, false)]);
+    assert!(image.thresholds().eq([90, 120, 0]));
+    // Without a grammar all labels keep their numbers.
+    let bytes = with_wake(tiny.get(), 0, &[], &WAKE);
+    let image = Image::parse(bytes.get()).unwrap();
+    assert_eq!((image.wake(), image.commands().count()), (Some(WAKE), 0));
+    assert_eq!((image.command(1), image.command(3)), (Some("stop"), None));
+    let wakes = [0, 1, 2, 3].map(|number| image.is_wake_word(number));
+    assert_eq!(wakes, [false, true, false, false]);
+    // Where there are none nothing is said of them.
+    let image = Image::parse(tiny.get()).unwrap();
+    assert!(image.wake().is_none() && image.thresholds().eq([100, 120, 0]));
+}
+
+#[test]
+fn wake_words_that_lie_are_named() {
+    let bytes = |wake: &Wake<'_>| with_wake(tiny(2).get(), 30, &GO_GO, wake);
+    let wake_error = |wake: Wake<'_>| {
+        let bytes = bytes(&wake);
+        Image::parse(bytes.get()).unwrap_err().to_string()
+    };
+    for window_ms in [0, 499, 60_001, u16::MAX] {
+        let error = wake_error(Wake { window_ms, ..WAKE });
+        assert_eq!(error, "wake words, window: must be 500..=60000 ms");
+    }
+    for window_ms in [500, 60_000] {
+        assert!(Image::parse(bytes(&Wake { window_ms, ..WAKE }).get()).is_ok());
+    }
+    for (words, problem) in [
+        (&[][..], "must be 1..=8"),
+        (&[1; 9], "must be 1..=8"),
+        (&[2], "must be labels that are detected"),
+        (&[3], "must be labels that are detected"),
+        (&[255], "must be labels that are detected"),
+        (&[1, 1], "must not be there twice"),
+        (&[1, 0], "must be in no command"),
+    ] {
+        let error = wake_error(Wake { words, ..WAKE });
+        assert_eq!(error, std::format!("wake words, words: {problem}"));
+    }
+    for (thresholds, problem) in [
+        (&[90][..], "must be one a label, or none"),
+        (&[90, 0, 0, 0], "must be one a label, or none"),
+        (
+            &[0, 90, 0],
+            "must be of labels that are detected and no wake words",
+        ),
+        (
+            &[0, 0, 90],
+            "must be of labels that are detected and no wake words",
+        ),
+    ] {
+        let error = wake_error(Wake { thresholds, ..WAKE });
+        assert_eq!(error, std::format!("wake words, thresholds: {problem}"));
+    }
+
+    let changed = |change: &dyn Fn(&mut [u8])| {
+        let mut bytes = bytes(&WAKE);
+        change(bytes.get_mut());
+        bytes.repair();
+        Image::parse(bytes.get()).unwrap_err().to_string()
+    };
+    let length = field::WAKE_LENGTH;
+    let error = changed(&|bytes| bytes[length.end - 1] = 1);
+    assert_eq!(error, "header, wake length: is more than the manifest's");
+    // The record ends the manifest: window in two bytes, extend, lengths before words and thresholds.
+    let start = |bytes: &[u8]| {
+        let manifest = &bytes[field::MANIFEST_LENGTH][..2];
+        let manifest = u16::from_le_bytes([manifest[0], manifest[1]]);
+        HEADER_BYTES + usize::from(manifest) - usize::from(bytes[length.start])
+    };
+    let encoding = "wake words, encoding: is not a postcard record";
+    for (at, value) in [(2, 2), (3, 255), (5, 4)] {
+        let error = changed(&|bytes| bytes[start(bytes) + at] = value);
+        assert_eq!(error, encoding);
+    }
+    let error = changed(&|bytes| bytes[start(bytes) + 5] = 2);
+    assert_eq!(error, "wake words, length: is more than its record");
 }
 
 #[test]

@@ -51,7 +51,7 @@ fn listen<S: Step>(recognizer: &mut Recognizer<'_, S>, pcm: &[i16]) -> Heard {
             steps += 1;
         }
         Event::Detection(detection) => detections.push(detection),
-        Event::Word(_) | Event::Frame { .. } => {}
+        Event::Word(_) | Event::Frame { .. } | Event::Awake(_) | Event::Asleep(_) => {}
     });
     let logits = digest.finalize();
     Heard {

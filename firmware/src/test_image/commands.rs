@@ -1,7 +1,7 @@
-//! Commands for a test image.
+//! Commands and wake words for a test image.
 
 use super::{Bytes, container, push};
-use crate::image::{Command, Grammar, HEADER_BYTES, field};
+use crate::image::{Command, Grammar, HEADER_BYTES, Wake, field};
 
 /// Commands of the tiny image's words.
 pub const COMMANDS: [Command<'static>; 3] = [
@@ -19,8 +19,41 @@ pub const COMMANDS: [Command<'static>; 3] = [
     },
 ];
 
+/// A wake word of the tiny image, beside [`GO_GO`].
+pub const WAKE: Wake<'static> = Wake {
+    window_ms: 600,
+    extend: true,
+    words: &[1],
+    thresholds: &[90, 0, 0],
+};
+
+/// Commands that leave "stop" to be a wake word.
+pub const GO_GO: [Command<'static>; 2] = [
+    Command {
+        name: "go",
+        words: &[0],
+    },
+    Command {
+        name: "go go",
+        words: &[0, 0],
+    },
+];
+
 /// An image without commands and NPU section, with commands.
 pub fn with_commands(image: &[u8], gap: u16, commands: &[Command<'_>]) -> Bytes {
+    with_records(image, (gap, commands), None)
+}
+
+/// Likewise with wake words, and with commands if there are any.
+pub fn with_wake(image: &[u8], gap: u16, commands: &[Command<'_>], wake: &Wake<'_>) -> Bytes {
+    with_records(image, (gap, commands), Some(wake))
+}
+
+fn with_records(
+    image: &[u8],
+    (gap, commands): (u16, &[Command<'_>]),
+    wake: Option<&Wake<'_>>,
+) -> Bytes {
     let number = |at: core::ops::Range<usize>| {
         let bytes = image[at].first_chunk();
         u32::from_le_bytes(*bytes.unwrap())
@@ -31,15 +64,26 @@ pub fn with_commands(image: &[u8], gap: u16, commands: &[Command<'_>]) -> Bytes 
         gap,
         commands: commands.len() as u8,
     };
-    push(&mut records, &grammar);
+    if !commands.is_empty() || wake.is_none() {
+        push(&mut records, &grammar);
+    }
     commands
         .iter()
         .for_each(|command| push(&mut records, command));
     let length = (records.len() - before) as u32;
+    if let Some(wake) = wake {
+        push(&mut records, wake);
+    }
+    let wake_length = (records.len() - before) as u32 - length;
     let segment = &image[number(field::SEGMENT_OFFSET) as usize..];
     let (caches, arena) = (number(field::CACHE_BYTES), number(field::ARENA_BYTES));
     let mut bytes = container(&records, segment, caches, arena);
-    bytes.get_mut()[field::COMMANDS_LENGTH].copy_from_slice(&length.to_le_bytes());
+    for (field, length) in [
+        (field::COMMANDS_LENGTH, length),
+        (field::WAKE_LENGTH, wake_length),
+    ] {
+        bytes.get_mut()[field].copy_from_slice(&length.to_le_bytes());
+    }
     bytes.repair();
     bytes
 }

@@ -45,7 +45,9 @@ fn mutant(valid: &[Bytes], number: u64) -> Bytes {
     let at = |part: &[u8]| part.as_ptr().addr() - base.get().as_ptr().addr();
     let (tensors, ops) = (at(image.tensors), at(image.ops));
     let records = HEADER_BYTES..ops + image.ops.len();
-    let commands = records.end..at(image.commands) + image.commands.len();
+    // Commands and wake words end the manifest.
+    let manifest = u32::from_le_bytes(*base.get()[field::MANIFEST_LENGTH].first_chunk().unwrap());
+    let commands = records.end..HEADER_BYTES + manifest as usize;
     let mut bytes = base.clone();
     for _ in 0..=random.below(3) {
         let region = match random.below(16) {

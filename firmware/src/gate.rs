@@ -1,0 +1,179 @@
+//! Gate: which words count, now. Between [`crate::decoder`] and [`crate::grammar`].
+//!
+//! Where the image names wake words ([`Wake`](crate::image::Wake)) the device is asleep until it hears one. Asleep, it
+//! listens to wake words only. A wake word opens a window, in which words make commands as they do without a gate;
+//! a command opens it anew, if the image says so, and so does a wake word. Else it closes by itself. Without wake
+//! words the device is always awake.
+//!
+//! What counts is the frame that decides a word: in a window of `n` frames, the `n` after the one that opened
+//! it. What grammar holds then may still become a command, and such a command opens the window anew, too. A word
+//! that was said while the device was asleep never counts, not even if it sounds on: it must have faded before it can
+//! be heard. A wake word is no part of a command, and parts the words around it.
+//!
+//! Frames are numbered with 64 bits, from the start of the stream: nothing here depends on milliseconds, which
+//! stop counting after 49 days.
+
+use serde::{Deserialize, Serialize};
+
+use crate::decoder::{Word, ms};
+use crate::grammar::{Detection, Grammar};
+use crate::image::{FrontEnd, Image, SAMPLE_RATE, label_bit};
+
+/// The window opened, or stays open for longer. Times count from the start of the stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Awake {
+    /// The frame that decided the wake word or command.
+    pub frame: u64,
+    /// The last frame of the window.
+    pub until: u64,
+    /// End of that frame.
+    pub at_ms: u32,
+    /// End of the last frame.
+    pub until_ms: u32,
+}
+
+/// The window closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asleep {
+    /// Its last frame.
+    pub frame: u64,
+    /// End of that frame.
+    pub at_ms: u32,
+    /// Why it closed.
+    pub reason: Reason,
+}
+
+/// Why the window closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Reason {
+    /// Its time is over.
+    WindowOver,
+    /// The stream began afresh, as after lost audio.
+    Reset,
+}
+
+/// What a frame brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// A command, or a wake word.
+    Detection(Detection),
+    /// The window opened, or stays open for longer.
+    Awake(Awake),
+    /// The window closed.
+    Asleep(Asleep),
+}
+
+/// Gate and grammar of one stream.
+#[derive(Clone, Copy, Debug)]
+pub struct Gate {
+    grammar: Grammar,
+    front_end: FrontEnd,
+    /// A bit for each label that is a wake word; 0: there are none.
+    wake_words: u64,
+    /// Frames of a window.
+    window: u64,
+    extend: bool,
+    /// The frame to come.
+    frame: u64,
+    /// The frame after the window's last; 0: asleep.
+    end: u64,
+}
+
+impl Gate {
+    /// At the start of a stream, asleep where the image names wake words.
+    pub fn new(image: &Image<'_>) -> Self {
+        let front_end = image.manifest().front_end;
+        let (window_ms, extend) = image
+            .wake()
+            .map_or((0, false), |wake| (wake.window_ms, wake.extend));
+        let samples = u64::from(window_ms) * u64::from(SAMPLE_RATE / 1000);
+        Self {
+            grammar: Grammar::new(),
+            front_end,
+            wake_words: image.wake_labels(),
+            window: samples.div_ceil(u64::from(front_end.hop).max(1)),
+            extend,
+            frame: 0,
+            end: 0,
+        }
+    }
+
+    /// Forgets the stream. If its window was open it closes.
+    pub fn reset(&mut self) -> Option<Asleep> {
+        let last = self.frame.saturating_sub(1);
+        let closed = (self.end > 0).then(|| self.closed(last, Reason::Reset));
+        self.grammar = Grammar::new();
+        (self.frame, self.end) = (0, 0);
+        closed
+    }
+
+    /// Whether commands count in the frame to come.
+    pub fn is_awake(&self) -> bool {
+        self.wake_words == 0 || self.end > 0
+    }
+
+    /// What to listen to in the frame to come: a bit for each label, for
+    /// [`Decoder::listen_to`](crate::decoder::Decoder::listen_to).
+    pub fn listens_to(&self) -> u64 {
+        if self.is_awake() {
+            u64::MAX
+        } else {
+            self.wake_words
+        }
+    }
+
+    /// Takes the word that a frame decided, if any, and the end of the audio that it took. In this order it tells of
+    /// detections, and of the window opening or closing.
+    pub fn push_frame(
+        &mut self,
+        image: &Image<'_>,
+        word: Option<Word>,
+        decided_ms: u32,
+        mut on_outcome: impl FnMut(Outcome),
+    ) {
+        let heard = self.listens_to();
+        let word = word.filter(|word| heard & label_bit(word.label) != 0);
+        let mut opens = false;
+        self.grammar
+            .push_frame(image, word, decided_ms, |detection| {
+                opens |= self.extend || image.is_wake_word(detection.command);
+                on_outcome(Outcome::Detection(detection));
+            });
+        let frame = self.frame;
+        self.frame = frame.saturating_add(1);
+        if self.wake_words == 0 {
+            return;
+        }
+        if opens {
+            self.end = self.frame.saturating_add(self.window);
+            let until = self.end.saturating_sub(1);
+            on_outcome(Outcome::Awake(Awake {
+                frame,
+                until,
+                at_ms: self.end_ms(frame),
+                until_ms: self.end_ms(until),
+            }));
+        } else if self.end > 0 && self.frame >= self.end {
+            self.end = 0;
+            on_outcome(Outcome::Asleep(self.closed(frame, Reason::WindowOver)));
+        }
+    }
+
+    fn closed(&self, frame: u64, reason: Reason) -> Asleep {
+        let at_ms = self.end_ms(frame);
+        Asleep {
+            frame,
+            at_ms,
+            reason,
+        }
+    }
+
+    /// End of a frame.
+    fn end_ms(&self, frame: u64) -> u32 {
+        ms(self.front_end, frame, self.front_end.window)
+    }
+}
+
+#[cfg(test)]
+mod tests;
