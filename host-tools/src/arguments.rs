@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use zerda::compiler::ranges::Method;
-use zerda::npu;
+use zerda::{npu, wake};
 use zerda_firmware::npu::model::Injection;
 
 pub use eval::{EvalArgs, Room, TuneArgs};
@@ -19,6 +19,7 @@ const EXAMPLES: &str = "\
 Examples:
   zerda run models/samples/*.wav
   zerda run recording.wav --explain
+  zerda run recording.wav --wake=yes
   arecord -q -t raw -f S16_LE -r 16000 -c 1 | zerda run -
   zerda eval speech_commands/test
   zerda eval speech_commands/test --stream --negatives recordings --noise noise --report report.html
@@ -69,6 +70,15 @@ pub struct ImageArg {
     pub image: PathBuf,
 }
 
+#[derive(Args)]
+pub struct WakeArg {
+    /// Let commands count only after a wake word, as [wake] of commands.toml would in the image: after those that
+    /// stand ready there, or after WORD,...
+    #[arg(long, value_name = "WORD,...", num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "", hide_default_value = true)]
+    pub wake: Option<wake::Words>,
+}
+
 /// Recognise the commands in audio files, or live from standard input
 ///
 /// Prints each detection as it happens: its score (0 to 1), where the command starts and ends, and
@@ -83,7 +93,10 @@ pub struct RunArgs {
     pub inputs: Vec<PathBuf>,
     #[command(flatten)]
     pub image: ImageArg,
-    /// One JSON object a line: detections, then {"summary": {...}}
+    #[command(flatten)]
+    pub wake: WakeArg,
+    /// One JSON object a line: detections, where the image has wake words {"awake": {at_ms, until_ms}} and {"asleep":
+    /// {at_ms, reason}}, then {"summary": {...}}
     #[arg(long)]
     pub json: bool,
     /// Draw the smoothed posteriors over time
@@ -100,7 +113,7 @@ pub struct RunArgs {
 /// Compile the float ONNX of one streaming step to an INT8 image
 ///
 /// Calibrates on recordings like those that the device will hear; the same recordings give the same
-/// image, byte for byte. Thresholds, smoothing, refractory time and commands of several words come from
+/// image, byte for byte. Thresholds, smoothing, refractory time, commands of several words and wake words come from
 /// commands.toml (`zerda commands` changes them afterwards); where models.toml disagrees with the ONNX, that is an error.
 #[derive(Args)]
 pub struct CompileArgs {
@@ -137,7 +150,7 @@ fn report_file(text: &str) -> std::result::Result<PathBuf, String> {
 
 /// Put commands.toml into an image that is compiled already
 ///
-/// Thresholds, smoothing, refractory time and commands of several words become those of commands.toml;
+/// Thresholds, smoothing, refractory time, commands of several words and wake words become those of commands.toml;
 /// the network stays as it is, bit for bit.
 #[derive(Args)]
 pub struct CommandsArgs {
@@ -180,7 +193,8 @@ pub struct InspectArgs {
     pub report: Option<PathBuf>,
     /// One JSON object: sizes in bytes (the `sections` add up to the file), durations in frames and
     /// ms, thresholds of 0 to 1 (null: never detected), `grammar` (null: each label is a command; gap,
-    /// commands with name and words), `caches`, and `operators` with name, shape,
+    /// commands with name and words), `wake` (null: commands count at any time; words, window_ms, extend,
+    /// thresholds of commands of their own), `caches`, and `operators` with name, shape,
     /// macs, constants by kind, and output: scale, zero point, range, and `at`, a byte of the arena
     /// or a row of a cache. With --onnx: the report, of `report_version` 1: `figures` (which are
     /// measured and which counted), `image`, `audio`, `end_to_end`, `advice` (rule, numbers of
@@ -254,6 +268,8 @@ pub struct QemuArgs {
     pub board: BoardArgs,
     #[command(flatten)]
     pub image: ImageArg,
+    #[command(flatten)]
+    pub wake: WakeArg,
     /// One JSON object a line: detections, overruns, {"profile": {...}}, then {"summary": {...}}
     #[arg(long)]
     pub json: bool,
@@ -331,7 +347,7 @@ pub struct FlashArgs {
     /// Print the regions and the calls of probe-rs, and touch no probe
     #[arg(long)]
     pub dry_run: bool,
-    /// One JSON object: regions, sizes in bytes, commands
+    /// One JSON object: regions, sizes in bytes, commands, wake as `inspect` has it
     #[arg(long)]
     pub json: bool,
 }
@@ -348,7 +364,8 @@ pub struct MonitorArgs {
     /// Of a serial port
     #[arg(long, value_name = "RATE", default_value_t = 115_200)]
     pub baud: u32,
-    /// One JSON object a line: detections as `run` has them, {"start"}, {"overrun"}, {"status"},
+    /// One JSON object a line: detections, {"awake"} and {"asleep"} as `run` has them, {"start"}, {"overrun"},
+    /// {"status"}, before it {"gate"} where the image has wake words,
     /// then {"summary": {...}}
     #[arg(long)]
     pub json: bool,

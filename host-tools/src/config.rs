@@ -6,6 +6,7 @@
 mod budgets;
 mod commands;
 mod profile;
+mod wake;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU16;
@@ -17,6 +18,7 @@ use serde::de::DeserializeOwned;
 use crate::error::{Error, Result};
 pub use budgets::{Budgets, Limits};
 pub use commands::{Commands, Decoder, Phrase, Threshold};
+pub use wake::{Known, Wake, WakeWords};
 
 const MODELS: (&str, &str) = ("models.toml", include_str!("../../config/models.toml"));
 const COMMANDS: (&str, &str) = ("commands.toml", include_str!("../../config/commands.toml"));

@@ -6,12 +6,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde_json::json;
+use zerda_firmware::Image;
 
 use crate::boards::Board;
 use crate::elf::{self, Usage};
 use crate::error::{Error, Result};
 use crate::image_file::ImageFile;
 use crate::run::print;
+use crate::wake;
 
 pub struct Options {
     pub board: String,
@@ -26,7 +28,8 @@ pub struct Options {
 /// Without a dry run, what needs no firmware is checked before it is built.
 pub fn flash(options: &Options) -> Result<()> {
     let board = Board::open(&options.boards, &options.board)?;
-    ImageFile::open(&options.image)?.image()?;
+    let file = ImageFile::open(&options.image)?;
+    let image = file.image()?;
     if !options.dry_run {
         let chip = board.chip.as_deref().ok_or_else(|| {
             Error::usage(format!(
@@ -44,7 +47,7 @@ pub fn flash(options: &Options) -> Result<()> {
     let usages = elf::usage(&elf, elf::regions(&board.directory.join("memory.x"))?)?;
     let chip = board.chip.as_deref();
     let calls = chip.map_or(Vec::new(), |chip| calls(chip, &elf));
-    report(options, &elf, &usages, &calls)?;
+    report(options, &image, &elf, &usages, &calls)?;
     let Some(chip) = chip.filter(|_| !options.dry_run) else {
         return Ok(());
     };
@@ -159,7 +162,13 @@ fn error_and_cause(stderr: &str) -> (&str, Option<String>) {
     )
 }
 
-fn report(options: &Options, elf: &Path, usages: &[Usage], calls: &[Vec<String>]) -> Result<()> {
+fn report(
+    options: &Options,
+    image: &Image<'_>,
+    elf: &Path,
+    usages: &[Usage],
+    calls: &[Vec<String>],
+) -> Result<()> {
     let commands = calls
         .iter()
         .map(|call| format!("probe-rs {}", call.join(" ")));
@@ -185,9 +194,12 @@ fn report(options: &Options, elf: &Path, usages: &[Usage], calls: &[Vec<String>]
             "elf": elf.display().to_string(),
             "regions": regions,
             "commands": commands,
+            "wake": wake::json(image),
         });
         return print(&report.to_string());
     }
+    let name = options.image.display();
+    print(&format!("{name}: {}", wake::describe(image)))?;
     for usage in usages {
         let (region, used) = (&usage.region, usage.used());
         print(&format!(

@@ -15,6 +15,7 @@ use crate::image_parts;
 use crate::npu;
 use crate::operators::{bytes, constants, describe, macs, macs_per_step};
 use crate::run::print;
+use crate::wake;
 
 pub fn inspect(path: &Path, json: bool) -> Result<()> {
     let file = ImageFile::open(path)?;
@@ -196,6 +197,7 @@ impl Inspection<'_> {
             },
             "labels": labels.collect::<Vec<_>>(),
             "grammar": self.grammar(),
+            "wake": wake::json(image),
             "macs_per_step": macs_per_step(image),
             "caches": caches.collect::<Vec<_>>(),
             "operators": operators.collect::<Vec<_>>(),
@@ -293,6 +295,7 @@ impl Inspection<'_> {
                 self.ms(grammar.gap)
             )?;
         }
+        writeln!(text, "  wake words {}", wake::describe(image))?;
         writeln!(
             text,
             "  network    {} operators, {} multiply-accumulates a step, counted",

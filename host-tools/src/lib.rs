@@ -27,3 +27,4 @@ pub mod trace;
 pub mod tract_step;
 pub mod tune;
 pub mod venv;
+pub mod wake;

@@ -31,6 +31,7 @@ fn execute(command: Command) -> Result<()> {
         Command::Run(args) => run::run(&run::Options {
             inputs: args.inputs,
             image: args.image.image,
+            wake: args.wake.wake,
             json: args.json,
             trace: args.trace,
             explain: args.explain,
@@ -134,6 +135,7 @@ fn execute(command: Command) -> Result<()> {
                 board: args.board,
                 sweep: args.sweep,
                 image: args.image.image,
+                wake: args.wake.wake,
                 audio: args.audio,
                 seconds: args.seconds,
                 budgets: args.budgets,
@@ -163,6 +165,7 @@ fn execute(command: Command) -> Result<()> {
             board: args.board.board,
             boards: args.board.boards,
             image: args.image.image,
+            wake: args.wake.wake,
             inputs: args.inputs,
             json: args.json,
             profile: args.profile,

@@ -13,8 +13,9 @@ use zerda_firmware::telemetry::Status;
 use crate::audio::{self, SAMPLE_RATE};
 use crate::boards::{Board, Firmware};
 use crate::error::{Error, Result};
-use crate::image_file::ImageFile;
-use crate::run::{Totals, print_end, tail};
+use crate::output;
+use crate::run::{Counts, Totals, print_end, tail};
+use crate::wake;
 
 mod line;
 mod machine;
@@ -30,6 +31,7 @@ pub struct Options {
     /// The folder of the boards.
     pub boards: PathBuf,
     pub image: PathBuf,
+    pub wake: Option<wake::Words>,
     pub inputs: Vec<PathBuf>,
     pub json: bool,
     /// Count instructions on the first input.
@@ -54,7 +56,7 @@ pub struct Options {
 pub fn qemu(options: &Options) -> Result<()> {
     let board = Board::open(&options.boards, &options.board)?;
     board.qemu_machine()?;
-    let file = ImageFile::open(&options.image)?;
+    let file = wake::open(&options.image, options.wake.as_ref())?;
     let image = file.image()?;
     let feature = options.npu_model.as_ref().map(|_| "npu-model");
     if feature.is_some() && image.npu().is_none() {
@@ -63,7 +65,15 @@ pub fn qemu(options: &Options) -> Result<()> {
             options.image.display()
         )));
     }
-    let firmware = board.build(&options.image, feature)?;
+    let folder = tempfile::tempdir().map_err(|error| Error::write("a temporary folder", error))?;
+    let firmware = match options.wake {
+        None => board.build(&options.image, feature)?,
+        Some(_) => {
+            let gated = folder.path().join("gated.zerda");
+            output::write(&gated, file.bytes())?;
+            board.build(&gated, feature)?
+        }
+    };
     let machine = Machine::new(&board, &firmware.elf)?;
     drop(firmware);
     if options.kernels {
@@ -80,10 +90,10 @@ pub fn qemu(options: &Options) -> Result<()> {
         options,
         machine,
         image: &image,
-        folder: tempfile::tempdir().map_err(|error| Error::write("a temporary folder", error))?,
+        folder,
         totals: Totals {
             files: 0,
-            detections: 0,
+            heard: Counts::of(&image),
             samples: 0,
             steps: 0,
             logits_crc32: 0,
@@ -226,22 +236,27 @@ impl Session<'_> {
             let (all, failed) = self.npu.unwrap_or_default();
             self.npu = Some((all + u64::from(steps), failed + u64::from(faults)));
         }
-        self.add(status);
+        let heard = Counts {
+            commands: status.detections.into(),
+            wake_words: line.wake_words.into(),
+            ..self.totals.heard
+        };
+        self.add(status, heard);
         if counting {
             self.profile = Some(profile::read(&counts, self.image)?);
         }
-        let detections = u64::from(status.detections);
-        print_end(name, detections, samples.len() as u64, self.options.json)
+        print_end(name, heard, samples.len() as u64, self.options.json)
     }
 
     /// The counters of one boot.
-    fn add(&mut self, status: Status) {
+    fn add(&mut self, status: Status, heard: Counts) {
         let step = u64::from(self.image.manifest().stream.step);
         let logits = u64::from(status.steps) * step * self.image.labels().count() as u64;
         let boot = crc32fast::Hasher::new_with_initial_len(status.logits_crc32, logits);
         self.crc.combine(&boot);
         self.totals.steps += u64::from(status.steps);
-        self.totals.detections += u64::from(status.detections);
+        self.totals.heard.commands += heard.commands;
+        self.totals.heard.wake_words += heard.wake_words;
         self.overruns += status.overruns;
         self.lost_samples += status.lost_samples;
         self.stack_bytes = self.stack_bytes.max(status.stack_bytes);

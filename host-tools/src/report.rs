@@ -1,6 +1,7 @@
 //! What a recognizer reports, here or on a device, as a line of text or JSON.
 
 use serde_json::{Value, json};
+use zerda_firmware::gate::Reason;
 use zerda_firmware::npu::registers::{Config, Status as NpuStatus};
 use zerda_firmware::npu::{Failure, Fault};
 use zerda_firmware::telemetry::{Report, Status};
@@ -83,6 +84,21 @@ pub fn line(name: &str, report: &Report<'_>, json: bool) -> Option<String> {
             format!("NPU: {steps} steps, {faults} faults"),
             json!({ "npu": { "steps": steps, "faults": faults } }),
         ),
+        Report::Awake { at_ms, until_ms } => (
+            format!("awake  until {until_ms:>5} ms"),
+            json!({ "file": name, "awake": { "at_ms": at_ms, "until_ms": until_ms } }),
+        ),
+        Report::Asleep { at_ms, reason } => (
+            format!("asleep at {at_ms:>5} ms, {}", reason_text(reason)),
+            json!({ "file": name, "asleep": { "at_ms": at_ms, "reason": reason_key(reason) } }),
+        ),
+        Report::Gate { awake, wake_words } => (
+            format!(
+                "gate: {}, {wake_words} wake words",
+                if awake { "awake" } else { "asleep" }
+            ),
+            json!({ "gate": { "awake": awake, "wake_words": wake_words } }),
+        ),
         Report::Status(status) => (status_text(&status), status_json(&status)),
         _ => return None,
     };
@@ -90,6 +106,22 @@ pub fn line(name: &str, report: &Report<'_>, json: bool) -> Option<String> {
         true => fields.to_string(),
         false => format!("{name}: {text}"),
     })
+}
+
+/// Why the window closed.
+fn reason_text(reason: Reason) -> &'static str {
+    match reason {
+        Reason::WindowOver => "the window is over",
+        Reason::Reset => "recognition started afresh",
+    }
+}
+
+/// Likewise, in JSON.
+fn reason_key(reason: Reason) -> &'static str {
+    match reason {
+        Reason::WindowOver => "window_over",
+        Reason::Reset => "reset",
+    }
 }
 
 /// What went wrong, and what there is to know of it.

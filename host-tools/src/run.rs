@@ -7,20 +7,22 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use zerda_firmware::gate::{Asleep, Awake};
 use zerda_firmware::telemetry::Report;
 use zerda_firmware::{Event, Image, Recognizer};
 
 use crate::audio::{self, SAMPLE_RATE};
 use crate::error::{Error, Result};
-use crate::image_file::ImageFile;
 use crate::output;
 use crate::report;
 use crate::trace::{Panel, Trace};
+use crate::wake;
 
 pub struct Options {
     /// Audio files; `-` is raw 16 kHz mono s16le on standard input.
     pub inputs: Vec<PathBuf>,
     pub image: PathBuf,
+    pub wake: Option<wake::Words>,
     pub json: bool,
     /// Where to draw the posteriors.
     pub trace: Option<PathBuf>,
@@ -31,7 +33,7 @@ pub struct Options {
 /// Processes every input. One that cannot be read is reported at once and fails the run at the
 /// end, after the others.
 pub fn run(options: &Options) -> Result<()> {
-    let file = ImageFile::open(&options.image)?;
+    let file = wake::open(&options.image, options.wake.as_ref())?;
     let image = file.image()?;
     let mut memory = vec![0i8; image.memory_bytes()];
     let recognizer = Recognizer::new(&image, memory.as_mut_slice())
@@ -49,7 +51,7 @@ pub fn run(options: &Options) -> Result<()> {
         samples: 0,
         processing: Duration::ZERO,
         steps: 0,
-        detections: 0,
+        heard: Counts::of(&image),
     };
     let mut trace = options.trace.is_some().then(|| Trace::new(&image));
     let mut failed = 0;
@@ -104,20 +106,20 @@ struct Session<'a> {
     /// Time within the recognizer: reading and decoding files is the host's business.
     processing: Duration,
     steps: u64,
-    detections: u64,
+    heard: Counts,
 }
 
 impl Session<'_> {
     fn file(&mut self, path: &Path, panel: &mut Option<Panel>) -> Result<()> {
         let samples = audio::read(path)?;
         let name = path.display().to_string();
-        let detections = self.detections;
+        let before = self.heard;
         self.recognizer.reset();
         // A second at a time, so that detections of a long file are seen as they happen.
         for part in samples.chunks(SAMPLE_RATE as usize) {
             self.push(&name, part, panel)?;
         }
-        self.finish(&name, samples.len() as u64, detections, panel)?;
+        self.finish(&name, samples.len() as u64, before, panel)?;
         match self.explain {
             true => explain::explain(&self.image, path, &samples, self.json),
             false => Ok(()),
@@ -125,7 +127,7 @@ impl Session<'_> {
     }
 
     fn stdin(&mut self, stdin: &mut impl Read, panel: &mut Option<Panel>) -> Result<()> {
-        let detections = self.detections;
+        let before = self.heard;
         let mut samples = 0u64;
         let mut buffer = [0u8; 4096];
         // At most one byte of a sample whose other half has not come yet.
@@ -151,7 +153,7 @@ impl Session<'_> {
                 "standard input holds no samples, expected raw 16 kHz mono s16le",
             ));
         }
-        self.finish("-", samples, detections, panel)?;
+        self.finish("-", samples, before, panel)?;
         match kept {
             0 => Ok(()),
             _ => Err(Error::usage(
@@ -165,7 +167,7 @@ impl Session<'_> {
         &mut self,
         name: &str,
         samples: u64,
-        detections_before: u64,
+        before: Counts,
         panel: &mut Option<Panel>,
     ) -> Result<()> {
         let tail = std::mem::take(&mut self.tail);
@@ -173,12 +175,7 @@ impl Session<'_> {
         self.tail = tail;
         result?;
         self.samples += samples;
-        print_end(
-            name,
-            self.detections - detections_before,
-            samples,
-            self.json,
-        )
+        print_end(name, self.heard.since(before), samples, self.json)
     }
 
     fn push(&mut self, name: &str, pcm: &[i16], panel: &mut Option<Panel>) -> Result<()> {
@@ -188,7 +185,7 @@ impl Session<'_> {
             json,
             crc,
             steps,
-            detections,
+            heard,
             ..
         } = self;
         if let Some(panel) = panel {
@@ -196,6 +193,13 @@ impl Session<'_> {
         }
         let mut printing = Duration::ZERO;
         let mut printed = Ok(());
+        let mut say = |report: Report<'_>| {
+            let start = Instant::now();
+            if printed.is_ok() {
+                printed = report::line(name, &report, *json).map_or(Ok(()), |line| print(&line));
+            }
+            printing += start.elapsed();
+        };
         let start = Instant::now();
         recognizer.push_events(pcm, |event| match event {
             Event::Step { logits, .. } => {
@@ -213,24 +217,32 @@ impl Session<'_> {
                 }
             }
             Event::Detection(detection) => {
-                let start = Instant::now();
-                *detections += 1;
+                if image.is_wake_word(detection.command) {
+                    heard.wake_words += 1;
+                } else {
+                    heard.commands += 1;
+                }
                 if let Some(panel) = panel {
                     panel.detections.push(detection);
                 }
-                if printed.is_ok() {
-                    let command = image.command(detection.command).unwrap_or_default();
-                    let report = Report::Detection {
-                        command,
-                        score: detection.score,
-                        start_ms: detection.start_ms,
-                        end_ms: detection.end_ms,
-                        decided_ms: detection.decided_ms,
-                    };
-                    printed =
-                        report::line(name, &report, *json).map_or(Ok(()), |line| print(&line));
+                say(Report::Detection {
+                    command: image.command(detection.command).unwrap_or_default(),
+                    score: detection.score,
+                    start_ms: detection.start_ms,
+                    end_ms: detection.end_ms,
+                    decided_ms: detection.decided_ms,
+                });
+            }
+            Event::Awake(Awake {
+                at_ms, until_ms, ..
+            }) => {
+                if let Some(panel) = panel {
+                    panel.windows.push((at_ms, until_ms));
                 }
-                printing += start.elapsed();
+                say(Report::Awake { at_ms, until_ms });
+            }
+            Event::Asleep(Asleep { at_ms, reason, .. }) => {
+                say(Report::Asleep { at_ms, reason });
             }
         });
         self.processing += start.elapsed().saturating_sub(printing);
@@ -243,7 +255,7 @@ impl Session<'_> {
         let rtf = (self.samples > 0).then(|| processing / audio);
         let totals = Totals {
             files,
-            detections: self.detections,
+            heard: self.heard,
             samples: self.samples,
             steps: self.steps,
             logits_crc32: self.crc.finalize(),
@@ -260,7 +272,7 @@ impl Session<'_> {
 /// Sums over all inputs, wherever they were recognized.
 pub struct Totals {
     pub files: usize,
-    pub detections: u64,
+    pub heard: Counts,
     pub samples: u64,
     pub steps: u64,
     pub logits_crc32: u32,
@@ -270,22 +282,24 @@ impl Totals {
     /// The last line; `how` and `fields` say where and how fast it was.
     pub fn print(&self, how: &str, fields: Value, json: bool) -> Result<()> {
         let audio = self.samples as f64 / f64::from(SAMPLE_RATE);
-        let Totals {
-            detections, steps, ..
-        } = self;
+        let (steps, Counts { commands, .. }) = (self.steps, self.heard);
+        let wakes = self.heard.wake_words_text();
         let crc = format!("{:08x}", self.logits_crc32);
         if !json {
             return print(&format!(
-                "{audio:.2} s of audio {how}; {detections} commands, {steps} steps, logits {crc}"
+                "{audio:.2} s of audio {how}; {commands} commands{wakes}, {steps} steps, logits {crc}"
             ));
         }
         let mut summary = json!({
             "files": self.files,
-            "detections": detections,
+            "detections": commands,
             "audio_s": audio,
         });
         for (key, value) in fields.as_object().into_iter().flatten() {
             summary[key] = value.clone();
+        }
+        if self.heard.gated {
+            summary["wake_words"] = json!(self.heard.wake_words);
         }
         summary["steps"] = json!(steps);
         summary["logits_crc32"] = json!(crc);
@@ -293,18 +307,55 @@ impl Totals {
     }
 }
 
+/// What was heard, of inputs or of one.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Counts {
+    pub commands: u64,
+    pub wake_words: u64,
+    /// Whether the image names wake words: else none are told.
+    pub gated: bool,
+}
+
+impl Counts {
+    /// Nothing yet.
+    pub fn of(image: &Image<'_>) -> Counts {
+        Counts {
+            gated: image.wake().is_some(),
+            ..Counts::default()
+        }
+    }
+
+    fn since(self, before: Counts) -> Counts {
+        Counts {
+            commands: self.commands - before.commands,
+            wake_words: self.wake_words - before.wake_words,
+            ..self
+        }
+    }
+
+    /// What follows the number of commands.
+    fn wake_words_text(self) -> String {
+        match (self.gated, self.wake_words) {
+            (false, _) => String::new(),
+            (true, 1) => ", 1 wake word".into(),
+            (true, n) => format!(", {n} wake words"),
+        }
+    }
+}
+
 /// The line after an input's detections.
-pub fn print_end(name: &str, detections: u64, samples: u64, json: bool) -> Result<()> {
+pub fn print_end(name: &str, heard: Counts, samples: u64, json: bool) -> Result<()> {
     if json {
         return Ok(());
     }
     let seconds = samples as f64 / f64::from(SAMPLE_RATE);
-    let commands = match detections {
+    let commands = match heard.commands {
         0 => "no command".to_string(),
         1 => "1 command".to_string(),
         n => format!("{n} commands"),
     };
-    print(&format!("{name}: {commands} in {seconds:.2} s"))
+    let wakes = heard.wake_words_text();
+    print(&format!("{name}: {commands}{wakes} in {seconds:.2} s"))
 }
 
 /// A line to standard output, at once: someone may be watching.

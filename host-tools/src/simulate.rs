@@ -22,8 +22,8 @@ use std::path::PathBuf;
 
 use crate::config::Budgets;
 use crate::error::{Error, Result};
-use crate::image_file::ImageFile;
 use crate::output::{self, Format, Forms};
+use crate::wake;
 use board::Board;
 use costs::Costs;
 use report::Report;
@@ -34,6 +34,7 @@ pub struct Options {
     /// `KEY=V,...`.
     pub sweep: Vec<String>,
     pub image: PathBuf,
+    pub wake: Option<wake::Words>,
     /// Recordings whose words are timed.
     pub audio: Vec<PathBuf>,
     /// Of the stream.
@@ -56,7 +57,7 @@ impl Options {
 pub fn simulate(options: &Options) -> Result<()> {
     let board = Board::open(options.board()?)?;
     let budgets = Budgets::load(options.budgets.as_deref())?;
-    let file = ImageFile::open(&options.image)?;
+    let file = wake::open(&options.image, options.wake.as_ref())?;
     let image = file.image()?;
     let words = words::words(&image, &options.audio)?;
     let costs = Costs::new(&board, &image, options.vela.as_deref())?;

@@ -50,6 +50,8 @@ pub struct Panel {
     name: String,
     pub words: Vec<Word>,
     pub detections: Vec<Detection>,
+    /// In which commands count, as far as they were foreseen: from and until, ms.
+    pub windows: Vec<(u32, u32)>,
     /// Q0.8, one a class, frame after frame.
     smoothed: Vec<u8>,
     /// Loudest sample of every [`ENVELOPE`] samples.
@@ -66,6 +68,7 @@ impl Panel {
             name: name.into(),
             words: Vec::new(),
             detections: Vec::new(),
+            windows: Vec::new(),
             smoothed: Vec::new(),
             peaks: Vec::new(),
             samples: 0,
@@ -156,6 +159,7 @@ impl Trace {
             .y_label_formatter(&|p| format!("{p:.1}"))
             .x_label_formatter(&|s| format!("{s:.1} s"))
             .draw()?;
+        windows(&mut chart, panel, seconds.end)?;
         self.words(&mut chart, panel)?;
         self.commands(&mut chart, panel)?;
         let classes = self.labels.len();
@@ -221,6 +225,21 @@ impl Trace {
     fn frame_end(&self, frame: usize) -> f64 {
         (frame * self.hop + self.window) as f64 / self.rate
     }
+}
+
+/// Shades the time in which commands count after a wake word.
+fn windows(chart: &mut Chart<'_, '_>, panel: &Panel, end: f64) -> Drawn {
+    let mut shaded = 0.0;
+    for &(from, until) in &panel.windows {
+        let [from, until] = [from, until].map(|ms| (f64::from(ms) / 1000.0).clamp(shaded, end));
+        let shade = Rectangle::new(
+            [(from, 0.0), (until, 1.1)],
+            RGBColor(255, 246, 200).filled(),
+        );
+        chart.draw_series([shade])?;
+        shaded = until;
+    }
+    Ok(())
 }
 
 fn waveform(

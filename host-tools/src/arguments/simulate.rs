@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::ImageArg;
+use super::{ImageArg, WakeArg};
 
 /// Simulate a board's latency, without the board
 ///
@@ -22,10 +22,12 @@ pub struct SimulateArgs {
     /// hidden, layers, board. What is not swept is as in --image; the feed-forward layers grow with hidden.
     /// A shape that an image beside --image has is simulated with that, words included, any other with
     /// random weights. Exit code 0, whatever the verdicts
-    #[arg(long, value_name = "KEY=V,...", conflicts_with = "fit")]
+    #[arg(long, value_name = "KEY=V,...", conflicts_with_all = ["fit", "wake"])]
     pub sweep: Vec<String>,
     #[command(flatten)]
     pub image: ImageArg,
+    #[command(flatten)]
+    pub wake: WakeArg,
     /// Recordings whose words are timed: files, folders of them, or a folder with one of clips for each label
     #[arg(long, value_name = "PATH", num_args = 1.., default_value = "models/samples")]
     pub audio: Vec<PathBuf>,
@@ -58,6 +60,6 @@ pub struct SimulateArgs {
     #[arg(long, value_name = "PATH")]
     pub vela: Option<PathBuf>,
     /// Count instructions in QEMU, and rewrite the costs in the board's file
-    #[arg(long)]
+    #[arg(long, conflicts_with = "wake")]
     pub fit: bool,
 }

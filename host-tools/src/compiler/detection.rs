@@ -1,15 +1,15 @@
-//! `commands.toml` in an image: thresholds, smoothing, refractory time and commands; and
+//! `commands.toml` in an image: thresholds, smoothing, refractory time, commands and wake words; and
 //! `zerda commands`, which puts them into an image that is compiled already.
 
 use std::path::PathBuf;
 
 use zerda_firmware::Image;
-use zerda_firmware::image::{Command, Decoder, FrontEnd, Grammar, Label, Manifest, field};
+use zerda_firmware::image::{Command, Decoder, FrontEnd, Grammar, Label, Manifest, Wake, field};
 use zerda_firmware::plan::Cache;
 
 use super::image_writer::ImageWriter;
-use crate::config::{Commands, Phrase};
-use crate::error::Result;
+use crate::config::{self, Commands, Known, Phrase, WakeWords};
+use crate::error::{Error, Result};
 use crate::image_file::ImageFile;
 use crate::image_parts::number;
 use crate::npu::section;
@@ -26,7 +26,7 @@ pub fn commands(options: &Options, commands: &Commands) -> Result<()> {
     output::write(&options.output, file.bytes())
 }
 
-/// The image with other thresholds, smoothing, refractory time and commands. All else stays, and so
+/// The image with other thresholds, smoothing, refractory time, commands and wake words. All else stays, and so
 /// do the bits of the network.
 pub fn with_commands(file: &ImageFile, commands: &Commands) -> Result<ImageFile> {
     let image = file.image()?;
@@ -41,6 +41,7 @@ pub struct Detection {
     pub thresholds: Vec<u8>,
     gap: u16,
     phrases: Vec<Phrase>,
+    wake: Option<WakeWords>,
 }
 
 impl Detection {
@@ -61,6 +62,7 @@ impl Detection {
             },
             gap: frames(gap),
             phrases: commands.phrases(names)?,
+            wake: commands.wake_words(names)?,
         })
     }
 
@@ -70,12 +72,36 @@ impl Detection {
             name: command.name.into(),
             words: command.words.into(),
         });
+        let wake = image.wake().map(|wake| WakeWords {
+            window_ms: wake.window_ms,
+            extend: wake.extend,
+            words: wake.words.into(),
+            thresholds: wake.thresholds.into(),
+        });
         Detection {
             decoder: image.manifest().decoder,
             thresholds: image.labels().map(|label| label.threshold).collect(),
             gap: image.grammar().gap,
             phrases: phrases.collect(),
+            wake,
         }
+    }
+
+    /// Puts a `[wake]` in the place of the wake words; `names` are the model's labels. `error` makes one of what is
+    /// wrong with it.
+    pub fn set_wake(
+        &mut self,
+        wake: &config::Wake,
+        names: &[&str],
+        error: impl Fn(&str) -> Error,
+    ) -> Result<()> {
+        let known = Known {
+            labels: names,
+            thresholds: &self.thresholds,
+            phrases: &self.phrases,
+        };
+        self.wake = Some(wake.numbers(known, &|_, problem| error(problem))?);
+        Ok(())
     }
 
     /// The image with this instead of what it has.
@@ -121,14 +147,19 @@ impl Detection {
             gap: self.gap,
             commands: commands.len() as u8,
         };
-        let [caches_bytes, arena_bytes] = memory;
+        let wake = self.wake.as_ref().map(|wake| Wake {
+            window_ms: wake.window_ms,
+            extend: wake.extend,
+            words: &wake.words,
+            thresholds: &wake.thresholds,
+        });
         writer.finish(
             manifest,
             &labels,
             (grammar, &commands),
+            wake,
             caches,
-            caches_bytes,
-            arena_bytes,
+            memory,
         )
     }
 }

@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 use zerda_firmware::image::{
-    ALIGNMENT, Command, Grammar, HEADER_BYTES, Image, Label, MAGIC, Manifest, VERSION, checksum,
-    field,
+    ALIGNMENT, Command, Grammar, HEADER_BYTES, Image, Label, MAGIC, Manifest, VERSION, Wake,
+    checksum, field,
 };
 use zerda_firmware::plan::{Cache, Element, Op, Space, Tensor, TensorId};
 
@@ -89,15 +89,15 @@ impl ImageWriter {
         })
     }
 
-    /// The image. `manifest` counts what there is.
+    /// The image. `manifest` counts what there is; the last are the bytes of caches and arena.
     pub fn finish(
         self,
         manifest: Manifest,
         labels: &[Label],
         (grammar, commands): (Grammar, &[Command]),
+        wake: Option<Wake<'_>>,
         caches: &[Cache],
-        cache_bytes: usize,
-        arena_bytes: usize,
+        [cache_bytes, arena_bytes]: [usize; 2],
     ) -> Vec<u8> {
         let mut image = vec![0; HEADER_BYTES];
         append(&mut image, &manifest);
@@ -115,6 +115,11 @@ impl ImageWriter {
                 .for_each(|command| append(&mut image, command));
         }
         let commands_length = image.len() - commands_offset;
+        let wake_offset = image.len();
+        if let Some(wake) = wake {
+            append(&mut image, &wake);
+        }
+        let wake_length = image.len() - wake_offset;
         let manifest_length = image.len() - HEADER_BYTES;
         let segment_offset = image.len().next_multiple_of(ALIGNMENT);
         image.resize(segment_offset, 0);
@@ -132,6 +137,7 @@ impl ImageWriter {
             (field::ARENA_BYTES, arena_bytes),
             (field::ALIGNMENT, ALIGNMENT),
             (field::COMMANDS_LENGTH, commands_length),
+            (field::WAKE_LENGTH, wake_length),
         ] {
             image[field].copy_from_slice(&(value as u32).to_le_bytes());
         }

@@ -92,7 +92,7 @@ mod tests {
         let budgets = Budgets::load(None).unwrap();
         let product = Limits {
             total: 6_000_000,
-            flash: 320 * 1024,
+            flash: 384 * 1024,
             ram: 96 * 1024,
         };
         assert_eq!(budgets.of("nucleo-h743zi"), product);
@@ -111,7 +111,7 @@ mod tests {
         let limits = budgets.of("desk");
         assert_eq!(
             (limits.total, limits.flash, limits.ram),
-            (6_000_000, 360_448, 7)
+            (6_000_000, 425_984, 7)
         );
     }
 

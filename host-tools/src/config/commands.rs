@@ -9,6 +9,7 @@ use zerda_firmware::grammar::LONGEST_MS;
 use zerda_firmware::image::{MAX_COMMANDS, MAX_NAME, MAX_WORDS};
 
 use super::Source;
+use super::wake::{Known, Wake, WakeWords};
 use crate::error::{Error, Result};
 
 /// `commands.toml`: how posteriors become detections.
@@ -20,6 +21,8 @@ pub struct Commands {
     pub thresholds: BTreeMap<String, Threshold>,
     /// None: each word is a command by itself.
     pub grammar: Option<Grammar>,
+    /// None: commands count at any time.
+    pub wake: Option<Wake>,
     #[serde(skip)]
     source: Source,
 }
@@ -117,6 +120,37 @@ impl Commands {
         Ok(Commands { source, ..commands })
     }
 
+    /// The `[wake]` that stands in the built-in file, be it still commented out: what `--wake` says without words.
+    pub fn ready_wake() -> Result<Wake> {
+        #[derive(Deserialize)]
+        struct Block {
+            wake: Wake,
+        }
+        let text = super::COMMANDS.1;
+        if let Some(wake) = Commands::load(None)?.wake {
+            return Ok(wake);
+        }
+        let lines = text.lines().skip_while(|line| *line != "# [wake]");
+        let lines = lines.map_while(|line| line.strip_prefix("# "));
+        let block: Vec<_> = lines.collect();
+        let block: Block = super::parse(Path::new(super::COMMANDS.0), &block.join("\n"))?;
+        Ok(block.wake)
+    }
+
+    /// The wake words, none where there is no `[wake]`; `labels` are the model's.
+    pub fn wake_words(&self, labels: &[&str]) -> Result<Option<WakeWords>> {
+        let Some(wake) = &self.wake else {
+            return Ok(None);
+        };
+        let known = Known {
+            labels,
+            thresholds: &self.thresholds(labels)?,
+            phrases: &self.phrases(labels)?,
+        };
+        let error = |at: usize, problem: &str| self.source.error(at, problem);
+        wake.numbers(known, &error).map(Some)
+    }
+
     /// The file, and its text.
     pub fn source(&self) -> (&Path, &str) {
         (&self.source.path, &self.source.text)
@@ -203,12 +237,17 @@ impl Commands {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
 
     /// The built-in file with a grammar.
     fn with_grammar(text: &str) -> Result<Commands> {
-        let text = format!("{}\n[grammar]\n{text}", crate::config::COMMANDS.1);
+        built_in_with(&format!("\n[grammar]\n{text}"))
+    }
+
+    /// The built-in file with more at its end.
+    pub fn built_in_with(text: &str) -> Result<Commands> {
+        let text = format!("{}{text}", crate::config::COMMANDS.1);
         let source = Source {
             path: "some.toml".into(),
             text,

@@ -24,6 +24,8 @@ pub struct Line<'a> {
     pub kernels: String,
     /// Steps on the NPU, and faults.
     pub npu: Option<(u32, u32)>,
+    /// Wake words, where the image has some.
+    pub wake_words: u32,
     /// The last one.
     status: Option<Status>,
 }
@@ -38,6 +40,7 @@ impl<'a> Line<'a> {
             frames: 0,
             kernels: String::new(),
             npu: None,
+            wake_words: 0,
             status: None,
         }
     }
@@ -100,6 +103,7 @@ impl<'a> Line<'a> {
                 self.kernels = kernels.into();
             }
             Report::Npu { steps, faults } => self.npu = Some((steps, faults)),
+            Report::Gate { wake_words, .. } => self.wake_words = wake_words,
             Report::Status(status) => self.status = Some(status),
             _ => {
                 if let Some(json) = self.json

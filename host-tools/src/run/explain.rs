@@ -59,6 +59,8 @@ struct Row {
     smoothed: Vec<f64>,
     /// Whether nothing could be detected, so soon after a word.
     refractory: bool,
+    /// Whether no command counted, since no wake word had opened the window.
+    asleep: bool,
     /// Whether the label that counts could be.
     armed: bool,
     /// What was detected since the row before.
@@ -165,6 +167,7 @@ impl Heard<'_> {
                     .map(|&label| posterior(last.smoothed[usize::from(label)]))
                     .collect(),
                 refractory: last.refractory,
+                asleep: !last.awake,
                 armed: last.armed[usize::from(label)],
                 detected: word.map(|word| self.name(word.label).to_string()),
             })
@@ -220,6 +223,7 @@ impl Explanation<'_> {
             let cells: Vec<_> = frame.smoothed.iter().map(|p| format!("{p:.2}")).collect();
             let state = match &frame.detected {
                 Some(word) => format!("{word} detected"),
+                None if frame.asleep => "asleep".into(),
                 None if frame.refractory => "refractory".into(),
                 None if !frame.armed => "not armed".into(),
                 None => String::new(),

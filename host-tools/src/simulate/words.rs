@@ -48,7 +48,8 @@ type Recording = (PathBuf, Option<usize>);
 /// first detection of the folder's own label is that of the word; folders of no command are left out.
 /// In any other file a detection belongs to the last stretch of speech that begins before it was
 /// decided. Words that no pause of 200 ms separates are one stretch: of its detections only the last
-/// is told, since the end of the others is not known.
+/// is told, since the end of the others is not known. Where commands count after a wake word only, those of such a
+/// folder count as if it had been said.
 pub fn words(image: &Image<'_>, inputs: &[PathBuf]) -> Result<Words> {
     let mut recordings = Vec::new();
     for input in inputs {
@@ -96,7 +97,9 @@ fn find(image: &Image<'_>, input: &Path, recordings: &mut Vec<Recording>) -> Res
 /// The words of one recording.
 fn of(image: &Image<'_>, memory: &mut [i8], (file, label): &Recording) -> Result<Words> {
     let samples = audio::read(file)?;
-    let detections = detections(image, memory, &samples)?;
+    let awake = image.always_awake();
+    let hearing = if label.is_some() { &awake } else { image };
+    let detections = detections(hearing, memory, &samples)?;
     let speech = stretches(&samples);
     let name = |label: usize| image.labels().nth(label).map_or("", |label| label.name);
     let word = |end, (label, step)| Word {
@@ -139,7 +142,7 @@ fn detections(image: &Image<'_>, memory: &mut [i8], samples: &[i16]) -> Result<V
         recognizer.push_events(samples, |event| match event {
             Event::Step { index, .. } => step = index.into(),
             Event::Word(word) => detections.push((word.label.into(), step)),
-            Event::Frame { .. } | Event::Detection(_) => {}
+            Event::Frame { .. } | Event::Detection(_) | Event::Awake(_) | Event::Asleep(_) => {}
         });
     }
     Ok(detections)

@@ -20,7 +20,7 @@ impl Settings {
     pub fn of(image: &Image<'_>) -> Settings {
         Settings {
             smoothing: image.manifest().decoder.smoothing,
-            thresholds: image.labels().map(|label| label.threshold).collect(),
+            thresholds: image.thresholds().collect(),
         }
     }
 

@@ -3,7 +3,8 @@
 use std::ops::Range;
 
 use zerda_firmware::decoder::{Decoder, Word};
-use zerda_firmware::grammar::{Detection, Grammar};
+use zerda_firmware::gate::{Gate, Outcome};
+use zerda_firmware::grammar::Detection;
 use zerda_firmware::{Image, image};
 
 use crate::audio::SAMPLE_RATE;
@@ -25,6 +26,8 @@ pub struct Heard<'a> {
     loudness: Vec<u8>,
     pub frames: Vec<Frame>,
     pub detections: Vec<Detection>,
+    /// Ends of the windows that closed, ms.
+    pub closed: Vec<u32>,
 }
 
 /// A frame, as the decoder had it. Posteriors are Q0.8, one a label.
@@ -36,6 +39,8 @@ pub struct Frame {
     pub armed: Vec<bool>,
     /// Nothing could be detected so soon after a word.
     pub refractory: bool,
+    /// Whether commands counted; always, where there are no wake words.
+    pub awake: bool,
     pub word: Option<Word>,
     /// A word that counts in a command of several only.
     pub faint: Option<Word>,
@@ -47,9 +52,11 @@ impl<'a> Heard<'a> {
         let mut memory = vec![0; image.memory_bytes()];
         let track = Track::of(image, &mut memory, &[samples, &tail(image)].concat())?;
         let image::FrontEnd { hop, window, .. } = image.manifest().front_end;
-        let (mut frames, mut detections) = (Vec::new(), Vec::new());
-        let (mut grammar, mut refractory) = (Grammar::new(), false);
-        track.decode(Decoder::new(image), |posteriors, decoder, word| {
+        let (mut frames, mut detections, mut closed) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut gate, mut refractory) = (Gate::new(image), false);
+        let mut decoder = Decoder::new(image);
+        decoder.listen_to(gate.listens_to());
+        track.decode(decoder, |posteriors, decoder, word| {
             let faint = word.is_none().then(|| decoder.faint()).flatten();
             let end = frames.len() * usize::from(hop) + usize::from(window);
             frames.push(Frame {
@@ -60,12 +67,18 @@ impl<'a> Heard<'a> {
                     .map(|label| decoder.armed(label))
                     .collect(),
                 refractory,
+                awake: gate.is_awake(),
                 word,
                 faint,
             });
             refractory = decoder.refractory() > 0;
-            let found = |detection| detections.push(detection);
-            grammar.push_frame(image, word.or(faint), decoder.decided_ms(), found);
+            let (word, decided_ms) = (word.or(faint), decoder.decided_ms());
+            gate.push_frame(image, word, decided_ms, |outcome| match outcome {
+                Outcome::Detection(detection) => detections.push(detection),
+                Outcome::Asleep(asleep) => closed.push(asleep.at_ms),
+                Outcome::Awake(_) => {}
+            });
+            decoder.listen_to(gate.listens_to());
         });
         Ok(Heard {
             image,
@@ -73,6 +86,7 @@ impl<'a> Heard<'a> {
             loudness: track.loudness().to_vec(),
             frames,
             detections,
+            closed,
         })
     }
 
@@ -84,6 +98,11 @@ impl<'a> Heard<'a> {
     pub fn with_faint(&self) -> impl DoubleEndedIterator<Item = Word> {
         let words = self.frames.iter();
         words.filter_map(|frame| frame.word.or(frame.faint))
+    }
+
+    /// The wake words' labels.
+    pub fn wake_words(&self) -> &'a [u8] {
+        self.image.wake().map_or(&[], |wake| wake.words)
     }
 
     pub fn ms(&self, frames: u16) -> u32 {
@@ -112,8 +131,7 @@ impl<'a> Heard<'a> {
 
     /// Q0.8; 0: never detected.
     pub fn threshold(&self, label: u8) -> u8 {
-        let mut labels = self.image.labels();
-        labels.nth(label.into()).map_or(0, |label| label.threshold)
+        self.image.thresholds().nth(label.into()).unwrap_or(0)
     }
 
     /// Level, RMS in dBFS, and how far above its background that is, in dB. The background is what the

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use zerda_firmware::decoder::{Word, faint_threshold};
 
-use super::heard::Heard;
+use super::heard::{Frame, Heard};
 use super::labels::Spoken;
 use super::{LATE_MS, posterior};
 pub use false_alarm::false_alarm;
@@ -71,7 +71,9 @@ fn needed(heard: &Heard<'_>, label: u8, faint: bool) -> u8 {
 fn command_missed(heard: &Heard<'_>, spoken: &Spoken, in_time: impl Fn(&Word) -> bool) -> Why {
     let words = &spoken.words;
     let all: Vec<Word> = heard.with_faint().filter(in_time).collect();
+    let wakes = matches!(words[..], [word] if heard.wake_words().contains(&word));
     let known = match heard.image.grammar().commands {
+        _ if wakes => true,
         0 => words.len() == 1,
         _ => heard.image.commands().any(|of| of.words == words),
     };
@@ -127,6 +129,7 @@ fn word_missed(heard: &Heard<'_>, label: u8, needed: u8, start_ms: u32, end_ms: 
     };
     let reasons = [
         Missed::never,
+        Missed::asleep,
         Missed::at_another_time,
         Missed::not_yet,
         Missed::taken_for_another,
@@ -181,6 +184,44 @@ impl Missed<'_> {
                 self.name()
             ),
         ))
+    }
+
+    /// High enough, but no wake word had opened the window, or it had closed.
+    fn asleep(&self) -> Option<Why> {
+        if self.heard.wake_words().contains(&self.label) {
+            return None;
+        }
+        let frames = &self.heard.frames[self.span.clone()];
+        let (label, threshold) = (usize::from(self.label), self.threshold());
+        let unheard = |frame: &&Frame| !frame.awake && frame.smoothed[label] >= threshold;
+        let at_ms = frames.iter().find(unheard)?.end_ms;
+        let reached = posterior(self.peak.1);
+        let name = self.name();
+        let window_ms = self.heard.image.wake()?.window_ms;
+        let closed = self.heard.closed.iter().rfind(|&&ms| ms < at_ms);
+        let just = closed.filter(|&&ms| at_ms - ms <= window_ms.into());
+        Some(match (just, closed) {
+            (Some(closed), _) => why(
+                "window_over",
+                format!(
+                    "`{name}` reached {reached:.2} at {at_ms} ms, but the window had closed at {closed} ms, {} ms before \
+                     (`window_ms`)",
+                    at_ms - closed
+                ),
+            ),
+            (None, Some(closed)) => why(
+                "asleep",
+                format!(
+                    "`{name}` reached {reached:.2} at {at_ms} ms, but no wake word had been heard since {closed} ms"
+                ),
+            ),
+            (None, None) => why(
+                "asleep",
+                format!(
+                    "`{name}` reached {reached:.2} at {at_ms} ms, but no wake word had been heard before it"
+                ),
+            ),
+        })
     }
 
     fn at_another_time(&self) -> Option<Why> {

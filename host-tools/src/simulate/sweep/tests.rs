@@ -18,6 +18,7 @@ fn root() -> PathBuf {
 /// 20 s on boards without NPU, for which nothing need be installed.
 fn options(sweep: &[&str]) -> Options {
     Options {
+        wake: None,
         board: None,
         sweep: sweep.iter().map(|given| given.to_string()).collect(),
         image: root().join("models/shrunk.zerda"),
