@@ -12,6 +12,18 @@
 //!
 //! Frames are numbered with 64 bits, from the start of the stream: nothing here depends on milliseconds, which
 //! stop counting after 49 days.
+//!
+//! # Cost
+//!
+//! Instructions of a step with full caches, counted in QEMU on `shrunk` and `models/samples/answers.wav`, the wake word
+//! being "yes"; decoder, gate, grammar and the sliding of the windows together:
+//!
+//! | board | with wake words | without | of a step |
+//! |---|---|---|---|
+//! | `mps2-an386` (Cortex-M4, `dsp`) | 14,068 | 14,123 | 2,719,582 |
+//! | `mps3-an547` (Cortex-M55, `mve`) | 13,146 | 13,101 | 811,794 |
+//!
+//! The gate itself is less than what the compiler's choices differ by, 0.01 % of a step.
 
 use serde::{Deserialize, Serialize};
 

@@ -198,8 +198,7 @@ fn report(
         });
         return print(&report.to_string());
     }
-    let name = options.image.display();
-    print(&format!("{name}: {}", wake::describe(image)))?;
+    print(&format!("model image: {}", wake::describe(image)))?;
     for usage in usages {
         let (region, used) = (&usage.region, usage.used());
         print(&format!(

@@ -65,7 +65,7 @@ pub fn with_wake(file: &ImageFile, words: &Words) -> Result<ImageFile> {
 /// Whether an image's commands count after a wake word only, in a line.
 pub fn describe(image: &Image<'_>) -> String {
     let Some(wake) = image.wake() else {
-        return "not gated: every command counts at any time".into();
+        return "not gated, every command counts at any time".into();
     };
     let names = words(image);
     // A label of an image from anywhere must not steer the terminal.
@@ -75,7 +75,7 @@ pub fn describe(image: &Image<'_>) -> String {
         false => "after it",
     };
     format!(
-        "gated: asleep until {}; {} ms {anew} commands count",
+        "gated, asleep until {}; commands count for {} ms {anew}",
         names.join(" or "),
         wake.window_ms
     )
@@ -124,8 +124,7 @@ mod tests {
         assert!(after.tensors().eq(before.tensors()) && after.ops().eq(before.ops()));
         assert!(after.labels().eq(before.labels()));
         assert!(before.wake().is_none());
-        let expected =
-            "gated: asleep until yes or no; 6000 ms after it and after each command commands count";
+        let expected = "gated, asleep until yes or no; commands count for 6000 ms after it and after each command";
         assert_eq!(describe(&after), expected);
         assert_eq!(json(&after)["words"], json!(["yes", "no"]));
         // Others take their place, and commands.toml takes them away.

@@ -299,6 +299,59 @@ fn a_reader_that_goes_away_ends_the_run_quietly() {
     assert_eq!((code, stderr.as_str()), (0, ""));
 }
 
+/// robot.wav says go, left, stop, right, go, stop.
+#[test]
+fn with_wake_words_commands_count_after_one_of_them_only() {
+    let robot = "models/samples/robot.wav";
+    let (code, stdout, stderr) = run(&["run", "--json", "--wake=stop", robot]);
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    let (lines, summary) = objects(&stdout);
+    let said = lines.iter().map(|line| match &line["command"] {
+        Value::String(command) => command.clone(),
+        _ => line["awake"].as_object().map_or("?", |_| "awake").into(),
+    });
+    let expected = [
+        "stop", "awake", "right", "awake", "go", "awake", "stop", "awake",
+    ];
+    assert_eq!(said.collect::<Vec<_>>(), expected);
+    assert_eq!(
+        (&summary["detections"], &summary["wake_words"]),
+        (&2.into(), &2.into())
+    );
+    // The network heard the same.
+    let (_, plain) = objects(&run(&["run", "--json", robot]).1);
+    assert_eq!(plain["logits_crc32"], summary["logits_crc32"]);
+    assert_eq!(plain["wake_words"], Value::Null);
+    let text = run(&["run", "--wake=stop", robot]).1;
+    assert!(
+        text.contains("robot.wav: 2 commands, 2 wake words in 8.96 s"),
+        "{text}"
+    );
+}
+
+#[test]
+fn wake_words_that_the_image_does_not_have_are_an_error_of_one_line() {
+    let robot = "models/samples/robot.wav";
+    for command in ["run", "simulate"] {
+        let input = match command {
+            "run" => vec![robot],
+            _ => vec!["--board", "mps3-an547"],
+        };
+        for (wake, word) in [("--wake", "computer"), ("--wake=stop,og", "og")] {
+            let arguments = [&[command, wake][..], &input].concat();
+            let (code, stdout, stderr) = run(&arguments);
+            assert_eq!((code, stdout.as_str()), (2, ""));
+            let said = format!(
+                "models/shrunk.zerda: --wake: `{word}` is no word that the model detects, expected some"
+            );
+            assert!(
+                stderr.contains(&said) && stderr.lines().count() == 1,
+                "{stderr}"
+            );
+        }
+    }
+}
+
 #[test]
 fn a_mistake_in_the_configuration_is_answered_with_file_line_and_field() {
     let folder = folder();

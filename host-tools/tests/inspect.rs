@@ -55,6 +55,7 @@ fn the_shipped_image_holds_what_its_profile_makes_of_it() {
     assert_eq!(image["sections"]["multipliers"], 5 * channels);
     // 300 ms of config/commands.toml; 5 frames of 10 ms.
     assert_eq!(image["decoder"]["refractory_ms"], 300.0);
+    assert_eq!(image["wake"], serde_json::Value::Null);
     assert_eq!(image["stream"]["step_ms"], 50.0);
     // A probability: scale 1/256 and zero point -128 by TFLite's specification.
     let last = &image["operators"][50];

@@ -179,6 +179,7 @@ pub(crate) fn stretches(samples: &[i16]) -> Vec<Range<u64>> {
 mod tests {
     use super::*;
     use crate::image_file::ImageFile;
+    use crate::wake;
 
     /// Tones of 440 Hz: from, to (samples), amplitude.
     fn tones(length: usize, tones: &[(usize, usize, f64)]) -> Vec<i16> {
@@ -302,6 +303,25 @@ mod tests {
         let labels: Vec<_> = found.detected.iter().map(|word| &word.label[..]).collect();
         assert_eq!((labels, found.missed), (vec!["go"], 1));
         assert!(found.labelled);
+        // As if the wake word had been said before each clip.
+        let wake: wake::Words = "yes".parse().unwrap();
+        let file = wake::with_wake(&file, &wake).unwrap();
+        let gated = words(&file.image().unwrap(), &[folder.path().into()]).unwrap();
+        assert_eq!(gated, found);
+    }
+
+    #[test]
+    fn behind_a_gate_words_are_those_that_it_lets_through() {
+        let path = root().join("models/samples/robot.wav");
+        let wake: wake::Words = "stop".parse().unwrap();
+        let file = wake::with_wake(&shrunk(), &wake).unwrap();
+        let found = words(&file.image().unwrap(), std::slice::from_ref(&path)).unwrap();
+        let labels: Vec<_> = found.detected.iter().map(|word| &word.label[..]).collect();
+        assert_eq!(labels, ["stop", "right", "go", "stop"]);
+        // As late as without.
+        let shipped = shrunk();
+        let all = words(&shipped.image().unwrap(), &[path]).unwrap();
+        assert_eq!(found.detected, all.detected[2..]);
     }
 
     #[test]

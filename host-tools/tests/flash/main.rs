@@ -74,6 +74,7 @@ fn a_dry_run_shows_regions_and_calls_and_touches_no_probe() {
     let image = image().len();
     let flash = 1024 + 8192 + image + 2048 + 37 + 64;
     let expected = [
+        "model image: not gated, every command counts at any time".into(),
         format!(
             "FLASH at 0x08000000: {:.1} of 512 KiB, {:.1} %",
             flash as f64 / 1024.0,
@@ -103,6 +104,7 @@ fn a_dry_run_shows_regions_and_calls_and_touches_no_probe() {
 
     let (_, stdout, _) = bench.flash(&["--dry-run", "--json"]);
     let report: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(report["wake"], Value::Null);
     assert_eq!(
         (&report["board"], &report["elf"]),
         (&json!("desk"), &json!(bench.elf()))

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 
 use serde_json::{Value, json};
+use zerda_firmware::gate::Reason;
 use zerda_firmware::npu::{Failure, Fault};
 use zerda_firmware::telemetry::Report;
 
@@ -97,6 +98,49 @@ fn faults_of_an_npu_say_what_happened_and_what_follows() {
     assert_eq!(objects[0], expected);
     assert_eq!(objects[2]["npu_fault"]["backoff"], Value::Null);
     assert_eq!(objects[4], json!({ "npu": { "steps": 40, "faults": 3 }}));
+}
+
+#[test]
+fn a_gate_tells_when_commands_count() {
+    let (at_ms, until_ms, wake_words) = (2100, 8100, 2);
+    let reports = [
+        Report::Awake { at_ms, until_ms },
+        Report::Asleep {
+            at_ms: until_ms,
+            reason: Reason::WindowOver,
+        },
+        Report::Asleep {
+            at_ms,
+            reason: Reason::Reset,
+        },
+        Report::Gate {
+            awake: false,
+            wake_words,
+        },
+    ];
+    let frames: Vec<u8> = (0..)
+        .zip(&reports)
+        .flat_map(|(n, report)| frame(n, report))
+        .collect();
+    let (_folder, path) = file(&frames);
+    let name = path.to_str().unwrap();
+    let expected = [
+        "awake  until  8100 ms",
+        "asleep at  8100 ms, the window is over",
+        "asleep at  2100 ms, recognition started afresh",
+        "gate: asleep, 2 wake words",
+    ];
+    let lines = expected.map(|line| format!("{name}: {line}"));
+    let stdout = monitor(&[name]).stdout;
+    assert_eq!(stdout.lines().collect::<Vec<_>>()[..4], lines);
+    let (objects, _) = monitor(&["--json", name]).objects();
+    let expected = [
+        json!({ "file": name, "awake": { "at_ms": 2100, "until_ms": 8100 }}),
+        json!({ "file": name, "asleep": { "at_ms": 8100, "reason": "window_over" }}),
+        json!({ "file": name, "asleep": { "at_ms": 2100, "reason": "reset" }}),
+        json!({ "gate": { "awake": false, "wake_words": 2 }}),
+    ];
+    assert_eq!(objects, expected);
 }
 
 #[test]

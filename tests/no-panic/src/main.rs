@@ -124,6 +124,7 @@ unsafe extern "C" fn entry(image: *const u8, bytes: usize, memory: *mut i8, room
     let Ok(image) = Image::parse(image) else {
         return 1;
     };
+    black_box((image.wake(), image.is_wake_word(hardware(13) as u8)));
     if let Ok(mut recognizer) = Recognizer::new(&image, memory) {
         let pcm = [hardware(6) as i16; 1000];
         recognizer.push(pcm.get(..hardware(7)).unwrap_or_default(), |detection| {
@@ -132,7 +133,7 @@ unsafe extern "C" fn entry(image: *const u8, bytes: usize, memory: *mut i8, room
         recognizer.push_events(&pcm, |event| {
             black_box(event);
         });
-        recognizer.reset();
+        black_box((recognizer.is_awake(), recognizer.reset()));
     }
     #[cfg(feature = "panic")]
     black_box([1, 2, 3][hardware(10)]);
@@ -147,6 +148,7 @@ unsafe extern "C" fn entry(image: *const u8, bytes: usize, memory: *mut i8, room
     let mut outputs = [
         Output::new(Board, Some("go"), 100),
         Output::new(Board, None, 100),
+        Output::while_awake(Board),
     ];
     let mut scratch = Scratch::<5000>::new();
     let npu = Npu::new(Board, &mut scratch);

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | I2S microphone, such as INMP441 or ICS-43434 | CN9: SCK on D58 (PE5), WS on D57 (PE4), SD on D59 (PE6); 3V3, GND, and its L/R pin on GND |
 //! | any command, "yes", "no" | LD1 green (PB0), LD2 yellow (PE1), LD3 red (PB14), for half a second |
+//! | commands count, if the image has wake words | LD3 instead of "no" |
 //! | telemetry | USART3 (PD8), which is the ST-LINK's serial port, 115200 8N1 |
 //! | log | defmt over RTT |
 //!
@@ -51,10 +52,14 @@ fn main() -> ! {
     };
     let recognizer = defmt::unwrap!(Recognizer::new(&image, MEMORY.take()).ok());
     let (producer, consumer) = RING.take().split();
+    let red = match image.wake() {
+        None => led(peripherals.PB14, Some("no")),
+        Some(_) => Output::while_awake(output(peripherals.PB14)),
+    };
     let mut outputs = [
         led(peripherals.PB0, None),
         led(peripherals.PE1, Some("yes")),
-        led(peripherals.PB14, Some("no")),
+        red,
     ];
     // Blocking: a report takes a few ms, the ring holds 150, and a buffer would need an interrupt.
     let line = usart::Config::default();
@@ -78,7 +83,11 @@ fn led(
     pin: Peri<'static, impl gpio::Pin>,
     command: Option<&'static str>,
 ) -> Output<gpio::Output<'static>> {
-    Output::new(gpio::Output::new(pin, Level::Low, Speed::Low), command, 500)
+    Output::new(output(pin), command, 500)
+}
+
+fn output(pin: Peri<'static, impl gpio::Pin>) -> gpio::Output<'static> {
+    gpio::Output::new(pin, Level::Low, Speed::Low)
 }
 
 /// 480 MHz from the ST-LINK's 8 MHz, buses at 240 and 120 MHz, and 8.192 MHz for the SAI.

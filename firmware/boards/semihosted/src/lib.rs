@@ -179,7 +179,10 @@ fn try_run<M: Machine>(
         None => None,
     };
     let processor = Cortex(machine);
-    let mut outputs = [Output::new(Led(machine, 0), None, 500)];
+    let mut outputs = [
+        Output::new(Led(machine, 0), None, 500),
+        Output::while_awake(Led(machine, 1)),
+    ];
     let mut app = App::new(
         recognizer,
         consumer,

@@ -68,6 +68,21 @@ fn a_detection_where_nothing_is_said_sounded_like_a_command() {
     assert_eq!(found, [("false_alarm", "stop".into(), "sounded_like")]);
 }
 
+/// go and left, a window of 2 s after stop, then go; and stop again.
+#[test]
+fn what_was_said_to_a_sleeping_device_is_told() {
+    let gated = with(|text| {
+        let wake = "\n[wake]\nwords = [\"stop\"]\nwindow_ms = 2000\nextend = false\n";
+        text + wake
+    });
+    let expected = [
+        missed("go", "asleep"),
+        missed("left", "asleep"),
+        missed("go", "window_over"),
+    ];
+    assert_eq!(reasons(&gated, as_is, as_is), expected);
+}
+
 #[test]
 fn labels_at_the_wrong_time_are_told() {
     let found = reasons(&shrunk(), as_is, |spoken| {
