@@ -1,0 +1,1 @@
+"""Speech from text for training: `python -m speech` makes clips, `clips` reads what was made."""
