@@ -23,6 +23,7 @@ Examples:
   arecord -q -t raw -f S16_LE -r 16000 -c 1 | zerda run -
   zerda eval speech_commands/test
   zerda eval speech_commands/test --stream --negatives recordings --noise noise --report report.html
+  zerda eval speech_commands/test wake_words --stream --wake=computer,jarvis --negatives recordings
   zerda tune --negatives recordings --commands speech_commands/val --config config --output models/shrunk.zerda
   zerda compile models/shrunk.onnx --calibrate speech_commands/val
   zerda commands models/shrunk.zerda --config my-config -o mine.zerda

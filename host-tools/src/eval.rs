@@ -22,11 +22,19 @@ pub(crate) use answer::Answerer;
 use report::Report;
 
 pub struct Options {
-    /// One folder a label, of WAV and FLAC files.
-    pub directory: PathBuf,
+    /// Of one folder a label, of WAV and FLAC files.
+    pub directories: Vec<PathBuf>,
     pub image: PathBuf,
     pub onnx: PathBuf,
     pub json: bool,
+    pub wanted: Wanted,
+}
+
+/// Which clips of a labelled folder count.
+#[derive(Default)]
+pub struct Wanted {
+    /// Labels whose folders are read; all of the model's if there is none.
+    pub labels: Vec<String>,
     /// Clips of each label, the first by name; all if `None`.
     pub limit: Option<usize>,
 }
@@ -54,12 +62,14 @@ pub fn eval(options: &Options) -> Result<()> {
     let file = ImageFile::open(&options.image)?;
     let image = file.image()?;
     let labels: Vec<&str> = image.labels().map(|label| label.name).collect();
-    let Found { files, left_out } = find(&options.directory, &labels, options.limit)?;
+    let Found { files, left_out } = find(&options.directories, &labels, &options.wanted)?;
     let answerer = Answerer::new(&image, &options.onnx)?;
     if files.is_empty() {
-        let directory = options.directory.display();
+        let names = options.directories.iter().map(|path| path.display());
+        let names: Vec<_> = names.map(|name| name.to_string()).collect();
         return Err(Error::usage(format!(
-            "{directory}: its folders hold no WAV or FLAC file"
+            "{}: the folders hold no WAV or FLAC file",
+            names.join(", ")
         )));
     }
     let clips = read(&files);
@@ -72,6 +82,7 @@ pub fn eval(options: &Options) -> Result<()> {
         labels: &labels,
         commands: image.labels().map(|label| label.threshold > 0).collect(),
         left_out,
+        why_left_out: options.wanted.why_left_out(),
         macs_per_step: macs_per_step(&image),
         outcomes: &outcomes,
     };
@@ -87,41 +98,90 @@ pub fn eval(options: &Options) -> Result<()> {
 pub(crate) struct Found {
     /// With the numbers of their labels.
     pub files: Vec<(usize, PathBuf)>,
-    /// Folders that are no labels of the model.
-    left_out: Vec<String>,
+    /// Folders whose clips do not count.
+    pub left_out: Vec<String>,
 }
 
-/// The clips of a directory of one folder a label, at most `limit` of each.
-pub(crate) fn find(directory: &Path, labels: &[&str], limit: Option<usize>) -> Result<Found> {
-    let failed = |error| Error::read(directory, error);
-    let mut found = Found::default();
-    let mut labelled = false;
-    for entry in fs::read_dir(directory).map_err(failed)? {
-        let path = entry.map_err(failed)?.path();
-        let Some(name) = path.file_name().filter(|_| path.is_dir()) else {
-            continue;
-        };
-        let name = name.to_string_lossy();
-        match labels.iter().position(|label| *label == name) {
-            Some(label) => {
-                labelled = true;
-                let clips = audio::list(&path)?.into_iter().map(|clip| (label, clip));
-                found.files.extend(clips.take(limit.unwrap_or(usize::MAX)));
-            }
-            None => found.left_out.push(name.into_owned()),
+impl Wanted {
+    /// What folders that are left out have in common.
+    pub(crate) fn why_left_out(&self) -> &'static str {
+        match &self.labels[..] {
+            [] => "as no labels of the model",
+            _ => "as not among --labels",
         }
     }
-    if !labelled {
-        return Err(Error::usage(format!(
-            "{}: no folder in it is named as a label of the model: {}",
-            directory.display(),
-            labels.join(" ")
-        )));
+
+    /// The labels of the model, or those of them that were asked for.
+    fn among<'a>(&'a self, labels: &[&'a str]) -> Result<Vec<&'a str>> {
+        let unknown = |label: &&String| !labels.contains(&label.as_str());
+        if let Some(label) = self.labels.iter().find(unknown) {
+            return Err(Error::usage(format!(
+                "--labels: `{label}` is no label of the model, which has {}",
+                labels.join(" ")
+            )));
+        }
+        Ok(match &self.labels[..] {
+            [] => labels.to_vec(),
+            wanted => wanted.iter().map(String::as_str).collect(),
+        })
     }
-    // The order of a folder's entries is the file system's own.
+}
+
+/// The clips that are wanted of directories of one folder a label.
+pub(crate) fn find(directories: &[PathBuf], labels: &[&str], wanted: &Wanted) -> Result<Found> {
+    let among = wanted.among(labels)?;
+    let mut found = Found::default();
+    for directory in directories {
+        found.add(directory, labels, &among, wanted)?;
+    }
+    // The order of a folder's entries is the file system's own; what is named twice does not count twice.
     found.files.sort();
+    found.files.dedup();
     found.left_out.sort();
+    found.left_out.dedup();
     Ok(found)
+}
+
+impl Found {
+    fn add(
+        &mut self,
+        directory: &Path,
+        labels: &[&str],
+        among: &[&str],
+        wanted: &Wanted,
+    ) -> Result<()> {
+        let failed = |error| Error::read(directory, error);
+        let mut labelled = false;
+        for entry in fs::read_dir(directory).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
+            let Some(name) = path.file_name().filter(|_| path.is_dir()) else {
+                continue;
+            };
+            let name = name.to_string_lossy();
+            let label = labels.iter().position(|label| *label == name);
+            match label.filter(|_| among.contains(&&*name)) {
+                Some(label) => {
+                    labelled = true;
+                    let clips = audio::list(&path)?.into_iter().map(|clip| (label, clip));
+                    let most = wanted.limit.unwrap_or(usize::MAX);
+                    self.files.extend(clips.take(most));
+                }
+                None => self.left_out.push(name.into_owned()),
+            }
+        }
+        if labelled {
+            return Ok(());
+        }
+        Err(Error::usage(format!(
+            "{}: no folder in it is named as a label of {}: {}",
+            directory.display(),
+            match &wanted.labels[..] {
+                [] => "the model",
+                _ => "--labels",
+            },
+            among.join(" ")
+        )))
+    }
 }
 
 /// What can be read; of what cannot, a line each.

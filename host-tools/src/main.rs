@@ -38,8 +38,12 @@ fn execute(command: Command) -> Result<()> {
         }),
         Command::Eval(args) if args.stream.stream => {
             let stream = args.stream;
+            let wanted = eval::Wanted {
+                labels: args.labels,
+                limit: args.limit,
+            };
             eval::stream::eval(&eval::stream::Options {
-                directory: args.directory,
+                directories: args.directories,
                 image: args.image.image,
                 negatives: stream.negatives,
                 noise: stream.noise,
@@ -51,9 +55,11 @@ fn execute(command: Command) -> Result<()> {
                     .collect(),
                 levels: stream.level,
                 seed: stream.seed,
+                wake: stream.wake,
+                pairs: stream.pairs,
                 fa_per_hour: stream.fa_per_hour,
                 max_miss: stream.max_miss,
-                limit: args.limit,
+                wanted,
                 json: args.json,
                 report: stream.report,
             })
@@ -63,16 +69,21 @@ fn execute(command: Command) -> Result<()> {
             negatives: args.negatives,
             commands: args.commands,
             fa_per_hour: args.fa_per_hour,
+            wake: args.wake.wake,
+            wakes_per_hour: args.wakes_per_hour,
             output: args.output,
             config: args.config,
             json: args.json,
         }),
         Command::Eval(args) => eval::eval(&eval::Options {
-            directory: args.directory,
+            directories: args.directories,
             image: args.image.image,
             onnx: args.onnx,
             json: args.json,
-            limit: args.limit,
+            wanted: eval::Wanted {
+                labels: args.labels,
+                limit: args.limit,
+            },
         }),
         Command::Compile(args) => {
             let output = args.output.unwrap_or(args.onnx.with_extension("zerda"));

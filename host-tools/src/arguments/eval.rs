@@ -3,15 +3,17 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use zerda::wake;
 
-use super::ImageArg;
+use super::{ImageArg, WakeArg};
 
 /// Measure accuracy on a folder of clips, float beside INT8; or misses and false alarms in long streams
 ///
 /// A clip's answer is the label with the highest smoothed posterior, as in `run`. The float network
 /// runs in tract, the INT8 image in the firmware crate. INT8 is measured at the start of a stream
-/// and after 1.2 s of other speech, made of clips of _unknown_. In JSON, top1 and disagree are
-/// fractions of 0 to 1.
+/// and after 1.2 s of other speech, made of clips of _unknown_. An answer is right if it is the label of the clip's
+/// folder, whatever other labels the model has. In JSON, top1 and disagree are fractions of 0 to 1, and classes are
+/// the labels that have clips.
 ///
 /// With --stream the INT8 image and its decoder hear streams as the device does: each command of the folder
 /// once, 0.5 to 3 s apart, in noise and other speech; and the negatives as they were recorded, for false alarms.
@@ -22,11 +24,18 @@ use super::ImageArg;
 /// alarms an hour are those in the negatives; false ones in the streams with words stand apart. Delays are from the
 /// end of a word to the end of the audio that deciding took, without computing. Upper bounds are 95 %, one-sided:
 /// Garwood's of false alarms, Wilson's of misses. The same seed makes the same streams, byte for byte.
+///
+/// With --wake, or of an image with wake words: asleep, only they count, and one of them opens a window for commands.
+/// Thresholds of wake words are then what is judged, those of commands stay the image's. Each wake word is said by
+/// itself to a sleeping device, in noise and in speech apart; false wakes are those in the negatives, of each wake
+/// word. Pairs are a wake word and then a command, 300 to 1500 ms between them, said to a sleeping device: each wake
+/// word and each command equally often, no clip twice before all of its word have come. A pair is heard if its wake
+/// word and then its command are, each in its time. False commands are those in the negatives while it is awake.
 #[derive(Args)]
 pub struct EvalArgs {
-    /// One folder a label, named as the label; others are left out
-    #[arg(value_name = "DIR")]
-    pub directory: PathBuf,
+    /// Folders with one folder a label, named as the label; others are left out
+    #[arg(value_name = "DIR", required = true)]
+    pub directories: Vec<PathBuf>,
     #[command(flatten)]
     pub image: ImageArg,
     /// The float model that the image was compiled from
@@ -41,9 +50,18 @@ pub struct EvalArgs {
     /// not said, within and outside words), repetitions, answered (labels wrongly detected within this one's
     /// words); in_noise, in_speech, delays (start of a 20 ms bin, count), missed (clips)), det (by condition:
     /// points with threshold, false_alarms, fa_per_hour, misses, miss_rate, commands: [false alarms, misses]),
-    /// max_miss, failures
+    /// max_miss, failures. With --wake also: wake (words, window_ms, extend, pairs, gap_ms: least, most); of each
+    /// operating point false_wakes (count, per_hour, per_hour_upper, by_word, each), and false_alarms are those of
+    /// commands while awake; of each condition background (noise, speech; none: clean), all and commands for the wake
+    /// words, and pairs (null where there are none; all: pairs, wake_words: theirs, after_wake: commands whose wake
+    /// word was heard, by_wake_word: pairs, by_command: after_wake, each with words, misses, miss_rate,
+    /// miss_rate_upper; wrong_commands, delay_p50_ms, _p95_ms, missed: pairs of clips); of each point of det
+    /// false_alarms and commands for the wake words, false_commands, pairs_missed
     #[arg(long)]
     pub json: bool,
+    /// Only the clips of these labels count: other folders are left out, and named
+    #[arg(long, value_name = "LABEL,...", value_delimiter = ',')]
+    pub labels: Vec<String>,
     /// Only the first N clips of each label
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
@@ -85,14 +103,23 @@ pub struct StreamArgs {
     )]
     #[arg(default_value = "-10", value_parser = level, requires = "stream")]
     pub level: Vec<f64>,
+    /// Judge wake words, and commands after them: those that stand ready in commands.toml, or WORD,... instead of the
+    /// image's own
+    #[arg(long, value_name = "WORD,...", num_args = 0..=1, require_equals = true, requires = "stream")]
+    #[arg(default_missing_value = "", hide_default_value = true)]
+    pub wake: Option<wake::Words>,
+    /// Pairs of a wake word and a command, in each condition
+    #[arg(long, value_name = "N", default_value_t = 300, requires = "stream")]
+    pub pairs: usize,
     /// Of all that is drawn by chance
     #[arg(long, value_name = "N", default_value_t = 1, requires = "stream")]
     pub seed: u64,
-    /// False alarms an hour at which misses are told, besides those at the image's thresholds
+    /// False alarms an hour at which misses are told, besides those at the image's thresholds; with --wake false
+    /// wakes an hour of each wake word
     #[arg(long, value_name = "RATE", default_value = "0.5", value_parser = rate, requires = "stream")]
     pub fa_per_hour: f64,
-    /// Exit code 1 if, at so many false alarms an hour, more than this share of the words is missed in any
-    /// condition
+    /// Exit code 1 if, at so many false alarms an hour, more than this share of the words, or of the pairs, is missed
+    /// in any condition
     #[arg(long, value_name = "SHARE", value_parser = share, requires = "stream")]
     pub max_miss: Option<f64>,
     /// Write a page with detection error trade-off plots as well
@@ -118,7 +145,10 @@ pub enum Room {
 /// surer. With --commands the parts are those that miss fewest of these words, heard at 10 dB in the negatives, and
 /// the smoothing is chosen as well, as long as the delay keeps within `latency_ms` of config/budgets.toml; without,
 /// parts are equal and the smoothing stays. Writes nothing but what is named, and nothing, with exit code 1, if no
-/// threshold is high enough.
+/// threshold is high enough. In commands.toml a comment beside each threshold says what was measured at it.
+///
+/// With --wake, or of an image with wake words, their thresholds are chosen instead, each for so many false wakes an
+/// hour by itself; --commands has clips of each. Commands count after a wake word only: their thresholds and the smoothing stay.
 #[derive(Args)]
 pub struct TuneArgs {
     /// The compiled model
@@ -127,12 +157,17 @@ pub struct TuneArgs {
     /// WAV and FLAC files without commands, or folders of them: several hours
     #[arg(long, value_name = "PATH", required = true, num_args = 1..)]
     pub negatives: Vec<PathBuf>,
-    /// One folder a label, named as the label: words to tell what thresholds cost
+    /// A folder with one folder a label, named as the label: words to tell what thresholds cost
     #[arg(long, value_name = "DIR")]
     pub commands: Option<PathBuf>,
-    /// False alarms an hour, of all commands together
-    #[arg(long, value_name = "RATE", default_value = "0.5", value_parser = rate)]
-    pub fa_per_hour: f64,
+    /// False alarms an hour, of all commands together [default: 0.5]
+    #[arg(long, value_name = "RATE", value_parser = rate, conflicts_with_all = ["wake", "wakes_per_hour"])]
+    pub fa_per_hour: Option<f64>,
+    #[command(flatten)]
+    pub wake: WakeArg,
+    /// False wakes an hour, of each wake word [default: 0.5]
+    #[arg(long, value_name = "RATE", value_parser = rate)]
+    pub wakes_per_hour: Option<f64>,
     /// Write the image with the new thresholds; may be --image itself
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
@@ -141,7 +176,9 @@ pub struct TuneArgs {
     pub config: Option<PathBuf>,
     /// One JSON object: fa_per_hour (the target), hours, before and after (smoothing, thresholds of 0 to 1,
     /// false_alarms counted, per_hour and per_hour_upper (95 %, one-sided), by_command, words, misses, miss_rate,
-    /// delay_p95_ms; the last four null without --commands), expected_per_hour, met, notes
+    /// delay_p95_ms, misses_by_command: [words, misses]; all of words null or empty without --commands),
+    /// expected_per_hour, expected_by_command, met, notes. With --wake all of it is of wake words, with wake_words, and
+    /// false_commands in before and after: those in the negatives while awake
     #[arg(long)]
     pub json: bool,
 }

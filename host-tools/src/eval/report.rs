@@ -11,8 +11,9 @@ pub struct Report<'a> {
     pub labels: &'a [&'a str],
     /// Which labels are commands.
     pub commands: Vec<bool>,
-    /// Folders that are no labels of the model.
+    /// Folders whose clips do not count.
     pub left_out: Vec<String>,
+    pub why_left_out: &'static str,
     pub macs_per_step: u64,
     pub outcomes: &'a [Outcome],
 }
@@ -139,7 +140,7 @@ impl Report<'_> {
         let mut text = format!("{} clips of {} classes", self.outcomes.len(), classes.len());
         if !self.left_out.is_empty() {
             let names = self.left_out.join(" ");
-            text += &format!("; left out, as no labels of the model: {names}");
+            text += &format!("; left out, {}: {names}", self.why_left_out);
         }
         text += "\n\ntop-1                            all   keywords\n";
         for (name, top1) in [
@@ -208,6 +209,7 @@ mod tests {
             labels: &["go", "no", "_silence_"],
             commands: vec![true, true, false],
             left_out: vec!["off".into()],
+            why_left_out: "as no labels of the model",
             macs_per_step: 7,
             outcomes: &outcomes,
         };

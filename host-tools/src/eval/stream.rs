@@ -2,11 +2,13 @@
 //!
 //! [`make`] places the commands of a labelled folder into noise and other speech, [`track`] runs the network over
 //! each stream once and over the negatives, [`score`] says which detections of the firmware's own decoder are right
-//! at a grid of thresholds, and [`summary`] what that means.
+//! at a grid of thresholds, and [`summary`] what that means. With [`wake`] words these are what is judged, and
+//! [`pairs`] of a wake word and a command.
 
 pub mod bounds;
 mod html;
 pub mod make;
+pub mod pairs;
 mod room;
 pub mod score;
 pub mod sources;
@@ -14,6 +16,7 @@ pub mod summary;
 pub mod sweep;
 mod text;
 pub mod track;
+pub mod wake;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -23,20 +26,22 @@ use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rayon::prelude::*;
 
+use super::Wanted;
 use crate::error::{Error, Result};
-use crate::image_file::ImageFile;
 use crate::output;
-use make::{Backgrounds, Condition, Script};
+use crate::wake::Words;
+use make::{Backgrounds, Condition, Script, Utterance};
 use room::Room;
-use score::Spoken;
-use sources::{Clips, negatives, progress};
+use score::{Background, Spoken};
+use sources::{Clips, Negative, negatives, progress};
 use summary::Summary;
 use sweep::Sweep;
 use track::{Settings, Track};
+use wake::Wake;
 
 pub struct Options {
-    /// One folder a label, of WAV and FLAC files.
-    pub directory: PathBuf,
+    /// Of one folder a label, of WAV and FLAC files.
+    pub directories: Vec<PathBuf>,
     pub image: PathBuf,
     /// Speech and other sound without commands: files, and folders of them.
     pub negatives: Vec<PathBuf>,
@@ -47,16 +52,23 @@ pub struct Options {
     /// dBFS.
     pub levels: Vec<f64>,
     pub seed: u64,
+    /// Instead of the image's own; none: those of the image, if it has any.
+    pub wake: Option<Words>,
+    /// Of a wake word and a command.
+    pub pairs: usize,
+    /// False alarms, or false wakes of each wake word.
     pub fa_per_hour: f64,
     /// A share of 0 to 1 that the misses may be.
     pub max_miss: Option<f64>,
-    pub limit: Option<usize>,
+    pub wanted: Wanted,
     pub json: bool,
     pub report: Option<PathBuf>,
 }
 
 /// Words of a stream: a minute of it, about.
 const WORDS: usize = 24;
+/// Pairs of a stream: two minutes, about.
+const PAIRS: usize = 12;
 /// Rooms that words are heard in.
 const ROOMS: usize = 8;
 
@@ -64,6 +76,8 @@ const ROOMS: usize = 8;
 pub struct Mixed {
     /// Number of the condition.
     pub condition: usize,
+    /// Whether its words are pairs, of a wake word and a command.
+    pub pairs: bool,
     pub words: Vec<Spoken>,
     pub track: Track,
     pub samples: u64,
@@ -81,7 +95,8 @@ pub struct Heard {
 
 /// What streams are made of.
 pub struct Making<'a> {
-    pub clips: &'a Clips,
+    /// What is said in each stream.
+    pub scripts: Vec<Vec<Utterance>>,
     pub noise: &'a [PathBuf],
     pub speech: &'a [PathBuf],
     pub conditions: &'a [Condition],
@@ -111,60 +126,86 @@ pub fn eval(options: &Options) -> Result<()> {
 
 /// What was found, and whether every file could be used; those that could not were said.
 fn summarize(options: &Options) -> Result<(Summary, bool)> {
-    let file = ImageFile::open(&options.image)?;
+    let file = crate::wake::open(&options.image, options.wake.as_ref())?;
     let image = file.image()?;
-    let clips = Clips::find(&image, &options.directory, options.limit)?;
+    let mut clips = Clips::find(&image, &options.directories, &options.wanted)?;
+    let own = Settings::of(&image);
+    if let Some(wake) = &own.wake {
+        clips = clips.gated(wake, &options.directories)?;
+    }
     let speech = sources::files(&options.negatives)?;
     let noise = sources::files(&options.noise)?;
-    let conditions = conditions(options);
+    let conditions = conditions(options, own.wake.is_some(), !noise.is_empty());
+    let mut scripts = clips.scripts(options.seed, own.wake.as_ref());
+    if let Some(wake) = &own.wake {
+        let mut random = Xoshiro256PlusPlus::seed_from_u64(options.seed);
+        let pairs = pairs::draw(&clips, wake, options.pairs, &mut random);
+        scripts.extend(pairs.chunks(PAIRS).map(<[_]>::to_vec));
+    }
     let making = Making {
-        clips: &clips,
+        scripts,
         noise: &noise,
         speech: &speech,
         conditions: &conditions,
         seed: options.seed,
     };
-    let progress = progress(making.scripts().len() + speech.len());
+    let progress = progress(making.scripts.len() + speech.len());
     let memory = || vec![0i8; image.memory_bytes()];
-    let heard = making.streams(&image, memory, &progress)?;
     let negatives = negatives(&image, memory, &speech, &progress);
+    if own.wake.is_some() && !negatives.is_empty() {
+        bounds::resolved("wakes", options.fa_per_hour, Negative::hours(&negatives))?;
+    }
+    let heard = making.streams(&image, memory, &progress)?;
     progress.finish_and_clear();
     if negatives.is_empty() || heard.streams.is_empty() {
         return Err(Error::Reported);
     }
     let whole = negatives.len() == speech.len() && heard.unreadable == 0;
-    let own = Settings::of(&image);
     let sweep = Sweep::of(&image, &own, &conditions, &heard, &negatives);
     let summary = Summary::of(options, own, &clips, &heard, &sweep);
     Ok((summary, whole))
 }
 
-/// All of SNR, room and level.
-fn conditions(options: &Options) -> Vec<Condition> {
+/// All of SNR, room and level; with a gate each background apart.
+fn conditions(options: &Options, gated: bool, noise: bool) -> Vec<Condition> {
+    let backgrounds = |snr: Option<f64>| match snr {
+        None => vec![None],
+        Some(_) if !gated => vec![None],
+        Some(_) if noise => vec![Some(Background::Noise), Some(Background::Speech)],
+        Some(_) => vec![Some(Background::Speech)],
+    };
     let mut conditions = Vec::new();
     for &level in &options.levels {
         for &reverberant in &options.rooms {
-            conditions.extend(options.snr.iter().map(|&snr| Condition {
-                snr,
-                reverberant,
-                level,
-            }));
+            for &snr in &options.snr {
+                let each = backgrounds(snr).into_iter();
+                conditions.extend(each.map(|background| Condition {
+                    snr,
+                    reverberant,
+                    level,
+                    background,
+                }));
+            }
         }
     }
     conditions
 }
 
-impl Making<'_> {
-    /// The clips of each stream, in an order that the seed gives.
-    pub fn scripts(&self) -> Vec<Vec<(usize, usize, PathBuf)>> {
-        let clips = self.clips.files.iter().enumerate();
-        let mut clips: Vec<_> = clips
-            .map(|(number, (label, path))| (*label, number, path.clone()))
-            .collect();
-        clips.shuffle(&mut Xoshiro256PlusPlus::seed_from_u64(self.seed));
-        clips.chunks(WORDS).map(<[_]>::to_vec).collect()
+impl Clips {
+    /// What is said in each stream: the words that are said by themselves, in an order that the seed gives; wake
+    /// words to a device that sleeps.
+    pub fn scripts(&self, seed: u64, wake: Option<&Wake>) -> Vec<Vec<Utterance>> {
+        let words = self.alone().map(|number| Utterance {
+            words: vec![self.clip(number)],
+            rest_ms: wake.map_or(0, |wake| wake.window_ms.into()),
+        });
+        let mut words: Vec<_> = words.collect();
+        words.shuffle(&mut Xoshiro256PlusPlus::seed_from_u64(seed));
+        words.chunks(WORDS).map(<[_]>::to_vec).collect()
     }
+}
 
+impl Making<'_> {
     /// Every stream under every condition: of one script the words, their times and their backgrounds are the
     /// same, so that conditions differ by nothing else.
     pub fn streams(
@@ -184,39 +225,39 @@ impl Making<'_> {
             false => Vec::new(),
         };
         let scripts: Vec<_> = self
-            .scripts()
-            .into_iter()
-            .map(|clips| (clips, random.random()))
+            .scripts
+            .iter()
+            .map(|said| (said, random.random()))
             .collect();
         let backgrounds = Backgrounds {
             noise: self.noise,
             speech: self.speech,
+            each: (self.conditions.iter()).any(|condition| condition.background.is_some()),
         };
-        let scripts = scripts
-            .par_iter()
-            .map_init(memory, |memory, (clips, seed)| {
-                let mut random = Xoshiro256PlusPlus::seed_from_u64(*seed);
-                let script = Script::draw(clips, &backgrounds, ROOMS, &mut random)?;
-                let mut heard = Heard {
-                    unreadable: script.unreadable,
-                    silent: script.silent,
-                    ..Heard::default()
-                };
-                if !script.is_empty() {
-                    for (condition, how) in self.conditions.iter().enumerate() {
-                        let made = script.mix(how, &responses)?;
-                        heard.streams.push(Mixed {
-                            condition,
-                            track: Track::of(image, memory, &made.samples)?,
-                            words: made.words,
-                            samples: made.samples.len() as u64,
-                            clipped: made.clipped,
-                        });
-                    }
+        let scripts = scripts.par_iter().map_init(memory, |memory, (said, seed)| {
+            let mut random = Xoshiro256PlusPlus::seed_from_u64(*seed);
+            let script = Script::draw(said, &backgrounds, ROOMS, &mut random)?;
+            let mut heard = Heard {
+                unreadable: script.unreadable,
+                silent: script.silent,
+                ..Heard::default()
+            };
+            if !script.is_empty() {
+                for (condition, how) in self.conditions.iter().enumerate() {
+                    let made = script.mix(how, &responses)?;
+                    heard.streams.push(Mixed {
+                        condition,
+                        pairs: said.iter().any(|said| said.words.len() > 1),
+                        track: Track::of(image, memory, &made.samples)?,
+                        words: made.words,
+                        samples: made.samples.len() as u64,
+                        clipped: made.clipped,
+                    });
                 }
-                progress.inc(1);
-                Ok(heard)
-            });
+            }
+            progress.inc(1);
+            Ok(heard)
+        });
         let mut all = Heard::default();
         for heard in scripts.collect::<Result<Vec<_>>>()? {
             all.unreadable += heard.unreadable;

@@ -1,4 +1,5 @@
-//! Chooses each command's threshold, so that all of them together have as many false alarms as wanted.
+//! Chooses each command's threshold, so that all of them together have as many false alarms as wanted; or each wake
+//! word's, so that it has as many false wakes by itself.
 
 use super::tail::rates;
 use crate::eval::stream::sweep::{Point, Sweep};
@@ -11,8 +12,8 @@ const CORRECTIONS: usize = 4;
 
 pub struct Chosen {
     pub point: Point,
-    /// By the tails.
-    pub expected_per_hour: f64,
+    /// By the tails, of each label whose threshold was chosen.
+    pub expected: Vec<(usize, f64)>,
     /// Whether thresholds are high enough for the rate.
     pub met: bool,
 }
@@ -26,17 +27,19 @@ struct Costs {
     words: bool,
 }
 
+impl Chosen {
+    pub fn expected_per_hour(&self) -> f64 {
+        self.expected.iter().map(|(_, rate)| rate).sum()
+    }
+}
+
 pub fn choose(sweep: &Sweep<'_>, settings: &Settings, per_hour: f64) -> Chosen {
     let thresholds: Vec<u8> = sweep
         .points
         .iter()
         .map(|(threshold, _)| *threshold)
         .collect();
-    let labels = settings.thresholds.iter().enumerate();
-    let labels: Vec<usize> = labels
-        .filter(|(_, threshold)| **threshold > 0)
-        .map(|(label, _)| label)
-        .collect();
+    let labels: Vec<usize> = settings.judged().collect();
     let counts: Vec<Vec<u64>> = (labels.iter())
         .map(|&label| {
             let points = sweep.points.iter();
@@ -66,47 +69,60 @@ pub fn choose(sweep: &Sweep<'_>, settings: &Settings, per_hour: f64) -> Chosen {
     // False alarms of one command keep others away, and thresholds are chosen on what they are counted on: what all
     // of them count together corrects the tails, the more the more there is to count.
     let wanted = per_hour * sweep.hours();
-    let mut aimed = per_hour;
-    let mut chosen = costs.chosen(sweep, settings, aimed);
-    for _ in 0..CORRECTIONS {
-        let counted = chosen.point.all_false_alarms() as f64;
-        aimed *= (wanted + TRUST) / (counted + TRUST);
-        chosen = costs.chosen(sweep, settings, aimed);
+    let corrected = |aimed: f64, counted: u64| aimed * (wanted + TRUST) / (counted as f64 + TRUST);
+    if settings.wake.is_some() {
+        let mut aimed = vec![per_hour; costs.commands.len()];
+        let mut chosen = costs.chosen(sweep, settings, &costs.each(&aimed));
+        for _ in 0..CORRECTIONS {
+            for (aimed, (label, _, _)) in aimed.iter_mut().zip(&costs.commands) {
+                *aimed = corrected(*aimed, chosen.point.false_alarms[*label]);
+            }
+            chosen = costs.chosen(sweep, settings, &costs.each(&aimed));
+        }
+        chosen.met = (chosen.expected.iter().zip(aimed)).all(|((_, rate), aimed)| *rate <= aimed);
+        return chosen;
     }
+    let parts = |aimed: f64| match costs.words {
+        true => costs.fewest_misses(aimed),
+        false => costs.each(&vec![
+            aimed / costs.commands.len().max(1) as f64;
+            costs.commands.len()
+        ]),
+    };
+    let mut aimed = per_hour;
+    let mut chosen = costs.chosen(sweep, settings, &parts(aimed));
+    for _ in 0..CORRECTIONS {
+        aimed = corrected(aimed, chosen.point.all_false_alarms());
+        chosen = costs.chosen(sweep, settings, &parts(aimed));
+    }
+    chosen.met = chosen.expected_per_hour() <= aimed;
     chosen
 }
 
 impl Costs {
-    fn chosen(&self, sweep: &Sweep<'_>, settings: &Settings, per_hour: f64) -> Chosen {
-        let numbers = match self.words {
-            true => self.fewest_misses(per_hour),
-            false => self.equal(per_hour),
-        };
+    fn chosen(&self, sweep: &Sweep<'_>, settings: &Settings, numbers: &[usize]) -> Chosen {
         let mut settings = settings.clone();
-        let mut expected_per_hour = 0.0;
-        for ((label, rates, _), number) in self.commands.iter().zip(numbers) {
+        let mut expected = Vec::new();
+        for ((label, rates, _), &number) in self.commands.iter().zip(numbers) {
             settings.thresholds[*label] = self.thresholds[number];
-            expected_per_hour += rates[number];
+            expected.push((*label, rates[number]));
         }
         Chosen {
             point: sweep.at(settings),
-            met: expected_per_hour <= per_hour,
-            expected_per_hour,
+            expected,
+            met: false,
         }
     }
 
-    /// The number of each command's threshold: the lowest that keeps to an equal part.
-    fn equal(&self, per_hour: f64) -> Vec<usize> {
-        let part = per_hour / self.commands.len().max(1) as f64;
-        let lowest = |rates: &Vec<f64>| {
+    /// The number of each command's threshold: the lowest that keeps to its part.
+    fn each(&self, parts: &[f64]) -> Vec<usize> {
+        let commands = self.commands.iter().zip(parts);
+        let lowest = commands.map(|((_, rates, _), &part)| {
             rates
                 .partition_point(|&rate| rate > part)
                 .min(rates.len() - 1)
-        };
-        self.commands
-            .iter()
-            .map(|(_, rates, _)| lowest(rates))
-            .collect()
+        });
+        lowest.collect()
     }
 
     /// As few misses as the rate allows: each command's threshold is the one at which misses and false alarms, at a
@@ -154,11 +170,11 @@ mod tests {
     }
 
     #[test]
-    fn without_words_each_command_gets_an_equal_part() {
-        assert_eq!(costs(false).equal(4.0), [2, 2]);
-        assert_eq!(costs(false).equal(1.0), [3, 3]);
+    fn each_command_gets_the_lowest_threshold_that_keeps_to_its_part() {
+        assert_eq!(costs(false).each(&[2.0, 2.0]), [2, 2]);
+        assert_eq!(costs(false).each(&[0.5, 7.0]), [3, 1]);
         // What no threshold meets gets the highest.
-        assert_eq!(costs(false).equal(0.1), [3, 3]);
+        assert_eq!(costs(false).each(&[0.1, 0.05]), [3, 3]);
     }
 
     /// By hand: at 4.5 an hour 4 for the first (2 missed) and 0.25 for the second (2 missed) miss 4; 2 and 2 miss 11.

@@ -1,5 +1,6 @@
 //! Puts thresholds and smoothing into the config and into an image that is compiled already.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use toml_edit::{DocumentMut, Item, Table, Value, value};
@@ -15,12 +16,24 @@ use crate::image_file::ImageFile;
 pub fn image(file: &ImageFile, settings: &Settings) -> Result<ImageFile> {
     let mut detection = Detection::of(&file.image()?);
     detection.decoder.smoothing = settings.smoothing;
-    detection.thresholds.clone_from(&settings.thresholds);
+    for label in settings.judged() {
+        detection.thresholds[label] = settings.thresholds[label];
+    }
     detection.put(file)
 }
 
-/// The text of a `commands.toml` with other settings; comments and all else stay.
-pub fn config(path: &Path, text: &str, image: &Image<'_>, settings: &Settings) -> Result<String> {
+/// Stands at the start of a comment beside a threshold that this module wrote, and may write again.
+const MEASURED: &str = "measured: ";
+
+/// The text of a `commands.toml` with other settings, and beside each threshold what was measured at it, by label;
+/// other comments and all else stay.
+pub fn config(
+    path: &Path,
+    text: &str,
+    image: &Image<'_>,
+    settings: &Settings,
+    measured: &BTreeMap<String, String>,
+) -> Result<String> {
     let failed =
         |error: &dyn std::fmt::Display| Error::usage(format!("{}: {error}", path.display()));
     let mut document: DocumentMut = text
@@ -31,11 +44,15 @@ pub fn config(path: &Path, text: &str, image: &Image<'_>, settings: &Settings) -
     let thresholds = document
         .entry("thresholds")
         .or_insert(Item::Table(Table::new()));
-    for (label, &threshold) in image.labels().zip(&settings.thresholds) {
-        if threshold > 0 {
-            // The nearest thousandth is read back as the same 256th.
-            let posterior = (f64::from(threshold) / 256.0 * 1000.0).round() / 1000.0;
-            set(&mut thresholds[label.name], posterior.into());
+    let labels: Vec<_> = image.labels().collect();
+    for label in settings.judged() {
+        let name = labels[label].name;
+        // The nearest thousandth is read back as the same 256th.
+        let posterior = (f64::from(settings.thresholds[label]) / 256.0 * 1000.0).round() / 1000.0;
+        set(&mut thresholds[name], posterior.into());
+        if let (Some(value), Some(measured)) = (thresholds[name].as_value_mut(), measured.get(name))
+        {
+            remark(value, measured);
         }
     }
     let text = document.to_string();
@@ -52,11 +69,23 @@ fn set(item: &mut Item, new: Value) {
     }
 }
 
+/// Puts what was measured behind a value, after a comment of somebody else's and instead of its own of before.
+fn remark(value: &mut Value, measured: &str) {
+    let suffix = value.decor().suffix().and_then(|suffix| suffix.as_str());
+    let old = suffix.unwrap_or_default();
+    let kept = old.split(MEASURED).next().unwrap_or_default().trim_end();
+    let kept = kept.trim_end_matches(['#', ';']).trim_end();
+    let start = if kept.is_empty() { "  # " } else { "; " };
+    let suffix = format!("{kept}{start}{MEASURED}{measured}");
+    value.decor_mut().set_suffix(suffix);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::eval::stream::track::Track;
     use crate::eval::stream::track::tests::shrunk;
+    use crate::eval::stream::wake::Wake;
     use crate::image_parts::parts;
 
     fn settings(image: &Image<'_>) -> Settings {
@@ -66,6 +95,7 @@ mod tests {
             thresholds: own
                 .map(|(number, own)| if own > 0 { 190 + number as u8 } else { 0 })
                 .collect(),
+            wake: None,
         }
     }
 
@@ -115,7 +145,8 @@ mod tests {
         let settings = settings(&image);
         let text = include_str!("../../../config/commands.toml");
         let path = Path::new("commands.toml");
-        let changed = config(path, text, &image, &settings).unwrap();
+        let none = BTreeMap::new();
+        let changed = config(path, text, &image, &settings, &none).unwrap();
         let labels: Vec<_> = image.labels().map(|label| label.name).collect();
         let commands: Commands = parse(path, &changed).unwrap();
         assert_eq!(commands.decoder.smoothing.0, 8);
@@ -126,7 +157,39 @@ mod tests {
             assert!(changed.contains(&line), "{line}");
         }
         // Again with the same is the same.
-        assert_eq!(config(path, &changed, &image, &settings).unwrap(), changed);
+        let again = config(path, &changed, &image, &settings, &none).unwrap();
+        assert_eq!(again, changed);
+    }
+
+    #[test]
+    fn beside_each_threshold_stands_what_was_measured_at_it_once() {
+        let file = shrunk();
+        let image = file.image().unwrap();
+        let text = include_str!("../../../config/commands.toml");
+        let text = format!("{text}go = 0.7\nno = 0.5  # mine\n");
+        let path = Path::new("commands.toml");
+        let settings = Settings::of(&image).shared(128);
+        let with = |text: &str, what: &str| {
+            let measured = ["go", "no"].map(|label| (label.to_string(), what.to_string()));
+            config(path, text, &image, &settings, &measured.into()).unwrap()
+        };
+        let once = with(&text, "3 missed");
+        assert!(once.contains("go = 0.5  # measured: 3 missed\n"), "{once}");
+        assert!(once.contains("no = 0.5  # mine; measured: 3 missed\n"));
+        assert!(once.contains("yes = 0.5\n"), "{once}");
+        let again = with(&once, "2 missed");
+        assert_eq!(again, once.replace("3 missed", "2 missed"));
+        // Of a gate only the wake words' thresholds are written.
+        let wakes = Settings {
+            wake: Some(Wake {
+                words: image.labels().map(|label| label.name == "stop").collect(),
+                window_ms: 6000,
+                extend: false,
+            }),
+            ..settings.clone()
+        };
+        let gated = config(path, &text, &image, &wakes, &BTreeMap::new()).unwrap();
+        assert_eq!(gated, text + "stop = 0.5\n");
     }
 
     #[test]
@@ -138,7 +201,7 @@ mod tests {
         let path = Path::new("commands.toml");
         for threshold in 3..=253 {
             let settings = Settings::of(&image).shared(threshold);
-            let changed = config(path, text, &image, &settings).unwrap();
+            let changed = config(path, text, &image, &settings, &BTreeMap::new()).unwrap();
             let commands: Commands = parse(path, &changed).unwrap();
             assert_eq!(commands.thresholds(&labels).unwrap(), settings.thresholds);
         }

@@ -1,9 +1,35 @@
 //! What a count of events says about the rate behind it: upper bounds at 95 %, one-sided.
 
+use crate::error::{Error, Result};
+
+/// Fewer expected events than that tell a rate badly: none in so long, and it may still be the rate asked for.
+pub const RESOLVED: f64 = 3.0;
+/// Fewer expected events than this tell nothing of a rate, nor can a tail of the highest posteriors be trusted to.
+const HOPELESS: f64 = 0.2;
+
 /// One-sided normal quantile of [`MISSED`].
 const Z: f64 = 1.644_853_626_951_472_7;
 /// How often a rate lies above its bound.
 const MISSED: f64 = 0.05;
+
+/// What the hours can tell of a rate of false `alarms` or `wakes`: nothing to say, a note, or why they cannot.
+pub fn resolved(what: &str, per_hour: f64, hours: f64) -> Result<Option<String>> {
+    let expected = per_hour * hours;
+    let needed = RESOLVED / per_hour;
+    if expected < HOPELESS {
+        return Err(Error::usage(format!(
+            "{hours:.2} h of negatives cannot tell {per_hour} false {what} an hour: give {needed:.1} h, {:.1} h at \
+             least, or ask for more false {what} an hour",
+            HOPELESS / per_hour
+        )));
+    }
+    Ok((expected < RESOLVED).then(|| {
+        format!(
+            "{per_hour} false {what} an hour are {expected:.1} in {hours:.2} h of negatives: {needed:.1} h would tell \
+             that rate"
+        )
+    }))
+}
 
 /// Events that the mean may be, at most, where so many were counted: Garwood's exact bound (Biometrika 28,
 /// 1936), the mean at which so few or fewer come in 5 % of the cases. 3.0 where none was counted.

@@ -31,6 +31,9 @@ struct Page<'a> {
     all: Plot,
     conditions: Vec<Section<'a>>,
     target_x: f64,
+    limit: String,
+    judged: &'static str,
+    alarms: &'static str,
 }
 
 #[derive(Serialize)]
@@ -90,6 +93,15 @@ pub fn page(summary: &Summary) -> Result<String> {
                 .enumerate()
                 .map(|(number, det)| section(number, det, summary, &axes))
                 .collect(),
+            limit: summary.limit(),
+            judged: match summary.wake {
+                Some(_) => "wake words",
+                None => "commands",
+            },
+            alarms: match summary.wake {
+                Some(_) => "false wakes",
+                None => "false alarms",
+            },
             target_x: axes.x.at(summary.fa_per_hour.log10()).clamp(LEFT, RIGHT),
             summary,
         },
@@ -103,7 +115,7 @@ fn section<'a>(number: usize, det: &'a Det, summary: &'a Summary, axes: &Axes) -
         let row = heading.and_then(|heading| heading.commands.get(command));
         row.map_or(1, |row| row.misses.words.max(1)) as f64
     };
-    let commands = summary.commands.iter().map(|command| {
+    let commands = summary.judged().iter().map(|command| {
         let point = |point: &DetPoint| {
             let (false_alarms, misses) = point.commands.get(command).copied().unwrap_or_default();
             (

@@ -1,9 +1,10 @@
-//! Streams whose commands are known: each word of a labelled folder once, among noise and other speech.
+//! Streams whose commands are known: each word of a labelled folder once, among noise and other speech; or pairs, of
+//! a wake word and a command.
 //!
 //! A word is its clip from the first 10 ms hop within 25 dB of the loudest to the end of the last, with up to
-//! 100 ms of the clip around it, faded. From the end of a word to the start of the next there are 0.5 to 3 s. The
-//! background of a word is an excerpt of its own, of noise or of other speech in turn, which reaches halfway to
-//! the words beside it.
+//! 100 ms of the clip around it, faded. From the end of a word to the start of the next there are 0.5 to 3 s, within
+//! a pair [`GAP_MS`]. The background of a word is an excerpt of its own, of noise or of other speech in turn or as the
+//! condition says, which reaches halfway to the words beside it.
 //!
 //! Level: the word's loudest sample, in dBFS: at no level up to 0 is a word itself clipped. SNR: the word's root mean
 //! square over that of its background, from the word's start to its end. In a room both are those of what reaches the
@@ -31,6 +32,8 @@ const FADE: usize = 50 * MS;
 const LEAD: usize = 2000 * MS;
 const REST: usize = 1500 * MS;
 const PAUSE: Range<usize> = 500 * MS..3000 * MS;
+/// From the end of a wake word to the start of the command that follows it.
+pub const GAP_MS: Range<usize> = 300..1500;
 /// An excerpt is drawn again where it is so much quieter over the word than as a whole, in dB: in its pauses the
 /// rest of it would be far louder than the SNR says.
 const PAUSE_DB: f64 = 10.0;
@@ -44,6 +47,8 @@ pub struct Condition {
     pub reverberant: bool,
     /// dBFS, peak.
     pub level: f64,
+    /// What all words are heard in; none: noise and speech in turn.
+    pub background: Option<Background>,
 }
 
 impl Condition {
@@ -55,9 +60,29 @@ impl Condition {
     }
 
     pub fn name(&self) -> String {
-        let snr = self.snr.map_or("clean".into(), |snr| format!("{snr} dB"));
+        let mut snr = self.snr.map_or("clean".into(), |snr| format!("{snr} dB"));
+        if let Some(background) = self.background {
+            snr += &format!(" over {}", background.name());
+        }
         format!("{snr}, {}, {} dBFS", self.room(), self.level)
     }
+}
+
+/// What is said in one breath: a word, or a wake word and a command.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Utterance {
+    pub words: Vec<Clip>,
+    /// Until the next, beyond a pause.
+    pub rest_ms: usize,
+}
+
+/// A recording of a word.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Clip {
+    pub label: usize,
+    /// Its place among all clips.
+    pub number: usize,
+    pub path: PathBuf,
 }
 
 /// A word before anything was done to it.
@@ -70,17 +95,23 @@ struct Word {
     span: Range<usize>,
     /// Where the word starts in the stream.
     start: usize,
-    background: Background,
     /// Its own part of the stream.
     section: Range<usize>,
-    /// As long as the section and a fade before and after.
-    excerpt: Vec<f64>,
+    /// What it may be heard in, the one whose turn it is first: as long as the section and a fade before and after.
+    excerpts: Vec<(Background, Vec<f64>)>,
     room: usize,
 }
 
 impl Word {
     fn spoken(&self) -> Range<usize> {
         self.start..self.start + self.span.len()
+    }
+
+    /// The excerpt that a condition asks for, or the one whose turn it is.
+    fn excerpt(&self, condition: &Condition) -> Option<&(Background, Vec<f64>)> {
+        let asked = |(kind, _): &&(Background, Vec<f64>)| Some(*kind) == condition.background;
+        let found = self.excerpts.iter().find(asked);
+        found.or(self.excerpts.first())
     }
 }
 
@@ -107,15 +138,17 @@ pub struct Made {
 pub struct Backgrounds<'a> {
     pub noise: &'a [PathBuf],
     pub speech: &'a [PathBuf],
+    /// Whether each word gets one of every kind, for conditions that ask for it.
+    pub each: bool,
 }
 
 /// A few of the files: they are decoded as a whole, and a stream holds all kinds.
 const FILES: usize = 3;
 
 impl Script {
-    /// Of clips, each with the number of its label and its own.
+    /// A stream of what is said, in that order.
     pub fn draw(
-        clips: &[(usize, usize, PathBuf)],
+        utterances: &[Utterance],
         backgrounds: &Backgrounds<'_>,
         rooms: usize,
         random: &mut Xoshiro256PlusPlus,
@@ -137,38 +170,53 @@ impl Script {
             .into_iter()
             .filter(|&kind| !pools[kind as usize].is_empty())
             .collect();
-        let Some(first) = kinds.first() else {
+        if kinds.is_empty() {
             return Err(Error::usage(
                 "of the noise and the negatives, these hold only silence: no background for a stream",
             ));
-        };
-        let (mut words, mut at) = (Vec::<Word>::new(), LEAD);
+        }
+        let (mut words, mut turns, mut at) = (Vec::<Word>::new(), Vec::new(), LEAD);
         let (mut unreadable, mut silent) = (0, 0);
-        for (label, clip, path) in clips {
-            let Ok(clip_samples) = audio::read(path).inspect_err(Error::report) else {
-                unreadable += 1;
+        let mut said = 0;
+        for utterance in utterances {
+            // Of a pair both or none.
+            let mut cuts = Vec::new();
+            for clip in &utterance.words {
+                match audio::read(&clip.path) {
+                    Ok(samples) => match cut(&samples) {
+                        Some(cut) => cuts.push((clip, cut)),
+                        None => silent += 1,
+                    },
+                    Err(error) => {
+                        error.report();
+                        unreadable += 1;
+                    }
+                }
+            }
+            if cuts.len() < utterance.words.len() {
                 continue;
-            };
-            let Some((samples, span)) = cut(&clip_samples) else {
-                silent += 1;
-                continue;
-            };
-            let start = at;
-            at += span.len() + random.random_range(PAUSE);
-            words.push(Word {
-                label: *label,
-                clip: *clip,
-                samples,
-                span,
-                start,
-                background: kinds
-                    .get(words.len() % kinds.len())
-                    .copied()
-                    .unwrap_or(*first),
-                section: 0..0,
-                excerpt: Vec::new(),
-                room: random.random_range(0..rooms.max(1)),
-            });
+            }
+            let last = cuts.len() - 1;
+            for (number, (clip, (samples, span))) in cuts.into_iter().enumerate() {
+                let start = at;
+                at += span.len();
+                at += match number {
+                    _ if number < last => random.random_range(GAP_MS) * MS,
+                    _ => random.random_range(PAUSE) + utterance.rest_ms * MS,
+                };
+                words.push(Word {
+                    label: clip.label,
+                    clip: clip.number,
+                    samples,
+                    span,
+                    start,
+                    section: 0..0,
+                    excerpts: Vec::new(),
+                    room: random.random_range(0..rooms.max(1)),
+                });
+                turns.push(said % kinds.len());
+            }
+            said += 1;
         }
         let ends: Vec<usize> = words.iter().map(|word| word.spoken().end).collect();
         let length = ends.last().map_or(LEAD, |end| end + REST);
@@ -180,12 +228,12 @@ impl Script {
             let word = &mut words[number];
             let heard = word.start - section.start + FADE;
             let heard = heard..heard + word.span.len();
-            word.excerpt = excerpt(
-                &pools[word.background as usize],
-                section.len() + 2 * FADE,
-                heard,
-                random,
-            );
+            let length = section.len() + 2 * FADE;
+            let turn = kinds.iter().cycle().skip(turns[number]);
+            for &kind in turn.take(if backgrounds.each { kinds.len() } else { 1 }) {
+                let excerpt = excerpt(&pools[kind as usize], length, heard.clone(), random);
+                word.excerpts.push((kind, excerpt));
+            }
             word.section = section;
         }
         Ok(Script {
@@ -214,13 +262,13 @@ impl Script {
             let gain = level / spoken.iter().fold(0.0, |peak: f64, s| peak.max(s.abs()));
             let from = word.start - word.span.start;
             add(&mut mix, from, samples.iter().map(|sample| sample * gain));
-            if let Some(snr) = condition.snr {
+            if let (Some(snr), Some((_, excerpt))) = (condition.snr, word.excerpt(condition)) {
                 let heard = word.start - word.section.start + FADE;
-                let noise = rms(&word.excerpt[heard..heard + word.span.len()]);
+                let noise = rms(&excerpt[heard..heard + word.span.len()]);
                 // Where there are only pauses: see PAUSE_DB.
-                let noise = noise.max(rms(&word.excerpt) * 10f64.powf(-PAUSE_DB / 20.0));
+                let noise = noise.max(rms(excerpt) * 10f64.powf(-PAUSE_DB / 20.0));
                 let gain = gain * rms(spoken) / noise * 10f64.powf(-snr / 20.0);
-                self.add_background(&mut mix, word, gain);
+                self.add_background(&mut mix, word, excerpt, gain);
             }
         }
         let clipped = mix.iter().filter(|sample| sample.abs() >= 32_768.0);
@@ -230,7 +278,9 @@ impl Script {
             start_ms: ms(word.start),
             end_ms: ms(word.spoken().end),
             clip: word.clip,
-            background: word.background,
+            background: word
+                .excerpt(condition)
+                .map_or(Background::Noise, |(kind, _)| *kind),
         });
         Ok(Made {
             clipped: clipped.count() as u64,
@@ -241,10 +291,10 @@ impl Script {
     }
 
     /// The excerpt in its section, faded into those of the sections beside it, of constant power.
-    fn add_background(&self, mix: &mut [f64], word: &Word, gain: f64) {
+    fn add_background(&self, mix: &mut [f64], word: &Word, excerpt: &[f64], gain: f64) {
         let (from, to) = (word.section.start, word.section.end);
         let last = to == self.length;
-        let faded = word.excerpt.iter().enumerate().map(|(at, sample)| {
+        let faded = excerpt.iter().enumerate().map(|(at, sample)| {
             // Half a fade on either side of the section's bounds.
             let rise = (at as f64 - FADE as f64 / 2.0) / FADE as f64;
             let fall = ((to - from) as f64 + 1.5 * FADE as f64 - at as f64) / FADE as f64;

@@ -30,6 +30,15 @@ pub enum Background {
     Speech,
 }
 
+impl Background {
+    pub fn name(self) -> &'static str {
+        match self {
+            Background::Noise => "noise",
+            Background::Speech => "speech",
+        }
+    }
+}
+
 /// What a detection is.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Verdict {
@@ -45,23 +54,25 @@ pub enum Verdict {
     FalseAlarm,
 }
 
-/// Judges the detections of a stream, in their order. Words are in theirs, at least [`LATE_MS`] apart.
+/// Judges the detections of a stream, in their order. Words are in theirs. Where the times of two overlap, as those of
+/// a wake word and a command soon after it do, a detection belongs to the one that it is the label of.
 pub fn judge(words: &[Spoken], detections: impl IntoIterator<Item = Word>) -> Vec<(Word, Verdict)> {
     let mut hit = vec![false; words.len()];
     let judged = detections.into_iter().map(|detection| {
         let at = f64::from(detection.decided_ms);
-        let word = words.partition_point(|word| word.end_ms + LATE_MS < at);
-        let verdict = match words.get(word).filter(|spoken| spoken.start_ms < at) {
-            None => Verdict::FalseAlarm,
-            Some(spoken) if spoken.label != usize::from(detection.label) => {
-                Verdict::Substitution(word)
-            }
-            Some(_) if hit[word] => Verdict::Repetition(word),
-            Some(spoken) => {
+        let own = |&word: &usize| words[word].label == usize::from(detection.label);
+        let first = words.partition_point(|word| word.end_ms + LATE_MS < at);
+        let mut here = (first..words.len()).take_while(|&word| words[word].start_ms < at);
+        let said = here.clone().filter(own).min_by_key(|&word| hit[word]);
+        let verdict = match (said, here.next()) {
+            (Some(word), _) if hit[word] => Verdict::Repetition(word),
+            (Some(word), _) => {
                 hit[word] = true;
-                let delay_ms = at - spoken.end_ms;
+                let delay_ms = at - words[word].end_ms;
                 Verdict::Hit { word, delay_ms }
             }
+            (None, Some(other)) => Verdict::Substitution(other),
+            (None, None) => Verdict::FalseAlarm,
         };
         (detection, verdict)
     });
@@ -221,6 +232,29 @@ mod tests {
                 Verdict::Substitution(0),
                 hit(0, 100.0),
                 Verdict::Repetition(0),
+                Verdict::Substitution(1)
+            ]
+        );
+    }
+
+    /// `go` from 1.0 to 1.5 s, `stop` 300 ms later, so that the times overlap from 1.8 to 2.0 s.
+    #[test]
+    fn where_two_words_are_close_a_detection_belongs_to_the_one_it_names() {
+        let words = [word(GO, 1000.0, 1500.0), word(STOP, 1800.0, 2200.0)];
+        let verdicts = |detections: &[(u8, u32)]| -> Vec<Verdict> {
+            let detections = detections.iter().map(|&(label, at)| detection(label, at));
+            let judged = judge(&words, detections).into_iter();
+            judged.map(|(_, verdict)| verdict).collect()
+        };
+        assert_eq!(
+            verdicts(&[(GO, 1900), (STOP, 1990)]),
+            [hit(0, 400.0), hit(1, -210.0)]
+        );
+        assert_eq!(
+            verdicts(&[(STOP, 1700), (STOP, 1900), (GO, 2100)]),
+            [
+                Verdict::Substitution(0),
+                hit(1, -300.0),
                 Verdict::Substitution(1)
             ]
         );

@@ -1,37 +1,46 @@
 //! The recordings that streams are made of, and the negatives.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use rayon::prelude::*;
 use zerda_firmware::Image;
 
+use super::make::Clip;
 use super::track::Track;
+use super::wake::Wake;
 use crate::audio::{self, SAMPLE_RATE};
 use crate::error::{Error, Result};
-use crate::eval::find;
+use crate::eval::{Found, Wanted, find};
 use crate::run::tail;
 
-/// The commands of a labelled folder.
+/// The commands of labelled folders; with a gate, the wake words and the commands.
 pub struct Clips {
     /// With the number of the label.
     pub files: Vec<(usize, PathBuf)>,
     /// Of the model.
     pub labels: Vec<String>,
-    /// Those that are commands and have clips.
+    /// Labels whose words are said by themselves: the commands that have clips, with a gate the wake words.
     pub spoken: Vec<usize>,
+    /// With a gate the labels that are said after a wake word: the commands that have clips.
+    pub commands: Vec<usize>,
+    /// Folders whose clips do not count.
+    pub left_out: Vec<String>,
 }
 
 impl Clips {
-    pub fn find(image: &Image<'_>, directory: &Path, limit: Option<usize>) -> Result<Clips> {
+    pub fn find(image: &Image<'_>, directories: &[PathBuf], wanted: &Wanted) -> Result<Clips> {
         let labels: Vec<_> = image.labels().collect();
         let names: Vec<_> = labels.iter().map(|label| label.name).collect();
-        let mut files = find(directory, &names, limit)?.files;
+        let Found {
+            mut files,
+            left_out,
+        } = find(directories, &names, wanted)?;
         files.retain(|&(label, _)| labels[label].threshold > 0);
         if files.is_empty() {
             return Err(Error::usage(format!(
-                "{}: its folders hold no WAV or FLAC file of a command",
-                directory.display()
+                "{}: the folders hold no WAV or FLAC file of a command",
+                named(directories)
             )));
         }
         let mut spoken: Vec<_> = files.iter().map(|(label, _)| *label).collect();
@@ -40,8 +49,55 @@ impl Clips {
             files,
             labels: names.into_iter().map(String::from).collect(),
             spoken,
+            commands: Vec::new(),
+            left_out,
         })
     }
+
+    /// The same clips as a gate sees them.
+    pub fn gated(self, wake: &Wake, directories: &[PathBuf]) -> Result<Clips> {
+        let (spoken, commands): (Vec<_>, Vec<_>) = self
+            .spoken
+            .iter()
+            .partition(|&&label| wake.is_wake_word(label));
+        let words = (0..self.labels.len()).filter(|&label| wake.is_wake_word(label));
+        let missing: Vec<_> = words
+            .filter(|label| !spoken.contains(label))
+            .map(|label| self.labels[label].as_str())
+            .collect();
+        if !missing.is_empty() {
+            return Err(Error::usage(format!(
+                "{}: no WAV or FLAC file of the wake word {}, expected a folder with clips of each",
+                named(directories),
+                missing.join(" or ")
+            )));
+        }
+        Ok(Clips {
+            spoken,
+            commands,
+            ..self
+        })
+    }
+
+    pub fn clip(&self, number: usize) -> Clip {
+        let (label, path) = &self.files[number];
+        Clip {
+            label: *label,
+            number,
+            path: path.clone(),
+        }
+    }
+
+    /// The numbers of the clips that are said by themselves.
+    pub fn alone(&self) -> impl Iterator<Item = usize> {
+        let numbers = 0..self.files.len();
+        numbers.filter(|&number| self.spoken.contains(&self.files[number].0))
+    }
+}
+
+fn named(directories: &[PathBuf]) -> String {
+    let names = directories.iter().map(|path| path.display().to_string());
+    names.collect::<Vec<_>>().join(", ")
 }
 
 /// The files that are named, and those of the folders that are.

@@ -1,24 +1,28 @@
 //! What `zerda eval --stream` says: as it is written in JSON.
 
+mod rows;
+mod wake;
+
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde_json::{Map, Value};
-use zerda_firmware::decoder::Word;
 
-use super::bounds::{poisson_upper, wilson_upper};
+use super::bounds::RESOLVED;
 use super::make::Condition;
-use super::score::{Background, Counts, LATE_MS, Tally};
-use super::sources::{Clips, Negative};
+use super::pairs::PairTally;
+use super::score::{Background, LATE_MS, Tally};
+use super::sources::Clips;
 use super::sweep::{Point, Sweep};
 use super::track::Settings;
 use super::{Heard, Options};
 use crate::error::{Error, Result};
+pub use rows::{Alarm, Alarms, Misses, Row, percentile};
+use wake::names;
+pub use wake::{FalseWakes, PairRow, Rate, Wake};
 
 /// Delays are counted in bins of so many ms.
 pub const BIN_MS: f64 = 20.0;
-/// Fewer expected events than that tell a rate badly: none in so long, and it may still be the rate asked for.
-pub const RESOLVED: f64 = 3.0;
 
 /// Objects with the order that they were filled in.
 type Object = Map<String, Value>;
@@ -29,6 +33,8 @@ pub struct Summary {
     pub image: String,
     pub seed: u64,
     pub commands: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wake: Option<Wake>,
     pub late_ms: f64,
     pub clips: usize,
     /// Clips without a word.
@@ -55,31 +61,19 @@ pub struct OperatingPoint {
     pub smoothing: u8,
     /// 0 to 1, by command.
     pub thresholds: Object,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub false_wakes: Option<FalseWakes>,
+    /// With a gate those of commands, while awake.
     pub false_alarms: Alarms,
     pub conditions: Vec<Heading>,
-}
-
-#[derive(Serialize)]
-pub struct Alarms {
-    pub count: u64,
-    pub per_hour: f64,
-    pub per_hour_upper: f64,
-    pub by_command: BTreeMap<String, u64>,
-    pub each: Vec<Alarm>,
-}
-
-#[derive(Serialize)]
-pub struct Alarm {
-    pub file: String,
-    pub command: String,
-    pub score: f64,
-    pub decided_ms: u32,
 }
 
 #[derive(Serialize)]
 pub struct Heading {
     pub condition: String,
     pub snr_db: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub background: Option<&'static str>,
     pub room: &'static str,
     pub level_dbfs: f64,
     pub hours: f64,
@@ -91,28 +85,8 @@ pub struct Heading {
     /// From the first bin's start on, each of [`BIN_MS`]: in ms, and how many.
     pub delays: Vec<(f64, u64)>,
     pub missed: Vec<String>,
-}
-
-#[derive(Serialize)]
-pub struct Misses {
-    pub words: u64,
-    pub misses: u64,
-    pub miss_rate: f64,
-    pub miss_rate_upper: f64,
-}
-
-/// Of all commands, or of one.
-#[derive(Serialize)]
-pub struct Row {
-    #[serde(flatten)]
-    pub misses: Misses,
-    pub delay_p50_ms: Option<f64>,
-    pub delay_p95_ms: Option<f64>,
-    pub delay_max_ms: Option<f64>,
-    pub substitutions: u64,
-    pub repetitions: u64,
-    pub false_alarms: u64,
-    pub answered: BTreeMap<String, u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pairs: Option<PairRow>,
 }
 
 #[derive(Serialize)]
@@ -128,73 +102,17 @@ pub struct DetPoint {
     pub fa_per_hour: f64,
     pub misses: u64,
     pub miss_rate: f64,
-    /// False alarms and misses of each command.
+    /// False alarms and misses of each command, with a gate of each wake word.
     pub commands: BTreeMap<String, (u64, u64)>,
+    #[serde(flatten)]
+    pub gated: Option<Gated>,
 }
 
-impl Misses {
-    fn of(words: u64, hits: u64) -> Misses {
-        let misses = words - hits;
-        Misses {
-            words,
-            misses,
-            miss_rate: misses as f64 / words.max(1) as f64,
-            miss_rate_upper: wilson_upper(misses, words),
-        }
-    }
-}
-
-impl Row {
-    fn of(counts: &Counts, labels: &[String]) -> Row {
-        let mut delays = counts.delays_ms.clone();
-        delays.sort_by(f64::total_cmp);
-        let percentile = |share| percentile(&delays, share);
-        let answered = counts.answered.iter();
-        Row {
-            misses: Misses::of(counts.words, counts.hits),
-            delay_p50_ms: percentile(0.5),
-            delay_p95_ms: percentile(0.95),
-            delay_max_ms: percentile(1.0),
-            substitutions: counts.substitutions,
-            repetitions: counts.repetitions,
-            false_alarms: counts.false_alarms,
-            answered: answered
-                .map(|(&label, &count)| (labels[label].clone(), count))
-                .collect(),
-        }
-    }
-}
-
-/// The least that this share of all does not exceed; `sorted` rises.
-pub fn percentile(sorted: &[f64], share: f64) -> Option<f64> {
-    let rank = (share * sorted.len() as f64).ceil() as usize;
-    sorted.get(rank.max(1) - 1).copied()
-}
-
-impl Alarms {
-    fn of(alarms: Vec<(&Negative, Word)>, hours: f64, labels: &[String]) -> Alarms {
-        let count = alarms.len() as u64;
-        let mut by_command = BTreeMap::new();
-        let each: Vec<_> = alarms
-            .into_iter()
-            .map(|(negative, detection)| Alarm {
-                file: negative.file.display().to_string(),
-                command: labels[usize::from(detection.label)].clone(),
-                score: f64::from(detection.score) / 256.0,
-                decided_ms: detection.decided_ms,
-            })
-            .collect();
-        for alarm in &each {
-            *by_command.entry(alarm.command.clone()).or_default() += 1;
-        }
-        Alarms {
-            count,
-            per_hour: count as f64 / hours,
-            per_hour_upper: poisson_upper(count) / hours,
-            by_command,
-            each,
-        }
-    }
+/// What follows of a threshold for wake words.
+#[derive(Serialize)]
+pub struct Gated {
+    pub false_commands: u64,
+    pub pairs_missed: u64,
 }
 
 impl Summary {
@@ -207,13 +125,23 @@ impl Summary {
     ) -> Summary {
         let hours = sweep.hours();
         let mut notes = Vec::new();
+        let wake = Wake::of(options, &own, clips);
+        let alarms = match &wake {
+            Some(_) => "wakes",
+            None => "alarms",
+        };
         let expected = options.fa_per_hour * hours;
         if expected < RESOLVED {
             notes.push(format!(
-                "{} false alarms an hour are {expected:.1} in {hours:.2} h of negatives: {:.1} h would tell that rate",
+                "{} false {alarms} an hour are {expected:.1} in {hours:.2} h of negatives: {:.1} h would tell that rate",
                 options.fa_per_hour,
                 RESOLVED / options.fa_per_hour
             ));
+        }
+        notes.extend(wake.as_ref().and_then(|wake| wake.note(clips)));
+        if !options.wanted.labels.is_empty() && !clips.left_out.is_empty() {
+            let (why, names) = (options.wanted.why_left_out(), clips.left_out.join(" "));
+            notes.push(format!("left out, {why}: {names}"));
         }
         if sweep.image.grammar().commands > 0 {
             notes.push(
@@ -221,14 +149,17 @@ impl Summary {
                     .into(),
             );
         }
-        let target = sweep.target(options.fa_per_hour);
+        let target = match &wake {
+            Some(_) => sweep.each_target(&own, options.fa_per_hour),
+            None => sweep.target(options.fa_per_hour).cloned(),
+        };
         let point = |name, point: &Point| operating_point(name, point, clips, sweep);
         let mut operating_points = vec![point("image", &sweep.at(own))];
         operating_points.extend(match (target, sweep.points.last()) {
-            (Some((_, target)), _) => Some(point("target", target)),
+            (Some(target), _) => Some(point("target", &target)),
             (None, Some((_, highest))) => {
                 notes.push(format!(
-                    "no threshold up to 0.99 has as few as {} false alarms an hour",
+                    "no threshold up to 0.99 has as few as {} false {alarms} an hour",
                     options.fa_per_hour
                 ));
                 Some(point("highest", highest))
@@ -236,20 +167,20 @@ impl Summary {
             (None, None) => None,
         });
         let failures = options.max_miss.map_or(Vec::new(), |most| {
-            failures(most, &operating_points, options.fa_per_hour)
+            failures(most, &operating_points, &limit(&wake, options.fa_per_hour))
         });
         let conditions = sweep.conditions.iter().enumerate();
         Summary {
             basis: "measured: the INT8 image in the firmware crate and its decoder, on this machine",
             image: options.image.display().to_string(),
             seed: options.seed,
-            commands: clips
-                .spoken
-                .iter()
-                .map(|&label| clips.labels[label].clone())
-                .collect(),
+            commands: match &wake {
+                Some(_) => names(&clips.commands, &clips.labels),
+                None => names(&clips.spoken, &clips.labels),
+            },
+            wake,
             late_ms: LATE_MS,
-            clips: clips.files.len(),
+            clips: clips.alone().count(),
             silent_clips: heard.silent,
             negatives: Hours {
                 files: sweep.negatives.len(),
@@ -266,28 +197,51 @@ impl Summary {
         }
     }
 
+    /// The words whose thresholds are judged.
+    pub fn judged(&self) -> &[String] {
+        match &self.wake {
+            Some(wake) => &wake.words,
+            None => &self.commands,
+        }
+    }
+
+    /// The rate of false alarms or wakes at which misses are told.
+    pub fn limit(&self) -> String {
+        limit(&self.wake, self.fa_per_hour)
+    }
+
     pub fn json(&self) -> Result<String> {
         serde_json::to_string(self).map_err(|error| Error::check(error.to_string()))
     }
 }
 
+fn limit(wake: &Option<Wake>, per_hour: f64) -> String {
+    match wake {
+        Some(_) => format!("{per_hour} false wakes an hour of each wake word"),
+        None => format!("{per_hour} false alarms an hour"),
+    }
+}
+
 /// What misses more than was asked, where the false alarms are as few as was asked.
-fn failures(most: f64, points: &[OperatingPoint], fa_per_hour: f64) -> Vec<String> {
+fn failures(most: f64, points: &[OperatingPoint], limit: &str) -> Vec<String> {
     let Some(target) = points.iter().find(|point| point.name == "target") else {
-        return vec![format!(
-            "no threshold has {fa_per_hour} false alarms an hour or fewer"
-        )];
+        return vec![format!("no threshold has {limit} or fewer")];
     };
-    let rows = target.conditions.iter();
-    let missed = rows.filter(|row| row.all.misses.miss_rate > most).map(|row| {
-        format!(
-            "{}: {:.2} % of the words are missed at {fa_per_hour} false alarms an hour, at most {:.2} % may be",
-            row.condition,
-            100.0 * row.all.misses.miss_rate,
-            100.0 * most
-        )
-    });
-    missed.collect()
+    let mut failures = Vec::new();
+    for row in &target.conditions {
+        let pairs = row.pairs.as_ref().map(|pairs| ("pairs", &pairs.all));
+        for (what, misses) in [("words", &row.all.misses)].into_iter().chain(pairs) {
+            if misses.miss_rate > most {
+                failures.push(format!(
+                    "{}: {:.2} % of the {what} are missed at {limit}, at most {:.2} % may be",
+                    row.condition,
+                    100.0 * misses.miss_rate,
+                    100.0 * most
+                ));
+            }
+        }
+    }
+    failures
 }
 
 fn operating_point(
@@ -299,22 +253,30 @@ fn operating_point(
     let labels = &clips.labels;
     let thresholds = labels.iter().zip(&point.settings.thresholds);
     let thresholds = thresholds.filter(|(_, threshold)| **threshold > 0);
-    let conditions = sweep.conditions.iter().zip(&point.tallies).enumerate();
+    let conditions = sweep
+        .conditions
+        .iter()
+        .zip(&point.tallies)
+        .zip(&point.pairs);
+    let alarms = sweep.alarms(&point.settings);
+    let (wakes, commands): (Vec<_>, Vec<_>) = alarms.partition(|(_, word)| {
+        let wake = point.settings.wake.as_ref();
+        wake.is_some_and(|wake| wake.is_wake_word(word.label.into()))
+    });
+    let wake = point.settings.wake.as_ref();
     OperatingPoint {
         name,
         smoothing: point.settings.smoothing,
         thresholds: thresholds
             .map(|(label, &threshold)| (label.clone(), (f64::from(threshold) / 256.0).into()))
             .collect(),
-        false_alarms: Alarms::of(
-            sweep.alarms(&point.settings).collect(),
-            sweep.hours(),
-            labels,
-        ),
+        false_wakes: wake.map(|_| FalseWakes::of(wakes, sweep.hours(), clips)),
+        false_alarms: Alarms::of(commands, sweep.hours(), labels),
         conditions: conditions
-            .map(|(number, (condition, tally))| {
-                let (hours, clipped_samples) = sweep.length(number);
-                heading(condition, tally, clips, hours, clipped_samples)
+            .enumerate()
+            .map(|(number, ((condition, tally), pairs))| {
+                let length = sweep.length(number);
+                heading(condition, tally, pairs, clips, length)
             })
             .collect(),
     }
@@ -323,9 +285,9 @@ fn operating_point(
 fn heading(
     condition: &Condition,
     tally: &Tally,
+    pairs: &PairTally,
     clips: &Clips,
-    hours: f64,
-    clipped_samples: u64,
+    (hours, clipped_samples): (f64, u64),
 ) -> Heading {
     let all = tally.all();
     let mut bins: BTreeMap<i64, u64> = BTreeMap::new();
@@ -334,7 +296,8 @@ fn heading(
     }
     let background = |kind: Background| {
         let (words, hits) = tally.backgrounds[kind as usize];
-        (condition.snr.is_some() && words > 0).then(|| Misses::of(words, hits))
+        let mixed = condition.snr.is_some() && condition.background.is_none();
+        (mixed && words > 0).then(|| Misses::of(words, hits))
     };
     let spoken = clips.spoken.iter();
     let mut missed = tally.missed.clone();
@@ -342,6 +305,7 @@ fn heading(
     Heading {
         condition: condition.name(),
         snr_db: condition.snr,
+        background: condition.background.map(Background::name),
         room: condition.room(),
         level_dbfs: condition.level,
         hours,
@@ -363,6 +327,7 @@ fn heading(
             .into_iter()
             .map(|clip| clips.files[clip].1.display().to_string())
             .collect(),
+        pairs: PairRow::of(pairs, clips),
     }
 }
 
@@ -381,6 +346,10 @@ fn det(number: usize, condition: &Condition, clips: &Clips, sweep: &Sweep<'_>) -
             misses: all.misses(),
             miss_rate: all.misses() as f64 / all.words.max(1) as f64,
             commands: commands.collect(),
+            gated: point.settings.wake.as_ref().map(|_| Gated {
+                false_commands: point.false_commands(),
+                pairs_missed: point.pairs[number].pairs - point.pairs[number].right,
+            }),
         }
     };
     Det {

@@ -5,6 +5,7 @@ use zerda_firmware::Image;
 use zerda_firmware::decoder::Word;
 
 use super::make::Condition;
+use super::pairs::PairTally;
 use super::score::{Tally, judge};
 use super::sources::Negative;
 use super::track::Settings;
@@ -20,15 +21,24 @@ pub fn grid() -> impl Iterator<Item = u8> {
 #[derive(Clone, Debug)]
 pub struct Point {
     pub settings: Settings,
-    /// False alarms in the negatives, by number of the label.
+    /// False alarms in the negatives, by number of the label; of commands while awake.
     pub false_alarms: Vec<u64>,
     /// By number of the condition.
     pub tallies: Vec<Tally>,
+    /// Likewise, where there is a gate.
+    pub pairs: Vec<PairTally>,
 }
 
 impl Point {
+    /// Those of the labels whose thresholds are judged.
     pub fn all_false_alarms(&self) -> u64 {
-        self.false_alarms.iter().sum()
+        let judged = self.settings.judged();
+        judged.map(|label| self.false_alarms[label]).sum()
+    }
+
+    /// Those of commands, where wake words are judged.
+    pub fn false_commands(&self) -> u64 {
+        self.false_alarms.iter().sum::<u64>() - self.all_false_alarms()
     }
 }
 
@@ -68,9 +78,14 @@ impl<'a> Sweep<'a> {
     pub fn at(&self, settings: Settings) -> Point {
         let labels = usize::from(self.image.manifest().classes);
         let mut tallies = vec![Tally::new(labels); self.conditions.len()];
+        let mut pairs = vec![PairTally::default(); self.conditions.len()];
         for stream in self.streams {
-            let detections = stream.track.detections(settings.decoder(self.image));
-            tallies[stream.condition].add(&stream.words, &judge(&stream.words, detections));
+            let detections = settings.heard(self.image, &stream.track);
+            let judged = judge(&stream.words, detections);
+            match settings.wake.as_ref().filter(|_| stream.pairs) {
+                Some(wake) => pairs[stream.condition].add(wake, &stream.words, &judged),
+                None => tallies[stream.condition].add(&stream.words, &judged),
+            }
         }
         let mut false_alarms = vec![0; labels];
         for (_, detection) in self.alarms(&settings) {
@@ -80,13 +95,14 @@ impl<'a> Sweep<'a> {
             settings,
             false_alarms,
             tallies,
+            pairs,
         }
     }
 
-    /// What is detected in the negatives.
+    /// What is detected in the negatives, with a gate in as much as it counts.
     pub fn alarms(&self, settings: &Settings) -> impl Iterator<Item = (&'a Negative, Word)> {
         self.negatives.iter().flat_map(move |negative| {
-            let detections = negative.track.detections(settings.decoder(self.image));
+            let detections = settings.heard(self.image, &negative.track);
             detections
                 .into_iter()
                 .map(move |detection| (negative, detection))
@@ -110,9 +126,33 @@ impl<'a> Sweep<'a> {
     }
 
     /// The lowest threshold from which on all have no more false alarms than the rate allows.
-    pub fn target(&self, per_hour: f64) -> Option<&(u8, Point)> {
+    pub fn target(&self, per_hour: f64) -> Option<&Point> {
         let allowed = per_hour * self.hours();
         let good = |(_, point): &&(u8, Point)| point.all_false_alarms() as f64 <= allowed;
-        self.points.iter().rev().take_while(good).last()
+        let good = self.points.iter().rev().take_while(good);
+        good.last().map(|(_, point)| point)
+    }
+
+    /// For each wake word the lowest threshold from which on it by itself has no more false alarms than the rate
+    /// allows.
+    pub fn each_target(&self, own: &Settings, per_hour: f64) -> Option<Point> {
+        let allowed = per_hour * self.hours();
+        let mut settings = own.clone();
+        for label in own.judged() {
+            let good = |(_, point): &&(u8, Point)| point.false_alarms[label] as f64 <= allowed;
+            let (threshold, _) = self.points.iter().rev().take_while(good).last()?;
+            settings.thresholds[label] = *threshold;
+        }
+        // One wake word may have kept another away at the thresholds that were shared.
+        loop {
+            let point = self.at(settings.clone());
+            let over = |&label: &usize| point.false_alarms[label] as f64 > allowed;
+            let Some(label) = own.judged().find(over) else {
+                return Some(point);
+            };
+            let mut higher = self.points.iter().map(|(threshold, _)| *threshold);
+            settings.thresholds[label] =
+                higher.find(|&threshold| threshold > settings.thresholds[label])?;
+        }
     }
 }

@@ -44,7 +44,7 @@ fn clips(folder: &Path) -> usize {
 
 fn options(folder: &Path) -> Options {
     Options {
-        directory: folder.into(),
+        directories: vec![folder.into()],
         image: root().join("models/shrunk.zerda"),
         negatives: vec![root().join("models/samples/no_commands.wav")],
         noise: Vec::new(),
@@ -52,9 +52,11 @@ fn options(folder: &Path) -> Options {
         rooms: vec![false],
         levels: vec![-10.0],
         seed: 7,
+        wake: None,
+        pairs: 0,
         fa_per_hour: 0.5,
         max_miss: None,
-        limit: None,
+        wanted: Wanted::default(),
         json: true,
         report: None,
     }
@@ -83,6 +85,7 @@ fn commands_are_heard_in_streams_and_the_same_seed_gives_the_same_report() {
             assert_eq!(heard, all.misses.words - all.misses.misses);
         }
     }
+    assert_eq!(summary.notes.len(), 1, "hours that tell too little");
     // Most are heard, as they are in the samples.
     let clean = &summary.operating_points[0].conditions[0].all;
     assert!(clean.misses.miss_rate < 0.35, "{}", clean.misses.miss_rate);
@@ -144,4 +147,137 @@ fn an_input_that_cannot_be_used_is_one_line() {
     };
     assert!(message(&without).ends_with("holds no WAV or FLAC file; convert others to FLAC first"));
     assert!(message(&options(empty.path())).contains("no folder in it is named as a label"));
+}
+
+#[test]
+fn folders_of_labels_that_were_not_asked_for_are_left_out_and_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let count = clips(folder.path());
+    let wanted = |labels: &[&str]| Options {
+        wanted: Wanted {
+            labels: labels.iter().map(|label| label.to_string()).collect(),
+            limit: None,
+        },
+        snr: vec![None],
+        ..options(folder.path())
+    };
+    let (summary, _) = summarize(&wanted(&["stop", "go"])).unwrap();
+    assert_eq!(summary.commands, ["stop", "go"]);
+    assert!(summary.clips > 0 && summary.clips < count);
+    let named = "left out, as not among --labels: ";
+    let note = summary.notes.iter().find(|note| note.starts_with(named));
+    assert!(
+        note.is_some_and(|note| note.contains(" yes")),
+        "{:?}",
+        summary.notes
+    );
+    let error = summarize(&wanted(&["go", "og"])).err().unwrap().to_string();
+    assert_eq!(
+        error,
+        "--labels: `og` is no label of the model, which has yes no up down left right stop go on off computer jarvis _unknown_ \
+         _silence_"
+    );
+}
+
+/// `left` wakes, on an image that knows nothing of wake words.
+fn gated(folder: &Path) -> Options {
+    Options {
+        wake: "left".parse().ok(),
+        pairs: 6,
+        fa_per_hour: 1000.0,
+        ..options(folder)
+    }
+}
+
+#[test]
+fn wake_words_are_judged_apart_and_commands_after_them() {
+    let folder = tempfile::tempdir().unwrap();
+    clips(folder.path());
+    let options = gated(folder.path());
+    let (summary, whole) = summarize(&options).unwrap();
+    assert!(whole);
+    let wake = summary.wake.as_ref().unwrap();
+    assert_eq!((&wake.words[..], wake.pairs), (&["left".into()][..], 6));
+    assert!(!summary.commands.contains(&"left".into()) && summary.commands.len() > 1);
+    let names = summary.det.iter().map(|det| det.condition.as_str());
+    assert!(names.eq(["clean, near, -10 dBFS", "20 dB over speech, near, -10 dBFS"]));
+    for point in &summary.operating_points {
+        // None was said, and none is said of it: the bound of none in 8 s.
+        let wakes = point.false_wakes.as_ref().unwrap();
+        let bound = 2.9957 / summary.negatives.hours;
+        assert_eq!((wakes.all.count, wakes.by_word["left"].count), (0, 0));
+        assert!((wakes.by_word["left"].per_hour_upper / bound - 1.0).abs() < 1e-4);
+        // Asleep nothing else counts.
+        assert_eq!(point.false_alarms.count, 0);
+        for condition in &point.conditions {
+            assert!(condition.commands.keys().eq(["left"]));
+            assert_eq!(condition.all.misses.words as usize, summary.clips);
+            let pairs = condition.pairs.as_ref().unwrap();
+            assert_eq!(pairs.all.words, 6);
+            assert_eq!(pairs.after_wake.words, 6 - pairs.wake_words.misses);
+            let missed = pairs.wake_words.misses + pairs.after_wake.misses;
+            assert_eq!(pairs.all.misses, missed);
+            assert_eq!(pairs.missed.len() as u64, missed);
+        }
+    }
+    // Most are heard.
+    let clean = summary.operating_points[0].conditions[0].pairs.as_ref();
+    assert!(
+        clean.unwrap().all.misses <= 3,
+        "{}",
+        clean.unwrap().all.misses
+    );
+    // What is never awake hears no command.
+    let sure = summary.det[0].points.last().unwrap();
+    let gated = sure.gated.as_ref().unwrap();
+    assert!(gated.pairs_missed >= clean.unwrap().all.misses);
+    assert_eq!(gated.false_commands, 0);
+    let json = summary.json().unwrap();
+    assert_eq!(json, summarize(&options).unwrap().0.json().unwrap());
+    assert!(
+        html::page(&summary)
+            .unwrap()
+            .contains("false wakes an hour")
+    );
+    let text = text::text(&summary);
+    assert!(text.contains("left: 0 false wakes in the negatives, 0.00 an hour, below"));
+
+    // Without wake words all is as it was.
+    let (summary, _) = summarize(&super::tests::options(folder.path())).unwrap();
+    let json = summary.json().unwrap();
+    for field in ["wake", "pairs", "background", "false_commands"] {
+        assert!(!json.contains(&format!("\"{field}")), "{field}");
+    }
+}
+
+#[test]
+fn wake_words_that_cannot_be_judged_are_one_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let message = |options: &Options| summarize(options).err().unwrap().to_string();
+    clips(folder.path());
+    let named = |words: &str| Options {
+        wake: words.parse().ok(),
+        ..gated(folder.path())
+    };
+    let problem = "--wake: `lefty` is no word that the model detects, expected some of yes no";
+    assert!(message(&named("left,lefty")).contains(problem));
+    std::fs::remove_dir_all(folder.path().join("left")).unwrap();
+    assert_eq!(
+        message(&gated(folder.path())),
+        format!(
+            "{}: no WAV or FLAC file of the wake word left, expected a folder with clips of each",
+            folder.path().display()
+        )
+    );
+    let few = Options {
+        fa_per_hour: 0.5,
+        ..named("right")
+    };
+    let message = message(&few);
+    assert!(
+        message.contains(
+            "h of negatives cannot tell 0.5 false wakes an hour: give 6.0 h, 0.4 h at least"
+        ),
+        "{message}"
+    );
 }

@@ -1,6 +1,6 @@
 //! The summary as text.
 
-use super::summary::{Heading, OperatingPoint, Row, Summary};
+use super::summary::{FalseWakes, Heading, Misses, OperatingPoint, Row, Summary};
 
 pub fn text(summary: &Summary) -> String {
     let mut text = format!(
@@ -16,12 +16,16 @@ pub fn text(summary: &Summary) -> String {
     }
     for point in &summary.operating_points {
         text += &format!("\n{}\n{}\n", title(point, summary), false_alarms(point));
+        if let Some(wakes) = &point.false_wakes {
+            text += &gated(point, wakes);
+            continue;
+        }
         text += &format!("{:<34}{HEAD}", "");
         for condition in &point.conditions {
             text += &row(&condition.condition, 34, &condition.all);
         }
     }
-    if let Some(point) = summary.operating_points.last() {
+    if let Some(point) = (summary.operating_points.last()).filter(|_| summary.wake.is_none()) {
         for condition in &point.conditions {
             text += &format!(
                 "\n{}, {}\n{:<12}{HEAD}",
@@ -43,11 +47,8 @@ const HEAD: &str = "   words  missed    rate   below   wrong  again  false     p
 fn row(name: &str, width: usize, row: &Row) -> String {
     let ms = |ms: Option<f64>| ms.map_or("-".into(), |ms| format!("{ms:.0} ms"));
     format!(
-        "{name:<width$}{:>8}{:>8}{:>7.2}%{:>7.2}%{:>8}{:>7}{:>7}{:>8}{:>8}\n",
-        row.misses.words,
-        row.misses.misses,
-        100.0 * row.misses.miss_rate,
-        100.0 * row.misses.miss_rate_upper,
+        "{name:<width$}{}{:>8}{:>7}{:>7}{:>8}{:>8}\n",
+        misses(&row.misses),
         row.substitutions,
         row.repetitions,
         row.false_alarms,
@@ -56,16 +57,80 @@ fn row(name: &str, width: usize, row: &Row) -> String {
     )
 }
 
+/// The wake words, one by one, and pairs of them and commands.
+fn gated(point: &OperatingPoint, wakes: &FalseWakes) -> String {
+    let mut text = false_wakes(wakes);
+    text += &format!("\n{:<48}{HEAD}", "wake words");
+    for condition in &point.conditions {
+        for (word, figures) in &condition.commands {
+            text += &row(&format!("{word}, {}", condition.condition), 48, figures);
+        }
+    }
+    let pairs = point.conditions.iter();
+    let mut pairs = pairs
+        .filter_map(|condition| Some((&condition.condition, condition.pairs.as_ref()?)))
+        .peekable();
+    if pairs.peek().is_some() {
+        text += &format!("\n{:<48}{PAIRS_HEAD}", "wake word and command");
+    }
+    for (condition, pairs) in pairs {
+        text += &format!(
+            "{condition:<48}{}   {}{:>8}\n",
+            misses(&pairs.all),
+            misses(&pairs.after_wake),
+            pairs.wrong_commands
+        );
+    }
+    text
+}
+
+const PAIRS_HEAD: &str =
+    "   pairs  missed    rate   below     woken  missed    rate   below   wrong\n";
+
+fn misses(misses: &Misses) -> String {
+    format!(
+        "{:>8}{:>8}{:>7.2}%{:>7.2}%",
+        misses.words,
+        misses.misses,
+        100.0 * misses.miss_rate,
+        100.0 * misses.miss_rate_upper
+    )
+}
+
+/// A line for each wake word.
+pub fn false_wakes(wakes: &FalseWakes) -> String {
+    let words = wakes.by_word.iter().map(|(word, rate)| {
+        format!(
+            "{word}: {} false wakes in the negatives, {:.2} an hour, below {:.2}\n",
+            rate.count, rate.per_hour, rate.per_hour_upper
+        )
+    });
+    words.collect()
+}
+
 pub fn clips(summary: &Summary) -> String {
     let silent = match summary.silent_clips {
         0 => String::new(),
         silent => format!(" ({silent} of them silent, left out)"),
     };
-    format!(
-        "{} clips of {} commands{silent}",
-        summary.clips,
-        summary.commands.len()
-    )
+    let words = summary.judged().join(" ");
+    match &summary.wake {
+        None => format!(
+            "{} clips of {} commands{silent}",
+            summary.clips,
+            summary.commands.len()
+        ),
+        Some(wake) => format!(
+            "{} clips of the wake words {words}{silent}; {} pairs of one and one of {} commands, {} to {} ms between; \
+             the window is open for {} ms",
+            summary.clips,
+            wake.pairs,
+            summary.commands.len(),
+            wake.gap_ms.0,
+            wake.gap_ms.1,
+            wake.window_ms
+        ),
+    }
 }
 
 /// Where false alarms and misses are read.
@@ -73,21 +138,27 @@ pub fn point_name(point: &OperatingPoint, summary: &Summary) -> String {
     match point.name {
         "image" => "at the image's thresholds".into(),
         "highest" => "at the highest threshold".into(),
-        _ => format!("at {} false alarms an hour", summary.fa_per_hour),
+        _ => format!("at {}", summary.limit()),
     }
 }
 
 pub fn title(point: &OperatingPoint, summary: &Summary) -> String {
-    let values = point.thresholds.values();
-    let mut thresholds: Vec<f64> = values.filter_map(serde_json::Value::as_f64).collect();
+    let value = |word: &String| point.thresholds.get(word).and_then(|value| value.as_f64());
+    let mut name = point_name(point, summary);
+    name[..1].make_ascii_uppercase();
+    if summary.wake.is_some() {
+        let words = summary.judged().iter();
+        let words = words.filter_map(|word| Some(format!("{word} {:.3}", value(word)?)));
+        let words = words.collect::<Vec<_>>().join(", ");
+        return format!("{name}: thresholds {words}, smoothing {}", point.smoothing);
+    }
+    let mut thresholds: Vec<f64> = point.thresholds.keys().filter_map(value).collect();
     thresholds.sort_by(f64::total_cmp);
     let thresholds = match (thresholds.first(), thresholds.last()) {
         (Some(low), Some(high)) if low < high => format!("thresholds {low:.3} to {high:.3}"),
         (Some(one), _) => format!("threshold {one:.3}"),
         _ => "no threshold".into(),
     };
-    let mut name = point_name(point, summary);
-    name[..1].make_ascii_uppercase();
     format!("{name}: {thresholds}, smoothing {}", point.smoothing)
 }
 
@@ -101,8 +172,12 @@ pub fn false_alarms(point: &OperatingPoint) -> String {
         .map(|(name, count)| format!(" {name} {count}"));
     let by_command: String = by_command.collect();
     let colon = if by_command.is_empty() { "" } else { ":" };
+    let what = match point.false_wakes {
+        Some(_) => "false commands in the negatives, awake after a false wake",
+        None => "false alarms in the negatives",
+    };
     format!(
-        "{} false alarms in the negatives, {:.2} an hour, below {:.2}{colon}{by_command}",
+        "{} {what}, {:.2} an hour, below {:.2}{colon}{by_command}",
         alarms.count, alarms.per_hour, alarms.per_hour_upper
     )
 }

@@ -4,6 +4,7 @@ use zerda_firmware::decoder::{Decoder, Word};
 use zerda_firmware::front_end::FrontEnd;
 use zerda_firmware::{Event, Image, Recognizer};
 
+use super::wake::{self, Wake};
 use crate::error::{Error, Result};
 
 /// What a person may tune of the decoder.
@@ -13,6 +14,8 @@ pub struct Settings {
     pub smoothing: u8,
     /// Q0.8, one a label; 0: never detected.
     pub thresholds: Vec<u8>,
+    /// None: always awake.
+    pub wake: Option<Wake>,
 }
 
 impl Settings {
@@ -21,18 +24,35 @@ impl Settings {
         Settings {
             smoothing: image.manifest().decoder.smoothing,
             thresholds: image.thresholds().collect(),
+            wake: Wake::of(image),
         }
     }
 
-    /// The same threshold for every command.
+    /// The same threshold for every command; with a gate for every wake word, the commands keeping theirs.
     pub fn shared(&self, threshold: u8) -> Settings {
-        let all = self.thresholds.iter().map(|&own| match own {
-            0 => 0,
-            _ => threshold,
+        let mut settings = self.clone();
+        for label in self.judged() {
+            settings.thresholds[label] = threshold;
+        }
+        settings
+    }
+
+    /// The labels whose thresholds are judged: all commands; with a gate the wake words.
+    pub fn judged(&self) -> impl Iterator<Item = usize> {
+        let labels = self.thresholds.iter().enumerate();
+        let labels = labels.filter(|&(label, &threshold)| {
+            let wake = self.wake.as_ref();
+            threshold > 0 && wake.is_none_or(|wake| wake.is_wake_word(label))
         });
-        Settings {
-            smoothing: self.smoothing,
-            thresholds: all.collect(),
+        labels.map(|(label, _)| label)
+    }
+
+    /// The words of a track that the device would act on.
+    pub fn heard(&self, image: &Image<'_>, track: &Track) -> Vec<Word> {
+        let decoder = self.decoder(image);
+        match &self.wake {
+            Some(_) => wake::words(image, track, decoder),
+            None => track.detections(decoder),
         }
     }
 
@@ -133,7 +153,22 @@ pub mod tests {
 
     #[test]
     fn a_track_decodes_as_the_recognizer_does() {
-        let file = shrunk();
+        decodes_as_the_recognizer(&shrunk(), 3);
+    }
+
+    #[test]
+    fn with_wake_words_too() {
+        let wake = |words: &str| {
+            let words = words.parse().unwrap();
+            crate::wake::with_wake(&shrunk(), &words).unwrap()
+        };
+        // The sample says `go` first, and never `no`.
+        decodes_as_the_recognizer(&wake("go"), 3);
+        decodes_as_the_recognizer(&wake("no"), 0);
+    }
+
+    /// At least so many words of a sample.
+    fn decodes_as_the_recognizer(file: &ImageFile, least: usize) {
         let image = file.image().unwrap();
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let samples = crate::audio::read(&root.join("models/samples/robot.wav")).unwrap();
@@ -146,9 +181,9 @@ pub mod tests {
             }
         });
         let track = Track::of(&image, &mut memory, &samples).unwrap();
-        let found = |settings: Settings| track.detections(settings.decoder(&image));
+        let found = |settings: Settings| settings.heard(&image, &track);
         let found_own = found(Settings::of(&image));
-        assert!(found_own.len() >= 3);
+        assert!(found_own.len() >= least && (least > 0 || found_own.is_empty()));
         // Their starts are those that loudness tells.
         assert_eq!(found_own, expected);
         let slow = Settings {
@@ -156,7 +191,7 @@ pub mod tests {
             ..Settings::of(&image).shared(250)
         };
         let sure = found(slow);
-        assert!(sure.len() < expected.len());
+        assert!(sure.len() < expected.len().max(1));
         assert!(sure.iter().all(|word| word.score >= 250));
     }
 }

@@ -24,14 +24,19 @@ fn tone(at: usize, hz: f64) -> f64 {
 /// Words of 400 ms that begin 300 ms into clips of 1 s, and two backgrounds: a tone that pauses, and one that
 /// does not.
 fn script(folder: &Path, seed: u64) -> Script {
+    let words: Vec<_> = (0..8)
+        .map(|number| word_of(&folder.join("clip.wav"), number))
+        .collect();
+    script_of(folder, &words, false, seed)
+}
+
+/// What is said is `clip.wav`.
+fn script_of(folder: &Path, said: &[Utterance], each: bool, seed: u64) -> Script {
     let word = |at: usize| match (4_800..11_200).contains(&at) {
         true => 3_000.0 * tone(at, 400.0),
         false => 0.0,
     };
-    let clip = recording(folder, "clip.wav", 16_000, word);
-    let clips: Vec<_> = (0..8)
-        .map(|clip_number| (3, clip_number, clip.clone()))
-        .collect();
+    recording(folder, "clip.wav", 16_000, word);
     let pausing = |at: usize| {
         if at % 32_000 < 24_000 {
             900.0 * tone(at, 1_000.0)
@@ -44,9 +49,10 @@ fn script(folder: &Path, seed: u64) -> Script {
     let backgrounds = Backgrounds {
         noise: &[noise],
         speech: &[speech],
+        each,
     };
     let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
-    Script::draw(&clips, &backgrounds, 2, &mut random).unwrap()
+    Script::draw(said, &backgrounds, 2, &mut random).unwrap()
 }
 
 fn condition(snr: Option<f64>) -> Condition {
@@ -54,6 +60,19 @@ fn condition(snr: Option<f64>) -> Condition {
         snr,
         reverberant: false,
         level: -20.0,
+        background: None,
+    }
+}
+
+/// A word by itself.
+fn word_of(clip: &Path, number: usize) -> Utterance {
+    Utterance {
+        words: vec![Clip {
+            label: 3,
+            number,
+            path: clip.into(),
+        }],
+        rest_ms: 0,
     }
 }
 
@@ -138,6 +157,52 @@ fn words_have_the_level_and_the_snr_asked_for() {
 }
 
 #[test]
+fn the_command_of_a_pair_follows_soon_and_the_next_pair_when_the_device_sleeps() {
+    let folder = tempfile::tempdir().unwrap();
+    let said = |number: usize| Utterance {
+        words: [2 * number, 2 * number + 1]
+            .map(|number| word_of(&folder.path().join("clip.wav"), number).words[0].clone())
+            .to_vec(),
+        rest_ms: 6000,
+    };
+    let said: Vec<_> = (0..6).map(said).collect();
+    let script = script_of(folder.path(), &said, true, 8);
+    let over = |background| {
+        let condition = Condition {
+            background: Some(background),
+            ..condition(Some(10.0))
+        };
+        script.mix(&condition, &[]).unwrap()
+    };
+    let [noise, speech] = [Background::Noise, Background::Speech].map(over);
+    assert_eq!(noise.words.len(), 12);
+    for (words, others) in noise.words.windows(2).zip(speech.words.windows(2)) {
+        let gap = words[1].start_ms - words[0].end_ms;
+        let expected = match words[0].clip % 2 {
+            0 => 300.0..1500.0,
+            _ => 6500.0..9000.0,
+        };
+        assert!(expected.contains(&gap), "{gap}");
+        // Both backgrounds are heard behind the same words.
+        assert_eq!(words[0].background, Background::Noise);
+        assert_eq!(others[0].background, Background::Speech);
+        assert_eq!(words[0].start_ms, others[0].start_ms);
+    }
+    let clean = floats(&script.mix(&condition(None), &[]).unwrap().samples);
+    for made in [&noise, &speech] {
+        let background: Vec<f64> = floats(&made.samples)
+            .into_iter()
+            .zip(&clean)
+            .map(|(noisy, clean)| noisy - clean)
+            .collect();
+        for word in &made.words {
+            let measured = level(&clean, word) - level(&background, word);
+            assert!((measured - 10.0).abs() < 0.1, "{measured}");
+        }
+    }
+}
+
+#[test]
 fn a_room_leaves_words_at_their_time_and_level_and_lengthens_them() {
     let folder = tempfile::tempdir().unwrap();
     let script = script(folder.path(), 5);
@@ -184,9 +249,10 @@ fn what_is_too_loud_is_clipped_and_counted_and_silence_is_no_word() {
     let backgrounds = Backgrounds {
         noise: &noise,
         speech: &[],
+        each: false,
     };
     let mut random = Xoshiro256PlusPlus::seed_from_u64(1);
-    let clips = [(0, 0, silent.clone())];
+    let clips = [word_of(&silent, 0)];
     assert!(
         Script::draw(&clips, &backgrounds, 0, &mut random)
             .unwrap()
@@ -195,6 +261,7 @@ fn what_is_too_loud_is_clipped_and_counted_and_silence_is_no_word() {
     let backgrounds = Backgrounds {
         noise: &[silent],
         speech: &[],
+        each: false,
     };
     let error = Script::draw(&clips, &backgrounds, 0, &mut random)
         .err()

@@ -1,0 +1,164 @@
+//! What is said of wake words, and of pairs of a wake word and a command.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use zerda_firmware::decoder::Word;
+
+use super::{Alarm, Misses, percentile};
+use crate::eval::stream::Options;
+use crate::eval::stream::bounds::poisson_upper;
+use crate::eval::stream::make::GAP_MS;
+use crate::eval::stream::pairs::PairTally;
+use crate::eval::stream::sources::{Clips, Negative};
+use crate::eval::stream::track::Settings;
+
+/// The gate that is judged.
+#[derive(Serialize)]
+pub struct Wake {
+    pub words: Vec<String>,
+    pub window_ms: u16,
+    pub extend: bool,
+    /// Of each condition.
+    pub pairs: usize,
+    /// From a wake word to its command, at least and at most.
+    pub gap_ms: (usize, usize),
+}
+
+/// Wake words detected in the negatives.
+#[derive(Serialize)]
+pub struct FalseWakes {
+    #[serde(flatten)]
+    pub all: Rate,
+    pub by_word: BTreeMap<String, Rate>,
+    pub each: Vec<Alarm>,
+}
+
+#[derive(Serialize)]
+pub struct Rate {
+    pub count: u64,
+    pub per_hour: f64,
+    pub per_hour_upper: f64,
+}
+
+/// Pairs of a condition.
+#[derive(Serialize)]
+pub struct PairRow {
+    /// Of pairs.
+    pub all: Misses,
+    /// Of their wake words.
+    pub wake_words: Misses,
+    /// Of the commands whose wake word was heard.
+    pub after_wake: Misses,
+    /// Pairs, by wake word.
+    pub by_wake_word: BTreeMap<String, Misses>,
+    /// Commands whose wake word was heard.
+    pub by_command: BTreeMap<String, Misses>,
+    pub wrong_commands: u64,
+    pub delay_p50_ms: Option<f64>,
+    pub delay_p95_ms: Option<f64>,
+    /// Clips of the wake word and the command.
+    pub missed: Vec<(String, String)>,
+}
+
+impl Wake {
+    /// None without a gate.
+    pub fn of(options: &Options, own: &Settings, clips: &Clips) -> Option<Wake> {
+        let wake = own.wake.as_ref()?;
+        Some(Wake {
+            words: names(&clips.spoken, &clips.labels),
+            window_ms: wake.window_ms,
+            extend: wake.extend,
+            pairs: match &clips.commands[..] {
+                [] => 0,
+                _ => options.pairs,
+            },
+            gap_ms: (GAP_MS.start, GAP_MS.end),
+        })
+    }
+
+    /// What a reader has to know of the pairs.
+    pub fn note(&self, clips: &Clips) -> Option<String> {
+        if clips.commands.is_empty() {
+            return Some("no clips of commands: no pairs of a wake word and a command".into());
+        }
+        // How often a clip of the word that has fewest for its part is said.
+        let times = [&clips.spoken, &clips.commands].map(|labels| {
+            let part = self.pairs.div_ceil(labels.len());
+            let of = |&label: &usize| clips.files.iter().filter(|(of, _)| *of == label).count();
+            let fewest = labels.iter().map(of).min().unwrap_or(0);
+            part.div_ceil(fewest.max(1))
+        });
+        let most = times.into_iter().max().filter(|&times| times > 1)?;
+        Some(format!(
+            "there are fewer clips than {} pairs take: one takes part up to {most} times",
+            self.pairs
+        ))
+    }
+}
+
+pub fn names(of: &[usize], labels: &[String]) -> Vec<String> {
+    of.iter().map(|&label| labels[label].clone()).collect()
+}
+
+impl Rate {
+    pub fn of(count: u64, hours: f64) -> Rate {
+        Rate {
+            count,
+            per_hour: count as f64 / hours,
+            per_hour_upper: poisson_upper(count) / hours,
+        }
+    }
+}
+
+impl FalseWakes {
+    pub fn of(alarms: Vec<(&Negative, Word)>, hours: f64, clips: &Clips) -> FalseWakes {
+        let count = |label: usize| {
+            let of = alarms
+                .iter()
+                .filter(|(_, word)| usize::from(word.label) == label);
+            of.count() as u64
+        };
+        let by_word = clips.spoken.iter().map(|&label| {
+            let rate = Rate::of(count(label), hours);
+            (clips.labels[label].clone(), rate)
+        });
+        FalseWakes {
+            all: Rate::of(alarms.len() as u64, hours),
+            by_word: by_word.collect(),
+            each: Alarm::each(alarms, &clips.labels),
+        }
+    }
+}
+
+impl PairRow {
+    /// None where there are no pairs.
+    pub fn of(tally: &PairTally, clips: &Clips) -> Option<PairRow> {
+        let by = |counts: &BTreeMap<usize, (u64, u64)>| {
+            let named = counts.iter().map(|(&label, &(of, right))| {
+                let misses = Misses::of(of, right);
+                (clips.labels[label].clone(), misses)
+            });
+            named.collect()
+        };
+        let mut delays = tally.delays_ms.clone();
+        delays.sort_by(f64::total_cmp);
+        let file = |clip: usize| clips.files[clip].1.display().to_string();
+        let mut missed = tally.missed.clone();
+        missed.sort_unstable();
+        (tally.pairs > 0).then(|| PairRow {
+            all: Misses::of(tally.pairs, tally.right),
+            wake_words: Misses::of(tally.pairs, tally.wakes),
+            after_wake: Misses::of(tally.wakes, tally.right),
+            by_wake_word: by(&tally.by_wake_word),
+            by_command: by(&tally.by_command),
+            wrong_commands: tally.wrong,
+            delay_p50_ms: percentile(&delays, 0.5),
+            delay_p95_ms: percentile(&delays, 0.95),
+            missed: missed
+                .into_iter()
+                .map(|(wake_word, command)| (file(wake_word), file(command)))
+                .collect(),
+        })
+    }
+}

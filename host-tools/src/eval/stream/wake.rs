@@ -1,0 +1,49 @@
+//! The wake words that are judged, and what the device makes of a stream: the firmware's own gate over what its decoder
+//! detects.
+
+use zerda_firmware::Image;
+use zerda_firmware::decoder::{Decoder, Word};
+use zerda_firmware::gate::Gate;
+
+use super::track::Track;
+
+/// Which labels are wake words, and the window that they open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wake {
+    /// One a label.
+    pub words: Vec<bool>,
+    pub window_ms: u16,
+    /// Whether a command opens the window anew.
+    pub extend: bool,
+}
+
+impl Wake {
+    /// None where the image names no wake words: it is always awake.
+    pub fn of(image: &Image<'_>) -> Option<Wake> {
+        let wake = image.wake()?;
+        let labels = 0..image.manifest().classes;
+        Some(Wake {
+            words: labels.map(|label| wake.words.contains(&label)).collect(),
+            window_ms: wake.window_ms,
+            extend: wake.extend,
+        })
+    }
+
+    pub fn is_wake_word(&self, label: usize) -> bool {
+        self.words.get(label) == Some(&true)
+    }
+}
+
+/// The words of a track that count, asleep at its start: in the order in which the recognizer asks decoder and gate.
+pub fn words(image: &Image<'_>, track: &Track, mut decoder: Decoder) -> Vec<Word> {
+    let mut gate = Gate::new(image);
+    let mut words = Vec::new();
+    decoder.listen_to(gate.listens_to());
+    track.decode(decoder, |_, decoder, word| {
+        words.extend(word.filter(|word| !word.echo));
+        let word = word.or_else(|| decoder.faint());
+        gate.push_frame(image, word, decoder.decided_ms(), |_| {});
+        decoder.listen_to(gate.listens_to());
+    });
+    words
+}
