@@ -1,22 +1,21 @@
-"""Misses against false alarms: `val`'s commands 10 dB above noise and above other people's talk, and speech
-without commands. Noise, talk and negatives are those held out of training. Less than `zerda eval --stream`
-measures, and quick enough to choose weights by.
+"""Misses against false alarms: `val`'s commands, and recordings of the wake words, 10 dB above noise and above other
+people's talk, and speech without them. Noise, talk and negatives are those held out of training. Less than
+`zerda eval --stream` measures, and quick enough to choose weights by.
 """
 
 import numpy as np
 
-from config import COMMANDS
-from corpus import audio_under, held_out, partition
+from config import COMMANDS, WAKE, WORDS
+from corpus import CHOOSING, audio_under, held_out, names_a_command, partition, transcripts, wake_clips
 from evaluate import Listener
 from features import read_audio, word_span
 
 SNR = 10.0  # dB: power over the word's span to mean power of what lies under it
 LEVEL = -26.0  # dBFS of the words
-WORDS, PAUSE_S = 8, 0.7  # words of a stream, and before each
+WORDS_OF_STREAM, PAUSE_S = 8, 0.7  # words of a stream, and pause before each
 NEGATIVE_S = 20.0  # longest stretch of negatives heard at once
 # Frames after a word's end in which it may be found; frames within which detections are one event.
 LATE, APART = 30, 30
-RATES = (60, 10)  # false alarms an hour at which misses are counted
 
 
 def scaled(pcm: np.ndarray, decibels: float, span=slice(None)) -> np.ndarray:
@@ -25,8 +24,8 @@ def scaled(pcm: np.ndarray, decibels: float, span=slice(None)) -> np.ndarray:
 
 
 def peaks(posteriors: np.ndarray) -> list[float]:
-    """Posteriors of the false alarms that one threshold or another would let through, [frames, classes] in."""
-    highest, found = posteriors[:, : len(COMMANDS)].max(1), []
+    """Posteriors of the false alarms that one threshold or another would let through, [frames, words] in."""
+    highest, found = posteriors.max(1), []
     while highest.max(initial=0.0) > 0.1:
         frame = int(highest.argmax())
         found.append(float(highest[frame]))
@@ -35,9 +34,14 @@ def peaks(posteriors: np.ndarray) -> list[float]:
 
 
 class Alarms:
-    def __init__(self, args, front):
+    """Clips of some words, by their labels, in streams; `rates` are the false alarms an hour at which misses are counted,
+    of `groups` of labels together."""
+
+    def __init__(self, args, front, clips, groups: dict, rates: tuple, free_of_commands: bool):
         random, rate = np.random.default_rng(5), front.sample_rate
-        noises, talks = ([f for folder in folders for f in held_out(audio_under(folder))] for folders in (args.noise, args.speech))
+        self.groups, self.rates = groups, rates
+        noises = [f for folder in args.noise for f in held_out(audio_under(folder))]
+        talks = [f for folder in args.speech for f in _free(folder, free_of_commands)]
         negatives, piece = [], round(NEGATIVE_S * rate)
         for path in talks:
             pcm = read_audio(path, rate)
@@ -45,21 +49,23 @@ class Alarms:
         self.hours = sum(map(len, negatives)) / rate / 3600.0
         self.negatives = Listener(negatives, front, args.device)
 
-        clips = [p for p in partition(args.data, "val") if p.parent.name in COMMANDS]
         random.shuffle(clips)
-        streams, self.spoken = [], []  # stream, label, first and last frame, whether over talk
+        streams, self.spoken = [], []  # stream, label, first and last frame, what it is heard over
         pause = np.zeros(round(PAUSE_S * rate), np.float32)
-        for start in range(0, len(clips), WORDS):
-            parts, length, over_talk = [], 0, len(streams) % 2 == 1
-            for path in clips[start : start + WORDS]:
-                pcm = read_audio(path, rate)
-                first, last = word_span(pcm, front.hop)
-                begin = (length + len(pause)) // front.hop
-                self.spoken.append((len(streams), COMMANDS.index(path.parent.name), begin + first, begin + last + LATE, over_talk))
-                parts += [pause, scaled(pcm, LEVEL, slice(first * front.hop, (last + 1) * front.hop))]
-                length += len(pause) + len(pcm)
-            below = self.background(random, talks if over_talk else noises, length, rate)
-            streams.append(np.clip(np.round(np.concatenate(parts) + below), -32768, 32767))
+        for over in ("clean", "noise", "talk"):
+            for start in range(0, len(clips), WORDS_OF_STREAM):
+                parts, length = [], 0
+                for path, label in clips[start : start + WORDS_OF_STREAM]:
+                    pcm = read_audio(path, rate)
+                    first, last = word_span(pcm, front.hop)
+                    begin = (length + len(pause)) // front.hop
+                    self.spoken.append((len(streams), label, begin + first, begin + last + LATE, over))
+                    parts += [pause, scaled(pcm, LEVEL, slice(first * front.hop, (last + 1) * front.hop))]
+                    length += len(pause) + len(pcm)
+                heard = np.concatenate([*parts, pause])
+                if over != "clean":
+                    heard = heard + self.background(random, talks if over == "talk" else noises, len(heard), rate)
+                streams.append(np.clip(np.round(heard), -32768, 32767))
         self.streams = Listener(streams, front, args.device)
 
     @staticmethod
@@ -73,13 +79,35 @@ class Alarms:
         return np.concatenate(parts)[:samples]
 
     def score(self, model, smoothing: int) -> str:
-        events = np.sort([e for p in self.negatives.posteriors(model, smoothing) for e in peaks(p)])[::-1]
+        negatives = self.negatives.posteriors(model, smoothing)
         heard = self.streams.posteriors(model, smoothing)
-        reached = np.array([heard[stream][first:last, label].max() for stream, label, first, last, _ in self.spoken])
-        over_talk = np.array([talk for *_, talk in self.spoken])
-        missed = lambda threshold: "noise {:.1f} % talk {:.1f} %".format(*(100.0 * np.mean(reached[over_talk == talk] <= threshold) for talk in (False, True)))
-        found = [f"{np.sum(events > 0.6) / self.hours:.0f}/h {missed(0.6)}"]
-        for rate in RATES:
-            threshold = [*events, *[0.1] * 1000][int(rate * self.hours)]
-            found.append(f"{rate}/h {missed(threshold)} ({threshold:.3f})")
-        return f"10 dB, {self.hours:.2f} h, {len(self.spoken)} words: missed at " + ", ".join(found)
+        found = []
+        for name, labels in self.groups.items():
+            events = np.sort([e for p in negatives for e in peaks(p[:, labels])])[::-1]
+            spoken = [s for s in self.spoken if s[1] in labels]
+            reached = np.array([heard[stream][first:last, label].max() for stream, label, first, last, _ in spoken])
+            under = np.array([over for *_, over in spoken])
+            missed = lambda threshold: " ".join(f"{over} {100.0 * np.mean(reached[under == over] <= threshold):.1f}" for over in ("clean", "noise", "talk"))
+            parts = [f"{np.sum(events > 0.6) / self.hours:.1f}/h {missed(0.6)}"]
+            for rate in self.rates:
+                threshold = [*events, *[0.1] * 1000][int(rate * self.hours)]
+                parts.append(f"{rate}/h {missed(threshold)} ({threshold:.3f})")
+            found.append(f"{name}: missed at " + ", ".join(parts))
+        return f"{self.hours:.2f} h, {len(self.spoken) // 3} words, " + "; ".join(found)
+
+
+def _free(folder, of_commands: bool):
+    said = transcripts(folder)
+    return [f for f in held_out(audio_under(folder)) if not (of_commands and names_a_command(said.get(f.stem, "")))]
+
+
+def of_commands(args, front) -> Alarms:
+    clips = [(p, COMMANDS.index(p.parent.name)) for p in partition(args.data, "val") if p.parent.name in COMMANDS]
+    return Alarms(args, front, clips, {"commands": list(range(len(COMMANDS)))}, (60, 10), True)
+
+
+def of_wake_words(args, front) -> Alarms:
+    """By the choosing part of the recordings."""
+    labels = {word: [WORDS.index(word)] for word in WAKE}
+    clips = [(p, label) for word, [label] in labels.items() for p in wake_clips(args.wake_clips, word, CHOOSING)]
+    return Alarms(args, front, clips, labels, (10, 2, 0.5), False)

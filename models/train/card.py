@@ -5,18 +5,24 @@ import platform
 from datetime import date
 from pathlib import Path
 
-from config import LABELS
-from corpus import audio_under, held_out
+from config import LABELS, WAKE
+from corpus import CHOOSING, TRAINED, audio_under, held_out, wake_clips
 from synth import HELD_OUT_VARIANTS
 
 # By folder name; what is not listed here is for the person who trains to fill in.
 LICENCES = {
     "speech_commands": "Google Speech Commands, P. Warden / Google, CC BY 4.0",
     "noise": "Speech Commands' background recordings, CC BY 4.0; ESC-10, K. Piczak, CC BY 3.0",
-    "train": "a French reading of Baudelaire's Les Fleurs du Mal, LibriVox, public domain",
+    "fr/train": "a French reading of Baudelaire's Les Fleurs du Mal, LibriVox, public domain",
     "sentences": "coffee-machine orders, Picovoice speech-to-intent-benchmark, Apache-2.0",
-    "wake_words": "alexa, computer, jarvis, snowboy, Picovoice wake-word-benchmark, Apache-2.0",
+    "librispeech/train": "LibriSpeech test-clean, half of its speakers, V. Panayotov et al., CC BY 4.0",
+    "music": "made by `music.py`, fluidsynth with FluidR3 GM, MIT",
 }
+
+
+def named(folder: Path) -> str:
+    """A folder's name, with its parent's where it says nothing by itself."""
+    return "/".join(folder.parts[-2:]) if folder.name == "train" else folder.name
 
 
 def processor() -> str:
@@ -41,9 +47,10 @@ def write_card(path: Path, args, profile, corpus, seconds: float, scores: dict):
     for kind, name, _, version in corpus.entries:
         if version == 0:
             kinds[kind] = kinds.get(kind, 0) + 1
-    folders = [("Speech Commands, partition `train`", args.data.name, kinds["command"] + kinds.get("word", 0))]
+    wake = len([f for word in WAKE for f in wake_clips(args.wake_clips, word, TRAINED)]) if args.wake_recorded else 0
+    folders = [("Speech Commands, partition `train`", args.data.name, kinds["command"] - wake + kinds.get("word", 0))]
     for what, given in (("noise", args.noise), ("speech without commands", args.speech)):
-        folders += [(f"{what}, `{f.name}`", f.name, len(audio_under(f)) - len(held_out(audio_under(f)))) for f in given]
+        folders += [(f"{what}, `{named(f)}`", named(f), len(audio_under(f)) - len(held_out(audio_under(f)))) for f in given]
     data = "\n".join(f"| {what} | {count} | {LICENCES.get(name, 'see its source')} |" for what, name, count in folders)
     if args.lessons:
         data += f"\n| a teacher's answers, `{args.lessons.name}` | | classifiers on the encoder of Moonshine tiny, Moonshine AI, MIT: no part of it is contained |"
@@ -76,17 +83,20 @@ under the rounding of INT8, of weights and of activations.
 | what | clips | licence and source |
 |---|---|---|
 {data}
-| espeak-ng voices: commands | {kinds["synth_command"]} | made by the recipe (espeak-ng, GPL-3.0, is a tool here: no code of it is contained) |
-| espeak-ng voices: other words | {kinds["synth_word"]} | same |
+| synthetic voices: words of ours | {kinds["synth_command"]} | made by the recipe (espeak-ng, flite, festival, and Kokoro-82M, weights Apache-2.0, are tools here: nothing of them is contained) |
+| synthetic voices: near misses | {kinds.get("near", 0)} | same |
+| synthetic voices: other words, sentences | {kinds["synth_word"] + kinds.get("synth_speech", 0)} | same |
+| recordings of {" and ".join(WAKE)}: every fourth, from number {TRAINED} on | {wake} | Picovoice wake-word-benchmark, Apache-2.0 |
 
 Speakers of Speech Commands lie in one partition each. Chosen on `val`, not on `test`.
 Held out of training: every fifth file of each sorted folder of noise and speech (used as validation's silence
 and as the speech before a word), the espeak-ng variants {", ".join(HELD_OUT_VARIANTS)} (`models/samples` are spoken by them),
-and the words `on` and `off`. Of the long recordings that leaves out {lost}.
+and the recorded clips of `on` and `off`: these are learnt from synthetic voices alone. Of the recordings of wake words every fourth, from
+number {CHOOSING} on, chooses, the other two quarters are test; their speakers are not named and may stand in more than one part. Of the long recordings that leaves out {lost}.
 
 ## Accuracy
 
-Top-1 over {len(LABELS)} classes, streaming, as the decoder answers: the label of the highest posterior, averaged over five
+Top-1 over the eight commands, `_unknown_` and `_silence_`; an answer of another label is wrong. Streaming, as the decoder answers: the label of the highest posterior, averaged over five
 frames; silence below 0.5. By the recipe, `measured`: in float32, and rounded to INT8 within float32. "After speech":
 1.2 s of held-out speech, at its own level, spliced before the clip, whose first 200 ms then do not count.
 `val`'s silence is held-out noise at -90 to -8 dBFS.
@@ -103,7 +113,7 @@ INT8 on the device's arithmetic: see `zerda eval`.
 
 ## Limits
 
-English; rooms, microphones and distances are those of Speech Commands. `on` and `off` are no commands of this model.
+English; rooms, microphones and distances are those of Speech Commands.
 A command is found in running speech too where it is really spoken ("go" in a story is a detection).
 """)
 
@@ -113,7 +123,7 @@ def shown(args):
     for name, value in vars(args).items():
         if value is None:
             continue
-        if name in ("data", "noise", "speech", "start", "lessons"):
+        if name in ("data", "noise", "speech", "start", "lessons", "text", "wake_clips"):
             for folder in value if isinstance(value, list) else [value]:
                 yield name, "/".join(folder.parts[-2:])
         elif name == "steps":

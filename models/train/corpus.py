@@ -15,13 +15,19 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+import phonemes
 import synth
-from config import COMMANDS, LEFT_OUT, FrontEnd
+from config import COMMANDS, FROM_TEXT, WAKE, WORDS, FrontEnd
 from features import AUDIO, MelPower, read_audio, resample, word_span
+from speech.clips import clips
 
-# Versions of a word clip: as recorded, then at another speed and pitch and a shift within the hop.
+# Versions of a word clip: as recorded, then at another speed and pitch and a shift within the hop, the last
+# one clipped too, now and then.
 VERSIONS = 3
 SPEED = (0.87, 1.15)
+CLIPPED, OVERDRIVE = 0.4, (3.0, 38.0)  # share, dB above full scale
+# Kinds of entries whose name is what is said; in brackets it is sounds that are no word.
+SINGLE = ("command", "word", "synth_command", "synth_word", "near")
 SYNTH_PER_COMMAND, SYNTH_PER_WORD = 220, 16
 
 
@@ -30,12 +36,20 @@ def audio_under(folder: Path) -> list[Path]:
 
 
 def held_out(files: list[Path]) -> list[Path]:
-    """Every fifth file of a sorted list is for validation only."""
-    return files[4::5]
+    """Every fifth file of a sorted list is for validation only; of a folder of speakers, every fifth speaker."""
+    return [f for f, out in zip(files, _fifth(files)) if out]
 
 
 def kept(files: list[Path]) -> list[Path]:
-    return [f for i, f in enumerate(files) if i % 5 != 4]
+    return [f for f, out in zip(files, _fifth(files)) if not out]
+
+
+def _fifth(files: list[Path]) -> list[bool]:
+    """LibriSpeech's names begin with the speaker's number, and lie in a folder of it."""
+    spoken = bool(files) and all(f.name.startswith(f"{f.parent.name}-") for f in files)
+    units = sorted({f.parent if spoken else f for f in files})
+    out = set(units[4::5])
+    return [(f.parent if spoken else f) in out for f in files]
 
 
 def partition(data: Path, name: str) -> list[Path]:
@@ -52,68 +66,136 @@ def partition(data: Path, name: str) -> list[Path]:
     return [p for p in clips if f"{p.parent.name}/{p.name}" not in listed["val"] | listed["test"]]
 
 
+def transcripts(folder: Path) -> dict[str, str]:
+    """What is said, by file name: FOLDER.txt beside a folder of recordings, a line each, the name and the words."""
+    path = folder.with_suffix(".txt")
+    lines = path.read_text().splitlines() if path.is_file() else []
+    return {name: text.lower() for name, _, text in (line.partition(" ") for line in lines)}
+
+
+def names_a_command(text: str) -> bool:
+    return not set(WORDS).isdisjoint(text.split())
+
+
+# Of a sorted folder of recordings of one wake word, by place modulo 4: which choose, and which may be trained on.
+CHOOSING, TRAINED = 0, 1
+
+
+def wake_clips(folder: Path, word: str, part: int) -> list[Path]:
+    return audio_under(folder / word)[part::4]
+
+
 @dataclass
 class Sources:
-    """What the recipe reads: Speech Commands, noise, and other speech in which no command is spoken."""
+    """What the recipe reads: Speech Commands, noise, other speech in which no command is spoken (but where a
+    transcript says so), synthetic speech, and recordings of the wake words."""
 
     data: Path
     noise: list[Path]
     speech: list[Path]
+    text: list[Path]
+    wake: Path | None = None
 
-    def entries(self, seed: int) -> list[tuple]:
-        """(kind, name, path or synthesis, version) of everything in the training mix."""
-        found = []
+    def groups(self, seed: int) -> list[list[tuple]]:
+        """(kind, name, path or synthesis, version) of everything in the training mix; what is told apart is kept apart
+        on disk, so that more of one is not all to be computed anew."""
+        recorded = []
         for path in partition(self.data, "train"):
             word = path.parent.name
-            if word not in LEFT_OUT:
+            if word not in FROM_TEXT:
                 kind = "command" if word in COMMANDS else "word"
-                found += [(kind, word, str(path), version) for version in range(VERSIONS)]
-        for word, *voice in synth.training_mix(seed, SYNTH_PER_COMMAND, SYNTH_PER_WORD):
-            found.append(("synth_command" if word in COMMANDS else "synth_word", word, voice, 0))
+                recorded += [(kind, word, str(path), version) for version in range(VERSIONS)]
+        voices = [("synth_command" if word in WORDS else "synth_word", word, voice, 0)
+                  for word, *voice in synth.training_mix(seed, SYNTH_PER_COMMAND, SYNTH_PER_WORD)]
+        long = []
         for folder in self.speech:
-            found += [("speech", folder.name, str(path), 0) for path in kept(audio_under(folder))]
-        for folder in self.noise:
-            found += [("noise", folder.name, str(path), 0) for path in kept(audio_under(folder))]
-        return found
+            said = transcripts(folder)
+            long += [("spoken" if names_a_command(said.get(path.stem, "")) else "speech", folder.name, str(path), 0)
+                     for path in kept(audio_under(folder))]
+        noise = [("noise", folder.name, str(path), 0) for folder in self.noise for path in kept(audio_under(folder))]
+        wake = [("command", word, str(path), version) for word in WAKE if self.wake
+                for path in wake_clips(self.wake, word, TRAINED) for version in range(VERSIONS)]
+        text = [entry(clip) for folder in self.text for clip in clips(folder, "train")]
+        return [group for group in (recorded, voices, long, noise, wake, text) if group]
+
+
+def entry(clip) -> tuple:
+    """A clip of `speech`: where in its file it is alone, and from when to when it is spoken; all in ms."""
+    kind = {"label": "synth_command", "running": "synth_speech", "other": "synth_word"}.get(clip.kind, "near")
+    name = {"label": clip.label, "running": "text"}.get(clip.kind, clip.text)
+    return (kind, name, [str(clip.path), clip.from_ms, clip.to_ms, clip.first_ms, clip.last_ms], 0)
+
+
+def cut(path: str, start_ms: float, end_ms: float, rate: int) -> np.ndarray:
+    samples = read_audio(path, rate)
+    return samples[round(start_ms * rate / 1000) : round(end_ms * rate / 1000)]
 
 
 def _mel_power(task):
     number, (kind, word, source, version), front = task
     random = np.random.default_rng(number)
-    if isinstance(source, list):
-        samples = synth.speak(word, source[0], front.sample_rate, source[1], source[2])
+    rate, span = front.sample_rate, None
+    if isinstance(source, list) and len(source) == 3:
+        # A voice of espeak-ng, words a minute, pitch.
+        samples = synth.speak(word, source[0], rate, source[1], source[2])
+    elif isinstance(source, list):
+        path, start, end, first, last = source
+        samples = cut(path, start, end, rate)
+        span = [round((at - start) * rate / 1000 / front.hop) for at in (first, last)]
     else:
-        samples = read_audio(source, front.sample_rate)
+        samples = read_audio(source, rate)
     if version > 0:
         samples = resample(samples, random.uniform(*SPEED))[random.integers(0, front.hop) :]
-    first, last = word_span(samples, front.hop) if kind not in ("noise", "speech") else (0, len(samples) // front.hop)
+    if version == 2 and random.random() < CLIPPED:
+        drive = 10.0 ** (random.uniform(*OVERDRIVE) / 20.0) * 32767.0 / max(np.abs(samples).max(), 1.0)
+        samples = np.clip(samples * drive, -32768, 32767).astype(np.float32)
+    hops = max(1, len(samples) // front.hop)
+    if kind in ("noise", "speech", "spoken", "synth_speech", "synth_spoken"):
+        first, last = 0, hops
+    elif span:
+        first = int(np.clip(span[0], 0, hops - 1))
+        last = int(np.clip(span[1], first, hops - 1))
+    else:
+        first, last = word_span(samples, front.hop)
     return MelPower(front).padded(samples), first, last
 
 
 class Corpus:
-    """Mel power of every entry in one array [frames, mels], and a row for each entry."""
+    """Mel power of every entry in one array [frames, mels], a row for each entry, and the phonemes of those whose text is known."""
 
     def __init__(self, sources: Sources, front: FrontEnd, work: Path, seed: int = 1):
-        self.entries = sources.entries(seed)
+        self.entries, powers, rows, offset = [], [], [], 0
+        for group in sources.groups(seed):
+            power, own = self._of(group, front, work)
+            own[:, 0] += offset
+            offset += len(power)
+            self.entries += group
+            powers.append(power)
+            rows.append(own)
+        self.power = np.concatenate(powers)
+        # Columns: first frame in `power`, frames, first and last frame of the word.
+        self.rows = np.concatenate(rows)
+        said = [name if kind in SINGLE and name[0] != "[" else "" for kind, name, *_ in self.entries]
+        self.phonemes = phonemes.numbers(said, work)
+
+    def _of(self, entries, front: FrontEnd, work: Path):
         # Mel power comes before the level normalisation, so it outlives changes of that.
-        power = replace(front, level_decay=0.0, level_floor=0.0, range=0.0)
-        key = hashlib.sha256(json.dumps([power.json(), self.entries]).encode()).hexdigest()[:16]
+        power = replace(front, level_decay=0.0, level_floor=0.0, level_frames=0, range=0.0)
+        key = hashlib.sha256(json.dumps([power.json(), entries, CLIPPED, OVERDRIVE]).encode()).hexdigest()[:16]
         folder = work / f"mel-power-{key}"
         if not (folder / "rows.npy").is_file():
-            self._build(front, folder)
-        self.power = np.load(folder / "power.npy")
-        # Columns: first frame in `power`, frames, first and last frame of the word.
-        self.rows = np.load(folder / "rows.npy")
+            self._build(entries, front, folder)
+        return np.load(folder / "power.npy", mmap_mode="r"), np.load(folder / "rows.npy")
 
-    def _build(self, front: FrontEnd, folder: Path):
+    def _build(self, entries, front: FrontEnd, folder: Path):
         folder.mkdir(parents=True, exist_ok=True)
         # Each worker is one process on one core.
         os.environ["OMP_NUM_THREADS"] = "1"
         powers, rows, offset = [], [], 0
         with multiprocessing.get_context("spawn").Pool() as pool:
-            tasks = ((i, entry, front) for i, entry in enumerate(self.entries))
+            tasks = ((i, entry, front) for i, entry in enumerate(entries))
             work = pool.imap(_mel_power, tasks, chunksize=16)
-            for power, first, last in tqdm(work, total=len(self.entries), desc="features", unit="clip"):
+            for power, first, last in tqdm(work, total=len(entries), desc="features", unit="clip"):
                 powers.append(power)
                 rows.append((offset, len(power), first, last))
                 offset += len(power)

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from config import COMMANDS, LABELS, LEFT_OUT, SILENCE, UNKNOWN
-from corpus import audio_under, held_out, partition
+from config import COMMANDS, LABELS, FROM_TEXT, SILENCE, UNKNOWN
+from corpus import audio_under, held_out, names_a_command, partition, transcripts
 from features import MelPower, normalise, read_audio
 from quantize import switch
 
@@ -118,7 +118,7 @@ def labelled(data: Path, name: str, rate: int) -> tuple[list[int], list[np.ndarr
     labels, clips = [], []
     for path in partition(data, name):
         word = path.parent.name
-        if word not in LEFT_OUT:
+        if word not in FROM_TEXT:
             labels.append(LABELS.index(word) if word in LABELS else UNKNOWN)
             clips.append(read_audio(path, rate))
     return labels, clips
@@ -126,7 +126,8 @@ def labelled(data: Path, name: str, rate: int) -> tuple[list[int], list[np.ndarr
 
 def held_out_speech(args) -> list[Path]:
     """What is heard before a clip: held-out speech, or else validation's other words."""
-    speech = [f for folder in args.speech for f in held_out(audio_under(folder))]
+    speech = [f for folder in args.speech for f in held_out(audio_under(folder))
+              if not names_a_command(transcripts(folder).get(f.stem, ""))]
     return speech or [p for p in partition(args.data, "val") if p.parent.name not in COMMANDS]
 
 

@@ -77,13 +77,18 @@ class MelPower:
 def normalise(power: np.ndarray, front: FrontEnd) -> np.ndarray:
     """Mel power to features in nats below the running level, shape [..., frames, mels] in and out.
 
-    level_t = max(e_t, level_{t-1} - decay, floor) is a running maximum once the decay is
-    taken out: level_t + decay*t = max over s <= t of (e_s + decay*s).
+    What is remembered of a sound is what it kept up for `level_frames` frames, so that a click is forgotten at
+    once: with l_t the least of e_t and the frames before it, memory_t = max(l_t, memory_{t-1} - decay, floor) and
+    level_t = max(e_t, memory_t). The memory is a running maximum once the decay is taken out:
+    memory_t + decay*t = max over s <= t of (l_s + decay*s).
     """
     logs = np.log(np.maximum(power, 1.0))
     energy = np.log(np.maximum(power.sum(-1), 1.0))
+    before = np.zeros((*energy.shape[:-1], front.level_frames - 1))
+    lasting = np.lib.stride_tricks.sliding_window_view(np.concatenate([before, energy], -1), front.level_frames, axis=-1).min(-1)
     decay = front.level_decay * np.arange(power.shape[-2], dtype=np.float64)
-    level = np.maximum.accumulate(np.maximum(energy, front.level_floor) + decay, axis=-1) - decay
+    memory = np.maximum.accumulate(np.maximum(lasting, front.level_floor) + decay, axis=-1) - decay
+    level = np.maximum(energy, memory)
     return np.clip(logs - level[..., None], -front.range, 0.0).astype(np.float32)
 
 

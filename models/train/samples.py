@@ -1,4 +1,4 @@
-"""Synthesises models/samples: commands among pauses and other words, in voices held out of training.
+"""Synthesises models/samples: commands and wake words among pauses and other words, in voices held out of training.
 
     python models/train/samples.py
 
@@ -10,7 +10,7 @@ import wave
 
 import numpy as np
 
-from config import COMMANDS, REPOSITORY, load
+from config import REPOSITORY, WORDS, load
 from features import word_span
 from synth import speak
 
@@ -25,6 +25,8 @@ SAMPLES = {
     "no_commands": (("en-gb+Alicia", 150, 50), -20, -55,
                     [(0.5, "good morning everybody"), (0.8, "seven"), (0.7, "the bird sang in a tree"), (0.8, "marvin"),
                      (0.7, "wonderful weather")]),
+    "wake": (("en-us+Michael", 130, 50), -18, -55,
+             [(0.6, "yes"), (0.9, "computer"), (0.6, "left"), (0.8, "stop"), (7.0, "go"), (0.9, "jarvis"), (0.5, "up")]),
 }
 
 
@@ -40,7 +42,7 @@ def compose(front, voice, level, noise, said, seed):
         spoken = speak(text, voice[0], rate, *voice[1:])
         first, last = word_span(spoken, front.hop)
         spoken = spoken[first * front.hop : (last + 1) * front.hop]
-        if text in COMMANDS:
+        if text in WORDS:
             commands.append({"command": text, "start_ms": length * 1000 // rate, "end_ms": (length + len(spoken)) * 1000 // rate})
         pieces.append(spoken)
         length += len(spoken)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from augment import Rooms, Voices, stretch
-from config import COMMANDS, SILENCE, UNKNOWN, FrontEnd
+from config import SILENCE, UNKNOWN, WAKE, WORDS, FrontEnd
 from corpus import Corpus
 from features import normalise
 
@@ -32,12 +32,21 @@ HARD = Mix({"command": 0.5, "unknown": 0.38, "silence": 0.12}, noisy=0.55, talk=
 PLAIN = Mix({"command": 0.6, "unknown": 0.28, "silence": 0.12}, noisy=0.4, talk=0.2, rooms=0.25, masked=0.25, spread=14.0)
 
 # Shares of the unknown items.
-UNKNOWNS = {"word": 0.38, "synth": 0.14, "spliced": 0.09, "half": 0.04, "speech": 0.35}
-SYNTH_COMMAND = 0.12
+UNKNOWNS = {"word": 0.28, "synth": 0.12, "near": 0.12, "spliced": 0.07, "half": 0.06, "speech": 0.35}
+# Of the items of a word: its label is drawn, a wake word so much oftener than another, then one of its clips, by synthetic voices so often where there are recorded ones.
+SYNTH_WORD = 0.15
+SYNTH_WAKE = 0.5
+WAKE_SHARE = 2.0
+# dBFS of a word, root mean square.
+LEVELS = (-58, -5)
+# Of the streams: those with clicks, and how many at most. They last 10 to 40 ms, at -25 to 0 dBFS.
+CLICKS, MOST_CLICKS = 0.15, 3
 # Halves of these two joined would say the other command.
 RHYMES = {"no", "go"}
+# Of the crops of speech, those in which commands are said, but no wake word.
+SPOKEN = 0.2
 # Standard deviation of the logarithm of a word's duration, and its bounds.
-TEMPO, SLOWEST, FASTEST = 0.11, 1.25, 0.8
+TEMPO, SLOWEST, FASTEST = 0.13, 1.35, 0.75
 
 # After a word's end: frames in which its detection still counts (60 ms), frames until another
 # label may be expected to have fallen, and until silence is due.
@@ -54,6 +63,8 @@ class Item:
     anywhere: bool = False
     # Half a word: no command, and nothing else for certain.
     doubtful: bool = False
+    # Commands are said in it too: only wake words are not.
+    spoken: bool = False
     # Entry of the corpus that it is, whole; -1: of several, or no word.
     entry: int = -1
 
@@ -62,14 +73,18 @@ class Composer:
     def __init__(self, corpus: Corpus, front: FrontEnd, frames: int, ahead: int, mix: Mix = HARD):
         self.mix = mix
         self.corpus, self.front, self.frames, self.ahead = corpus, front, frames, ahead
-        self.commands = [corpus.where("command", word) for word in COMMANDS]
-        self.synth_commands = [corpus.where("synth_command", word) for word in COMMANDS]
+        self.recorded = [corpus.where("command", word) for word in WORDS]
+        self.synthetic = [corpus.where("synth_command", word) for word in WORDS]
+        self.labels = [label for label in range(len(WORDS)) if len(self.recorded[label]) + len(self.synthetic[label])]
+        share = np.array([WAKE_SHARE if WORDS[label] in WAKE else 1.0 for label in self.labels])
+        self.label_share = share / share.sum()
         self.words = [corpus.where("word", word) for word in corpus.names("word")]
         # Words of a handful of clips get a fifth of the share of the full ones: six times their number.
         share = np.array([1.0 if len(rows) > 300 else 0.1 for rows in self.words])
         self.word_share = share / share.sum()
-        self.synth_words = corpus.where("synth_word")
-        self.speech = [corpus.where("speech", folder) for folder in corpus.names("speech")]
+        self.synth_words, self.near = corpus.where("synth_word"), corpus.where("near")
+        self.speech = [corpus.where(kind, folder) for kind in ("speech", "synth_speech") for folder in corpus.names(kind)]
+        self.spoken = [corpus.where(kind, folder) for kind in ("spoken", "synth_spoken") for folder in corpus.names(kind)]
         self.noise = corpus.where("noise")
         self.voices, self.rooms = Voices(front), Rooms(front)
 
@@ -113,21 +128,29 @@ class Composer:
             power = self.noise_of(random, frames) * self.frames_at(random.uniform(-93, -5))
             return Item(SILENCE, power, 0, frames - 1)
         if kind == "command":
-            label = int(random.integers(len(COMMANDS)))
-            rows = self.synth_commands if random.random() < SYNTH_COMMAND else self.commands
-            return self.spoken(random, self.word(label, random.choice(rows[label])))
-        return self.spoken(random, self.unknown(random))
+            label = int(random.choice(self.labels, p=self.label_share))
+            return self.voiced(random, self.word(label, self.clip(random, label)))
+        return self.voiced(random, self.unknown(random))
 
-    def spoken(self, random, item: Item) -> Item:
+    def clip(self, random, label: int) -> int:
+        """An entry of that word."""
+        recorded, synthetic = self.recorded[label], self.synthetic[label]
+        share = SYNTH_WAKE if WORDS[label] in WAKE else SYNTH_WORD
+        if len(recorded) == 0 or len(synthetic) and random.random() < share:
+            return random.choice(synthetic)
+        return random.choice(recorded)
+
+    def voiced(self, random, item: Item) -> Item:
         """The same by another voice, at another pace."""
         factor = float(np.clip(np.exp(random.normal(0.0, TEMPO)), FASTEST, SLOWEST))
         power = stretch(self.voices(random, item.power), factor)
         last = min(round((item.last + 1) * factor) - 1, len(power) - 1)
         return replace(item, power=power, first=min(round(item.first * factor), last), last=last)
 
-    def speech_of(self, random, frames: int) -> np.ndarray:
-        """A crop of a recording of speech without commands, at most [frames, mels]."""
-        power, _, _ = self.row(random.choice(self.speech[random.integers(len(self.speech))]))
+    def speech_of(self, random, frames: int, folders=None) -> np.ndarray:
+        """A crop of a recording of speech, without commands unless folders say otherwise, at most [frames, mels]."""
+        folders = folders or self.speech
+        power, _, _ = self.row(random.choice(folders[random.integers(len(folders))]))
         frames = min(len(power), frames)
         start = random.integers(0, len(power) - frames + 1)
         return power[start : start + frames]
@@ -153,23 +176,29 @@ class Composer:
         if kind == "word" or kind == "speech" and not self.speech:
             rows = self.words[random.choice(len(self.words), p=self.word_share)]
             return self.word(UNKNOWN, random.choice(rows))
-        if kind == "synth":
-            return self.word(UNKNOWN, random.choice(self.synth_words))
+        if kind in ("synth", "near"):
+            rows = self.near if kind == "near" and len(self.near) else self.synth_words
+            return self.word(UNKNOWN, random.choice(rows))
         if kind == "speech":
-            power = self.speech_of(random, int(random.integers(60, 250)))
+            spoken = bool(self.spoken) and random.random() < SPOKEN
+            power = self.speech_of(random, int(random.integers(60, 250)), self.spoken if spoken else None)
             if random.random() < 0.15:
                 power = power[::-1]
             if random.random() < 0.2:
                 power = power / max(power.sum(1).mean(), 1.0) + self.talk_of(random, len(power)) * 10.0 ** random.uniform(-1.5, 0.0)
-            return Item(UNKNOWN, power, 0, len(power) - 1, anywhere=True)
-        one, other = random.choice(len(COMMANDS), 2, replace=False)
-        power, first, last = self.row(random.choice(self.commands[one]))
+            return Item(UNKNOWN, power, 0, len(power) - 1, anywhere=True, spoken=spoken)
+        one, other = random.choice(self.labels, 2, replace=False)
+        power, first, last = self.row(self.clip(random, one))
         if kind == "half":
-            joint = first + round((last - first) * random.uniform(0.2, 0.45))
+            # The wake words' endings are no words either: "commuter", "travis".
+            if WORDS[one] in WAKE and random.random() < 0.5:
+                joint = first + round((last - first) * random.uniform(0.4, 0.6))
+                return Item(UNKNOWN, power[joint:], 0, last - joint, doubtful=True)
+            joint = max(first + round((last - first) * random.uniform(0.2, 0.45)), 1)
             return Item(SILENCE, power[:joint], min(first, joint - 1), joint - 1, doubtful=True)
-        if random.random() < 0.4 or {COMMANDS[one], COMMANDS[other]} == RHYMES:
+        if random.random() < 0.4 or {WORDS[one], WORDS[other]} == RHYMES:
             return Item(UNKNOWN, power[::-1], len(power) - 1 - last, len(power) - 1 - first)
-        rest, rest_first, rest_last = self.row(random.choice(self.commands[other]))
+        rest, rest_first, rest_last = self.row(self.clip(random, other))
         joint, rest_joint = (first + last + 1) // 2, (rest_first + rest_last + 1) // 2
         rest = rest[rest_joint:] * (power[first : last + 1].sum(1).mean() / max(rest[rest_first : rest_last + 1].sum(1).mean(), 1.0))
         return Item(UNKNOWN, np.concatenate([power[:joint], rest]), first, joint + rest_last - rest_joint)
@@ -182,14 +211,14 @@ class Composer:
     def stream(self, seed):
         """Features [frames + ahead, mels]; items [n, 7]; weight of silence's cross-entropy, [frames].
 
-        Columns of the items: label, begin, end, middle, end of the reward, whether other words may
-        be heard in it too, which is to be no command alone, and the corpus's entry or -1.
+        Columns of the items: label, begin, end, middle, end of the reward, what else may be heard in it (1: other
+        words, which are to be no command; 2: all but wake words), and the corpus's entry or -1.
         """
         random = np.random.default_rng(seed)
         total = self.frames + self.ahead
         power = np.zeros((total, self.front.mels))
         silent = np.ones(self.frames, np.float32)
-        level = quietest = random.uniform(-50, -5)
+        level = quietest = random.uniform(*LEVELS)
         talk = random.random() < self.mix.talk
         # People who talk at once are about as loud; or else most words would drown, or none meet any talk.
         spread = self.mix.spread / 3 if talk else self.mix.spread
@@ -209,7 +238,7 @@ class Composer:
                 position = max(position, free, 0)
             if said:
                 own = item.power[item.first : item.last + 1].sum(1).mean()
-                decibels = np.clip(level + random.uniform(-spread, spread), -50, -5)
+                decibels = np.clip(level + random.uniform(-spread, spread), *LEVELS)
                 quietest = min(quietest, decibels)
                 item.power = item.power * (self.frames_at(decibels) / max(own, 1.0))
             start, stop = max(position, 0), min(position + frames, total)
@@ -217,12 +246,12 @@ class Composer:
             first, last = position + item.first, min(position + item.last, self.frames - 1)
             begin = max(start, free)
             if not said:
-                items.append((item.label, begin, min(stop, self.frames), 0, 0, talk, -1))
+                items.append((item.label, begin, min(stop, self.frames), 0, 0, int(talk), -1))
             else:
                 middle = begin if item.anywhere else (first + last) // 2
                 # Speech cut off is over at once; a word may still be decided a little after its end.
                 late, free, clear = (1, last + 6, last + 3) if item.anywhere else (REWARD + 1, last + RELEASE, last + 20)
-                items.append((item.label, begin, min(stop, self.frames), middle, min(last + late, self.frames), talk or item.doubtful, item.entry))
+                items.append((item.label, begin, min(stop, self.frames), middle, min(last + late, self.frames), 2 if item.spoken else int(talk or item.doubtful), item.entry))
                 silent[max(first - 3, 0) : (free if item.anywhere else last + SILENT)] = 0.0
             position = position + frames + int(random.integers(-15, 25))
         # An item's negatives last until the next one begins.
@@ -235,6 +264,12 @@ class Composer:
         if random.random() < self.mix.noisy:
             noise = self.noise_of(random, total) * self.colour(random)
             power += noise * self.frames_at(quietest - random.uniform(-5, 35))
+        if random.random() < CLICKS:
+            for _ in range(random.integers(1, MOST_CLICKS + 1)):
+                start = random.integers(0, total - 8)
+                # A window of 25 ms sees it for two frames more.
+                click = power[start : start + random.integers(3, 7)]
+                click += self.colour(random) / self.front.mels * self.frames_at(random.uniform(-25, 0))
         features = normalise(power, self.front)
         return self.mask(random, features), np.array(items, np.int64).reshape(-1, 7), silent
 

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import nn
 from tqdm import tqdm
 
-from config import COMMANDS, LEFT_OUT, UNKNOWN
+from config import COMMANDS, FROM_TEXT, UNKNOWN
 from corpus import partition
 from features import read_audio
 from lessons import label_shares, write
@@ -104,7 +104,7 @@ def main():
     encoder = onnxruntime.InferenceSession(args.encoder)
 
     def heard(part: str):
-        paths = [p for p in partition(args.data, part) if p.parent.name not in LEFT_OUT]
+        paths = [p for p in partition(args.data, part) if p.parent.name not in FROM_TEXT]
         frames = torch.from_numpy(encoded(encoder, paths)).float()
         # Means of two, which halve the work.
         frames = frames[:, : frames.shape[1] // 2 * 2].unflatten(1, (-1, 2)).mean(2)

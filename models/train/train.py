@@ -18,20 +18,23 @@ from pathlib import Path
 # that meet at a barrier in every operator took twice as long on a machine with other work.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import numpy as np
 import torch
 from torch.utils.data import DataLoader, IterableDataset
 from tqdm import tqdm
 
-from alarms import Alarms
+from alarms import of_commands, of_wake_words
 from card import write_card
-from config import LABELS, REPOSITORY, SILENCE, UNKNOWN, load
+from config import LABELS, REPOSITORY, SILENCE, UNKNOWN, WAKE, WORDS, load
 from corpus import Corpus, Sources
 from evaluate import test, validation
 from export import write_onnx
 from lessons import Lessons
 from model import BatchNorm, Conformer
+from phonemes import SOUNDS
 from quantize import MaskedScores, observe, switch
-from streams import HARD, PLAIN, Composer
+from start import centre, from_onnx
+from streams import HARD, PLAIN, REWARD, Composer
 from vectors import write_vectors
 
 SMOOTHING = 5  # committed frames that the decoder averages, looking back
@@ -40,6 +43,12 @@ FRAMES = 320  # committed frames of a training stream
 SEED = 20261121
 # Weight of the cross-entropy to the teacher's words, and the temperature of both.
 NAMING, TEMPERATURE = 0.15, 3.0
+# Weight of the phonemes' loss, and frames after a word's end in which they may still be told.
+SOUNDING, SOUNDS_LATE = 0.15, 12
+# Weight of a wake word heard where none was said, at the end of each stage; before the first it is 1.
+FALSE_WAKES = (3.0, 8.0, 10.0, 10.0)
+# Of the peak rates, where training starts from trained weights.
+STARTED = 0.5
 # Added to the trained model's logits: the mix holds more other speech and silence than of any one
 # command, and the model's doubt leans that way. The best on val of 0, -0.5 ... -2 for either. While it learns
 # to be quantized, which sees that mix too, the loss takes them out again.
@@ -65,7 +74,7 @@ def smoothed(posteriors):
     return (total - torch.nn.functional.pad(total, (0, 0, SMOOTHING, 0))[:, : total.shape[1]]) / SMOOTHING
 
 
-def decision_loss(logits, items, silent, target):
+def decision_loss(logits, items, silent, target, false_wakes=1.0):
     """Cross-entropy of what the decoder would answer, item by item; `target` has the labels' shares, [n, labels].
 
     A word's own posterior must peak between its middle and 60 ms after its end; no other
@@ -86,6 +95,9 @@ def decision_loss(logits, items, silent, target):
     others = 1.0 - target
     others[:, SILENCE] = 0.0
     others[:, UNKNOWN] *= talk == 0
+    wake = [WORDS.index(word) for word in WAKE]
+    others[:, [label for label in range(len(WORDS)) if label not in wake]] *= (talk < 2)[:, None]
+    others[:, wake] *= false_wakes
     false = -(torch.log1p(-highest) * others).sum(1)
     quiet = torch.nn.functional.cross_entropy(
         logits.flatten(0, 1), torch.full((logits.shape[0] * logits.shape[1],), SILENCE, device=logits.device), reduction="none"
@@ -104,6 +116,28 @@ def answer_loss(logits, items, target):
     ending = (frame >= reward[:, None] - ENDING) & (frame < reward[:, None]) & word[:, None]
     answers = torch.log_softmax(logits.float(), dim=-1)[items[:, 0]]
     return -((answers * target[:, None]).sum(-1) * ending).sum() / ending.sum().clamp(min=1)
+
+
+def sound_loss(logits, items, phonemes):
+    """CTC (Graves et al. 2006) of the phonemes of each item whose text is known, over its own frames; [B, T, sounds + 1].
+
+    The same sounds are in recorded and in synthetic speech, which the encoder is to hear alike.
+    """
+    said = phonemes[items[:, -1].cpu()]
+    lengths = (said > 0).sum(1)
+    middle, reward = items[:, 4], items[:, 5]
+    last = reward - REWARD - 1
+    first = (2 * middle - last - 2).clamp(min=0)
+    frames = (last + SOUNDS_LATE).clamp(max=logits.shape[1]) - first
+    # A word cut short by an augmentation may have too few frames for its sounds.
+    known = (items[:, -1] >= 0) & (lengths > 0) & (middle > items[:, 2]) & (frames > 2 * lengths)
+    if not known.any():
+        return logits.sum() * 0.0
+    first, frames, said, lengths, stream = first[known], frames[known], said[known], lengths[known], items[known, 0]
+    at = (first[:, None] + torch.arange(int(frames.max()))).clamp(max=logits.shape[1] - 1)
+    own = torch.log_softmax(logits.float()[stream[:, None], at], dim=-1)
+    each = torch.nn.functional.ctc_loss(own.transpose(0, 1), said.long(), frames, lengths, reduction="none", zero_infinity=True)
+    return (each / lengths).mean()
 
 
 def settle(model, batches):
@@ -133,7 +167,13 @@ class Run:
             self.lessons = Lessons(corpus, args.lessons)
             # Tells all words apart while the network learns; the device has no use for it.
             self.namer = torch.nn.Linear(profile.hidden, len(self.lessons.words)).to(args.device)
-        if args.start:
+        # Tells phonemes while the network learns, as above.
+        self.sounds = torch.nn.Linear(profile.hidden, len(SOUNDS) + 1).to(args.device)
+        self.phonemes = torch.from_numpy(np.concatenate([corpus.phonemes, np.zeros_like(corpus.phonemes[:1])]))
+        self.centred = args.start is None or args.start.suffix != ".onnx"
+        if not self.centred:
+            self.average = from_onnx(args.start, profile, front, LABELS).to(args.device).eval()
+        elif args.start:
             # Ranges are chosen anew.
             self.average.load_state_dict(torch.load(args.start, map_location=args.device, weights_only=True)["average"], strict=False)
         self.start()
@@ -148,6 +188,8 @@ class Run:
             self.average.load_state_dict(saved["average"])
             if self.namer:
                 self.namer.load_state_dict(saved["namer"])
+            self.sounds.load_state_dict(saved["sounds"])
+            self.centred = True
             self.optimiser.load_state_dict(saved["optimiser"])
             self.stage, self.step, self.seconds = saved["stage"], saved["step"], saved["seconds"]
 
@@ -156,7 +198,9 @@ class Run:
         if quantizing:
             self.average.fold()
         self.weights = copy.deepcopy(self.average)
-        self.learnt = [*self.weights.parameters(), *(self.namer.parameters() if self.namer and not quantizing else [])]
+        self.learnt = [*self.weights.parameters()]
+        if not quantizing:
+            self.learnt += [*self.sounds.parameters(), *(self.namer.parameters() if self.namer else [])]
         self.optimiser = torch.optim.AdamW(self.learnt, lr=1e-3, weight_decay=0.02, betas=(0.9, 0.98))
         for model in (self.weights, self.average):
             switch(model, quantizing)
@@ -172,7 +216,7 @@ class Run:
 
     def save(self):
         state = {"weights": self.weights.state_dict(), "average": self.average.state_dict(),
-                 "namer": self.namer and self.namer.state_dict(), "optimiser": self.optimiser.state_dict(),
+                 "namer": self.namer and self.namer.state_dict(), "sounds": self.sounds.state_dict(), "optimiser": self.optimiser.state_dict(),
                  "stage": self.stage, "step": self.step, "seconds": self.seconds}
         partial = self.path.with_suffix(".partial")
         torch.save(state, partial)
@@ -197,6 +241,10 @@ class Run:
         loader = iter(DataLoader(streams, batch_size=None, num_workers=1, prefetch_factor=8))
         if label == "quantizing" and not self.average.folded:
             self.quantize(loader)
+        if not self.centred:
+            centre(self.average, self.features(loader))
+            self.start()
+            self.centred = True
         bar = tqdm(total=steps, initial=self.step, desc=label, unit="batch", smoothing=0.02)
         running, begun = None, time.monotonic()
         while self.step < steps:
@@ -205,6 +253,8 @@ class Run:
             for group in self.optimiser.param_groups:
                 group["lr"] = rate * min(1.0, (self.step + 1) / warm_up)
             self.weights.train()
+            earlier = (1.0, *FALSE_WAKES)[self.stage]
+            self.false_wakes = earlier + (FALSE_WAKES[self.stage] - earlier) * progress
             loss = self.gradients([next(loader) for _ in range(self.parts)])
             torch.nn.utils.clip_grad_norm_(self.learnt, 2.0)
             self.optimiser.step()
@@ -242,7 +292,10 @@ class Run:
                 heard = self.weights.heard(features)
                 logits = self.weights.answer(heard) - prior
                 words = self.namer(heard) if self.namer and not quantizing else None
-            loss = decision_loss(logits, items, silent, target)
+                sounds = None if quantizing else self.sounds(heard)
+            loss = decision_loss(logits, items, silent, target, self.false_wakes)
+            if sounds is not None:
+                loss = loss + SOUNDING * sound_loss(sounds, items, self.phonemes)
             if words is not None:
                 lesson = torch.softmax(lesson[taught] / TEMPERATURE, dim=-1)
                 loss = loss + NAMING * TEMPERATURE**2 * answer_loss(words / TEMPERATURE, items[taught], lesson)
@@ -266,11 +319,11 @@ class Run:
             settle(self.average, self.features(loader))
         self.save()
         if not hasattr(self, "trials"):
-            self.trials = validation(self.args, self.front), Alarms(self.args, self.front)
+            self.trials = [validation(self.args, self.front), of_wake_words(self.args, self.front), of_commands(self.args, self.front)]
         judged = copy.deepcopy(self.average)
         if not judged.folded:
             judged.head.bias.data += self.prior()
-        return [trial.score(judged, SMOOTHING) for trial in self.trials[: 1 + alarms]]
+        return [trial.score(judged, SMOOTHING) for trial in self.trials[: 3 if alarms else 2]]
 
 
 def main():
@@ -278,8 +331,11 @@ def main():
     parser.add_argument("--data", type=Path, required=True, help="Speech Commands: train/ val/ test/ folders, or the download")
     parser.add_argument("--noise", type=Path, action="append", required=True, help="folder of recorded noise; repeatable")
     parser.add_argument("--speech", type=Path, action="append", default=[], help="folder of speech without commands; repeatable")
+    parser.add_argument("--text", type=Path, action="append", default=[], help="folder of speech from text, made by `python -m speech`; repeatable")
+    parser.add_argument("--wake-clips", type=Path, required=True, help="recordings of the wake words, a folder each: a quarter chooses")
+    parser.add_argument("--wake-recorded", action="store_true", help="train on another quarter of these recordings too, not on synthetic speech alone")
     parser.add_argument("--work", type=Path, required=True, help="where features and checkpoints are kept")
-    parser.add_argument("--start", type=Path, help="checkpoint in float of the same profile, whose weights a new run begins with")
+    parser.add_argument("--start", type=Path, help="checkpoint in float, or exported ONNX, of the same profile, whose weights a new run begins with")
     parser.add_argument("--lessons", type=Path, help="what a teacher answers to the training clips, made by teacher.py")
     parser.add_argument("--profile", default="shrunk", help="of config/models.toml")
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
@@ -290,7 +346,7 @@ def main():
 
     front, profile = load(args.profile)
     args.work.mkdir(parents=True, exist_ok=True)
-    corpus = Corpus(Sources(args.data, args.noise, args.speech), front, args.work)
+    corpus = Corpus(Sources(args.data, args.noise, args.speech, args.text, args.wake_clips if args.wake_recorded else None), front, args.work)
     run = Run(args, front, profile, corpus)
     # Without look-ahead every frame is computed once, which halves the cost of the first stage.
     stages = [
@@ -299,9 +355,11 @@ def main():
         ("refining", profile, PLAIN, args.steps[2], 6e-4, 1e-5, 50),
         ("quantizing", profile, PLAIN, args.steps[3], 5e-5, 1e-6, 50),
     ]
+    # Trained weights are not to be shaken.
+    gently = STARTED if args.start else 1.0
     while run.stage < len(stages):
-        label, shape, mix, steps, *rates = stages[run.stage]
-        run.learn(corpus, shape, mix, steps, *rates, label)
+        label, shape, mix, steps, peak, last, warm_up = stages[run.stage]
+        run.learn(corpus, shape, mix, steps, gently * peak, last, warm_up, label)
         run.stage, run.step = run.stage + 1, 0
         run.save()
 
