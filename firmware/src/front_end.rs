@@ -1,11 +1,18 @@
 //! Front end: 25 ms of samples to log-mel features, relative to a level that follows the loudness.
 //!
+//! The level is at least the frame's own energy, and at least what is remembered: the memory rises to what
+//! a sound kept up for `level_frames` frames and falls by `level_decay` a frame. So a click of 30 ms, however
+//! loud, is forgotten as soon as it is over, and a vowel is not. With a memory of single frames (images from
+//! before, `level_frames` 1), of 320 words at -40 dBFS 88, 49 and 13 % were missed 0.1, 0.5 and 1 s after a full-scale
+//! click, and with 8 frames 7, 6 and 6 % by the same weights (6 % without a click; `measured` in float on
+//! Speech Commands' `val`).
+//!
 //! 32-bit floating point in one fixed order, with the software logarithm of `libm`, so that every
 //! target computes the same bits. Samples stay integer-valued and no logarithm is taken of less
 //! than 1 (and a hair), so that no subnormal number appears, which some vector units flush to zero, and
 //! that silence takes as many instructions as speech.
 
-use crate::image::{BINS, FFT, FrontEnd as Config, Image};
+use crate::image::{BINS, FFT, FrontEnd as Config, Image, MAX_LEVEL_FRAMES};
 
 /// Least energy that a logarithm is taken of. Of 1 itself libm knows the logarithm without computing
 /// it; that of the next number differs by less than a level of 16 nats resolves.
@@ -18,10 +25,14 @@ pub struct FrontEnd<'a> {
     window: &'a [f32],
     mel_weight: &'a [f32],
     mel_band: &'a [i8],
-    /// nats.
-    level: f32,
-    /// nats.
+    /// nats, of the sounds that lasted.
+    memory: f32,
+    /// nats, of the last frame.
     energy: f32,
+    /// nats, of the last frames: `level_frames` of them, in a ring.
+    energies: [f32; MAX_LEVEL_FRAMES],
+    /// Where the next one goes.
+    next: u16,
     /// int8 steps a nat.
     steps: f32,
 }
@@ -37,15 +48,19 @@ impl<'a> FrontEnd<'a> {
             window: table(config.window_table).unwrap_or_default(),
             mel_weight: table(config.mel_weight).unwrap_or_default(),
             mel_band: band.map_or(&[], |tensor| image.constant_i8(tensor)),
-            level: config.level_floor,
+            memory: config.level_floor,
             energy: 0.0,
+            energies: [0.0; MAX_LEVEL_FRAMES],
+            next: 0,
             steps: 255.0 / config.range,
         }
     }
 
     /// Forgets the level.
     pub fn reset(&mut self) {
-        self.level = self.config.level_floor;
+        self.memory = self.config.level_floor;
+        self.energies = [0.0; MAX_LEVEL_FRAMES];
+        self.next = 0;
     }
 
     /// Features of the next frame: `samples` are its window (16 kHz, signed 16 bit), `features`
@@ -80,14 +95,30 @@ impl<'a> FrontEnd<'a> {
         }
         let energy = features.iter().fold(0.0, |sum, mel| sum + mel);
         self.energy = libm::logf(energy.max(LEAST));
-        self.level = self
-            .energy
-            .max(self.level - self.config.level_decay)
-            .max(self.config.level_floor);
+        let level = self.level();
         for feature in features {
-            let below = libm::logf(feature.max(LEAST)) - self.level;
+            let below = libm::logf(feature.max(LEAST)) - level;
             *feature = below.max(-self.config.range).min(0.0);
         }
+    }
+
+    /// Level of a frame whose energy is known, nats.
+    fn level(&mut self) -> f32 {
+        let frames = self.config.level_frames;
+        if let Some(slot) = self.energies.get_mut(usize::from(self.next)) {
+            *slot = self.energy;
+        }
+        self.next = if self.next + 1 < frames {
+            self.next + 1
+        } else {
+            0
+        };
+        let last = self.energies.iter().take(frames.into());
+        let lasting = last.fold(self.energy, |least, &energy| least.min(energy));
+        self.memory = lasting
+            .max(self.memory - self.config.level_decay)
+            .max(self.config.level_floor);
+        self.energy.max(self.memory)
     }
 
     /// Energy of the last frame in eighths of a nat (0.54 dB); full scale is below 255.
@@ -113,7 +144,8 @@ mod tests {
 
     /// The features by their definition, in 64 bits: Fourier sum and triangles written out.
     struct Reference {
-        level: f64,
+        memory: f64,
+        energies: Vec<f64>,
     }
 
     impl Reference {
@@ -148,8 +180,12 @@ mod tests {
                 })
                 .collect();
             let energy = libm::log(mels.iter().sum::<f64>().max(1.0));
-            self.level = energy.max(self.level - 0.02).max(16.0);
-            let features = mels.iter().map(|mel| libm::log(mel.max(1.0)) - self.level);
+            self.energies.push(energy);
+            let last = self.energies.iter().rev().chain([&0.0; 3]).take(3);
+            let lasting = last.fold(f64::INFINITY, |least, &energy| least.min(energy));
+            self.memory = lasting.max(self.memory - 0.02).max(16.0);
+            let level = energy.max(self.memory);
+            let features = mels.iter().map(|mel| libm::log(mel.max(1.0)) - level);
             features.map(|x| x.clamp(-10.0, 0.0)).collect()
         }
     }
@@ -157,7 +193,10 @@ mod tests {
     fn check(amplitude: impl Fn(usize) -> f64) {
         let image = tiny(2);
         let mut front_end = FrontEnd::new(&Image::parse(image.get()).unwrap());
-        let mut reference = Reference { level: 16.0 };
+        let mut reference = Reference {
+            memory: 16.0,
+            energies: Vec::new(),
+        };
         for frame in 0..12 {
             let sample = |i: usize| {
                 let t = (160 * frame + i) as f64;
@@ -181,7 +220,32 @@ mod tests {
 
     #[test]
     fn the_level_follows_a_loud_sound_down_slowly() {
-        check(|frame| if frame < 3 { 20_000.0 } else { 20.0 });
+        check(|frame| if frame < 5 { 20_000.0 } else { 20.0 });
+    }
+
+    #[test]
+    fn a_click_shorter_than_the_memorys_frames_leaves_no_trace_in_the_level() {
+        let image = tiny(2);
+        let parsed = Image::parse(image.get()).unwrap();
+        // Its memory takes three frames; sample 580 is in the windows of frames 2 and 3 only.
+        let after = |click: bool| {
+            let mut front_end = FrontEnd::new(&parsed);
+            let mut features = [0.0; MELS as usize];
+            for frame in 0..10 {
+                let sample = |i: usize| {
+                    let loud = click && 160 * frame + i == 580;
+                    if loud {
+                        i16::MAX
+                    } else {
+                        40 * (i as i16 % 7 - 3)
+                    }
+                };
+                let samples: [i16; 400] = core::array::from_fn(sample);
+                front_end.frame(&samples, &mut features);
+            }
+            features
+        };
+        assert_eq!(after(true), after(false));
     }
 
     #[test]

@@ -21,7 +21,8 @@
 //! | 44..48 | NPU section length | 0 where there is none |
 //! | 48..52 | commands length | of the commands, which follow the operators; 0: there are none |
 //! | 52..56 | wake length | of the wake words' record, which ends the manifest; 0: there is none |
-//! | 56..64 | reserved | 0 |
+//! | 56..58 | level frames | that a sound must last to be remembered in the level; 0, as in images from before it: 1 |
+//! | 58..64 | reserved | 0 |
 //!
 //! The manifest is a [`Manifest`] and after it, in this order and by the counts it states: labels
 //! ([`Label`]), caches ([`crate::plan::Cache`]), tensors ([`crate::plan::Tensor`]), operators
@@ -73,6 +74,8 @@ pub const FFT: usize = 512;
 pub const BINS: usize = FFT / 2 + 1;
 /// Most mel filters.
 pub const MAX_MELS: usize = 80;
+/// Most frames that a sound must last to be remembered in the front end's level.
+pub const MAX_LEVEL_FRAMES: usize = 16;
 /// Most classes.
 pub const MAX_CLASSES: usize = 64;
 /// Most caches.
@@ -140,8 +143,9 @@ impl<'a> Image<'a> {
         let mut wake_bytes = bytes.get(header.wake).ok_or(out_of_bounds)?;
         let segment = bytes.get(header.segment).ok_or(out_of_bounds)?;
         let npu = header.npu.and_then(|section| bytes.get(section));
-        let (manifest, records): (Manifest, _) = postcard::take_from_bytes(manifest)
+        let (mut manifest, records): (Manifest, _) = postcard::take_from_bytes(manifest)
             .map_err(|_| manifest_error("encoding", "is not a postcard manifest"))?;
+        manifest.front_end.level_frames = header.level_frames.max(1);
         let mut rest = records;
         for index in 0..u16::from(manifest.classes) {
             (_, rest) =

@@ -181,6 +181,7 @@ fn front_end(b: &mut Builder) -> FrontEnd {
         mels: MELS,
         level_decay: 0.02,
         level_floor: 16.0,
+        level_frames: 3,
         range: 10.0,
         window_table: b.constant(Element::F32, (1, 400), &hann),
         mel_weight: b.constant(Element::F32, (1, BINS as u16), &weight),
@@ -374,6 +375,7 @@ fn container(manifest: &[u8], segment: &[u8], cache_bytes: u32, arena_bytes: u32
     ] {
         image[at].copy_from_slice(&u32::to_le_bytes(value));
     }
+    image[field::LEVEL_FRAMES].copy_from_slice(&3u16.to_le_bytes());
     image[HEADER_BYTES..][..manifest.len()].copy_from_slice(manifest);
     image[offset..].copy_from_slice(segment);
     let mut bytes = Bytes::new(&image);

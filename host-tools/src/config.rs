@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use zerda_firmware::image::MAX_LEVEL_FRAMES;
 
 use crate::error::{Error, Result};
 pub use budgets::{Budgets, Limits};
@@ -60,6 +61,7 @@ pub struct FrontEnd {
     pub fmax: f32,
     pub level_decay: f32,
     pub level_floor: f32,
+    pub level_frames: u16,
     pub range: f32,
 }
 
@@ -93,7 +95,14 @@ mod raw {
         fmax: f32,
         level_decay: f32,
         level_floor: f32,
+        /// Models from before it remember single frames.
+        #[serde(default = "one")]
+        level_frames: u16,
         range: f32,
+    }
+
+    fn one() -> u16 {
+        1
     }
 
     impl TryFrom<FrontEnd> for super::FrontEnd {
@@ -122,6 +131,11 @@ mod raw {
                 "0 or more",
             )?;
             expect(
+                (1..=MAX_LEVEL_FRAMES).contains(&raw.level_frames.into()),
+                "level_frames",
+                "1 to 16",
+            )?;
+            expect(
                 raw.range > 0.0 && raw.range.is_finite(),
                 "range",
                 "more than 0",
@@ -136,6 +150,7 @@ mod raw {
                 fmax: raw.fmax,
                 level_decay: raw.level_decay,
                 level_floor: raw.level_floor,
+                level_frames: raw.level_frames,
                 range: raw.range,
             })
         }
@@ -253,15 +268,15 @@ mod tests {
         assert_eq!(config.commands.decoder.threshold, Threshold(154));
     }
 
-    /// 1,872,320 is by hand, layer by layer, and the shipped image's own sum.
+    /// 1,873,600 is by hand, layer by layer, and the shipped image's own sum.
     #[test]
     fn a_profile_says_what_a_step_of_it_multiplies() {
         let shrunk = Config::load(None).unwrap().models.profiles["shrunk"];
-        assert_eq!(shrunk.macs_per_step(40, 10), 1_872_320);
+        assert_eq!(shrunk.macs_per_step(40, 14), 1_873_600);
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/shrunk.zerda");
         let file = crate::image_file::ImageFile::open(&path).unwrap();
         let image = file.image().unwrap();
-        assert_eq!(crate::operators::macs_per_step(&image), 1_872_320);
+        assert_eq!(crate::operators::macs_per_step(&image), 1_873_600);
     }
 
     #[test]

@@ -186,6 +186,7 @@ impl Inspection<'_> {
                 "mels": front_end.mels,
                 "level_decay": front_end.level_decay,
                 "level_floor": front_end.level_floor,
+                "level_frames": front_end.level_frames,
                 "range": front_end.range,
             },
             "decoder": {
@@ -260,7 +261,7 @@ impl Inspection<'_> {
         writeln!(
             text,
             "  front end  {} Hz, window {} samples ({} ms), hop {} ({} ms), {} mel filters; range {} \
-             nats, level decay {} a frame, floor {}",
+             nats, level decay {} a frame, floor {}, memory of what lasts {} frames",
             front_end.sample_rate,
             front_end.window,
             self.samples_ms(front_end.window.into()),
@@ -269,7 +270,8 @@ impl Inspection<'_> {
             front_end.mels,
             front_end.range,
             front_end.level_decay,
-            front_end.level_floor
+            front_end.level_floor,
+            front_end.level_frames
         )?;
         writeln!(
             text,

@@ -6,6 +6,9 @@ use std::process::Command;
 
 use serde_json::Value;
 
+/// The ten classes that the field counts.
+const TEN: &str = "yes,no,up,down,left,right,stop,go,_unknown_,_silence_";
+
 #[test]
 fn the_shipped_model_keeps_its_promises_on_speakers_it_was_not_trained_on() {
     let Some(data) = std::env::var_os("ZERDA_DATA") else {
@@ -17,7 +20,7 @@ fn the_shipped_model_keeps_its_promises_on_speakers_it_was_not_trained_on() {
         return;
     };
     let output = Command::new(env!("CARGO_BIN_EXE_zerda"))
-        .args(["eval", "--json"])
+        .args(["eval", "--json", "--labels", TEN])
         .arg(Path::new(&data).join("speech_commands/test"))
         .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))
         .output()
@@ -29,7 +32,7 @@ fn the_shipped_model_keeps_its_promises_on_speakers_it_was_not_trained_on() {
     let (float, int8) = (figure("/float/top1"), figure("/int8/top1"));
     let after_speech = figure("/int8/top1_after_speech");
 
-    assert!(int8 >= 0.937, "INT8 top-1 {int8}");
+    assert!(int8 >= 0.933, "INT8 top-1 {int8}");
     assert!(float - int8 <= 0.002, "float {float}, INT8 {int8}");
     assert!(figure("/disagree") <= 0.01, "{}", figure("/disagree"));
     let gap = (int8 - after_speech).abs();

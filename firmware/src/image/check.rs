@@ -1,9 +1,9 @@
 //! The checks behind [`Image::parse`]: after them nothing that runs the plan can fail.
 
 use super::{
-    ALIGNMENT, BINS, FFT, Image, MAX_CACHES, MAX_CLASSES, MAX_COMMANDS, MAX_MELS, MAX_NAME,
-    MAX_SMOOTHING, MAX_WAKE_WORDS, MAX_WORDS, ParseError, SAMPLE_RATE, WINDOW_MS, npu, ops,
-    take_command,
+    ALIGNMENT, BINS, FFT, Image, MAX_CACHES, MAX_CLASSES, MAX_COMMANDS, MAX_LEVEL_FRAMES, MAX_MELS,
+    MAX_NAME, MAX_SMOOTHING, MAX_WAKE_WORDS, MAX_WORDS, ParseError, SAMPLE_RATE, WINDOW_MS, npu,
+    ops, take_command,
 };
 use crate::plan::{Element, Space, Tensor, TensorId};
 
@@ -74,6 +74,11 @@ fn head(image: &Image<'_>) -> Result<(), ParseError> {
             sane(front_end.level_floor),
             "level floor",
             "must be 0..=1000",
+        ),
+        (
+            (1..=MAX_LEVEL_FRAMES).contains(&front_end.level_frames.into()),
+            "level frames",
+            "must be 0..=16",
         ),
         (
             sane(front_end.range) && front_end.range >= 0.001,

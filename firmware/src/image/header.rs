@@ -40,8 +40,10 @@ pub mod field {
     pub const COMMANDS_LENGTH: Range<usize> = 48..52;
     /// u32.
     pub const WAKE_LENGTH: Range<usize> = 52..56;
+    /// u16.
+    pub const LEVEL_FRAMES: Range<usize> = 56..58;
     /// Zeros.
-    pub const RESERVED: Range<usize> = 56..64;
+    pub const RESERVED: Range<usize> = 58..64;
 }
 
 /// The checksum of an image: CRC-32 (ISO-HDLC) of all of it but the checksum.
@@ -100,6 +102,7 @@ pub(super) struct Header {
     pub checksum: u32,
     pub cache_bytes: u32,
     pub arena_bytes: u32,
+    pub level_frames: u16,
 }
 
 impl Header {
@@ -200,6 +203,7 @@ impl Header {
             checksum: expected,
             cache_bytes: u32_at(field::CACHE_BYTES),
             arena_bytes: u32_at(field::ARENA_BYTES),
+            level_frames: u16_at(field::LEVEL_FRAMES),
         })
     }
 }

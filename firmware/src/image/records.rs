@@ -53,6 +53,9 @@ pub struct FrontEnd {
     pub level_decay: f32,
     /// nats, lowest level.
     pub level_floor: f32,
+    /// Frames that a sound must last to be remembered in the level, 1..=16. It stands in the header.
+    #[serde(skip)]
+    pub level_frames: u16,
     /// nats below the level at which a feature is clipped; the int8 scale is `range / 255`.
     pub range: f32,
     /// F32 `[1, window]`: the window function.

@@ -141,6 +141,8 @@ impl ImageWriter {
         ] {
             image[field].copy_from_slice(&(value as u32).to_le_bytes());
         }
+        let level_frames = manifest.front_end.level_frames;
+        image[field::LEVEL_FRAMES].copy_from_slice(&level_frames.to_le_bytes());
         let checksum = checksum(&image);
         image[field::CHECKSUM].copy_from_slice(&checksum.to_le_bytes());
         image

@@ -75,6 +75,11 @@ impl Metadata {
             ("fmax", own.fmax, ours.fmax),
             ("level_decay", own.level_decay, ours.level_decay),
             ("level_floor", own.level_floor, ours.level_floor),
+            (
+                "level_frames",
+                own.level_frames.into(),
+                ours.level_frames.into(),
+            ),
             ("range", own.range, ours.range),
         ] {
             if own != ours {

@@ -332,6 +332,7 @@ impl<'a> Compiler<'a> {
             mels: front_end.mels,
             level_decay: front_end.level_decay,
             level_floor: front_end.level_floor,
+            level_frames: front_end.level_frames,
             range: front_end.range,
             window_table: writer.f32(&front_end::window(front_end)),
             mel_weight: writer.f32(&weights),

@@ -20,7 +20,9 @@ use crate::error::{Error, Result};
 use crate::image_file::ImageFile;
 
 /// The recipe's commands; what `commands.toml` names comes after them.
-const COMMANDS: [&str; 8] = ["yes", "no", "up", "down", "left", "right", "stop", "go"];
+const COMMANDS: [&str; 12] = [
+    "yes", "no", "up", "down", "left", "right", "stop", "go", "on", "off", "computer", "jarvis",
+];
 
 /// A cache's rows and its slack are counted in 16 bits.
 const LONGEST_KERNEL: u16 = 60_000;

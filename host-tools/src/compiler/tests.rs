@@ -336,7 +336,7 @@ fn a_configuration_that_contradicts_the_onnx_is_an_error_with_both_values() {
         .unwrap()
         .to_string();
     assert!(
-        error.contains("level_floor is 16 in the ONNX but 17 in [front_end]"),
+        error.contains("level_floor is 12 in the ONNX but 17 in [front_end]"),
         "{error}"
     );
 }

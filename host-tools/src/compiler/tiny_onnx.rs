@@ -24,7 +24,7 @@ impl TinyOnnx {
     pub fn conformer() -> TinyOnnx {
         let mut tiny = TinyOnnx::default();
         let front_end = r#"{"sample_rate": 16000, "window": 400, "hop": 160, "fft": 512, "mels": 40, "fmin": 60.0,
-            "fmax": 7600.0, "level_decay": 0.04, "level_floor": 16.0, "range": 10.0}"#;
+            "fmax": 7600.0, "level_decay": 0.04, "level_floor": 12.0, "level_frames": 8, "range": 10.0}"#;
         tiny.metadata
             .push(("zerda.labels".into(), "go,_unknown_,_silence_".into()));
         tiny.metadata

@@ -65,11 +65,25 @@ pub fn summary(report: &Report) -> String {
     match report.advice.as_slice() {
         [] => text += "advice      nothing stands out",
         advice => {
-            let lines = advice
-                .iter()
-                .map(|advice| format!("advice      {}", advice.text));
+            let lines = advice.iter().map(|advice| wrapped(&advice.text));
             text += &lines.collect::<Vec<_>>().join("\n");
         }
+    }
+    text
+}
+
+/// A piece of advice in lines that fit a terminal, the first one marked.
+fn wrapped(advice: &str) -> String {
+    let mut text = "advice     ".to_string();
+    let mut length = text.len();
+    for word in advice.split(' ') {
+        if length + 1 + word.chars().count() > 120 {
+            text += "\n           ";
+            length = 11;
+        }
+        text += " ";
+        text += word;
+        length += 1 + word.chars().count();
     }
     text
 }

@@ -84,7 +84,9 @@ fn find(image: &Image<'_>, input: &Path, recordings: &mut Vec<Recording>) -> Res
     let labels: Vec<_> = image.labels().collect();
     let names: Vec<_> = labels.iter().map(|label| label.name).collect();
     if names.iter().any(|name| input.join(name).is_dir()) {
-        let clips = eval::find(input, &names, None)?.files.into_iter();
+        let clips = eval::find(&[input.into()], &names, &eval::Wanted::default())?
+            .files
+            .into_iter();
         let spoken = clips.filter(|&(label, _)| labels[label].threshold > 0);
         recordings.extend(spoken.map(|(label, clip)| (clip, Some(label))));
     } else {

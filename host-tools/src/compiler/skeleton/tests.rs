@@ -88,7 +88,7 @@ fn every_profile_and_others_run_in_the_firmware_and_cost_what_the_profile_says()
         let image = file.image().unwrap();
         assert_eq!(
             macs_per_step(&image),
-            profile.macs_per_step(40, 10),
+            profile.macs_per_step(40, 14),
             "{profile}"
         );
         let mut memory = vec![0; image.memory_bytes()];
