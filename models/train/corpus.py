@@ -9,7 +9,7 @@ import hashlib
 import json
 import multiprocessing
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -93,7 +93,7 @@ class Sources:
     data: Path
     noise: list[Path]
     speech: list[Path]
-    text: list[Path]
+    text: list[Path] = field(default_factory=list)
     wake: Path | None = None
 
     def groups(self, seed: int) -> list[list[tuple]]:
