@@ -14,8 +14,8 @@ SNR = 10.0  # dB: power over the word's span to mean power of what lies under it
 LEVEL = -26.0  # dBFS of the words
 WORDS_OF_STREAM, PAUSE_S = 8, 0.7  # words of a stream, and pause before each
 NEGATIVE_S = 20.0  # longest stretch of negatives heard at once
-# Frames after a word's end in which it may be found; frames within which detections are one event.
-LATE, APART = 30, 30
+# Frames after a word's end in which it may be found; frames within which detections are one event; posterior of the least.
+LATE, APART, LOWEST = 30, 30, 0.03
 
 
 def scaled(pcm: np.ndarray, decibels: float, span=slice(None)) -> np.ndarray:
@@ -23,12 +23,12 @@ def scaled(pcm: np.ndarray, decibels: float, span=slice(None)) -> np.ndarray:
     return pcm * np.float32(32768.0 * 10.0 ** (decibels / 20.0) / np.sqrt(max(power, 1e-3)))
 
 
-def peaks(posteriors: np.ndarray) -> list[float]:
-    """Posteriors of the false alarms that one threshold or another would let through, [frames, words] in."""
+def peaks(posteriors: np.ndarray) -> list[tuple[float, int]]:
+    """Posteriors and frames of the false alarms that one threshold or another would let through, [frames, words] in."""
     highest, found = posteriors.max(1), []
-    while highest.max(initial=0.0) > 0.1:
+    while highest.max(initial=0.0) > LOWEST:
         frame = int(highest.argmax())
-        found.append(float(highest[frame]))
+        found.append((float(highest[frame]), frame))
         highest[max(frame - APART, 0) : frame + APART] = 0.0
     return found
 
@@ -83,14 +83,14 @@ class Alarms:
         heard = self.streams.posteriors(model, smoothing)
         found = []
         for name, labels in self.groups.items():
-            events = np.sort([e for p in negatives for e in peaks(p[:, labels])])[::-1]
+            events = np.sort([height for p in negatives for height, _ in peaks(p[:, labels])])[::-1]
             spoken = [s for s in self.spoken if s[1] in labels]
             reached = np.array([heard[stream][first:last, label].max() for stream, label, first, last, _ in spoken])
             under = np.array([over for *_, over in spoken])
             missed = lambda threshold: " ".join(f"{over} {100.0 * np.mean(reached[under == over] <= threshold):.1f}" for over in ("clean", "noise", "talk"))
             parts = [f"{np.sum(events > 0.6) / self.hours:.1f}/h {missed(0.6)}"]
             for rate in self.rates:
-                threshold = [*events, *[0.1] * 1000][int(rate * self.hours)]
+                threshold = [*events, *[LOWEST] * 1000][int(rate * self.hours)]
                 parts.append(f"{rate}/h {missed(threshold)} ({threshold:.3f})")
             found.append(f"{name}: missed at " + ", ".join(parts))
         return f"{self.hours:.2f} h, {len(self.spoken) // 3} words, " + "; ".join(found)

@@ -150,7 +150,7 @@ def _mel_power(task):
         drive = 10.0 ** (random.uniform(*OVERDRIVE) / 20.0) * 32767.0 / max(np.abs(samples).max(), 1.0)
         samples = np.clip(samples * drive, -32768, 32767).astype(np.float32)
     hops = max(1, len(samples) // front.hop)
-    if kind in ("noise", "speech", "spoken", "synth_speech", "synth_spoken"):
+    if kind in ("noise", "speech", "spoken", "synth_speech"):
         first, last = 0, hops
     elif span:
         first = int(np.clip(span[0], 0, hops - 1))

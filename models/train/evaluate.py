@@ -39,6 +39,13 @@ class Listener:
     def __init__(self, streams: list[np.ndarray], front, device: str):
         self.streams, self.front, self.device, self.features = streams, front, device, []
 
+    @classmethod
+    def of_features(cls, features: list[np.ndarray], front, device: str) -> "Listener":
+        """Hears features that are there already, [frames, mels] each."""
+        listener = cls([], front, device)
+        listener.features = features
+        return listener
+
     def posteriors(self, model, smoothing: int) -> list[np.ndarray]:
         """Smoothed posteriors [frames, classes] of each PCM stream, which is followed by C frames of zeros."""
         shape, mel_power = model.eval().profile, MelPower(self.front)

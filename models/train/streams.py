@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from augment import Rooms, Voices, stretch
-from config import SILENCE, UNKNOWN, WAKE, WORDS, FrontEnd
+from config import FROM_TEXT, SILENCE, UNKNOWN, WAKE, WORDS, FrontEnd
 from corpus import Corpus
 from features import normalise
 
@@ -32,11 +32,11 @@ HARD = Mix({"command": 0.5, "unknown": 0.38, "silence": 0.12}, noisy=0.55, talk=
 PLAIN = Mix({"command": 0.6, "unknown": 0.28, "silence": 0.12}, noisy=0.4, talk=0.2, rooms=0.25, masked=0.25, spread=14.0)
 
 # Shares of the unknown items.
-UNKNOWNS = {"word": 0.28, "synth": 0.12, "near": 0.12, "spliced": 0.07, "half": 0.06, "speech": 0.35}
-# Of the items of a word: its label is drawn, a wake word so much oftener than another, then one of its clips, by synthetic voices so often where there are recorded ones.
-SYNTH_WORD = 0.15
+UNKNOWNS = {"word": 0.29, "synth": 0.12, "near": 0.12, "spliced": 0.05, "half": 0.05, "speech": 0.37}
+# Of the items of a word: its label is drawn, some so much oftener than others, then one of its clips, by synthetic voices so often where there are recorded ones.
+SYNTH_WORD = 0.25
 SYNTH_WAKE = 0.5
-WAKE_SHARE = 2.0
+SHARES = {**dict.fromkeys(WAKE, 1.6), **dict.fromkeys(FROM_TEXT, 0.7)}
 # dBFS of a word, root mean square.
 LEVELS = (-58, -5)
 # Of the streams: those with clicks, and how many at most. They last 10 to 40 ms, at -25 to 0 dBFS.
@@ -45,6 +45,10 @@ CLICKS, MOST_CLICKS = 0.15, 3
 RHYMES = {"no", "go"}
 # Of the crops of speech, those in which commands are said, but no wake word.
 SPOKEN = 0.2
+# Of the crops of speech, those around what `mining.py` found, once there is such.
+HARD_CROPS = 0.15
+# dB of a stream's noise below its quietest word.
+NOISE = (-5, 28)
 # Standard deviation of the logarithm of a word's duration, and its bounds.
 TEMPO, SLOWEST, FASTEST = 0.13, 1.35, 0.75
 
@@ -70,13 +74,13 @@ class Item:
 
 
 class Composer:
-    def __init__(self, corpus: Corpus, front: FrontEnd, frames: int, ahead: int, mix: Mix = HARD):
-        self.mix = mix
+    def __init__(self, corpus: Corpus, front: FrontEnd, frames: int, ahead: int, mix: Mix = HARD, hard=()):
+        self.mix, self.hard = mix, hard
         self.corpus, self.front, self.frames, self.ahead = corpus, front, frames, ahead
         self.recorded = [corpus.where("command", word) for word in WORDS]
         self.synthetic = [corpus.where("synth_command", word) for word in WORDS]
         self.labels = [label for label in range(len(WORDS)) if len(self.recorded[label]) + len(self.synthetic[label])]
-        share = np.array([WAKE_SHARE if WORDS[label] in WAKE else 1.0 for label in self.labels])
+        share = np.array([SHARES.get(WORDS[label], 1.0) for label in self.labels])
         self.label_share = share / share.sum()
         self.words = [corpus.where("word", word) for word in corpus.names("word")]
         # Words of a handful of clips get a fifth of the share of the full ones: six times their number.
@@ -84,7 +88,7 @@ class Composer:
         self.word_share = share / share.sum()
         self.synth_words, self.near = corpus.where("synth_word"), corpus.where("near")
         self.speech = [corpus.where(kind, folder) for kind in ("speech", "synth_speech") for folder in corpus.names(kind)]
-        self.spoken = [corpus.where(kind, folder) for kind in ("spoken", "synth_spoken") for folder in corpus.names(kind)]
+        self.spoken = [corpus.where("spoken", folder) for folder in corpus.names("spoken")]
         self.noise = corpus.where("noise")
         self.voices, self.rooms = Voices(front), Rooms(front)
 
@@ -155,6 +159,13 @@ class Composer:
         start = random.integers(0, len(power) - frames + 1)
         return power[start : start + frames]
 
+    def hard_crop(self, random, frames: int) -> tuple[np.ndarray, bool]:
+        """A crop around a place that `mining.py` found, and whether other words of ours may be in it."""
+        entry, frame = self.hard[random.integers(len(self.hard))]
+        power, _, _ = self.row(entry)
+        start = int(np.clip(frame - random.integers(40, frames), 0, max(len(power) - frames, 0)))
+        return power[start : start + frames], self.corpus.entries[entry][0] == "spoken"
+
     def talk_of(self, random, frames: int) -> np.ndarray:
         """One to three people talking on and on, [frames, mels], mean total power 1."""
         talk = np.zeros((frames, self.front.mels), np.float32)
@@ -180,10 +191,14 @@ class Composer:
             rows = self.near if kind == "near" and len(self.near) else self.synth_words
             return self.word(UNKNOWN, random.choice(rows))
         if kind == "speech":
-            spoken = bool(self.spoken) and random.random() < SPOKEN
-            power = self.speech_of(random, int(random.integers(60, 250)), self.spoken if spoken else None)
-            if random.random() < 0.15:
-                power = power[::-1]
+            frames = int(random.integers(60, 250))
+            if len(self.hard) and random.random() < HARD_CROPS:
+                power, spoken = self.hard_crop(random, frames)
+            else:
+                spoken = bool(self.spoken) and random.random() < SPOKEN
+                power = self.speech_of(random, frames, self.spoken if spoken else None)
+                if random.random() < 0.15:
+                    power = power[::-1]
             if random.random() < 0.2:
                 power = power / max(power.sum(1).mean(), 1.0) + self.talk_of(random, len(power)) * 10.0 ** random.uniform(-1.5, 0.0)
             return Item(UNKNOWN, power, 0, len(power) - 1, anywhere=True, spoken=spoken)
@@ -263,7 +278,7 @@ class Composer:
             power = self.rooms(random, power)
         if random.random() < self.mix.noisy:
             noise = self.noise_of(random, total) * self.colour(random)
-            power += noise * self.frames_at(quietest - random.uniform(-5, 35))
+            power += noise * self.frames_at(quietest - random.uniform(*NOISE))
         if random.random() < CLICKS:
             for _ in range(random.integers(1, MOST_CLICKS + 1)):
                 start = random.integers(0, total - 8)

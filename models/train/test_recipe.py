@@ -4,6 +4,7 @@ import json
 import tempfile
 import unittest
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
@@ -19,11 +20,12 @@ from evaluate import answer, smooth
 from export import Step, write_onnx
 from features import MelPower, mel_filters, normalise, word_span
 from lessons import Lessons, write
+from mining import hardest
 from model import BatchNorm, Conformer
 from phonemes import SOUNDS
 from quantize import SOFTMAX_ZERO, HardSwish, MaskedScores, Quantize, Weights, best_range, observe, of_range, switch, switch_ranges
 from start import NEW_LABEL, centre, from_onnx
-from streams import REWARD
+from streams import REWARD, Composer
 from train import decision_loss, smoothed, sound_loss
 
 FRONT, SHRUNK = load("shrunk")
@@ -314,7 +316,48 @@ class FalseAlarms(unittest.TestCase):
         posteriors = np.zeros((400, len(LABELS)), np.float32)
         posteriors[100:115, 0], posteriors[110, 1], posteriors[300, 2] = 0.8, 0.9, 0.3
         posteriors[200, UNKNOWN] = 1.0
-        np.testing.assert_allclose(peaks(posteriors[:, : len(WORDS)]), [0.9, 0.3])
+        np.testing.assert_allclose(peaks(posteriors[:, : len(WORDS)]), [(0.9, 110), (0.3, 300)])
+
+
+class Hard(unittest.TestCase):
+    def corpus(self):
+        """French, of which frames 2300 to 2320 are loudest in filter 5, and English in which commands are said, 100 to 120."""
+        power = np.ones((4000, FRONT.mels), np.float32) * 1e6
+        power[2300:2320, 5] = power[3100:3120, 5] = 1e9
+        entries = [("speech", "fr", "a", 0), ("spoken", "train", "b", 0), ("word", "bed", "c", 0)]
+        rows = np.array([[0, 3000, 0, 2999], [3000, 500, 0, 499], [3500, 500, 0, 499]])
+        return SimpleNamespace(entries=entries, rows=rows, power=power, where=lambda kind, name=None: np.array([], int), names=lambda kind: [])
+
+    def test_it_is_where_the_model_hears_a_word_and_a_command_said_is_none(self):
+        class Heard(torch.nn.Module):
+            profile = SHRUNK
+
+            def __init__(self, label):
+                super().__init__()
+                self.label = label
+
+            def forward(self, features):
+                calls = (features.shape[1] - SHRUNK.chunk + SHRUNK.step) // SHRUNK.step
+                logits = torch.zeros(len(features), calls * SHRUNK.step, len(LABELS))
+                logits[..., SILENCE] = 8.0
+                logits[..., self.label] = 16.0 * (features[:, : calls * SHRUNK.step, 5] > features[:, : calls * SHRUNK.step, 6])
+                return logits
+
+        places = lambda word: hardest(Heard(WORDS.index(word)), self.corpus(), FRONT, 5, "cpu").tolist()
+        wake = places("jarvis")
+        self.assertEqual([entry for entry, _ in wake], [1, 0])
+        self.assertTrue(100 <= wake[0][1] < 120 and 2300 <= wake[1][1] < 2320, wake)
+        self.assertEqual([entry for entry, _ in places("left")], [0])
+
+    def test_a_crop_holds_the_place(self):
+        composer = Composer.__new__(Composer)
+        composer.corpus, composer.hard = self.corpus(), np.array([[0, 2310], [1, 110]])
+        random = np.random.default_rng(1)
+        for _ in range(50):
+            power, spoken = composer.hard_crop(random, 200)
+            self.assertEqual(len(power), 200)
+            self.assertGreater(power[:, 5].max(), 1e8)
+        self.assertIsInstance(spoken, bool)
 
 
 class HeldOut(unittest.TestCase):
@@ -326,10 +369,10 @@ class HeldOut(unittest.TestCase):
         self.assertEqual(sorted(kept(spoken) + held_out(spoken)), spoken)
 
 
-def loss_of(logits, talk=0, target=None, **more):
-    """Of one stream, in which the command of label 3 is said in frames 20 to 52."""
-    items = torch.tensor([[0, 3, 0, 100, 40, 60, talk, -1]])
-    target = torch.eye(len(LABELS))[[3]] if target is None else target
+def loss_of(logits, talk=0, target=None, label=3, **more):
+    """Of one stream, in which a command, that of label 3 unless said, is spoken in frames 20 to 52."""
+    items = torch.tensor([[0, label, 0, 100, 40, 60, talk, -1]])
+    target = torch.eye(len(LABELS))[[label]] if target is None else target
     return decision_loss(logits, items, torch.zeros(1, 100), target, **more).item()
 
 
@@ -381,6 +424,16 @@ class Decision(unittest.TestCase):
         self.assertLess(loss(5), 0.1)
         self.assertGreater(loss(wake), 2.0)
         self.assertAlmostEqual(loss(wake, false_wakes=10.0) / loss(wake), 10.0, delta=0.5)
+
+    def test_a_command_heard_in_other_speech_costs_what_the_stage_says_and_in_a_commands_place_as_ever(self):
+        def loss(label, **more):
+            logits = torch.zeros(1, 100, len(LABELS))
+            logits[..., UNKNOWN] = 8.0
+            logits[:, 20:30, 5] = 16.0
+            return loss_of(logits, label=label, **more)
+
+        self.assertAlmostEqual(loss(UNKNOWN, false_words=3.0) / loss(UNKNOWN), 3.0, delta=0.5)
+        self.assertEqual(loss(3, false_words=3.0), loss(3))
 
     def test_sounds_are_told_within_their_words_frames(self):
         said = torch.zeros(2, 40, dtype=torch.uint8)

@@ -30,6 +30,7 @@ from corpus import Corpus, Sources
 from evaluate import test, validation
 from export import write_onnx
 from lessons import Lessons
+from mining import hardest
 from model import BatchNorm, Conformer
 from phonemes import SOUNDS
 from quantize import MaskedScores, observe, switch
@@ -45,14 +46,16 @@ SEED = 20261121
 NAMING, TEMPERATURE = 0.15, 3.0
 # Weight of the phonemes' loss, and frames after a word's end in which they may still be told.
 SOUNDING, SOUNDS_LATE = 0.15, 12
-# Weight of a wake word heard where none was said, at the end of each stage; before the first it is 1.
-FALSE_WAKES = (3.0, 8.0, 10.0, 10.0)
+# Weight of a wake word heard where none was said, and of another of ours in other speech, at the end of each stage;
+# before the first it is 1.
+FALSE_WAKES, FALSE_WORDS = (3.0, 8.0, 15.0, 15.0), (1.0, 2.0, 2.5, 2.5)
 # Of the peak rates, where training starts from trained weights.
 STARTED = 0.5
 # Added to the trained model's logits: the mix holds more other speech and silence than of any one
 # command, and the model's doubt leans that way. The best on val of 0, -0.5 ... -2 for either. While it learns
-# to be quantized, which sees that mix too, the loss takes them out again.
-PRIOR = {UNKNOWN: -1.0, SILENCE: -2.0}
+# to be quantized, which sees that mix too, the loss takes them out again. A wake word's threshold for half a false wake an
+# hour comes to about 0.6 so; at 0.99 INT8 would have three steps left.
+PRIOR = {UNKNOWN: -1.0, SILENCE: -2.0, **{LABELS.index(word): -3.0 for word in WAKE}}
 
 
 class Streams(IterableDataset):
@@ -74,7 +77,7 @@ def smoothed(posteriors):
     return (total - torch.nn.functional.pad(total, (0, 0, SMOOTHING, 0))[:, : total.shape[1]]) / SMOOTHING
 
 
-def decision_loss(logits, items, silent, target, false_wakes=1.0):
+def decision_loss(logits, items, silent, target, false_wakes=1.0, false_words=1.0):
     """Cross-entropy of what the decoder would answer, item by item; `target` has the labels' shares, [n, labels].
 
     A word's own posterior must peak between its middle and 60 ms after its end; no other
@@ -96,7 +99,8 @@ def decision_loss(logits, items, silent, target, false_wakes=1.0):
     others[:, SILENCE] = 0.0
     others[:, UNKNOWN] *= talk == 0
     wake = [WORDS.index(word) for word in WAKE]
-    others[:, [label for label in range(len(WORDS)) if label not in wake]] *= (talk < 2)[:, None]
+    rest = [word for word in range(len(WORDS)) if word not in wake]
+    others[:, rest] *= ((talk < 2) * torch.where(label == UNKNOWN, false_words, 1.0))[:, None]
     others[:, wake] *= false_wakes
     false = -(torch.log1p(-highest) * others).sum(1)
     quiet = torch.nn.functional.cross_entropy(
@@ -179,7 +183,7 @@ class Run:
         self.start()
         self.parts = min(os.cpu_count(), args.batch // 8) if args.device == "cpu" else 1
         self.pool = ThreadPoolExecutor(self.parts)
-        self.stage, self.step, self.seconds = 0, 0, 0.0
+        self.stage, self.step, self.seconds, self.hard = 0, 0, 0.0, None
         if self.path.is_file():
             saved = torch.load(self.path, map_location=args.device, weights_only=True)
             if "norm.weight" not in saved["weights"]:
@@ -192,6 +196,7 @@ class Run:
             self.centred = True
             self.optimiser.load_state_dict(saved["optimiser"])
             self.stage, self.step, self.seconds = saved["stage"], saved["step"], saved["seconds"]
+            self.hard = saved["hard"]
 
     def start(self, quantizing=False):
         """Weights as the average has them; the last stage trains those that the device rounds, and rounds them."""
@@ -217,7 +222,7 @@ class Run:
     def save(self):
         state = {"weights": self.weights.state_dict(), "average": self.average.state_dict(),
                  "namer": self.namer and self.namer.state_dict(), "sounds": self.sounds.state_dict(), "optimiser": self.optimiser.state_dict(),
-                 "stage": self.stage, "step": self.step, "seconds": self.seconds}
+                 "hard": self.hard, "stage": self.stage, "step": self.step, "seconds": self.seconds}
         partial = self.path.with_suffix(".partial")
         torch.save(state, partial)
         partial.replace(self.path)
@@ -236,7 +241,12 @@ class Run:
         """One stage: `steps` batches, the learning rate up linearly, then down as a cosine."""
         args = self.args
         self.use(profile)
-        composer = Composer(corpus, self.front, FRAMES, profile.chunk - profile.step, mix)
+        # What was hard for the weights as the last stage left them; rounding changes it little.
+        if self.step == 0 and 0 < self.stage < 3:
+            self.hard = torch.from_numpy(hardest(self.average, corpus, self.front, SMOOTHING, args.device))
+            self.save()
+        hard = () if self.hard is None else self.hard.numpy()
+        composer = Composer(corpus, self.front, FRAMES, profile.chunk - profile.step, mix, hard)
         streams = Streams(composer, self.stage, self.step * self.parts, args.batch // self.parts)
         loader = iter(DataLoader(streams, batch_size=None, num_workers=1, prefetch_factor=8))
         if label == "quantizing" and not self.average.folded:
@@ -253,8 +263,7 @@ class Run:
             for group in self.optimiser.param_groups:
                 group["lr"] = rate * min(1.0, (self.step + 1) / warm_up)
             self.weights.train()
-            earlier = (1.0, *FALSE_WAKES)[self.stage]
-            self.false_wakes = earlier + (FALSE_WAKES[self.stage] - earlier) * progress
+            self.false = [np.interp(self.stage + progress, range(5), (1.0, *weights)) for weights in (FALSE_WAKES, FALSE_WORDS)]
             loss = self.gradients([next(loader) for _ in range(self.parts)])
             torch.nn.utils.clip_grad_norm_(self.learnt, 2.0)
             self.optimiser.step()
@@ -293,7 +302,7 @@ class Run:
                 logits = self.weights.answer(heard) - prior
                 words = self.namer(heard) if self.namer and not quantizing else None
                 sounds = None if quantizing else self.sounds(heard)
-            loss = decision_loss(logits, items, silent, target, self.false_wakes)
+            loss = decision_loss(logits, items, silent, target, *self.false)
             if sounds is not None:
                 loss = loss + SOUNDING * sound_loss(sounds, items, self.phonemes)
             if words is not None:
