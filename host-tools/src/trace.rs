@@ -14,11 +14,13 @@ const PANEL: (u32, u32) = (1100, 330);
 const LEGEND_WIDTH: i32 = 120;
 /// Below the posteriors, for the waveform.
 const WAVEFORM_HEIGHT: i32 = 60;
+/// Share of the chart's width that a word's name takes, at most.
+const NAME_WIDTH: f64 = 0.1;
 /// Most points of a line: an hour of audio is drawn, and opened, as quickly as a minute.
 const MAX_POINTS: usize = 2000;
 
-/// Colour-blind safe (Okabe and Ito), then two more; labels that are no commands are grey.
-const COLOURS: [RGBColor; 8] = [
+/// The colours of words: six that are colour-blind safe (Okabe and Ito), then six more. Labels that are no words are grey.
+const COLOURS: [RGBColor; 12] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
     RGBColor(0, 158, 115),
@@ -27,6 +29,10 @@ const COLOURS: [RGBColor; 8] = [
     RGBColor(86, 180, 233),
     RGBColor(128, 60, 20),
     RGBColor(90, 60, 160),
+    RGBColor(110, 120, 0),
+    RGBColor(190, 20, 60),
+    RGBColor(0, 110, 120),
+    RGBColor(20, 20, 20),
 ];
 
 type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
@@ -186,6 +192,8 @@ impl Trace {
 
     /// From start to end of each word, in its colour, with its name and score above.
     fn words(&self, chart: &mut Chart<'_, '_>, panel: &Panel) -> Drawn {
+        let duration = panel.samples as f64 / self.rate;
+        let (mut before, mut height) = (f64::NEG_INFINITY, 1.09);
         for word in &panel.words {
             let Some((name, colour)) = self.labels.get(usize::from(word.label)) else {
                 continue;
@@ -196,10 +204,14 @@ impl Trace {
                 Rectangle::new([(start, 0.0), (end, 1.0)], colour.mix(0.12).filled()),
                 Rectangle::new([(end, 0.0), (end, 1.0)], colour.stroke_width(1)),
             ])?;
+            // Two names side by side would write over each other.
+            let close = start - before < NAME_WIDTH * duration;
+            height = if close && height > 1.05 { 1.05 } else { 1.09 };
+            before = start;
             let style = ("sans-serif", 13).into_font().color(colour);
             chart.draw_series([Text::new(
                 format!("{name} {score:.2}"),
-                (start, 1.09),
+                (start, height),
                 style,
             )])?;
         }
