@@ -85,6 +85,32 @@ class Windows(torch.autograd.Function):
         return past.flatten(1, 2)[:, : before + (calls - 1) * ctx.step], None, None
 
 
+def taps_over(window, taps):
+    """Sums a channel's rows times its taps: [B, rows + K-1, H] and [H, 1, K] to [B, rows, H]."""
+    # As an image of one row, hidden innermost as it lies: half the time of a sum over taps in bfloat16.
+    lines = F.conv2d(window.transpose(1, 2)[:, :, None], taps[:, :, None], groups=len(taps))
+    return lines[:, :, 0].transpose(1, 2)
+
+
+class Depthwise(torch.autograd.Function):
+    """Computes `taps_over` with a backward of its own: that of `conv2d` took a fifth of a training step, and takes 3.6 times as long."""
+
+    @staticmethod
+    def forward(ctx, window, taps):
+        ctx.save_for_backward(window, taps)
+        return taps_over(window, taps)
+
+    @staticmethod
+    def backward(ctx, grad):
+        window, taps = (saved.to(grad.dtype) for saved in ctx.saved_tensors)
+        rows, kernel = grad.shape[1], taps.shape[2]
+        of_window = taps_over(F.pad(grad, (0, 0, kernel - 1, kernel - 1)), taps.flip(-1))
+        # A product with ones sums quicker than a sum over so many rows.
+        ones = grad.new_ones(1, len(grad) * rows)
+        of_taps = [ones @ (window[:, k : k + rows] * grad).reshape(-1, grad.shape[2]) for k in range(kernel)]
+        return of_window, torch.stack(of_taps, dim=-1).transpose(0, 1)
+
+
 def committed(x, rows: int, before: int):
     """Rows the caches hold before each call, [B, N, before, H], from [B, N, C, H]; zeros before the stream."""
     batch, calls, _, hidden = x.shape
@@ -171,10 +197,9 @@ class Convolution(nn.Module):
         gate = self.quantize_gate(F.hardsigmoid(self.gate(normed)))
         h = self.quantize_product(self.quantize_value(self.value(normed)) * gate)
         window = torch.cat([committed(h, self.profile.step, self.profile.kernel - 1), h], dim=2)
-        # As an image of one row, hidden innermost as it lies: half the time of a sum over taps in bfloat16.
-        taps, lines = self.rounding(self.depthwise.weight)[:, :, None], window.flatten(0, 1).transpose(1, 2)[:, :, None]
-        y = F.conv2d(lines, taps, self.depthwise.bias, groups=self.depthwise.groups)
-        y = y[:, :, 0].transpose(1, 2).reshape(x.shape)
+        y = Depthwise.apply(window.flatten(0, 1), self.rounding(self.depthwise.weight)).reshape(x.shape)
+        if self.depthwise.bias is not None:
+            y = y + self.depthwise.bias
         out = self.dropout(self.out(self.swish(self.norm_out(y))))
         return self.quantize_sum(x + self.quantize_out(out))
 

@@ -21,7 +21,7 @@ from export import Step, write_onnx
 from features import MelPower, mel_filters, normalise, word_span
 from lessons import Lessons, write
 from mining import hardest
-from model import BatchNorm, Conformer
+from model import BatchNorm, Conformer, Depthwise, Windows
 from phonemes import SOUNDS
 from quantize import SOFTMAX_ZERO, HardSwish, MaskedScores, Quantize, Weights, best_range, observe, of_range, switch, switch_ranges
 from start import NEW_LABEL, centre, from_onnx
@@ -73,10 +73,14 @@ class Network(unittest.TestCase):
                 self.assertLess((whole - stepped).abs().max().item(), 1e-4)
 
     def test_gradients_equal_those_of_plain_unfold(self):
-        from model import Windows
-
         past = torch.randn(2, 14 + 3 * 5, 4, dtype=torch.float64, requires_grad=True)
         self.assertTrue(torch.autograd.gradcheck(lambda p: Windows.apply(p, 14, 5), past))
+
+    def test_a_depthwise_is_a_convolution_with_its_gradients(self):
+        window, taps = (torch.randn(size, dtype=torch.float64, requires_grad=True) for size in ((3, 9, 4), (4, 1, 5)))
+        expected = torch.nn.functional.conv1d(window.transpose(1, 2), taps, groups=4).transpose(1, 2)
+        torch.testing.assert_close(Depthwise.apply(window, taps), expected)
+        self.assertTrue(torch.autograd.gradcheck(Depthwise.apply, (window, taps)))
 
     def test_no_frame_after_the_look_ahead_matters(self):
         model = trained(SHRUNK)
