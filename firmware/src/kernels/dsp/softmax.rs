@@ -1,10 +1,10 @@
-//! Softmax: four scores a word.
+//! The softmax takes four scores a word.
 #![allow(unsafe_code)]
 
 use super::ops::{Multiplier, max4, usat8};
 use crate::kernels::softmax::Rows;
 
-/// Rows in words.
+/// Reads and writes rows of scores word by word.
 pub struct Words;
 
 impl Rows for Words {
