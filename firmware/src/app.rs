@@ -20,17 +20,16 @@ use crate::recognizer::{Event, Recognizer};
 use crate::step::Step;
 use crate::telemetry::{Report, Status, encode};
 
-/// Is the length of audio, in ms, between two reports of the status.
+/// The length of audio, in ms, that lies between two reports of the status.
 const STATUS_MS: u32 = 1000;
 
-/// Is the most detections and changes of the gate that one block can bring; any more count as errors. Two
+/// The most detections and changes of the gate that one block can bring; any more count as errors. Two
 /// commands come within one step only if the refractory time is shorter than the step.
 const MAX_OUTCOMES: usize = 16;
 
 /// The services that the application needs from the processor.
 pub trait Processor {
-    /// Is the rate, in Hz, at which [`Processor::now`] counts. The counter must not wrap within a few
-    /// seconds.
+    /// The rate, in Hz, at which [`Processor::now`] counts. The counter must not wrap within a few seconds.
     const CLOCK_HZ: u32;
 
     /// Returns a counter that runs freely and wraps. It must go on while the processor sleeps.

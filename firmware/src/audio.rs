@@ -7,13 +7,13 @@
 use heapless::Vec;
 use heapless::spsc::{Producer, Queue};
 
-/// Is the most samples that a block holds: 10 ms.
+/// The most samples that a block holds: 10 ms.
 pub const BLOCK: usize = 160;
 
 /// Samples that follow each other without a gap, 16 kHz, mono.
 #[derive(Clone, Debug, Default)]
 pub struct Block {
-    /// Is the number of the block's first sample since capture began; lost samples count.
+    /// The number that the block's first sample has since capture began; lost samples count.
     pub start: u64,
     /// Holds the samples, at most 10 ms of them.
     pub samples: Vec<i16, BLOCK>,

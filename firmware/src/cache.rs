@@ -8,7 +8,7 @@
 use crate::image::{Image, MAX_CACHES};
 use crate::plan::Cache;
 
-/// Is the most different places at which caches start.
+/// The most different places at which caches start.
 const MAX_PHASES: usize = 8;
 
 /// Says where the windows of an image's caches stand.

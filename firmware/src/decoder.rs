@@ -20,45 +20,45 @@ use crate::image::{
 
 /// Sets the bit of every label, so that all are listened to.
 const ALL: u64 = u64::MAX;
-/// Is the longest time, in frames of 10 ms, for which the start of a word is looked for: 1.5 s.
+/// The longest time, in frames of 10 ms, for which the start of a word is looked for: 1.5 s.
 const LONGEST_WORD: u64 = 150;
-/// Is the longest pause, in frames, that still lies within one word.
+/// The longest pause, in frames, that still lies within one word.
 const LONGEST_PAUSE: u32 = 12;
-/// Is the least number of frames from the decision on a word to that on the same word said again.
+/// The least number of frames that lies between the decision on a word and that on the same word said again.
 const AGAIN: u64 = 36;
-/// Is the number of frames after the decision on a word in which the same word may be its echo. Later, noise
-/// may have covered the pause.
+/// The number of frames after the decision on a word in which the same word may be its echo. Later, noise may
+/// have covered the pause.
 const ECHO: u64 = 100;
-/// Is how much quieter than a word's loudest frame the pause after it must be (9 dB), in the unit of
+/// Says how much quieter than a word's loudest frame the pause after it must be (9 dB), in the unit of
 /// [`crate::front_end::FrontEnd::loudness`].
 const PAUSE_BELOW: u8 = 17;
-/// Is how much quieter than its loudest frame the same word said again may be (8 dB). What counts is the
-/// loudest frame since the quietest one of the pause; the unit is that of [`PAUSE_BELOW`].
+/// Says how much quieter than its loudest frame the same word said again may be (8 dB). The loudest frame
+/// since the quietest one of the pause counts; the unit is that of [`PAUSE_BELOW`].
 const AGAIN_BELOW: u8 = 15;
 
 /// A spoken word that the decoder detected. Times count from the start of the stream, in ms, and stop
 /// counting after 49 days.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Word {
-    /// Is the number of the word's label.
+    /// The number of the label that was heard.
     pub label: u8,
-    /// Is the smoothed posterior of the word, Q0.8.
+    /// The smoothed posterior that the word reached, Q0.8.
     pub score: u8,
-    /// Is the time at which the first loud frame of the word starts, in ms: see [`Decoder::push_loudness`].
+    /// The time at which the first loud frame of the word starts, in ms: see [`Decoder::push_loudness`].
     pub start_ms: u32,
-    /// Is the time at which the frame that decided the word ends, in ms.
+    /// The time at which the frame that decided the word ends, in ms.
     pub end_ms: u32,
-    /// Is the time, in ms, at which the audio ends that was needed to decide, look-ahead included.
+    /// The time, in ms, at which the audio ends that was needed to decide, look-ahead included.
     pub decided_ms: u32,
     /// Says whether the word is rather a part of the same word before it than said again: there was no pause
     /// between them, or it is much quieter, or it came too soon.
     pub echo: bool,
     /// Says whether the average of the word reached only [`faint_threshold`].
     pub faint: bool,
-    /// Is the number of the frame that starts at `start_ms`. Unlike the times, numbers of frames never stop
+    /// The number of the frame that starts at `start_ms`. Unlike the times, numbers of frames never stop
     /// counting.
     pub first_frame: u64,
-    /// Is the number of the frame that ends at `end_ms`.
+    /// The number of the frame that ends at `end_ms`.
     pub last_frame: u64,
 }
 
@@ -89,7 +89,7 @@ pub struct Decoder {
 struct State {
     /// Holds the posteriors of the last frames, Q0.8, `[frame, class]`.
     history: [[u8; MAX_CLASSES]; MAX_SMOOTHING],
-    /// Is the row of the history that the next frame replaces.
+    /// The row of the history that the next frame replaces.
     next_row: u8,
     /// Holds the sum of the history for each class.
     sums: [u16; MAX_CLASSES],
@@ -99,26 +99,25 @@ struct State {
     /// frames since then.
     height: [u8; MAX_CLASSES],
     age: [u8; MAX_CLASSES],
-    /// Is the number of the frame that comes next.
+    /// The number of the frame that comes next.
     frame: u64,
-    /// Is the number of the first frame of the step that the last frame belongs to.
+    /// The number of the first frame of the step that the last frame belongs to.
     step_start: u64,
     /// Holds the loudness of the last frames; that of frame `n` is at `n % 256`.
     loudness: [u8; 256],
     /// Counts the frames whose loudness was pushed.
     heard: u64,
-    /// Is the number of the frame after the one that decided the last word that was no echo; 0: there was
-    /// none.
+    /// The number of the frame after the one that decided the last word that was no echo; 0: there was none.
     after: u64,
     /// Counts the frames that are left in which nothing is detected.
     refractory: u16,
-    /// Is the label of the last word that was no echo.
+    /// The label of the last word that was no echo.
     label: u8,
-    /// Is the loudness of the loudest frame of that word.
+    /// The loudness that the loudest frame of that word has.
     loudest: u8,
     /// Says whether a pause came after that word.
     paused: bool,
-    /// Is the loudness of the quietest frame of the pause. `since` is that of the loudest frame after it.
+    /// The loudness that the quietest frame of the pause has. `since` is that of the loudest frame after it.
     quietest: u8,
     since: u8,
 }

@@ -105,9 +105,9 @@ pub fn exp_on_negative<const INTEGER_BITS: u32>(a: i32) -> i32 {
 /// A reciprocal, which stands for the value `scale / 2^31 / 2^bits_over_unit`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reciprocal {
-    /// Is a fraction in `(1/2, 1]` with 0 integer bits.
+    /// A fraction in `(1/2, 1]` that has 0 integer bits.
     pub scale: i32,
-    /// Is the position of the divisor's leading bit above that of one.
+    /// Says how far the divisor's leading bit lies above that of one, in bits.
     pub bits_over_unit: i32,
 }
 

@@ -14,8 +14,8 @@
 
 use crate::image::{BINS, FFT, FrontEnd as Config, Image, MAX_LEVEL_FRAMES};
 
-/// Is the least energy that a logarithm is taken of. libm knows the logarithm of 1 without computing it; that
-/// of the next number differs by less than a level of 16 nats resolves.
+/// The least energy that a logarithm is taken of. libm knows the logarithm of 1 without computing it; that of
+/// the next number differs by less than a level of 16 nats resolves.
 const LEAST: f32 = 1.0 + f32::EPSILON;
 
 /// The front end of one stream, which remembers the level.
@@ -25,15 +25,15 @@ pub struct FrontEnd<'a> {
     window: &'a [f32],
     mel_weight: &'a [f32],
     mel_band: &'a [i8],
-    /// Is what is remembered of the level, in nats: the energy of sounds that lasted.
+    /// The level that is remembered, in nats: the energy of sounds that lasted.
     memory: f32,
-    /// Is the energy of the last frame, in nats.
+    /// The energy that the last frame has, in nats.
     energy: f32,
     /// Holds the energies of the last `level_frames` frames, in nats, as a ring.
     energies: [f32; MAX_LEVEL_FRAMES],
-    /// Is the place in the ring where the next energy goes.
+    /// The place in the ring to which the next energy goes.
     next: u16,
-    /// Is the number of int8 steps in one nat.
+    /// The number of int8 steps that make one nat.
     steps: f32,
 }
 

@@ -36,22 +36,22 @@ use crate::image::{FrontEnd, Image, SAMPLE_RATE, label_bit};
 /// Says that the window opened, or stays open for longer. Times count from the start of the stream, in ms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Awake {
-    /// Is the number of the frame that decided the wake word or command.
+    /// The number of the frame that decided the wake word or command.
     pub frame: u64,
-    /// Is the number of the last frame of the window.
+    /// The number that the last frame of the window has.
     pub until: u64,
-    /// Is the time at which `frame` ends, in ms.
+    /// The time at which `frame` ends, in ms.
     pub at_ms: u32,
-    /// Is the time at which the window's last frame ends, in ms.
+    /// The time at which the window's last frame ends, in ms.
     pub until_ms: u32,
 }
 
 /// Says that the window closed, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Asleep {
-    /// Is the number of the last frame of the window.
+    /// The number that the last frame of the window has.
     pub frame: u64,
-    /// Is the time at which that frame ends, in ms from the start of the stream.
+    /// The time at which the window's last frame ends, in ms from the start of the stream.
     pub at_ms: u32,
     /// Says why the window closed.
     pub reason: Reason,
@@ -74,7 +74,7 @@ pub enum Outcome {
     Detection(Detection),
     /// The window opened, or stays open for longer.
     Awake(Awake),
-    /// The window closed.
+    /// The window that was open closed.
     Asleep(Asleep),
 }
 
@@ -85,12 +85,12 @@ pub struct Gate {
     front_end: FrontEnd,
     /// Has a bit for each label that is a wake word; 0: there are none.
     wake_words: u64,
-    /// Is the length of a window in frames.
+    /// The number of frames that a window lasts.
     window: u64,
     extend: bool,
-    /// Is the number of the frame that comes next.
+    /// The number of the frame that comes next.
     frame: u64,
-    /// Is the number of the frame after the window's last; 0: the device is asleep.
+    /// The number that the frame after the window's last has; 0: the device is asleep.
     end: u64,
 }
 

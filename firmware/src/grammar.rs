@@ -25,31 +25,31 @@
 use crate::decoder::Word;
 use crate::image::{FrontEnd, Image, MAX_WORDS, SAMPLE_RATE};
 
-/// Is the longest time, in ms, from the start of a command's first word to the end of its last.
+/// The longest time, in ms, that may pass from the start of a command's first word to the end of its last.
 pub const LONGEST_MS: u32 = 5000;
 
 /// A spoken command or wake word that was detected. Times count from the start of the stream, in ms, and stop
 /// counting after 49 days.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Detection {
-    /// Is the number of the command or wake word. [`Image::command`] returns its name, and
+    /// The number by which [`Image::command`] returns the name of the command or wake word.
     /// [`Image::is_wake_word`] says which of the two it is.
     pub command: u8,
-    /// Is the lowest smoothed posterior among its words, Q0.8.
+    /// The lowest smoothed posterior that one of its words has, Q0.8.
     pub score: u8,
-    /// Is the time at which its first word starts, in ms.
+    /// The time at which the first word starts, in ms.
     pub start_ms: u32,
-    /// Is the time at which the frame ends that decided its last word, in ms.
+    /// The time at which the frame ends that decided the last word, in ms.
     pub end_ms: u32,
-    /// Is the time, in ms, at which the audio ends that was needed to decide; it includes look-ahead and
-    /// waiting for another word.
+    /// The time, in ms, at which the audio ends that was needed to decide; it includes look-ahead and waiting
+    /// for another word.
     pub decided_ms: u32,
 }
 
-/// Is the most words that are held because they may yet become a command: a command's, and as many faint
-/// ones.
+/// The most words that are held because they may yet become a command: a command's, and as many faint ones.
 const HELD: usize = 2 * MAX_WORDS;
-/// Is the least time, in ms, between the ends of two words; if they are nearer, they are two readings of one.
+/// The least time, in ms, that lies between the ends of two words; if they are nearer, they are two readings
+/// of one.
 const APART_MS: u32 = 200;
 
 /// Holds the words of one stream that may yet become a command.
@@ -59,7 +59,7 @@ pub struct Grammar {
     /// nothing.
     words: [(Word, u64); HELD],
     count: usize,
-    /// Is the number of the frame that comes next.
+    /// The number of the frame that comes next.
     pub(crate) frame: u64,
 }
 

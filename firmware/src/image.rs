@@ -58,41 +58,41 @@ use serde::Deserialize;
 use crate::npu::section::Program;
 use crate::plan::{Cache, Element, Op, Space, Tensor, TensorId};
 
-/// Is the length of the header in bytes.
+/// The number of bytes that the header takes.
 pub const HEADER_BYTES: usize = 64;
 /// Holds the four bytes that an image starts with.
 pub const MAGIC: [u8; 4] = *b"ZRDA";
-/// Is the one format version that this crate reads.
+/// The one format version that this crate reads.
 pub const VERSION: u16 = 2;
-/// Is the number of bytes to which image, constants, cache and arena sizes are aligned.
+/// The number of bytes to which image, constants, cache and arena sizes are aligned.
 pub const ALIGNMENT: usize = 16;
-/// Is the one sample rate of the front end, in Hz.
+/// The one sample rate that the front end takes, in Hz.
 pub const SAMPLE_RATE: u32 = 16_000;
-/// Is the number of points of the front end's Fourier transform, which is the longest window in samples.
+/// The number of points of the front end's Fourier transform, which is the longest window in samples.
 pub const FFT: usize = 512;
-/// Is the number of bins of the front end's spectrum, DC and Nyquist included.
+/// The number of bins that the front end's spectrum has, DC and Nyquist included.
 pub const BINS: usize = FFT / 2 + 1;
-/// Is the most mel filters that an image may have.
+/// The most mel filters that an image may have.
 pub const MAX_MELS: usize = 80;
-/// Is the most frames that a sound must last to be remembered in the front end's level.
+/// The most frames that a sound must last to be remembered in the front end's level.
 pub const MAX_LEVEL_FRAMES: usize = 16;
-/// Is the most classes that an image may have.
+/// The most classes that an image may have.
 pub const MAX_CLASSES: usize = 64;
-/// Is the most caches that an image may have.
+/// The most caches that an image may have.
 pub const MAX_CACHES: usize = 64;
-/// Is the most commands that a grammar may have.
+/// The most commands that a grammar may have.
 pub const MAX_COMMANDS: usize = 32;
-/// Is the most words that a command may have.
+/// The most words that a command may have.
 pub const MAX_WORDS: usize = 4;
-/// Is the most wake words that an image may have.
+/// The most wake words that an image may have.
 pub const MAX_WAKE_WORDS: usize = 8;
 /// Limits the time, in ms, for which a wake word opens the window.
 pub const WINDOW_MS: core::ops::RangeInclusive<u16> = 500..=60_000;
-/// Is the most bytes that a command's name may have.
+/// The most bytes that a command's name may have.
 pub const MAX_NAME: usize = 64;
-/// Is the most frames that a posterior may be averaged over.
+/// The most frames that a posterior may be averaged over.
 pub const MAX_SMOOTHING: usize = 32;
-/// Is the most work that one step may have, in multiply-accumulates. An element of a softmax counts as 64, an
+/// The most work that one step may have, in multiply-accumulates. An element of a softmax counts as 64, an
 /// element of another operator as 1; a softmax first makes a table of 256 elements. So the time of a step of
 /// any image is bounded.
 pub const MAX_WORK: u64 = 1 << 28;
@@ -380,9 +380,9 @@ pub(crate) fn label_bit(label: u8) -> u64 {
     1u64.checked_shl(label.into()).unwrap_or(0)
 }
 
-/// Is the number of bytes that an encoded [`Cache`] takes.
+/// The number of bytes that an encoded [`Cache`] takes.
 const CACHE_BYTES: usize = 11;
-/// Is the number of bytes that an encoded [`Tensor`] takes.
+/// The number of bytes that an encoded [`Tensor`] takes.
 const TENSOR_BYTES: usize = 16;
 
 /// Takes the next record of a sequence of records without a fixed size.

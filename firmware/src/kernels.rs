@@ -35,13 +35,14 @@ pub const NAME: &str = if cfg!(feature = "mve") {
     "plain"
 };
 
-/// Is the most columns of a softmax; the sum of more exponentials leaves the range of TFLite's last shift.
+/// The most columns that a softmax may have; the sum of more exponentials leaves the range of TFLite's last
+/// shift.
 pub const MAX_SOFTMAX_COLS: u16 = 511;
 
-/// Is the number of integer bits in which softmax sums its exponentials.
+/// The number of integer bits in which softmax sums its exponentials.
 const ACCUMULATION_INTEGER_BITS: u32 = 12;
 
-/// Is the quantized value of probability 0; the scale is 1/256.
+/// The quantized value that means probability 0; the scale is 1/256.
 const ZERO_PROBABILITY: i8 = -128;
 
 use crate::fixed_point::multiply_by_quantized_multiplier;
@@ -50,16 +51,16 @@ use crate::plan::{Clamp, Requantize};
 /// An input whose real value is proportional to `q - zero_point`.
 #[derive(Clone, Copy, Debug)]
 pub struct Operand<'a> {
-    /// Holds the quantized elements.
+    /// Holds the quantized elements of the input.
     pub data: &'a [i8],
-    /// Is the quantized value that means 0.
+    /// The quantized value that means 0.
     pub zero_point: i8,
 }
 
 /// Says what is done to each output channel of a dense operator, in three slices of one length.
 #[derive(Clone, Copy, Debug)]
 pub struct Channels<'a> {
-    /// Is added to the sum of products; the input's zero point is folded in.
+    /// Holds what is added to the sum of products, one value a channel; the input's zero point is folded in.
     pub bias: &'a [i32],
     /// Holds one multiplier a channel, see [`Requantize`].
     pub multiplier: &'a [i32],
@@ -72,7 +73,7 @@ pub struct Channels<'a> {
 pub struct Output {
     /// Requantizes the sum: the factor is the product of the input scales over the output scale.
     pub scale: Requantize,
-    /// Is added after requantization.
+    /// The quantized value that is added after requantization; it means 0.
     pub zero_point: i8,
     /// Limits the result, which is done last.
     pub clamp: Clamp,
@@ -81,11 +82,11 @@ pub struct Output {
 /// Says how attention splits its matrices.
 #[derive(Clone, Copy, Debug)]
 pub struct Heads {
-    /// Is the number of heads, which divides `cols`.
+    /// The number of heads, which divides `cols`.
     pub heads: usize,
-    /// Is the number of columns of query, key, value and context: heads times the head's size.
+    /// The number of columns that query, key, value and context have: heads times the head's size.
     pub cols: usize,
-    /// Is the number of rows of key and value, from the first, that are absent and not computed.
+    /// The number of rows of key and value, from the first, that are absent and not computed.
     pub absent: usize,
 }
 
@@ -100,7 +101,7 @@ impl Channels<'_> {
 
 #[cfg(feature = "dsp")]
 impl Channels<'_> {
-    /// Returns the channels `from..to`.
+    /// Returns the channels with the numbers `from..to`.
     fn part(&self, from: usize, to: usize) -> Self {
         Self {
             bias: self.bias.get(from..to).unwrap_or_default(),

@@ -84,7 +84,7 @@ pub use fault::{Failure, Fault};
 use registers::Register;
 use section::{Io, Program, Role};
 
-/// Is the most steps that run on the CPU after a fault before the NPU is tried again: 13 s of 50 ms each.
+/// The most steps that run on the CPU after a fault before the NPU is tried again: 13 s of 50 ms each.
 pub const MAX_BACKOFF: u16 = 256;
 
 /// Says in a mask that a key is present.
@@ -164,12 +164,13 @@ pub trait Bus {
         cpu as u64
     }
 
-    /// Writes the scratch buffer back to memory if the CPU caches it. It includes a barrier: what was written
-    /// is there before the next register is.
+    /// Writes the scratch buffer back to memory if the CPU caches it. An implementation needs a barrier: what
+    /// was written is there before the next register is.
     fn clean(&mut self, scratch: &mut [i8]);
 
     /// Waits for the interrupt; returns false after `limit_us` microseconds without one. The NPU has the
-    /// scratch buffer meanwhile. It includes a barrier, so that what the NPU wrote is read only after it.
+    /// scratch buffer meanwhile. An implementation needs a barrier, so that what the NPU wrote is read only
+    /// after it.
     fn wait(&mut self, scratch: &mut [i8], limit_us: u32) -> bool;
 
     /// Forgets what the CPU has cached of the scratch buffer.
@@ -202,10 +203,10 @@ pub struct Counters {
     pub steps: u32,
     /// Counts the steps that failed on the NPU and ran on the CPU.
     pub faults: u32,
-    /// Is the last failure, if there was one.
+    /// Holds the last failure, if there was one.
     pub last: Option<Failure>,
-    /// Is the number of steps that run on the CPU, after the last failure, before the NPU is tried again; 0:
-    /// it is not tried again.
+    /// The number of steps that run on the CPU, after the last failure, before the NPU is tried again; 0: it
+    /// is not tried again.
     pub backoff: u16,
 }
 
@@ -215,10 +216,10 @@ pub struct Npu<'a, B> {
     driver: Driver<B>,
     scratch: &'a mut [i8],
     counters: Counters,
-    /// Is the number of steps that ran on the CPU after the last fault, less one for each good step since.
-    /// After the next fault it doubles.
+    /// The number of steps that ran on the CPU after the last fault, less one for each good step since. After
+    /// the next fault it doubles.
     backoff: u16,
-    /// Is the number of steps that still run on the CPU before the NPU is tried; `None` means all.
+    /// The number of steps that still run on the CPU before the NPU is tried; `None` means all.
     waiting: Option<u16>,
 }
 
@@ -328,7 +329,7 @@ impl<B: Bus> Step for Npu<'_, B> {
 /// Returns where an input or output lies in memory; `None` for a mask, which does not lie there.
 pub(crate) fn place(io: Io, image: &Image<'_>, windows: &Windows) -> Option<Range<usize>> {
     let bytes = io.bytes as usize;
-    // Of a window, from one of its rows on.
+    // The rows of a window, from one of them on.
     let rows = |cache: u8, row: u16| {
         let record = image.cache(cache.into())?;
         let row = usize::from(windows.start(cache.into())) + usize::from(row);

@@ -9,7 +9,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Is the number of a tensor in the image's tensor table.
+/// The number that a tensor has in the image's tensor table, from 0.
 pub type TensorId = u16;
 
 /// Says where the elements of a tensor lie.
@@ -47,19 +47,19 @@ pub struct Tensor {
     pub space: Space,
     /// Says what type the elements have.
     pub element: Element,
-    /// Is the number of rows: time, keys' time, or output channels of weights.
+    /// Counts the rows: time, keys' time, or output channels of weights.
     #[serde(with = "postcard::fixint::le")]
     pub rows: u16,
-    /// Is the number of columns: channels, or keys.
+    /// Counts the columns, which are channels or keys.
     #[serde(with = "postcard::fixint::le")]
     pub cols: u16,
-    /// Is the place of the elements in `space`, counted as [`Space`] says.
+    /// Says where in `space` the elements lie, in the way that [`Space`] describes.
     #[serde(with = "postcard::fixint::le")]
     pub offset: u32,
-    /// Is the real value of one quantized step. It serves for reports only: operators carry their own
-    /// fixed-point multipliers.
+    /// The real value that one quantized step stands for. It serves for reports only: operators carry their
+    /// own fixed-point multipliers.
     pub scale: f32,
-    /// Is the quantized value that means 0.
+    /// The quantized value that means 0.
     pub zero_point: i8,
     /// Says whether the columns are keys, oldest first. Columns of absent keys are not computed (see
     /// [`Op::Softmax`]).
@@ -70,20 +70,20 @@ pub struct Tensor {
 /// `rows` slides forward by the step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cache {
-    /// Is the byte offset of the buffer in the cache memory.
+    /// The byte offset that the buffer has in the cache memory.
     #[serde(with = "postcard::fixint::le")]
     pub offset: u32,
-    /// Is the number of rows of the window, which one step reads and writes.
+    /// The number of rows of the window, which one step reads and writes.
     #[serde(with = "postcard::fixint::le")]
     pub rows: u16,
-    /// Is the number of columns, which are channels.
+    /// The number of columns, which are channels.
     #[serde(with = "postcard::fixint::le")]
     pub cols: u16,
-    /// Is the number of rows of the buffer, at least `rows + step`. The window slides within it without
+    /// The number of rows that the buffer holds, at least `rows + step`. The window slides within it without
     /// copying.
     #[serde(with = "postcard::fixint::le")]
     pub capacity: u16,
-    /// Is the value that the cache is filled with on reset; it stands for an absent row.
+    /// The value that the cache is filled with on reset; it stands for an absent row.
     pub zero_point: i8,
 }
 
@@ -91,18 +91,18 @@ pub struct Cache {
 /// `multiplier` is in `[2^30, 2^31)` or 0, `shift` in `-31..=30`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Requantize {
-    /// Is the mantissa of the factor.
+    /// Holds the mantissa of the factor.
     pub multiplier: i32,
-    /// Is the exponent of the factor; a positive one shifts to the left.
+    /// Holds the exponent of the factor; a positive one shifts to the left.
     pub shift: i8,
 }
 
 /// The quantized range that an output is clamped to: all of int8, or a fused ReLU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Clamp {
-    /// Is the lowest value of the range.
+    /// The lowest value that an output may have.
     pub min: i8,
-    /// Is the highest value of the range, not below `min`.
+    /// The highest value that an output may have, not below `min`.
     pub max: i8,
 }
 
@@ -174,10 +174,9 @@ pub enum Op {
     Softmax {
         input: TensorId,
         output: TensorId,
-        /// Is TFLite's `input_multiplier` and `input_left_shift` (beta 1, 5 integer bits).
+        /// Holds TFLite's `input_multiplier` and `input_left_shift` (beta 1, 5 integer bits).
         input_scale: Requantize,
-        /// Is the least difference to the row's maximum that counts, at most 0; a lower one has probability
-        /// 0.
+        /// The least difference to the row's maximum that counts, at most 0; a lower one has probability 0.
         diff_min: i32,
     },
     /// Computes the attention output of every head (TFLite BATCH_MATMUL):

@@ -39,9 +39,9 @@ impl<const BYTES: usize> AsMut<[i8]> for Memory<BYTES> {
 /// Says that the memory given is smaller than the image needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MemoryTooSmall {
-    /// Is the number of bytes that the image needs: [`Image::memory_bytes`].
+    /// The number of bytes that the image needs: [`Image::memory_bytes`].
     pub needed: usize,
-    /// Is the number of bytes that were given.
+    /// The number of bytes that were given.
     pub given: usize,
 }
 
@@ -61,16 +61,16 @@ impl core::error::Error for MemoryTooSmall {}
 pub enum Event<'a> {
     /// A step of the network ran.
     Step {
-        /// Is the number of the step.
+        /// The number that the step has, from 0.
         index: u32,
         /// Holds the quantized logits, `[step, classes]`.
         logits: &'a [i8],
         /// Holds the posteriors, `[step, classes]`, Q0.8 minus 128.
         posteriors: &'a [i8],
     },
-    /// A frame was decoded.
+    /// A committed frame was decoded.
     Frame {
-        /// Is the number of the frame.
+        /// The number that the frame has, from 0.
         frame: u32,
         /// Holds the smoothed posteriors, Q0.8, one a class.
         smoothed: &'a [u8],

@@ -66,7 +66,7 @@ struct Inputs<'m> {
     windows: &'m Windows,
     before: &'m [i8],
     after: &'m [i8],
-    /// Is the place in memory where `after` begins.
+    /// The place in memory at which `after` begins, in bytes.
     end: usize,
 }
 

@@ -15,57 +15,56 @@ use crate::CRC;
 use crate::gate::Reason;
 use crate::npu::Failure;
 
-/// Is the most bytes that a frame has, its zero included.
+/// The most bytes that a frame has, its zero included.
 pub const MAX_FRAME: usize = 128;
 
-/// Is the number of bytes that a frame's CRC takes.
+/// The number of bytes that a frame's CRC takes.
 const CRC_BYTES: usize = 4;
 
 /// A report that the device sends. Times are those of the audio, in ms from the first sample captured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Report<'a> {
-    /// The application starts.
+    /// The application starts, as it does once after each boot.
     Start {
-        /// Is the version of this crate.
+        /// The version that this crate has.
         version: &'a str,
-        /// Is the checksum in the image's header.
+        /// The checksum that the image's header states.
         image_crc32: u32,
         /// Names the kernels that were built: [`crate::kernels::NAME`].
         kernels: &'a str,
     },
     /// A command or a wake word was detected, as [`crate::Detection`] describes it.
     Detection {
-        /// Is the name of the command or wake word, or of its one word where the image lists no commands.
+        /// Names the command or wake word, or its one word where the image lists no commands.
         command: &'a str,
-        /// Is the lowest smoothed posterior among its words, Q0.8.
+        /// The lowest smoothed posterior that one of its words has, Q0.8.
         score: u8,
-        /// Is the time at which its first word starts, in ms.
+        /// The time at which the first word starts, in ms.
         start_ms: u32,
-        /// Is the time at which the frame ends that decided it, in ms.
+        /// The time at which the frame ends that decided the last word, in ms.
         end_ms: u32,
-        /// Is the time, in ms, at which the audio ends that was needed to decide.
+        /// The time, in ms, at which the audio ends that was needed to decide.
         decided_ms: u32,
     },
     /// Samples were lost, by the ring or the hardware; recognition started afresh behind them.
     Overrun {
-        /// Is the time, in ms, at which the audio goes on after the gap.
+        /// The time, in ms, at which the audio goes on after the gap.
         at_ms: u32,
-        /// Is the number of samples that are missing.
+        /// The number of samples that are missing.
         lost_samples: u32,
     },
     /// The status, which is sent every second of audio.
     Status(Status),
     /// A step failed on the NPU and ran on the CPU.
     NpuFault {
-        /// Is the time, in ms, at which the audio ends that was recognized so far.
+        /// The time, in ms, at which the audio ends that was recognized so far.
         at_ms: u32,
         /// Says why the step failed, and holds the register that says more.
         failure: Failure,
         /// Counts the failures since boot, this one included.
         faults: u32,
-        /// Is the number of steps that run on the CPU before the NPU is tried again; 0: it is not tried
-        /// again.
+        /// The number of steps that run on the CPU before the NPU is tried again; 0: it is not tried again.
         backoff: u16,
     },
     /// Counters of the NPU since boot, which are sent before each status where there is an NPU.
@@ -77,21 +76,21 @@ pub enum Report<'a> {
     },
     /// A wake word or a command opened the window in which commands count.
     Awake {
-        /// Is the time, in ms, at which the frame ends that opened it.
+        /// The time, in ms, at which the frame ends that opened the window.
         at_ms: u32,
-        /// Is the time, in ms, at which the window closes if nothing is said.
+        /// The time, in ms, at which the window closes if nothing is said.
         until_ms: u32,
     },
     /// The window in which commands count closed.
     Asleep {
-        /// Is the time, in ms, at which it closed.
+        /// The time, in ms, at which the window closed.
         at_ms: u32,
-        /// Says why it closed.
+        /// Says why the window closed.
         reason: Reason,
     },
     /// The state of the gate, which is sent before each status where the image names wake words.
     Gate {
-        /// Says whether commands count.
+        /// Says whether commands count now.
         awake: bool,
         /// Counts the wake words since boot.
         wake_words: u32,
@@ -102,7 +101,7 @@ pub enum Report<'a> {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Status {
-    /// Is the audio captured until the last sample recognized, in ms, lost samples included.
+    /// Says how much audio was captured until the last sample recognized, in ms, lost samples included.
     pub audio_ms: u32,
     /// Counts the steps of the network.
     pub steps: u32,
@@ -115,12 +114,12 @@ pub struct Status {
     /// Counts reports that the serial line did not take, outputs that could not be set, and detections that
     /// were too many for one block.
     pub io_errors: u32,
-    /// Is the share of time not slept since the last status, in thousandths.
+    /// Says how much of the time since the last status the processor did not sleep, in thousandths.
     pub load_permille: u16,
-    /// Is the most stack used so far, in bytes; 0 where the board does not measure it.
+    /// The most stack that was used so far, in bytes; 0 where the board does not measure it.
     pub stack_bytes: u32,
-    /// Is the CRC-32 (ISO-HDLC) over every logit of every step: the same audio gives the same value on every
-    /// target, and in `zerda run`.
+    /// Holds the CRC-32 (ISO-HDLC) over every logit of every step: the same audio gives the same value on
+    /// every target, and in `zerda run`.
     pub logits_crc32: u32,
 }
 

@@ -275,7 +275,7 @@ fn front_end_tables(image: &Image<'_>) -> Result<(), ParseError> {
     require(known, manifest("mel band", "must hold -1..=mels"))
 }
 
-/// Checks logits and posteriors.
+/// Checks the tensors that hold logits and posteriors.
 fn outputs(image: &Image<'_>) -> Result<(), ParseError> {
     let head = image.manifest();
     for (id, field) in [(head.logits, "logits"), (head.posteriors, "posteriors")] {

@@ -10,112 +10,112 @@ pub enum ParseError {
     NotAnImage,
     /// The image has another format version than [`super::VERSION`].
     Version {
-        /// Is the version that the image has.
+        /// The version that the image has.
         found: u16,
     },
     /// The image is shorter than its header says.
     Truncated {
-        /// Is the number of bytes that the header states.
+        /// The number of bytes that the header states.
         expected: usize,
-        /// Is the number of bytes that there are.
+        /// The number of bytes that there are.
         found: usize,
     },
     /// The image is longer than its header says.
     TrailingBytes {
-        /// Is the number of bytes that the header states.
+        /// The number of bytes that the header states.
         expected: usize,
-        /// Is the number of bytes that there are.
+        /// The number of bytes that there are.
         found: usize,
     },
     /// The image does not lie at a multiple of [`super::ALIGNMENT`] in memory (see [`super::Aligned`]).
     Misaligned,
     /// The bytes of the image were changed.
     Checksum {
-        /// Is the checksum that the header states.
+        /// The checksum that the header states.
         expected: u32,
-        /// Is the checksum that the bytes have.
+        /// The checksum that the bytes have.
         found: u32,
     },
     /// A field of the header is wrong.
     Header {
-        /// Names the field as the format does.
+        /// Names the field that is wrong, as the format does.
         field: &'static str,
-        /// Says what must hold.
+        /// Says what must hold, or what is wrong.
         problem: &'static str,
     },
     /// A field of the manifest's head is wrong.
     Manifest {
-        /// Names the field.
+        /// Names the field that is wrong.
         field: &'static str,
-        /// Says what must hold.
+        /// Says what must hold, or what is wrong.
         problem: &'static str,
     },
-    /// A label is wrong.
+    /// A label of the image is wrong.
     Label {
-        /// Is the number of the label.
+        /// The number that the label has, from 0.
         index: u16,
-        /// Names the field.
+        /// Names the field that is wrong.
         field: &'static str,
-        /// Says what must hold.
+        /// Says what must hold, or what is wrong.
         problem: &'static str,
     },
-    /// A cache is wrong.
+    /// A cache of the image is wrong.
     Cache {
-        /// Is the number of the cache.
+        /// The number that the cache has, from 0.
         index: u16,
-        /// Names the field.
+        /// Names the field that is wrong.
         field: &'static str,
-        /// Says what must hold.
+        /// Says what must hold, or what is wrong.
         problem: &'static str,
     },
-    /// A tensor is wrong.
+    /// A tensor of the image is wrong.
     Tensor {
-        /// Is the number of the tensor.
+        /// The number that the tensor has, from 0.
         index: u16,
-        /// Names the field.
+        /// Names the field that is wrong.
         field: &'static str,
-        /// Says what must hold.
+        /// Says what must hold, or what is wrong.
         problem: &'static str,
     },
-    /// An operator is wrong.
+    /// An operator of the plan is wrong.
     Op {
-        /// Is the number of the operator.
+        /// The number that the operator has, from 0.
         index: u16,
-        /// Names the operand or parameter.
+        /// Names the operand or parameter that is wrong.
         field: &'static str,
-        /// Says what must hold.
+        /// Says what must hold, or what is wrong.
         problem: &'static str,
     },
     /// A command of the grammar is wrong.
     Command {
-        /// Is the number of the command.
+        /// The number that the command has, from 0.
         index: u16,
-        /// Names the field.
+        /// Names the field that is wrong.
         field: &'static str,
-        /// Says what must hold.
+        /// Says what must hold, or what is wrong.
         problem: &'static str,
     },
     /// The record of the wake words is wrong.
     Wake {
-        /// Names the field.
+        /// Names the field that is wrong.
         field: &'static str,
-        /// Says what must hold.
+        /// Says what must hold, or what is wrong.
         problem: &'static str,
     },
     /// The head of the NPU section or its payload is wrong.
     Npu {
-        /// Names the field.
+        /// Names the field that is wrong.
         field: &'static str,
-        /// Says what must hold.
+        /// Says what must hold, or what is wrong.
         problem: &'static str,
     },
     /// An input or output of the NPU is wrong.
     NpuIo {
-        /// Is the number of the input or output.
+        /// The number that the input or output has, from 0.
         index: u16,
-        /// Names the field.
+        /// Names the field that is wrong.
         field: &'static str,
-        /// Says what must hold.
+        /// Says what must hold, or what is wrong.
         problem: &'static str,
     },
 }

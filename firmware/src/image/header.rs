@@ -42,7 +42,7 @@ pub mod field {
     pub const WAKE_LENGTH: Range<usize> = 52..56;
     /// Holds how many frames a sound must last to be remembered in the level, a u16; 0 means 1.
     pub const LEVEL_FRAMES: Range<usize> = 56..58;
-    /// Holds zeros.
+    /// Holds zeros, since these bytes are reserved.
     pub const RESERVED: Range<usize> = 58..64;
 }
 

@@ -17,12 +17,12 @@ pub use crate::test_image::Bytes;
 use crate::test_image::{COMMANDS, GO_GO, Random, WAKE, tiny, with_commands, with_wake};
 use crate::{CRC, Detection};
 
-/// Is the most memory, in bytes, with which an image is run; one that asks for more is only parsed.
+/// The most memory, in bytes, with which an image is run; one that asks for more is only parsed.
 const MAX_MEMORY: usize = 1 << 20;
-/// Is the largest scratch buffer, in bytes, with which steps run on the NPU; an image that asks for a larger
-/// one has its steps run on the CPU.
+/// The largest scratch buffer, in bytes, with which steps run on the NPU; an image that asks for a larger one
+/// has its steps run on the CPU.
 const MAX_SCRATCH: usize = 1 << 14;
-/// Is the most samples that an image is run on, even if its first steps take more.
+/// The most samples that an image is run on, even if its first steps take more.
 const MAX_SAMPLES: usize = 1 << 16;
 
 /// Says how far bytes came.
@@ -30,7 +30,7 @@ const MAX_SAMPLES: usize = 1 << 16;
 pub enum Outcome {
     /// The header is wrong, or the records are not where it says.
     NoRecords(ParseError),
-    /// A record is wrong.
+    /// A record of the image is wrong.
     Refused(ParseError),
     /// The image was only parsed: its memory is too large to try it.
     Large,

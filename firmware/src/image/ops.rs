@@ -6,12 +6,12 @@ use crate::plan::{Clamp, Dense, Element, Op, Requantize, Space, Tensor, TensorId
 
 type Check<T = ()> = Result<T, ParseError>;
 
-/// Is the work that an element of a softmax counts as, in multiply-accumulates.
+/// The work that an element of a softmax counts as, in multiply-accumulates.
 const SOFTMAX_WORK: u16 = 64;
-/// Is the number of entries of the table that a softmax begins with, whatever its shape.
+/// The number of entries of the table that a softmax begins with, whatever its shape.
 const SOFTMAX_TABLE: u16 = 256;
 
-/// Checks every operator.
+/// Checks every operator of the plan.
 pub(super) fn ops(image: &Image<'_>) -> Check {
     let mut rest = image.ops;
     let (mut work, mut channels) = (0, 0);

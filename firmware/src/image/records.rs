@@ -13,80 +13,80 @@ pub struct Manifest {
     pub front_end: FrontEnd,
     /// Says how posteriors become detections.
     pub decoder: Decoder,
-    /// Is the number of labels.
+    /// The number of labels that the manifest holds.
     pub classes: u8,
-    /// Is the number of caches.
+    /// The number of caches that the manifest holds.
     pub caches: u8,
-    /// Is the number of tensors.
+    /// The number of tensors that the manifest holds.
     pub tensors: u16,
-    /// Is the number of operators.
+    /// The number of operators that the manifest holds.
     pub ops: u16,
-    /// Is the tensor `[step, classes]` that holds the logits, which `logits_crc32` covers.
+    /// The tensor `[step, classes]` that holds the logits, which `logits_crc32` covers.
     pub logits: TensorId,
-    /// Is the tensor `[step, classes]` that holds the posteriors, Q0.8 minus 128, which the decoder reads.
+    /// The tensor `[step, classes]` that holds the posteriors, Q0.8 minus 128, which the decoder reads.
     pub posteriors: TensorId,
 }
 
 /// The shape of the stream, whose fields count frames (see the streaming contract in the crate docs).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stream {
-    /// Is the number of frames that one call takes, committed and look-ahead.
+    /// The number of frames that one call takes, committed and look-ahead.
     pub chunk: u16,
-    /// Is the number of committed frames of one call; the window advances by this much.
+    /// The number of committed frames that one call takes; the window advances by this much.
     pub step: u16,
-    /// Is the number of cached committed frames before the chunk that a query may attend to.
+    /// The number of cached committed frames before the chunk that a query may attend to.
     pub left_context: u16,
 }
 
 /// The parameters of the front end, which turns samples into log-mel features (see [`crate::front_end`]).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FrontEnd {
-    /// Is the sample rate in Hz.
+    /// The sample rate that the front end takes, in Hz.
     pub sample_rate: u32,
-    /// Is the length of a frame's window in samples.
+    /// The number of samples that a frame's window takes.
     pub window: u16,
-    /// Is the distance between the starts of two frames in samples.
+    /// The number of samples that lie between the starts of two frames.
     pub hop: u16,
-    /// Is the number of mel filters, which is that of the features of a frame.
+    /// The number of mel filters, which is that of the features of a frame.
     pub mels: u16,
-    /// Is how much the level falls each frame, in nats.
+    /// Says how much the level falls each frame, in nats.
     pub level_decay: f32,
-    /// Is the lowest level, in nats.
+    /// The lowest value that the level has, in nats.
     pub level_floor: f32,
-    /// Is the number of frames that a sound must last to be remembered in the level, 1..=16. It stands in the
+    /// The number of frames that a sound must last to be remembered in the level, 1..=16. It stands in the
     /// header.
     #[serde(skip)]
     pub level_frames: u16,
-    /// Is how far below the level, in nats, a feature is clipped; the int8 scale is `range / 255`.
+    /// Says how far below the level a feature is clipped, in nats; the int8 scale is `range / 255`.
     pub range: f32,
-    /// Is the F32 constant `[1, window]` that holds the window function.
+    /// The F32 constant `[1, window]` that holds the window function.
     pub window_table: TensorId,
-    /// Is the F32 constant `[1, 257]` that holds the weight of each FFT bin in the rising half of a filter;
-    /// one minus the weight goes to the falling half of the filter before. `mel_band` says which bins are
-    /// outside all filters.
+    /// The F32 constant `[1, 257]` that holds the weight of each FFT bin in the rising half of a filter; one
+    /// minus the weight goes to the falling half of the filter before. `mel_band` says which bins are outside
+    /// all filters.
     pub mel_weight: TensorId,
-    /// Is the I8 constant `[1, 257]` that holds the filter in whose rising half a bin lies (0..=mels), or -1
-    /// if the bin is outside all filters.
+    /// The I8 constant `[1, 257]` that holds the filter in whose rising half a bin lies (0..=mels), or -1 if
+    /// the bin is outside all filters.
     pub mel_band: TensorId,
 }
 
 /// The parameters of the decoder, which turns posteriors into detections (see [`crate::decoder`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Decoder {
-    /// Is the number of committed frames that the posterior is averaged over, looking back; at most 32.
+    /// The number of committed frames that the posterior is averaged over, looking back; at most 32.
     pub smoothing: u8,
-    /// Is the number of frames after a detection in which there is no other.
+    /// The number of frames after a detection in which there is no other.
     pub refractory: u16,
-    /// Is the number of the label that stands for silence.
+    /// The number of the label that stands for silence.
     pub silence: u8,
 }
 
 /// A class that the model tells from the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Label<'a> {
-    /// Is the name that people read.
+    /// The name that people read.
     pub name: &'a str,
-    /// Is the smoothed posterior at which the label is detected, Q0.8, at least 1. A label with 0 is never
+    /// The smoothed posterior at which the label is detected, Q0.8, at least 1. A label with 0 is never
     /// detected and is no word of a command.
     pub threshold: u8,
 }
@@ -94,9 +94,9 @@ pub struct Label<'a> {
 /// Holds what the commands have in common (see [`crate::grammar`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Grammar {
-    /// Is the most frames from the decision on a word to that on the next.
+    /// The most frames that may lie between the decision on a word and that on the next.
     pub gap: u16,
-    /// Is the number of commands.
+    /// The number of commands that the grammar has.
     pub commands: u8,
 }
 
@@ -111,7 +111,7 @@ impl Grammar {
 /// The wake words, and the window that they open (see [`crate::gate`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wake<'a> {
-    /// Is the time in ms for which commands count after a wake word, within [`super::WINDOW_MS`].
+    /// The time in ms for which commands count after a wake word, within [`super::WINDOW_MS`].
     pub window_ms: u16,
     /// Says whether a command opens the window anew.
     pub extend: bool,
@@ -136,7 +136,7 @@ impl Wake<'_> {
 /// A command that consists of one or several words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Command<'a> {
-    /// Is the name that people read, at most [`super::MAX_NAME`] bytes.
+    /// The name that people read, at most [`super::MAX_NAME`] bytes.
     pub name: &'a str,
     /// Holds the numbers of the words' labels, in order, 1 to [`super::MAX_WORDS`] of them. Each label can be
     /// detected.

@@ -19,5 +19,5 @@ fn dot(a: &[i8], b: &[i8]) -> i32 {
         .fold(0, i32::wrapping_add)
 }
 
-/// Is the number of elements that are accumulated side by side when a sum runs down columns.
+/// The number of elements that are accumulated side by side when a sum runs down columns.
 const BLOCK: usize = 16;

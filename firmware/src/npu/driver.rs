@@ -8,14 +8,14 @@ use super::registers::{Config, Id, Register, Status, axi_limit, cmd, protection,
 use super::section::{Payload, Product};
 use super::{Bus, Failure, Fault};
 
-/// Is the number of times that STATUS is read before a reset counts as failed. It takes the NPU some tens of
+/// The number of times that STATUS is read before a reset counts as failed. It takes the NPU some tens of
 /// cycles.
 const RESET_POLLS: u32 = 10_000;
 
 /// Holds the bits of CMD with which the NPU stays clocked and powered.
 const AWAKE: u32 = 0;
 
-/// Is the number of bytes that the address of every buffer is a multiple of.
+/// The number of bytes that the address of every buffer is a multiple of.
 const ALIGNMENT: u64 = 16;
 
 /// Drives one NPU over its bus.

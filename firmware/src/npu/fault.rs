@@ -47,7 +47,7 @@ impl Fault {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Failure {
-    /// Says what went wrong.
+    /// Says what went wrong on the NPU.
     pub fault: Fault,
     /// Says more. It is the NPU's register CONFIG for a [`Fault::Mismatch`], the number of bytes that are
     /// missing for a [`Fault::Scratch`], the lower 32 bits of the address for a [`Fault::Address`], and the

@@ -23,7 +23,7 @@ use crate::step::{Cpu, Step};
 /// Says what goes wrong with the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Injection {
-    /// A bus aborts.
+    /// A bus aborts a transaction of the NPU.
     Bus,
     /// The NPU says that the command stream is not one.
     Parse,
@@ -66,9 +66,9 @@ impl Injection {
 
 /// Fills registers that lost their power, and buffers that the NPU has used.
 const GARBAGE: u32 = 0x5a5a_5a5a;
-/// Is the number of reads of STATUS that a reset takes.
+/// The number of reads of STATUS that a reset takes.
 const RESET_READS: u32 = 3;
-/// Is the number of registers up to the last base address that is used.
+/// The number of registers up to the last base address that is used.
 const WORDS: usize = 0xc0 / 4;
 
 /// Models an NPU that runs the section of one image.

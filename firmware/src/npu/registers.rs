@@ -1,4 +1,4 @@
-//! Registers of the Ethos-U55 and U65 that it takes to run a command stream.
+//! Registers of the Ethos-U55 and U65 that are needed to run a command stream.
 //!
 //! Names and layouts are facts of Arm's public core driver. All registers have 32 bits. An address of 64 bits
 //! is a pair of registers, of which the U55 has only the lower half.
@@ -51,11 +51,11 @@ impl Register {
     }
 }
 
-/// Bits that [`Register::CMD`] takes.
+/// Bits that a write to [`Register::CMD`] may have.
 pub mod cmd {
-    /// Runs the command stream.
+    /// Starts to run the command stream.
     pub const RUN: u32 = 1 << 0;
-    /// Clears the interrupt.
+    /// Clears the interrupt that the NPU raised.
     pub const CLEAR_IRQ: u32 = 1 << 1;
     /// Lets the clock be stopped while the NPU is idle.
     pub const CLOCK_GATING: u32 = 1 << 2;
@@ -65,16 +65,16 @@ pub mod cmd {
 
 /// Bits that [`Register::RESET`] and [`Register::PROT`] have.
 pub mod protection {
-    /// Makes accesses privileged.
+    /// Makes the NPU's accesses privileged.
     pub const PRIVILEGED: u32 = 1 << 0;
-    /// Makes accesses non-secure.
+    /// Makes the NPU's accesses non-secure.
     pub const NON_SECURE: u32 = 1 << 1;
 }
 
 /// Values that choose the AXI port and the counter of transactions of a region, or of the command stream: 0
 /// and 1 are port 0 (SRAM, read and written), 2 and 3 port 1 (on the U55 read only: flash).
 pub mod region {
-    /// Is the value of the command stream, which lies in flash.
+    /// The value of the command stream, which lies in flash.
     pub const COMMAND_STREAM: u32 = 2;
     /// Holds the values of regions 0 to 7: the constants in flash; the scratch buffer in SRAM; the scratch
     /// buffer once more, where Vela has its fast buffer; five regions that are not used.
@@ -94,11 +94,11 @@ pub struct Status(pub u32);
 impl Status {
     /// A command stream is being run.
     pub const RUNNING: u32 = 1 << 0;
-    /// The interrupt is raised.
+    /// The interrupt is raised until it is cleared.
     pub const IRQ: u32 = 1 << 1;
     /// A bus aborted; the bit stays until a reset.
     pub const BUS_FAULT: u32 = 1 << 2;
-    /// A reset goes on.
+    /// A reset is going on.
     pub const RESETTING: u32 = 1 << 3;
     /// The command stream cannot be parsed; the bit stays until a reset.
     pub const PARSE_FAULT: u32 = 1 << 4;

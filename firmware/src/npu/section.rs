@@ -19,9 +19,9 @@ use serde::{Deserialize, Serialize};
 use crate::image::{Image, MAX_CACHES, ParseError, take};
 use crate::plan::{Op, Space, Tensor};
 
-/// Is the number of bytes that an encoded [`Section`] takes.
+/// The number of bytes that an encoded [`Section`] takes.
 pub const SECTION_BYTES: usize = 48;
-/// Is the byte at which [`Section::scratch_bytes`] stands in an encoded [`Section`].
+/// The byte at which [`Section::scratch_bytes`] stands in an encoded [`Section`].
 pub(crate) const SCRATCH_BYTES: usize = 22;
 
 /// Says which Ethos-U it is, in the numbers of its CONFIG register.
@@ -39,24 +39,24 @@ pub enum Product {
 /// The head of an NPU section, which says what the section is for and where its parts lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Section {
-    /// Is the NPU that the section was compiled for.
+    /// The NPU that the section was compiled for.
     pub product: Product,
-    /// Is the base-2 logarithm of the NPU's multiply-accumulates a cycle.
+    /// Gives the base-2 logarithm of the NPU's multiply-accumulates a cycle.
     pub macs_log2: u8,
-    /// Is the version of the command stream's format.
+    /// The version that the command stream's format has.
     pub stream_version: u8,
-    /// Is the version of the architecture: major, minor, patch. An NPU of the same major and no older minor
-    /// runs it.
+    /// The version that the NPU's architecture has: major, minor, patch. An NPU of the same major and no
+    /// older minor runs it.
     pub arch: [u8; 3],
     /// Says where the payload lies, which Vela gives to the driver.
     pub payload: Part,
     /// Says where the constants lie, which the command stream reads besides the scratch buffer.
     pub constants: Part,
-    /// Is the size in bytes of the one buffer that holds inputs, outputs and intermediate results (Vela's
-    /// memory mode `Shared_Sram`).
+    /// The size in bytes of the one buffer that holds inputs, outputs and intermediate results (Vela's memory
+    /// mode `Shared_Sram`).
     #[serde(with = "postcard::fixint::le")]
     pub scratch_bytes: u32,
-    /// Is the number of inputs and outputs.
+    /// The number of inputs and outputs that follow the head.
     #[serde(with = "postcard::fixint::le")]
     pub io: u16,
     /// Holds what Vela estimates of a step, for reports.
@@ -66,10 +66,10 @@ pub struct Section {
 /// Says where a part of the section lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Part {
-    /// Is the offset in bytes from the section's start, a multiple of 16.
+    /// The offset that the part has from the section's start, in bytes, a multiple of 16.
     #[serde(with = "postcard::fixint::le")]
     pub offset: u32,
-    /// Is the length of the part in bytes.
+    /// The number of bytes that the part takes.
     #[serde(with = "postcard::fixint::le")]
     pub bytes: u32,
 }
@@ -77,19 +77,19 @@ pub struct Part {
 /// Holds what Vela estimates of a step. Nobody measured it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Estimate {
-    /// Is the clock of the NPU that Vela assumes, in Hz.
+    /// The clock of the NPU that Vela assumes, in Hz.
     #[serde(with = "postcard::fixint::le")]
     pub clock_hz: u32,
-    /// Is the number of cycles of the step, memory accesses included.
+    /// The number of cycles that the step takes, memory accesses included.
     #[serde(with = "postcard::fixint::le")]
     pub cycles: u32,
-    /// Is the number of cycles that the NPU's arithmetic takes.
+    /// The number of cycles that the NPU's arithmetic takes.
     #[serde(with = "postcard::fixint::le")]
     pub npu_cycles: u32,
-    /// Is the SRAM that is used, in bytes.
+    /// The SRAM that is used, in bytes.
     #[serde(with = "postcard::fixint::le")]
     pub sram_bytes: u32,
-    /// Is the flash that is used, in bytes.
+    /// The flash that is used, in bytes.
     #[serde(with = "postcard::fixint::le")]
     pub flash_bytes: u32,
 }
@@ -99,10 +99,10 @@ pub struct Estimate {
 pub struct Io {
     /// Says what the input or output is.
     pub role: Role,
-    /// Is the offset in bytes from the start of the scratch buffer.
+    /// The offset that it has from the start of the scratch buffer, in bytes.
     #[serde(with = "postcard::fixint::le")]
     pub offset: u32,
-    /// Is the length in bytes.
+    /// The number of bytes that it takes.
     #[serde(with = "postcard::fixint::le")]
     pub bytes: u32,
 }
@@ -123,19 +123,19 @@ impl Io {
 /// image's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Role {
-    /// Is an input `[chunk, mels]` that holds the window of cache 0.
+    /// An input `[chunk, mels]` that holds the window of cache 0.
     Features,
-    /// Is an input `[1, left context + chunk]` that is the mask of an attention: 127 for a key that is
-    /// present, -128 for one that is absent. Attentions are counted in the order of the plan.
+    /// An input `[1, left context + chunk]` that is the mask of an attention: 127 for a key that is present,
+    /// -128 for one that is absent. Attentions are counted in the order of the plan.
     Mask(u8),
-    /// Is an input `[rows, cols]` that holds what earlier steps left in the window of a cache.
+    /// An input `[rows, cols]` that holds what earlier steps left in the window of a cache.
     Cache(u8),
-    /// Is an output `[step, classes]` that holds the logits.
+    /// An output `[step, classes]` that holds the logits.
     Logits,
-    /// Is an output `[step, classes]` that holds the posteriors.
+    /// An output `[step, classes]` that holds the posteriors.
     Posteriors,
-    /// Is an output `[rows, cols]` that holds what this step writes behind the rows of `Cache`, to the
-    /// window's end.
+    /// An output `[rows, cols]` that holds what this step writes behind the rows of `Cache`, to the window's
+    /// end.
     Rows(u8),
 }
 
@@ -155,7 +155,7 @@ pub fn inputs_and_outputs(image: &Image<'_>) -> impl Iterator<Item = (Role, u32)
     let features = image.cache(0).map(|cache| bytes(cache.rows, cache.cols));
     let keys = head.stream.left_context.saturating_add(head.stream.chunk);
     let masks = (0..=u8::MAX).zip(attentions(image));
-    // Of each cache that the plan knows: the rows left by earlier steps, and those written.
+    // Each cache that the plan knows has rows left by earlier steps, and rows that this step writes.
     let caches = image.caches().zip(0u8..).zip(written).skip(1);
     let caches = caches.filter_map(move |((cache, index), first)| {
         let retained = first?.min(cache.rows);
@@ -208,7 +208,7 @@ pub(crate) fn attentions(image: &Image<'_>) -> impl Iterator<Item = Op> {
 /// The NPU section of an image, whose parts were found.
 #[derive(Clone, Copy, Debug)]
 pub struct Program<'a> {
-    /// Is the head of the section.
+    /// Holds the head of the section.
     pub section: Section,
     /// Holds the [`Io`] records, and what follows them.
     records: &'a [u8],
@@ -252,15 +252,15 @@ impl<'a> Program<'a> {
 /// Holds what the payload says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Payload<'a> {
-    /// Is the register CONFIG of the NPU that the payload was compiled for.
+    /// The register CONFIG of the NPU that the payload was compiled for.
     pub config: u32,
-    /// Is the register ID of that NPU.
+    /// The register ID of the NPU that the payload was compiled for.
     pub id: u32,
     /// Holds the command stream, which is whole words of 32 bits.
     pub stream: &'a [u8],
 }
 
-/// Is the word that the payload starts with.
+/// The word that the payload starts with.
 pub(crate) const COP1: u32 = u32::from_le_bytes(*b"COP1");
 /// Starts a driver action after which the NPU's CONFIG and ID follow. After `ACTION_STREAM` the command
 /// stream follows, after `ACTION_NOP` nothing.

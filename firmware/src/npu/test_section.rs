@@ -11,7 +11,7 @@ use crate::test_image::Bytes;
 
 /// The parts of a section, which a test may change.
 pub struct Parts {
-    /// Is the head of the section; where its parts lie is filled in later.
+    /// Holds the head of the section; where its parts lie is filled in later.
     pub section: Section,
     /// Holds the inputs and outputs.
     pub io: Vec<Io>,

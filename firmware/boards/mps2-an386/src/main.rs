@@ -13,7 +13,7 @@ static IMAGE: &Aligned<[u8]> = &Aligned(*include_bytes!(env!("ZERDA_IMAGE")));
 static MEMORY: ConstStaticCell<Memory<{ memory_bytes(&IMAGE.0) }>> =
     ConstStaticCell::new(Memory::new());
 const _: () = assert_fits(&IMAGE.0, RAM);
-/// Is the RAM that caches and arena may take, in bytes.
+/// The RAM that caches and arena may take, in bytes.
 const RAM: usize = 3 * 1024 * 1024;
 
 #[derive(Clone, Copy)]

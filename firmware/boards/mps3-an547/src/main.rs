@@ -20,7 +20,7 @@ static IMAGE: Aligned<[u8; include_bytes!(env!("ZERDA_IMAGE")).len()]> =
 static MEMORY: ConstStaticCell<Memory<{ memory_bytes(&IMAGE.0) }>> =
     ConstStaticCell::new(Memory::new());
 const _: () = assert_fits(&IMAGE.0, RAM);
-/// Is the RAM that caches and arena may take, in bytes.
+/// The RAM that caches and arena may take, in bytes.
 const RAM: usize = 384 * 1024;
 
 #[derive(Clone, Copy)]

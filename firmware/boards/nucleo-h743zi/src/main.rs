@@ -38,7 +38,7 @@ static IMAGE: &Aligned<[u8]> = &Aligned(*include_bytes!(env!("ZERDA_IMAGE")));
 static MEMORY: ConstStaticCell<Memory<{ memory_bytes(&IMAGE.0) }>> =
     ConstStaticCell::new(Memory::new());
 const _: () = assert_fits(&IMAGE.0, RAM);
-/// Is what caches and arena may take, in bytes, of the 96 KiB that memory.x gives to statics.
+/// The bytes that caches and arena may take of the 96 KiB that memory.x gives to statics.
 const RAM: usize = 80 * 1024;
 static RING: ConstStaticCell<Ring<16>> = ConstStaticCell::new(Ring::new());
 
@@ -157,7 +157,7 @@ impl Clock {
 }
 
 impl Processor for Clock {
-    /// Is twice the clock of APB1, at which its timers run, in Hz.
+    /// The rate at which the timer counts, in Hz: timers of APB1 run at twice its clock.
     const CLOCK_HZ: u32 = 240_000_000;
 
     fn now(&self) -> u32 {

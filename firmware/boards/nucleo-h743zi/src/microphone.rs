@@ -21,8 +21,8 @@ type Buffer = [u32; 2 * BLOCK];
 #[unsafe(link_section = ".axisram")]
 static mut BUFFER: MaybeUninit<Buffer> = MaybeUninit::uninit();
 
-/// Is the gain in bits: 24 dB. These microphones reach full scale at 120 dB SPL, far above speech, which is
-/// about 60 dB SPL at 1 m: that becomes -36 dBFS, and 96 dB SPL, a shout nearby, clips.
+/// The gain that is added, in bits: 24 dB. These microphones reach full scale at 120 dB SPL, far above
+/// speech, which is about 60 dB SPL at 1 m: that becomes -36 dBFS, and 96 dB SPL, a shout nearby, clips.
 const GAIN_BITS: u32 = 4;
 
 bind_interrupts!(struct Interrupts {

@@ -15,10 +15,10 @@ use zerda_firmware::step::{Step, run_op};
 
 use crate::{Machine, Message, message, wav};
 
-/// Is the virtual time that an instruction takes at `shift=10`, in ns.
+/// The virtual time that an instruction takes at `shift=10`, in ns.
 const INSTRUCTION_NS: u64 = 1024;
 
-/// Is the number of operators that are told apart; the instructions of any more are not counted.
+/// The number of operators that are told apart; the instructions of any more are not counted.
 const MAX_OPS: usize = 256;
 
 /// Runs the CPU's step, and reads the counter between operators.
@@ -27,7 +27,7 @@ pub struct Counting<M> {
     counts: Counts,
     /// Holds the counter readings before and after the last step, until they are taken.
     step: Option<Range<u32>>,
-    /// Is what lies between two readings of the counter with nothing between them, in ticks.
+    /// The ticks that lie between two readings of the counter with nothing between them.
     overhead: u32,
     /// Runs the steps instead, if it is there.
     #[cfg(feature = "npu-model")]

@@ -12,9 +12,9 @@ use zerda_firmware::plan::Requantize;
 /// Names a case in which the two kernels differ.
 #[derive(Debug)]
 pub struct Mismatch {
-    /// Names the kernel.
+    /// Names the kernel that differs.
     pub kernel: &'static str,
-    /// Is the number of the case, counted from the first of all.
+    /// The number that the case has, counted from the first of all.
     pub case: u32,
 }
 

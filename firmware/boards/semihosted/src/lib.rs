@@ -50,13 +50,13 @@ use wav::Wav;
 
 /// Names what each machine has in a place of its own.
 pub trait Machine: Copy + 'static {
-    /// Is the rate of [`Machine::counter`] and of the processor, in Hz of virtual time.
+    /// The rate at which [`Machine::counter`] counts and the processor runs, in Hz of virtual time.
     const CLOCK_HZ: u32;
-    /// Is the address of the CMSDK APB UART that is QEMU's first serial port.
+    /// The address of the CMSDK APB UART that is QEMU's first serial port.
     const UART: usize;
-    /// Is the address of the FPGAIO block's LED register.
+    /// The address that the FPGAIO block's LED register has.
     const LEDS: usize;
-    /// Starts the counter.
+    /// Starts the counter that [`Machine::counter`] reads.
     fn start_counter();
     /// Returns a counter that runs freely at [`Machine::CLOCK_HZ`].
     fn counter() -> u32;

@@ -1,4 +1,4 @@
-//! Steps run by the NPU driver, over the model of its registers.
+//! The NPU driver runs steps here, over the model of its registers.
 
 use heapless::Vec;
 use zerda_firmware::Image;

@@ -3,10 +3,10 @@
 use super::matmul::{Packed, ROWS, transpose};
 use crate::kernels::{Heads, Operand, Output, ZERO_PROBABILITY, plain};
 
-/// Is the most 32-bit words that the values of one head take, transposed.
+/// The most 32-bit words that the values of one head take, transposed.
 const VALUE_WORDS: usize = 512;
 
-/// Is the most 32-bit words that a row of probabilities takes.
+/// The most 32-bit words that a row of probabilities takes.
 const PROB_WORDS: usize = 32;
 
 /// Computes the same as [`plain::scores`].

@@ -14,10 +14,10 @@ pub struct Window {
 }
 
 impl Window {
-    /// Is the most taps that a convolution may have.
+    /// The most taps that a convolution may have.
     pub const TAPS: usize = 16;
 
-    /// Is the number of pairs in the rows that twice [`ROWS`] sums of the most taps read.
+    /// The number of pairs in the rows that twice [`ROWS`] sums of the most taps read.
     const PAIRS: usize = ROWS + Self::TAPS / 2;
 
     pub const fn new() -> Self {

@@ -4,7 +4,7 @@ use super::ops::{Multiplier, ToInt8};
 use crate::kernels::{Operand, Output, plain};
 use crate::plan::Requantize;
 
-/// Is the number of elements from which on a table of all 256 values of an operand takes less than it saves.
+/// The number of elements from which on a table of all 256 values of an operand takes less than it saves.
 const TABLE_FROM: usize = 512;
 
 /// Computes the same as [`plain::add`].

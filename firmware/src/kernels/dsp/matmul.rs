@@ -14,10 +14,10 @@ use super::ops::{ToInt8, even_bytes_plus, odd_bytes_plus, smlad};
 use crate::kernels::{Channels, Output, finish};
 use crate::plan::Clamp;
 
-/// Is the number of rows that are multiplied side by side, as many as there are registers to sum in.
+/// The number of rows that are multiplied side by side, as many as there are registers to sum in.
 pub const ROWS: usize = 5;
 
-/// Is a pair of ones in 16 bits each.
+/// Holds a pair of ones in 16 bits each.
 const ONES: u32 = 0x0001_0001;
 
 /// Holds [`ROWS`] rows of up to `4 * WORDS` columns as 16-bit pairs: of each four columns of each row the

@@ -101,7 +101,7 @@ impl Multiplier {
         (multiplier >= 1 << 30).then_some(Self(multiplier << 1))
     }
 
-    /// Returns `saturating_rounding_doubling_high_mul(value, multiplier)`.
+    /// Returns what `saturating_rounding_doubling_high_mul(value, multiplier)` does.
     #[inline(always)]
     pub fn apply(self, value: i32) -> i32 {
         smmlar(value, self.0, value)
@@ -113,9 +113,9 @@ impl Multiplier {
 #[derive(Clone, Copy)]
 pub struct ToInt8 {
     pub multiplier: Multiplier,
-    /// Is the right shift, but for its last bit.
+    /// Holds the right shift, but for its last bit.
     pub shift: u32,
-    /// Is one for rounding, plus twice the zero point.
+    /// Holds one for rounding, plus twice the zero point.
     pub add: i32,
 }
 

@@ -5,7 +5,7 @@
 use super::matmul::{COLS, Destination, Matrix, ROWS, Scale, Sums, transpose};
 use crate::kernels::{Heads, Operand, Output, ZERO_PROBABILITY, plain};
 
-/// Is the most bytes that the values of one head take, transposed.
+/// The most bytes that the values of one head take, transposed.
 const VALUES: usize = 2048;
 
 /// Computes the same as [`plain::scores`].

@@ -7,7 +7,7 @@ use core::arch::{asm, naked_asm};
 use crate::kernels::{Operand, Output, plain};
 use crate::plan::Requantize;
 
-/// Is the number of bits by which the operand of factor 1/2 is shifted left: 20, and 1 back.
+/// The number of bits by which the operand of factor 1/2 is shifted left: 20, and 1 back.
 const HALF_SHIFT: u32 = 19;
 
 /// Computes the same as [`plain::add`].

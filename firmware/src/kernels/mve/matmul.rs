@@ -12,14 +12,14 @@ use requantize::{Requantization, requantize_columns, requantize_rows};
 
 use crate::plan::{Clamp, Requantize};
 
-/// Is the number of rows of sums that are kept at a time; [`COLS`] is that of columns.
+/// The number of rows of sums that are kept at a time; [`COLS`] is that of columns.
 pub const ROWS: usize = 10;
 pub const COLS: usize = 32;
 
-/// Is the most taps that a convolution may have; they are one vector.
+/// The most taps that a convolution may have; they are one vector.
 pub const TAPS: usize = 16;
 
-/// Is the number of input rows that a convolution of [`ROWS`] rows keeps, with what a vector reads behind the
+/// The number of input rows that a convolution of [`ROWS`] rows keeps, with what a vector reads behind the
 /// last.
 pub const WINDOW: usize = ROWS + 2 * TAPS - 10;
 
@@ -63,7 +63,7 @@ pub struct Columns<'a> {
     pub bias: &'a [i32],
     multiplier: &'a [i32],
     shift: &'a [i8],
-    /// Is the distance in bytes to the multipliers of the next four columns; 0 if all have one scale.
+    /// Gives the distance in bytes to the multipliers of the next four columns; 0 if all have one scale.
     step: usize,
 }
 
@@ -269,6 +269,8 @@ impl Sums {
         unsafe { self.requantize(rows, None, columns, to) };
     }
 
+    /// Requantizes the sums that were written, and stores them in `to`.
+    ///
     /// # Safety
     ///
     /// `rows` rows of as many sums as there are columns were written, and `to` has as many rows

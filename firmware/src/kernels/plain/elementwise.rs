@@ -4,7 +4,7 @@ use crate::fixed_point::multiply_by_quantized_multiplier;
 use crate::kernels::{Operand, Output};
 use crate::plan::Requantize;
 
-/// Is the number of bits by which TFLite's int8 ADD shifts its inputs left, for precision.
+/// The number of bits by which TFLite's int8 ADD shifts its inputs left, for precision.
 const ADD_LEFT_SHIFT: u32 = 20;
 
 /// Computes TFLite's ADD: brings each input to the common scale by its own factor, adds them, and requantizes
