@@ -227,7 +227,7 @@ where
     pub fn report_status(&mut self) {
         let now = self.processor.now();
         let elapsed = now.wrapping_sub(self.status_at);
-        // Without the last bits, so that 22 are left: a division of 64 bits takes 900 bytes of flash.
+        // The last bits are dropped, so that 22 are left: a division of 64 bits takes 900 bytes of flash.
         let shift = 10u32.saturating_sub(self.busy.leading_zeros());
         let load = (self.busy >> shift) * 1000 / (elapsed >> shift).max(1);
         self.status.load_permille = u16::try_from(load).unwrap_or(u16::MAX);

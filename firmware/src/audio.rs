@@ -70,7 +70,7 @@ impl<'r, A: AudioSource> Capture<'r, A> {
                 start: self.next,
                 samples: Vec::from_slice(read).unwrap_or_default(),
             };
-            // A full ring: the numbers go on, so that the next block tells.
+            // If the ring is full, the numbers go on, so that the next block tells.
             if has_slots(self.ring.capacity()) {
                 let _ = self.ring.enqueue(block);
             }

@@ -29,7 +29,7 @@ impl Windows {
             }
         }
         let stream = image.manifest().stream;
-        // Bytes that move when the window of a cache that starts so many steps on is at the end.
+        // Counts the bytes that move when the window of a cache that starts so many steps on is at the end.
         let mut moving = [0u32; MAX_PHASES];
         let mut start = [0; MAX_CACHES];
         for (cache, start) in image.caches().zip(&mut start) {

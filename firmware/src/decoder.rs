@@ -123,7 +123,7 @@ struct State {
 }
 
 impl State {
-    // All of it zeros, which take no room in flash.
+    // All fields are zeros, which take no room in flash.
     const START: Self = Self {
         history: [[0; MAX_CLASSES]; MAX_SMOOTHING],
         next_row: 0,
@@ -273,11 +273,11 @@ impl Decoder {
                 }
             } else if *height > 0 {
                 let at = frame.saturating_sub((*age).into());
-                // A part of the word before it, or one that was sure.
+                // Otherwise it is a part of the word before it, or was sure.
                 let apart = *after == 0 || at >= *after + u64::from(self.config.refractory);
                 if *height < threshold && apart && *age < u8::MAX {
                     if found.is_some() {
-                        // Another time.
+                        // This word is left for another frame.
                         continue;
                     }
                     found = Some((label, *height, at));
@@ -345,7 +345,7 @@ impl Decoder {
     /// looked back at; pauses as short as a stop consonant's are part of the word.
     fn onset(&self, frame: u64) -> (u64, u8) {
         let count = (frame.saturating_sub(self.state.after) + 1).min(LONGEST_WORD) as usize;
-        // The two parts of the ring.
+        // These are the two parts of the ring.
         let (newer, older) = self.state.loudness.split_at(usize::from(frame as u8) + 1);
         let newer = last(newer, count);
         let older = last(older, count.saturating_sub(newer.len()));

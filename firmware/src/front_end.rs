@@ -129,7 +129,7 @@ impl<'a> FrontEnd<'a> {
     /// Quantizes a feature, in nats, to int8 with scale `range / 255` and zero point 127; ties are rounded
     /// away from zero.
     pub fn quantize(&self, feature: f32) -> i8 {
-        // Half a step but for so little that what rounds down to zero does not round up with it.
+        // This is half a step, but for so little that what rounds down to zero does not round up with it.
         const HALF: f32 = 0.5 - 0.25 * f32::EPSILON;
         let steps = (feature * self.steps - HALF) as i32;
         steps.clamp(-255, 0).wrapping_add(127) as i8

@@ -150,7 +150,8 @@ impl Grammar {
     fn progress(&self, image: &Image<'_>, words: &[(Word, u64)], command: &[u8]) -> Progress {
         let gap = u64::from(image.grammar().gap);
         let FrontEnd { hop, window, .. } = image.manifest().front_end;
-        // Samples from the start of a frame to that of another, and what so many ms have.
+        // `apart` counts the samples from the start of a frame to that of another, `samples` those that so
+        // many ms have.
         let apart = |from: u64, to: u64| to.saturating_sub(from).saturating_mul(hop.into());
         let samples = |ms: u32| u64::from(ms) * u64::from(SAMPLE_RATE / 1000);
         let mut rest = command.iter();

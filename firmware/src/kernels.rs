@@ -118,7 +118,7 @@ impl Output {
     }
 }
 
-// On DSP cores only for what no fast path takes, in many places.
+// DSP cores use this only for what no fast path takes, in many places.
 #[cfg_attr(feature = "dsp", inline(never))]
 #[cfg_attr(not(feature = "dsp"), inline)]
 fn finish(sum: i32, scale: Requantize, zero_point: i8, clamp: Clamp) -> i8 {

@@ -84,7 +84,7 @@ pub use fault::{Failure, Fault};
 use registers::Register;
 use section::{Io, Program, Role};
 
-/// The most steps that run on the CPU after a fault before the NPU is tried again: 13 s of 50 ms each.
+/// The most steps that run on the CPU after a fault before the NPU is tried again: 13 s with steps of 50 ms.
 pub const MAX_BACKOFF: u16 = 256;
 
 /// Says in a mask that a key is present.

@@ -34,7 +34,7 @@ impl Step for Cpu {
 
 /// Runs one operator on the CPU, over the same memory as [`Step::step`].
 pub fn run_op(op: Op, image: &Image<'_>, windows: &Windows, memory: &mut [i8]) {
-    // Some, as of every image that was parsed and memory of its size.
+    // This is `Some` for every image that was parsed, with memory of its size.
     let _ = run(op, image, windows, memory);
 }
 
@@ -161,7 +161,7 @@ pub(crate) fn run(op: Op, image: &Image<'_>, windows: &Windows, memory: &mut [i8
             ..
         } => {
             let (a, b) = (inputs.operand(a)?, inputs.operand(b)?);
-            // Row by row only where columns are left out.
+            // Rows are added one by one only where columns are left out.
             let (cols, absent) = match inputs.absent(output) {
                 0 => (output.len().max(1), 0),
                 absent => (usize::from(output.cols).max(1), absent),

@@ -125,7 +125,7 @@ pub struct Status {
 
 /// Returns the frame of a report, or `None` if it is longer than [`MAX_FRAME`].
 pub fn encode(sequence: u16, report: &Report<'_>) -> Option<Vec<u8, MAX_FRAME>> {
-    // Shorter than 254 bytes, so that no COBS run needs to be split.
+    // A frame is shorter than 254 bytes, so that no COBS run needs to be split.
     let mut buffer = [0; MAX_FRAME - 2];
     let length = postcard::to_slice(&(sequence, report), &mut buffer)
         .ok()?

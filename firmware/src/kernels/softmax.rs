@@ -61,7 +61,7 @@ pub fn softmax<R: Rows>(
     if cols > MAX_SOFTMAX_COLS.into() || absent >= cols || diff_min > 0 {
         return plain::softmax(input, cols, absent, input_scale, diff_min, output);
     }
-    // Whatever the scores, so that steps cost the same.
+    // The table is whole whatever the scores, so that steps cost the same.
     let exps = R::table(diff_min, input_scale);
     for (x, y) in input.chunks_exact(cols).zip(output.chunks_exact_mut(cols)) {
         let (Some(x), Some((skipped, y))) = (x.get(absent..), y.split_at_mut_checked(absent))

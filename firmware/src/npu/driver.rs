@@ -8,8 +8,8 @@ use super::registers::{Config, Id, Register, Status, axi_limit, cmd, protection,
 use super::section::{Payload, Product};
 use super::{Bus, Failure, Fault};
 
-/// The number of times that STATUS is read before a reset counts as failed. It takes the NPU some tens of
-/// cycles.
+/// The number of times that STATUS is read before a reset counts as failed. A reset takes the NPU some tens
+/// of cycles.
 const RESET_POLLS: u32 = 10_000;
 
 /// Holds the bits of CMD with which the NPU stays clocked and powered.
@@ -76,7 +76,7 @@ impl<B: Bus> Driver<B> {
             (Register::QBASE, payload.stream.as_ptr().addr()),
             (Register::basep(0), constants.as_ptr().addr()),
             (Register::basep(1), scratch_address),
-            // Vela's fast buffer, which in one memory is the same.
+            // Vela's fast buffer is the same buffer if there is one memory.
             (Register::basep(2), scratch_address),
         ] {
             self.set_address(product, base, address)?;

@@ -143,7 +143,7 @@ impl<'a> Model<'a> {
     fn config(&self) -> u32 {
         let config = self.program().map_or(0, |(_, payload)| payload.config);
         match self.injection {
-            // Half or twice as many multiply-accumulates.
+            // The NPU has half or twice as many multiply-accumulates.
             Some(Injection::Identity) => config ^ 1,
             _ => config,
         }
@@ -181,7 +181,7 @@ impl<'a> Model<'a> {
                 false => Status::IRQ | Status::PARSE_FAULT,
             };
         } else if value & cmd::POWER_GATING != 0 && !self.is(Status::RUNNING) {
-            // At once.
+            // The power is cut at once.
             self.words = [GARBAGE; WORDS];
             self.cleaned = None;
         }

@@ -102,7 +102,7 @@ impl Status {
     pub const RESETTING: u32 = 1 << 3;
     /// The command stream cannot be parsed; the bit stays until a reset.
     pub const PARSE_FAULT: u32 = 1 << 4;
-    /// The end of the command stream was reached; the bit stays until the next one is set.
+    /// The end of the command stream was reached; the bit stays until the next command stream is set.
     pub const END: u32 = 1 << 5;
     /// Weights cannot be decoded; the bit stays until a reset.
     pub const WEIGHT_FAULT: u32 = 1 << 7;

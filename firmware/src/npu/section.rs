@@ -113,7 +113,7 @@ impl Io {
         self.offset.saturating_add(self.bytes)
     }
 
-    /// Returns the bytes of the scratch buffer that it takes.
+    /// Returns the bytes of the scratch buffer that this input or output takes.
     pub fn range(&self) -> Range<usize> {
         self.offset as usize..self.end() as usize
     }
@@ -140,7 +140,7 @@ pub enum Role {
 }
 
 impl Role {
-    /// Says whether the NPU writes it.
+    /// Says whether the NPU writes it, which makes it an output.
     pub fn is_output(self) -> bool {
         matches!(self, Self::Logits | Self::Posteriors | Self::Rows(_))
     }

@@ -60,7 +60,7 @@ fn main() -> ! {
         led(peripherals.PE1, Some("yes")),
         red,
     ];
-    // Blocking: a report takes a few ms, the ring holds 150, and a buffer would need an interrupt.
+    // The line blocks: a report takes a few ms, the ring holds 150, and a buffer would need an interrupt.
     let line = usart::Config::default();
     let telemetry = UartTx::new_blocking(peripherals.USART3, peripherals.PD8, line);
     let telemetry: UartTx<'_, Blocking> = defmt::unwrap!(telemetry);

@@ -93,7 +93,7 @@ impl Microphone {
 #[embassy_executor::task]
 async fn capture(mut microphone: Microphone, ring: Producer<'static, Block>) {
     let buffer = &raw mut BUFFER;
-    // SAFETY: the only reference to it: the task is spawned once.
+    // SAFETY: this is the only reference to it, since the task is spawned once.
     let buffer = unsafe { &mut *buffer }.write([0; 2 * BLOCK]);
     let received = Received::default();
     let mut capture = Capture::new(&received, ring);

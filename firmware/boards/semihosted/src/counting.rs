@@ -97,7 +97,7 @@ impl<M: Machine> Step for Counting<M> {
             run_op(op, image, windows, memory);
             let now = M::counter();
             let count = self.instructions(last..now);
-            // Beyond the most that are told apart.
+            // Operators beyond the most that are told apart are not counted.
             let _ = self.counts.ops.push(count);
             last = M::counter();
         }

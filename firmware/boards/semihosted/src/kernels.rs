@@ -222,7 +222,7 @@ impl Cases {
                 random.cut(style, len),
             );
             let (a_zero, b_zero) = (random.zero_point(style), random.zero_point(style));
-            // As in TFLite one of the scales is 1/2, or none.
+            // One of the scales is 1/2, as in TFLite, or none is.
             let other = random.scale(style, -2);
             let third = random.scale(style, -2);
             for (a_scale, b_scale) in [(HALF, other), (other, HALF), (HALF, HALF), (other, third)] {
@@ -334,7 +334,7 @@ impl Cases {
             let absent = absent[self.random.below(8) as usize];
             let len = rows * cols;
             self.random.fill(&mut self.a[..len], style);
-            // Rows that are all but equal, and such that span the range.
+            // Some rows are all but equal, others span the range.
             let narrow = self.random.below(8).saturating_sub(4);
             for q in &mut self.a[..len] {
                 *q >>= narrow;

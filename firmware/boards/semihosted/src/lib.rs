@@ -102,7 +102,7 @@ type Message = String<256>;
 /// Makes a line for the person at the host.
 fn message(args: core::fmt::Arguments<'_>) -> Message {
     let mut text = Message::new();
-    // Cut where it does not fit.
+    // The text is cut where it does not fit.
     let _ = text.write_fmt(args);
     text
 }
@@ -195,7 +195,7 @@ fn try_run<M: Machine>(
     }
     let mut recognized_ms = 0;
     loop {
-        // Before the ring is looked at: what was captured before the end is then seen.
+        // This is read before the ring is looked at, so that what was captured before the end is then seen.
         let ended = ENDED.load(Ordering::Acquire);
         if app.poll() {
             let recognition = app.recognition();

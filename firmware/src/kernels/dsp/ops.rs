@@ -140,7 +140,7 @@ impl ToInt8 {
     #[inline(always)]
     pub fn apply(self, sum: i32) -> i8 {
         let scaled = self.multiplier.apply(sum);
-        // Not MIN: 2 a b / 2^32 is above it.
+        // It is not MIN: 2 a b / 2^32 is above it.
         let scaled = scaled.wrapping_add(scaled >> 31);
         ssat8_of_half(scaled.wrapping_shr(self.shift).wrapping_add(self.add)) as i8
     }

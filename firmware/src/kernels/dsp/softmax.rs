@@ -46,7 +46,7 @@ impl Rows for Words {
         let probability = |q: i8| {
             // SAFETY: the caller's.
             let exp = unsafe { of_zero.wrapping_offset(q.into()).read() };
-            // Not negative.
+            // The product is not negative.
             let product = scale.apply(exp) as u32;
             usat8(product.wrapping_add(half).wrapping_shr(exponent) as i32) as u8 ^ 0x80
         };

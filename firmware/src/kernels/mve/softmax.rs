@@ -14,7 +14,7 @@ pub struct Vectors;
 impl Rows for Vectors {
     fn table(diff_min: i32, scale: Requantize) -> Table {
         let mut table = [0; 256];
-        // Whole vectors: up to three more.
+        // Whole vectors are computed: up to three entries more.
         let widest = diff_min.clamp(-255, 0).unsigned_abs() | 3;
         let shift = i32::from(scale.shift);
         // SAFETY: writes entries of the table from `255 - widest`, a multiple of 4, to its end.

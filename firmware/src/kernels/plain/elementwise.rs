@@ -44,7 +44,7 @@ pub fn lookup(input: &[i8], table: &[i8], output: &mut [i8]) {
         return;
     };
     for (&q, y) in input.iter().zip(output) {
-        // q + 128 without its sign, so that no index needs a check.
+        // The index is q + 128 without its sign, so that no index needs a check.
         let index = q as u8 ^ 0x80;
         *y = table[usize::from(index)];
     }
