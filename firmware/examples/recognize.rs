@@ -1,4 +1,5 @@
-//! The whole API of a product: an image in flash, memory of its size, samples in, commands out.
+//! This example uses the whole API of a product: an image in flash, memory of its size, samples in, commands
+//! out.
 
 use zerda_firmware::{Aligned, Image, Memory, Recognizer, memory_bytes};
 

@@ -1,5 +1,5 @@
-//! The application: takes audio from the ring, recognizes, sets outputs, reports. It is generic
-//! over the hardware, which a board crate brings: a [`Processor`], pins of `embedded-hal`, a serial
+//! The application takes audio from the ring, recognizes commands, sets outputs and sends reports. It is
+//! generic over the hardware, which a board crate brings: a [`Processor`], pins of `embedded-hal`, a serial
 //! line of `embedded-io`, and an [`crate::audio::AudioSource`] at the other end of the ring.
 
 use core::ops::Range;
@@ -20,54 +20,55 @@ use crate::recognizer::{Event, Recognizer};
 use crate::step::Step;
 use crate::telemetry::{Report, Status, encode};
 
-/// Audio between two reports of the status.
+/// The length of audio, in ms, that lies between two reports of the status.
 const STATUS_MS: u32 = 1000;
 
-/// Detections and changes of the gate that one block can bring; any more count as errors. Two commands within a step
-/// take a refractory time shorter than that.
+/// The most detections and changes of the gate that one block can bring; any more count as errors. Two
+/// commands come within one step only if the refractory time is shorter than the step.
 const MAX_OUTCOMES: usize = 16;
 
-/// What the application needs of the processor.
+/// The services that the application needs from the processor.
 pub trait Processor {
-    /// Of [`Processor::now`]. It must not wrap within a few seconds.
+    /// The rate, in Hz, at which [`Processor::now`] counts. The counter must not wrap within a few seconds.
     const CLOCK_HZ: u32;
 
-    /// A counter that runs freely and wraps, asleep too.
+    /// Returns a counter that runs freely and wraps. It must go on while the processor sleeps.
     fn now(&self) -> u32;
 
-    /// Sleeps until an interrupt (`wfi`), unless `ready` says, with interrupts masked, that there is
-    /// work already.
+    /// Sleeps until an interrupt (`wfi`), unless `ready` says, with interrupts masked, that there is work
+    /// already.
     fn sleep_unless(&mut self, ready: impl FnOnce() -> bool);
 
-    /// Most stack used so far, in bytes; 0 where it is not measured.
+    /// Returns the most stack used so far, in bytes, or 0 where it is not measured.
     fn stack_bytes(&self) -> u32 {
         0
     }
 }
 
-/// A pin that is high for a while when a command is detected, or while the device listens to commands.
+/// A pin that is high for a while after a command was detected, or as long as the device listens to commands.
 #[derive(Debug)]
 pub struct Output<P> {
     pin: P,
     when: When,
     hold_ms: u32,
-    /// Number of the sample at which the pin, which is high, becomes low.
+    /// Holds the number of the sample at which the pin, which is high now, becomes low.
     until: Option<u64>,
 }
 
-/// When a pin is high.
+/// Says when a pin is high.
 #[derive(Clone, Copy, Debug)]
 enum When {
-    /// After the command, or the wake word, of that name.
+    /// The pin is high after the command, or the wake word, of this name.
     Said(&'static str),
-    /// After any command; a wake word is none.
+    /// The pin is high after any command; a wake word is not a command.
     AnyCommand,
-    /// While commands count.
+    /// The pin is high while commands count.
     Awake,
 }
 
 impl<P> Output<P> {
-    /// A pin for the command or wake word of a name, or for any command; high for `hold_ms` of audio.
+    /// Makes an output that a command raises for `hold_ms` of audio. `command` names the command or wake word
+    /// that is meant; `None` means any command.
     pub const fn new(pin: P, command: Option<&'static str>, hold_ms: u32) -> Self {
         let when = match command {
             Some(name) => When::Said(name),
@@ -81,8 +82,8 @@ impl<P> Output<P> {
         }
     }
 
-    /// A pin that is high while commands count: in the window that a wake word opens, and always where the image
-    /// names no wake words.
+    /// Makes an output that is high while commands count: in the window that a wake word opens, and always
+    /// where the image names no wake words.
     pub const fn while_awake(pin: P) -> Self {
         Self {
             pin,
@@ -93,34 +94,35 @@ impl<P> Output<P> {
     }
 }
 
-/// The application, in the main loop's context.
+/// The application, which runs in the context of the main loop.
 pub struct App<'a, S, P, T, C> {
     recognizer: Recognizer<'a, S>,
     blocks: Consumer<'a, Block>,
     outputs: &'a mut [Output<P>],
     telemetry: T,
     processor: C,
-    /// Of the next report.
+    /// Holds the sequence number that the next report gets.
     sequence: u16,
-    /// Number of the next sample, if none is lost.
+    /// Holds the number of the sample that comes next if none is lost.
     next: u64,
-    /// Number of the sample at which the recognizer's stream began.
+    /// Holds the number of the sample at which the recognizer's stream began.
     stream_start: u64,
     status: Status,
-    /// Wake words detected.
+    /// Counts the wake words that were detected.
     wake_words: u32,
-    /// What the pins say of it.
+    /// Says whether the pins show that commands count.
     awake: bool,
-    /// Faults of the NPU that were reported.
+    /// Counts the faults of the NPU that were reported.
     npu_faults: u32,
-    /// Over all logits, as in `zerda run`.
+    /// Sums up all logits since the start, as `zerda run` does.
     logits: crc::Digest<'static, u32>,
-    /// Clock readings around the last recognition.
+    /// Holds the clock readings before and after the last recognition.
     recognition: Range<u32>,
-    /// Clock at the last status, and ticks not slept since.
+    /// Holds the clock reading of the last status. `busy` counts the ticks since then in which the processor
+    /// did not sleep.
     status_at: u32,
     busy: u32,
-    /// Number of the sample that the next status waits for.
+    /// Holds the number of the sample that the next status waits for.
     next_status: u64,
 }
 
@@ -131,7 +133,7 @@ where
     T: Write,
     C: Processor,
 {
-    /// Reports the start; all outputs become low.
+    /// Makes the application, sets all outputs low and reports the start.
     pub fn new(
         recognizer: Recognizer<'a, S>,
         blocks: Consumer<'a, Block>,
@@ -186,13 +188,13 @@ where
         }
     }
 
-    /// Sleeps until an interrupt, unless there is audio.
+    /// Sleeps until an interrupt, unless a block of audio is waiting.
     pub fn sleep(&mut self) {
         let blocks = &self.blocks;
         self.processor.sleep_unless(|| blocks.ready());
     }
 
-    /// Handles one block of audio; false: there is none.
+    /// Handles one block of audio. Returns false if there was none.
     pub fn poll(&mut self) -> bool {
         let begin = self.processor.now();
         let has_slots = has_slots(self.blocks.capacity());
@@ -221,11 +223,11 @@ where
         true
     }
 
-    /// Reports the status now, besides once a second of audio.
+    /// Reports the status now, in addition to the report after each second of audio.
     pub fn report_status(&mut self) {
         let now = self.processor.now();
         let elapsed = now.wrapping_sub(self.status_at);
-        // Without the last bits, so that 22 are left: a division of 64 bits takes 900 bytes of flash.
+        // The last bits are dropped, so that 22 are left: a division of 64 bits takes 900 bytes of flash.
         let shift = 10u32.saturating_sub(self.busy.leading_zeros());
         let load = (self.busy >> shift) * 1000 / (elapsed >> shift).max(1);
         self.status.load_permille = u16::try_from(load).unwrap_or(u16::MAX);
@@ -242,12 +244,13 @@ where
         self.report(Report::Status(self.status));
     }
 
-    /// Clock readings before and after the last block was recognized, reports not included.
+    /// Returns the clock readings before and after the last block was recognized, without the time that its
+    /// reports took.
     pub fn recognition(&self) -> Range<u32> {
         self.recognition.clone()
     }
 
-    /// What runs the steps.
+    /// Returns what runs the steps.
     pub fn stepper(&mut self) -> &mut S {
         self.recognizer.stepper()
     }
@@ -298,7 +301,7 @@ where
         }
     }
 
-    /// Whether the image names wake words.
+    /// Says whether the image names wake words.
     fn is_gated(&self) -> bool {
         self.recognizer.image().wake().is_some()
     }
@@ -326,7 +329,7 @@ where
         self.report(Report::Asleep { at_ms, reason });
     }
 
-    /// Sets the pins that are high while commands count, where that changed.
+    /// Sets the pins that are high while commands count, if that changed.
     fn show_awake(&mut self) {
         let awake = self.recognizer.is_awake();
         if core::mem::replace(&mut self.awake, awake) == awake {
@@ -340,7 +343,7 @@ where
         }
     }
 
-    /// The last fault of the block, if there was one.
+    /// Reports the last fault of the NPU in this block, if there was one.
     fn report_npu_fault(&mut self) {
         let Some(counters) = self.recognizer.stepper().npu() else {
             return;
@@ -409,18 +412,18 @@ where
     }
 }
 
-/// Milliseconds of audio before a sample; stops counting after 49 days.
+/// Returns the milliseconds of audio before a sample; they stop counting after 49 days.
 fn ms(sample: u64) -> u32 {
     u32::try_from(sample / u64::from(SAMPLE_RATE / 1000)).unwrap_or(u32::MAX)
 }
 
-/// Samples of so many milliseconds.
+/// Returns the number of samples in `ms` milliseconds.
 fn samples(ms: u32) -> u64 {
     u64::from(ms) * u64::from(SAMPLE_RATE / 1000)
 }
 
-/// Fails the build, where it is called in a constant, with both figures, if an image is none or its
-/// caches and arena take more than `ram` bytes.
+/// Fails the build, if called in a constant, unless `image` is a compiled image whose caches and arena take
+/// at most `ram` bytes. The error states both figures.
 pub const fn assert_fits(image: &[u8], ram: usize) {
     let needed = memory_bytes(image);
     assert!(
@@ -439,7 +442,7 @@ pub const fn assert_fits(image: &[u8], ram: usize) {
     }
 }
 
-/// Writes a number so that it ends at `end`, over placeholders of ten digits.
+/// Writes a number so that it ends before `end`, over ten places that are filled up with spaces.
 const fn write_decimal(text: &mut [u8], mut end: usize, mut number: usize) {
     let start = end - 10;
     while end > start {

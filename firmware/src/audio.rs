@@ -1,51 +1,52 @@
-//! From the hardware to the recognizer: samples cross from interrupt or DMA context to the main
-//! loop through a lock-free ring of blocks.
+//! Samples cross here from interrupt or DMA context to the main loop, through a lock-free ring of blocks.
 //!
-//! A block knows the number of its first sample. Where the main loop is late and the ring is full,
-//! what does not fit is lost, and the next block's number says so: a gap is seen exactly where it
-//! is, and audio from before and after it is never joined.
+//! A block knows the number of its first sample. If the main loop is late and the ring is full, what does not
+//! fit is lost, and the next block's number says so: a gap is seen exactly where it is, and audio from before
+//! and after it is never joined.
 
 use heapless::Vec;
 use heapless::spsc::{Producer, Queue};
 
-/// Samples of a block at most: 10 ms.
+/// The most samples that a block holds: 10 ms.
 pub const BLOCK: usize = 160;
 
-/// Samples in one piece, 16 kHz mono.
+/// Samples that follow each other without a gap, 16 kHz, mono.
 #[derive(Clone, Debug, Default)]
 pub struct Block {
-    /// Number of its first sample since capture began, lost ones counted.
+    /// The number that the block's first sample has since capture began; lost samples count.
     pub start: u64,
-    /// At most 10 ms of them.
+    /// Holds the samples, at most 10 ms of them.
     pub samples: Vec<i16, BLOCK>,
 }
 
-/// Blocks between capture and the main loop, `N - 1` of them: split it into the two ends, the
-/// producer for [`Capture`], the consumer for [`crate::app::App`]. 16 is 150 ms, 5 KiB.
+/// A ring that holds the blocks between capture and the main loop, `N - 1` of them. Split it into its two
+/// ends: the producer is for [`Capture`], the consumer for [`crate::app::App`]. A ring of 16 holds 150 ms and
+/// takes 5 KiB.
 pub type Ring<const N: usize> = Queue<Block, N>;
 
-/// What delivers samples: a microphone behind I2S, PDM or an ADC, a UART, a file.
+/// A source that delivers samples: a microphone behind I2S, PDM or an ADC, a UART, or a file.
 pub trait AudioSource {
-    /// Writes the next captured samples (16 kHz, mono, signed 16 bit) to the front of `samples`
-    /// and returns how many there are. 0: none for now.
+    /// Writes the next captured samples (16 kHz, mono, signed 16 bit) to the front of `samples` and returns
+    /// how many there are; 0 means that there are none for now.
     fn read(&mut self, samples: &mut [i16; BLOCK]) -> usize;
 
-    /// Samples that the hardware lost between the last two calls of [`AudioSource::read`].
+    /// Returns the number of samples that the hardware lost between the last two calls of
+    /// [`AudioSource::read`].
     fn lost(&mut self) -> u32 {
         0
     }
 }
 
-/// The interrupt's side of the ring.
+/// The side of the ring that the interrupt writes to.
 pub struct Capture<'r, A> {
     source: A,
     ring: Producer<'r, Block>,
-    /// Number of the next sample.
+    /// Holds the number of the next sample.
     next: u64,
 }
 
 impl<'r, A: AudioSource> Capture<'r, A> {
-    /// Capture begins with the next sample that the source delivers.
+    /// Makes a capture that begins with the next sample that the source delivers.
     pub fn new(source: A, ring: Producer<'r, Block>) -> Self {
         Self {
             source,
@@ -54,8 +55,8 @@ impl<'r, A: AudioSource> Capture<'r, A> {
         }
     }
 
-    /// Moves what the source has into the ring, from an interrupt or DMA context. What does not
-    /// fit is lost. Returns the number of samples read, lost ones included.
+    /// Moves what the source has into the ring; to be called from an interrupt or DMA context. What does not
+    /// fit is lost. Returns the number of samples read, including those that did not fit.
     pub fn run(&mut self) -> usize {
         let mut total = 0;
         let mut samples = [0; BLOCK];
@@ -69,7 +70,7 @@ impl<'r, A: AudioSource> Capture<'r, A> {
                 start: self.next,
                 samples: Vec::from_slice(read).unwrap_or_default(),
             };
-            // A full ring: the numbers go on, so that the next block tells.
+            // If the ring is full, the numbers go on, so that the next block tells.
             if has_slots(self.ring.capacity()) {
                 let _ = self.ring.enqueue(block);
             }
@@ -78,14 +79,14 @@ impl<'r, A: AudioSource> Capture<'r, A> {
         }
     }
 
-    /// Samples since capture began, lost ones included.
+    /// Returns the number of samples since capture began, lost ones included.
     pub fn captured(&self) -> u64 {
         self.next
     }
 }
 
-/// Every ring has slots, one more than its capacity, but the compiler does not know that: where it
-/// is not said, heapless's remainder by their number keeps a panic for zero.
+/// Says that a ring has slots. Every ring has, one more than its capacity, but the compiler does not know
+/// that: without this check, heapless's remainder by their number keeps a panic for zero.
 pub(crate) fn has_slots(capacity: usize) -> bool {
     capacity != 0usize.wrapping_sub(1)
 }

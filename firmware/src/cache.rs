@@ -1,17 +1,17 @@
-//! Cache windows: what of earlier steps the next step reads.
+//! Cache windows keep what the next step reads of earlier steps.
 //!
-//! A cache is a linear buffer of rows in which a window slides forward by one step a call, so that
-//! its rows stay contiguous and need no copy. At the end of the buffer the rows that the next step
-//! reads move to its beginning. Caches start at different places, so that they reach the end in
-//! different steps, and steps cost the same.
+//! A cache is a linear buffer of rows. A window in it slides forward by one step a call, so that its rows
+//! stay contiguous and need no copy. At the end of the buffer, the rows that the next step reads move to its
+//! beginning. Caches start at different places, so that they reach the end in different steps, and steps cost
+//! the same.
 
 use crate::image::{Image, MAX_CACHES};
 use crate::plan::Cache;
 
-/// Places at which caches start, at most.
+/// The most different places at which caches start.
 const MAX_PHASES: usize = 8;
 
-/// Where the windows of an image's caches stand.
+/// Says where the windows of an image's caches stand.
 #[derive(Clone, Debug)]
 pub struct Windows {
     start: [u16; MAX_CACHES],
@@ -19,8 +19,8 @@ pub struct Windows {
 }
 
 impl Windows {
-    /// The windows of a stream that starts: every row of every cache holds its zero point, every
-    /// key before the chunk is absent, and the arena holds zeros.
+    /// Returns the windows of a stream that starts. Fills every row of every cache with its zero point and
+    /// the arena with zeros; every key before the chunk is absent.
     pub fn reset(image: &Image<'_>, memory: &mut [i8]) -> Self {
         memory.fill(0);
         for cache in image.caches() {
@@ -29,7 +29,7 @@ impl Windows {
             }
         }
         let stream = image.manifest().stream;
-        // Bytes that move when the window of a cache that starts so many steps on is at the end.
+        // Counts the bytes that move when the window of a cache that starts so many steps on is at the end.
         let mut moving = [0u32; MAX_PHASES];
         let mut start = [0; MAX_CACHES];
         for (cache, start) in image.caches().zip(&mut start) {
@@ -47,7 +47,7 @@ impl Windows {
         }
     }
 
-    /// Windows that all stand at the start of their buffers.
+    /// Returns windows that all stand at the start of their buffers.
     #[cfg(any(test, feature = "npu-model"))]
     pub(crate) fn at_start(absent: u16) -> Self {
         Self {
@@ -56,12 +56,12 @@ impl Windows {
         }
     }
 
-    /// The row of its buffer at which the window of a cache starts.
+    /// Returns the row of its buffer at which the window of a cache starts.
     pub fn start(&self, cache: usize) -> u16 {
         self.start.get(cache).copied().unwrap_or(0)
     }
 
-    /// Keys of the window, from the oldest, that lie before the start of the stream.
+    /// Returns how many keys of the window, from the oldest, lie before the start of the stream.
     pub fn absent(&self) -> u16 {
         self.absent
     }
@@ -93,7 +93,7 @@ impl Windows {
 }
 
 impl Cache {
-    /// Bytes of the buffer in memory.
+    /// Returns the bytes that the buffer takes in memory.
     pub fn byte_range(&self) -> core::ops::Range<usize> {
         let bytes = usize::from(self.capacity) * usize::from(self.cols);
         let start = self.offset as usize;

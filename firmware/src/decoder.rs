@@ -1,121 +1,129 @@
-//! Decoder: posteriors of committed frames to words.
+//! The decoder turns posteriors of committed frames into words.
 //!
-//! Posteriors are averaged over the last few frames. A word is detected where its average
-//! reaches its threshold, if it is armed and no word was detected shortly before; it is armed
-//! again when its average falls below half of the threshold. Of two at once the likelier counts.
-//! What commands the words make, [`crate::grammar`] says. For it there are faint words as well, whose
-//! average reached three fifths of the threshold and faded: beside a sure one they may be part of a command.
+//! Posteriors are averaged over the last few frames. A word is detected when its average reaches its
+//! threshold, if the word is armed and no word was detected shortly before; it is armed again when its
+//! average falls below half of the threshold. If two words reach their thresholds at once, the likelier one
+//! counts. [`crate::grammar`] makes commands of the words. For the grammar there are faint words as well,
+//! whose average reached three fifths of the threshold and faded: beside a sure word, a faint one may be part
+//! of a command.
 //!
-//! A posterior may fall and rise again within one word: the release of the t of "left", 250 ms after
-//! the vowel, looks to some models like another "left". Such a word is told as an echo, of which no
-//! command is made. Measured on Speech Commands with the shipped model: of 720 clips of one word in
-//! `val`, where the rule was chosen, 52 gave it twice without the rule and none does since; nor does
-//! one of 1489 in `test`. What it costs: the same word again within a second is taken for an echo where
-//! noise covers the pause.
+//! A posterior may fall and rise again within one word: the release of the t of "left", 250 ms after the
+//! vowel, looks to some models like another "left". Such a word is marked as an echo, and no command is made
+//! of it. This was measured on Speech Commands with the shipped model: of 720 clips of one word in `val`,
+//! where the rule was chosen, 52 gave the word twice without the rule and none does since; nor does one of
+//! 1489 in `test`. The cost: the same word said again within a second is taken for an echo where noise covers
+//! the pause.
 
 use crate::image::{
     Decoder as Config, FrontEnd, Image, MAX_CLASSES, MAX_SMOOTHING, SAMPLE_RATE, Stream,
 };
 
-/// Every label is listened to.
+/// Sets the bit of every label, so that all are listened to.
 const ALL: u64 = u64::MAX;
-/// Frames that a word lasts at most, for all that its start is looked for: 1.5 s.
+/// The longest time, in frames of 10 ms, for which the start of a word is looked for: 1.5 s.
 const LONGEST_WORD: u64 = 150;
-/// Frames of a pause within a word at most.
+/// The longest pause, in frames, that still lies within one word.
 const LONGEST_PAUSE: u32 = 12;
-/// Frames from the decision on a word to that on the same word said again, at least.
+/// The least number of frames that lies between the decision on a word and that on the same word said again.
 const AGAIN: u64 = 36;
-/// Frames from the decision on a word to that on its echo, at most: later, noise may have covered the pause.
+/// The number of frames after the decision on a word in which the same word may be its echo. Later, noise may
+/// have covered the pause.
 const ECHO: u64 = 100;
-/// Below a word's loudest frame, in the unit of [`crate::front_end::FrontEnd::loudness`]: the pause
-/// after it is so much quieter (9 dB).
+/// Says how much quieter than a word's loudest frame the pause after it must be (9 dB), in the unit of
+/// [`crate::front_end::FrontEnd::loudness`].
 const PAUSE_BELOW: u8 = 17;
-/// Likewise: the same word said again is no more quieter (8 dB), from the quietest of the pause on.
+/// Says how much quieter than its loudest frame the same word said again may be (8 dB). The loudest frame
+/// since the quietest one of the pause counts; the unit is that of [`PAUSE_BELOW`].
 const AGAIN_BELOW: u8 = 15;
 
-/// A spoken word. Times count from the start of the stream and stop counting after 49 days.
+/// A spoken word that the decoder detected. Times count from the start of the stream, in ms, and stop
+/// counting after 49 days.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Word {
-    /// Number of the label.
+    /// The number of the label that was heard.
     pub label: u8,
-    /// Smoothed posterior, Q0.8.
+    /// The smoothed posterior that the word reached, Q0.8.
     pub score: u8,
-    /// Start of the first loud frame of the word: see [`Decoder::push_loudness`].
+    /// The time at which the first loud frame of the word starts, in ms: see [`Decoder::push_loudness`].
     pub start_ms: u32,
-    /// End of the frame that decided.
+    /// The time at which the frame that decided the word ends, in ms.
     pub end_ms: u32,
-    /// End of the audio that deciding took, look-ahead included.
+    /// The time, in ms, at which the audio ends that was needed to decide, look-ahead included.
     pub decided_ms: u32,
-    /// Whether it is rather a part of the same word before it than said again: there was no pause
-    /// between them, or it is much quieter, or too soon.
+    /// Says whether the word is rather a part of the same word before it than said again: there was no pause
+    /// between them, or it is much quieter, or it came too soon.
     pub echo: bool,
-    /// Whether its average reached [`faint_threshold`] only.
+    /// Says whether the average of the word reached only [`faint_threshold`].
     pub faint: bool,
-    /// The frames that `start_ms` and `end_ms` are of, which never stop counting.
+    /// The number of the frame that starts at `start_ms`. Unlike the times, numbers of frames never stop
+    /// counting.
     pub first_frame: u64,
-    /// See `first_frame`.
+    /// The number of the frame that ends at `end_ms`.
     pub last_frame: u64,
 }
 
-/// What the average of a faint word reaches, of a word with that threshold; Q0.8.
+/// Returns the average, Q0.8, that makes a word faint if its threshold is `threshold` (Q0.8): three fifths of
+/// it.
 pub fn faint_threshold(threshold: u8) -> u8 {
     (u16::from(threshold) * 3 / 5) as u8
 }
 
-/// Decoder of one stream.
+/// The decoder of one stream, which turns its posteriors into words.
 #[derive(Clone, Debug)]
 pub struct Decoder {
     config: Config,
     stream: Stream,
     front_end: FrontEnd,
     classes: usize,
-    /// Q0.8; 0: never detected.
+    /// Holds the threshold of each label, Q0.8; a label with 0 is never detected.
     threshold: [u8; MAX_CLASSES],
-    /// A bit for each label that may be faint: none where the image lists no commands, and no wake word.
+    /// Has a bit for each label that may be faint. It is 0 where the image lists no commands, and wake words
+    /// have no bit.
     faint: u64,
-    /// A bit for each label that is listened to.
+    /// Has a bit for each label that is listened to.
     heard: u64,
     state: State,
 }
 
 #[derive(Clone, Debug)]
 struct State {
-    /// Posteriors of the last frames.
+    /// Holds the posteriors of the last frames, Q0.8, `[frame, class]`.
     history: [[u8; MAX_CLASSES]; MAX_SMOOTHING],
     /// The row of the history that the next frame replaces.
     next_row: u8,
-    /// Of the history, one a class.
+    /// Holds the sum of the history for each class.
     sums: [u16; MAX_CLASSES],
     smoothed: [u8; MAX_CLASSES],
     disarmed: [bool; MAX_CLASSES],
-    /// Highest average of a word that may be faint, and frames since; 0: there is none.
+    /// Holds, for each word that may be faint, its highest average, or 0 if there is none. `age` counts the
+    /// frames since then.
     height: [u8; MAX_CLASSES],
     age: [u8; MAX_CLASSES],
-    /// Of the frame to come.
+    /// The number of the frame that comes next.
     frame: u64,
-    /// The first frame of its step.
+    /// The number of the first frame of the step that the last frame belongs to.
     step_start: u64,
-    /// Loudness of the last frames, frame `n` at `n % 256`.
+    /// Holds the loudness of the last frames; that of frame `n` is at `n % 256`.
     loudness: [u8; 256],
-    /// Frames whose loudness came.
+    /// Counts the frames whose loudness was pushed.
     heard: u64,
-    /// The frame after the last word that was no echo; 0: there was none.
+    /// The number of the frame after the one that decided the last word that was no echo; 0: there was none.
     after: u64,
-    /// Frames left in which nothing is detected.
+    /// Counts the frames that are left in which nothing is detected.
     refractory: u16,
-    /// Label of that word.
+    /// The label of the last word that was no echo.
     label: u8,
-    /// Its loudest frame.
+    /// The loudness that the loudest frame of that word has.
     loudest: u8,
-    /// Whether a pause came after it.
+    /// Says whether a pause came after that word.
     paused: bool,
-    /// The quietest frame of the pause, and the loudest since that.
+    /// The loudness that the quietest frame of the pause has. `since` is that of the loudest frame after it.
     quietest: u8,
     since: u8,
 }
 
 impl State {
-    // All of it zeros, which take no room in flash.
+    // All fields are zeros, which take no room in flash.
     const START: Self = Self {
         history: [[0; MAX_CLASSES]; MAX_SMOOTHING],
         next_row: 0,
@@ -139,7 +147,7 @@ impl State {
 }
 
 impl Decoder {
-    /// At the start of a stream, with every word armed.
+    /// Makes a decoder at the start of a stream, with every word armed.
     pub fn new(image: &Image<'_>) -> Self {
         let manifest = image.manifest();
         let mut threshold = [0; MAX_CLASSES];
@@ -162,8 +170,9 @@ impl Decoder {
         }
     }
 
-    /// As [`Decoder::new`], but with another smoothing than the image's (1 to [`MAX_SMOOTHING`] frames) and
-    /// other thresholds (Q0.8, one a label; 0: never detected): to hear what they would do.
+    /// Makes a decoder as [`Decoder::new`] does, but with another smoothing than the image's (1 to
+    /// [`MAX_SMOOTHING`] frames) and other thresholds (Q0.8, one a label; 0: never detected). It serves to
+    /// hear what these would do.
     pub fn with(image: &Image<'_>, smoothing: u8, thresholds: &[u8]) -> Self {
         let mut decoder = Self::new(image);
         decoder.config.smoothing = smoothing.clamp(1, MAX_SMOOTHING as u8);
@@ -174,35 +183,37 @@ impl Decoder {
         decoder
     }
 
-    /// Forgets the stream.
+    /// Forgets the stream, as at its start.
     pub fn reset(&mut self) {
         self.state = State::START;
     }
 
-    /// Listens only to the labels whose bit is set, from the next frame on. Another one that reaches its threshold
-    /// is no word, and not later either: it must have faded before it can be one.
+    /// Listens only to the labels whose bit is set, from the next frame on. Another label that reaches its
+    /// threshold is no word, and not later either: it must have faded before it can be one.
     pub fn listen_to(&mut self, labels: u64) {
         self.heard = labels;
     }
 
-    /// Smoothed posteriors of the last frame, Q0.8, one a class.
+    /// Returns the smoothed posteriors of the last frame, Q0.8, one a class.
     pub fn smoothed(&self) -> &[u8] {
         self.state.smoothed.get(..self.classes).unwrap_or_default()
     }
 
-    /// Frames to come in which nothing is detected, since a word was shortly before.
+    /// Returns the number of frames to come in which nothing is detected, since a word was detected shortly
+    /// before.
     pub fn refractory(&self) -> u16 {
         self.state.refractory
     }
 
-    /// Whether a label can be detected: not before its average fell below half of its threshold since
-    /// the last time.
+    /// Says whether a label can be detected. After a detection it cannot, until its average has fallen below
+    /// half of its threshold.
     pub fn armed(&self, label: u8) -> bool {
         self.state.disarmed.get(usize::from(label)) == Some(&false)
     }
 
-    /// Loudness of the next frame, in any logarithmic unit, before [`Decoder::push_frame`] of it:
-    /// frames have a loudness before they are committed. It serves to tell where a word started.
+    /// Takes the loudness of the next frame, in any logarithmic unit, before [`Decoder::push_frame`] takes
+    /// the frame itself: frames have a loudness before they are committed. It serves to tell where a word
+    /// started.
     pub fn push_loudness(&mut self, loudness: u8) {
         let State {
             loudness: history,
@@ -213,7 +224,8 @@ impl Decoder {
         *heard = heard.wrapping_add(1);
     }
 
-    /// The next committed frame: its posteriors, Q0.8 minus 128, one a class.
+    /// Takes the posteriors of the next committed frame, Q0.8 minus 128, one a class. Returns the word that
+    /// the frame decides, if any.
     pub fn push_frame(&mut self, posteriors: &[i8]) -> Option<Word> {
         let frame = self.state.frame;
         self.state.frame += 1;
@@ -230,8 +242,8 @@ impl Decoder {
         Some(self.word(label, score, frame, false))
     }
 
-    /// The faint word, if any, that has faded by the last frame, where the image lists commands. To be asked
-    /// once a frame that decided no word.
+    /// Returns a faint word that has faded by the last frame, if there is one; always `None` where the image
+    /// lists no commands. Call it once for each frame that decided no word.
     pub fn faint(&mut self) -> Option<Word> {
         if self.faint == 0 {
             return None;
@@ -261,11 +273,11 @@ impl Decoder {
                 }
             } else if *height > 0 {
                 let at = frame.saturating_sub((*age).into());
-                // A part of the word before it, or one that was sure.
+                // Otherwise it is a part of the word before it, or was sure.
                 let apart = *after == 0 || at >= *after + u64::from(self.config.refractory);
                 if *height < threshold && apart && *age < u8::MAX {
                     if found.is_some() {
-                        // Another time.
+                        // This word is left for another frame.
                         continue;
                     }
                     found = Some((label, *height, at));
@@ -277,7 +289,7 @@ impl Decoder {
         Some(self.word(label, score, at, true))
     }
 
-    /// A word that is highest in a frame.
+    /// Makes the word whose average is highest at `frame`, and remembers it unless it is an echo.
     #[inline(never)] // seldom runs
     fn word(&mut self, label: u8, score: u8, frame: u64, faint: bool) -> Word {
         let (onset, loudest) = self.onset(frame);
@@ -304,14 +316,15 @@ impl Decoder {
         }
     }
 
-    /// End of the audio that the step of the last frame took, look-ahead included.
+    /// Returns the time, in ms, at which the audio ends that the step of the last frame took, look-ahead
+    /// included.
     pub fn decided_ms(&self) -> u32 {
         let look_ahead = u64::from(self.stream.chunk.saturating_sub(1));
         let last = self.state.step_start.saturating_add(look_ahead);
         self.ms(last, self.front_end.window)
     }
 
-    /// How loud the last word still is, or its pause and what comes after it.
+    /// Follows how loud the last word still is, or its pause and what comes after it.
     fn listen(&mut self, frame: u64) {
         let state = &mut self.state;
         let loudness = state.loudness[usize::from(frame as u8)];
@@ -327,12 +340,12 @@ impl Decoder {
         }
     }
 
-    /// The first loud frame of the word that a frame ends, and how loud the word becomes. Loud is above
-    /// halfway, in dB, between the quietest and the loudest of the time looked back at; pauses as short
-    /// as a stop consonant's are part of the word.
+    /// Returns the first loud frame of the word that ends with `frame`, and how loud the word becomes. A
+    /// frame is loud if it is above halfway, in dB, between the quietest and the loudest frame of the time
+    /// looked back at; pauses as short as a stop consonant's are part of the word.
     fn onset(&self, frame: u64) -> (u64, u8) {
         let count = (frame.saturating_sub(self.state.after) + 1).min(LONGEST_WORD) as usize;
-        // The two parts of the ring.
+        // These are the two parts of the ring.
         let (newer, older) = self.state.loudness.split_at(usize::from(frame as u8) + 1);
         let newer = last(newer, count);
         let older = last(older, count.saturating_sub(newer.len()));
@@ -351,7 +364,7 @@ impl Decoder {
         (frame.saturating_sub(onset.into()), loudest)
     }
 
-    /// Averages the last frames, this one included.
+    /// Averages the posteriors of the last frames, this one included.
     fn smooth(&mut self, posteriors: &[i8]) {
         let State {
             history,
@@ -377,7 +390,8 @@ impl Decoder {
         }
     }
 
-    /// Arms the words that have faded; of those armed that reach their threshold the likeliest.
+    /// Arms the words that have faded, and returns label and score of the likeliest one among the armed words
+    /// that reach their threshold.
     fn likeliest(&mut self) -> Option<(u8, u8)> {
         let mut heard = self.heard;
         let State {
@@ -400,13 +414,14 @@ impl Decoder {
         best
     }
 
-    /// Milliseconds from the start of the stream to a sample of a frame.
+    /// Returns the milliseconds from the start of the stream to a sample of a frame.
     fn ms(&self, frame: u64, sample: u16) -> u32 {
         ms(self.front_end, frame, sample)
     }
 }
 
-/// Milliseconds from the start of the stream to a sample of a frame; they stop counting after 49 days.
+/// Returns the milliseconds from the start of the stream to a sample of a frame; they stop counting after 49
+/// days.
 #[inline(never)]
 pub(crate) fn ms(front_end: FrontEnd, frame: u64, sample: u16) -> u32 {
     let samples = frame
@@ -415,7 +430,7 @@ pub(crate) fn ms(front_end: FrontEnd, frame: u64, sample: u16) -> u32 {
     u32::try_from(samples / u64::from(SAMPLE_RATE / 1000)).unwrap_or(u32::MAX)
 }
 
-/// The last elements of a slice, or all.
+/// Returns the last `count` elements of a slice, or all if there are fewer.
 fn last(slice: &[u8], count: usize) -> &[u8] {
     let from = slice.len().saturating_sub(count);
     slice.get(from..).unwrap_or_default()

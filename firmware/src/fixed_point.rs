@@ -1,4 +1,4 @@
-//! TFLite's fixed-point arithmetic, integers only.
+//! This module does TFLite's fixed-point arithmetic, with integers only.
 //!
 //! A fixed-point number is an `i32`; with `n` integer bits its value is `raw / 2^(31 - n)`. The
 //! operations and their rounding are those of gemmlowp's `fixedpoint.h` and of TFLite's 8-bit
@@ -9,7 +9,7 @@
 
 use crate::plan::Requantize;
 
-/// `value * multiplier * 2^(shift - 31)`, rounded as TFLite's `MultiplyByQuantizedMultiplier`.
+/// Returns `value * multiplier * 2^(shift - 31)`, rounded as TFLite's `MultiplyByQuantizedMultiplier` does.
 #[inline]
 pub fn multiply_by_quantized_multiplier(value: i32, by: Requantize) -> i32 {
     let shift = i32::from(by.shift);
@@ -20,7 +20,7 @@ pub fn multiply_by_quantized_multiplier(value: i32, by: Requantize) -> i32 {
     )
 }
 
-/// `2 * a * b / 2^32`, to nearest, ties up. Saturates in its one overflow, `MIN * MIN`.
+/// Returns `2 * a * b / 2^32`, rounded to nearest, ties up. It saturates in its one overflow, `MIN * MIN`.
 ///
 /// gemmlowp adds a nudge with the product's sign, then divides, which truncates: the same integer
 /// for every product.
@@ -31,7 +31,7 @@ pub fn saturating_rounding_doubling_high_mul(a: i32, b: i32) -> i32 {
     high.min(i64::from(i32::MAX)) as i32
 }
 
-/// `value / 2^exponent`, to nearest, ties away from zero. `exponent` in `0..=31`.
+/// Returns `value / 2^exponent`, rounded to nearest, ties away from zero. `exponent` is in `0..=31`.
 #[inline]
 pub fn rounding_divide_by_pot(value: i32, exponent: u32) -> i32 {
     let Some(last) = exponent.checked_sub(1) else {
@@ -42,13 +42,13 @@ pub fn rounding_divide_by_pot(value: i32, exponent: u32) -> i32 {
     value.wrapping_shr(last).wrapping_add(1) >> 1
 }
 
-/// `value * 2^exponent`, saturating.
+/// Returns `value * 2^exponent`, saturated.
 fn saturating_multiply_by_pot(value: i32, exponent: u32) -> i32 {
     (i64::from(value) << exponent).clamp(i64::from(i32::MIN), i64::from(i32::MAX)) as i32
 }
 
-/// The fixed-point product, in which integer bits add up. No use here has two factors of MIN, so
-/// that it need not saturate.
+/// Returns the fixed-point product, whose integer bits are the sum of those of the factors. No use here has
+/// two factors of `MIN`, so it need not saturate.
 #[inline]
 fn mul(a: i32, b: i32) -> i32 {
     ((i64::from(a) * i64::from(b) + (1 << 30)) >> 31) as i32
@@ -57,7 +57,7 @@ fn mul(a: i32, b: i32) -> i32 {
 pub(crate) const EXP_OF_MINUS_EIGHTH: i32 = 1_895_147_668;
 pub(crate) const ONE_THIRD: i32 = 715_827_883;
 
-/// `e^-(1/4)`, `e^-(1/2)`, ... `e^-16`.
+/// Holds `e^-(1/4)`, `e^-(1/2)`, and so on to `e^-16`, each with 0 integer bits.
 pub(crate) const POWERS: [i32; 7] = [
     1_672_461_947,
     1_302_514_674,
@@ -68,7 +68,7 @@ pub(crate) const POWERS: [i32; 7] = [
     242,
 ];
 
-/// `e^a` for `a` of `[-1/4, 0)`, both with 0 integer bits: Taylor's fourth order about -1/8.
+/// Returns `e^a` for `a` in `[-1/4, 0)`, both with 0 integer bits, by Taylor's fourth order about -1/8.
 fn exp_on_quarter(a: i32) -> i32 {
     let x = a.wrapping_add(1 << 28);
     let x2 = mul(x, x);
@@ -79,12 +79,12 @@ fn exp_on_quarter(a: i32) -> i32 {
     EXP_OF_MINUS_EIGHTH.wrapping_add(mul(EXP_OF_MINUS_EIGHTH, x.wrapping_add(higher)))
 }
 
-/// `e^a` for `a <= 0` with 5 integer bits; the result has 0 (gemmlowp's `exp_on_negative_values`).
+/// Returns `e^a` for `a <= 0` with 5 integer bits; the result has 0 (gemmlowp's `exp_on_negative_values`).
 pub fn exp_on_negative_values(a: i32) -> i32 {
     exp_on_negative::<5>(a)
 }
 
-/// As [`exp_on_negative_values`], of up to 5 integer bits.
+/// Returns `e^a` as [`exp_on_negative_values`] does, for `a <= 0` with up to 5 integer bits.
 pub fn exp_on_negative<const INTEGER_BITS: u32>(a: i32) -> i32 {
     let one_quarter = const { 1i32 << (29 - INTEGER_BITS) };
     if a == 0 {
@@ -102,16 +102,16 @@ pub fn exp_on_negative<const INTEGER_BITS: u32>(a: i32) -> i32 {
     result
 }
 
-/// A reciprocal: `scale / 2^31 / 2^bits_over_unit`.
+/// A reciprocal, which stands for the value `scale / 2^31 / 2^bits_over_unit`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reciprocal {
-    /// 0 integer bits, in `(1/2, 1]`.
+    /// A fraction in `(1/2, 1]` that has 0 integer bits.
     pub scale: i32,
-    /// Position of the divisor's leading bit above one.
+    /// Says how far the divisor's leading bit lies above that of one, in bits.
     pub bits_over_unit: i32,
 }
 
-/// `1 / x` for `x > 0` with `integer_bits` (TFLite's `GetReciprocal`).
+/// Returns `1 / x` for `x > 0` with `integer_bits` integer bits (TFLite's `GetReciprocal`).
 pub fn reciprocal(x: i32, integer_bits: u32) -> Reciprocal {
     let headroom = x.leading_zeros();
     let fraction = (x as u32).wrapping_shl(headroom).wrapping_sub(1 << 31) as i32;
@@ -121,8 +121,9 @@ pub fn reciprocal(x: i32, integer_bits: u32) -> Reciprocal {
     }
 }
 
-/// `1 / (1 + a)` for `a` of `[0, 1)`, both with 0 integer bits: three Newton-Raphson iterations
-/// with 2 integer bits, from the linear estimate `48/17 - 32/17 d` of `1/d`, `d = (1 + a) / 2`.
+/// Returns `1 / (1 + a)` for `a` in `[0, 1)`, both with 0 integer bits. It takes three Newton-Raphson
+/// iterations with 2 integer bits, from the linear estimate `48/17 - 32/17 d` of `1/d`, with
+/// `d = (1 + a) / 2`.
 pub fn one_over_one_plus(a: i32) -> i32 {
     const FORTY_EIGHT_OVER_17: i32 = 1_515_870_810;
     const MINUS_32_OVER_17: i32 = -1_010_580_540;

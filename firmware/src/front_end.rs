@@ -1,44 +1,44 @@
-//! Front end: 25 ms of samples to log-mel features, relative to a level that follows the loudness.
+//! The front end turns 25 ms of samples into log-mel features, relative to a level that follows the loudness.
 //!
-//! The level is at least the frame's own energy, and at least what is remembered: the memory rises to what
-//! a sound kept up for `level_frames` frames and falls by `level_decay` a frame. So a click of 30 ms, however
+//! The level is at least the frame's own energy, and at least what is remembered: the memory rises to what a
+//! sound kept up for `level_frames` frames and falls by `level_decay` a frame. So a click of 30 ms, however
 //! loud, is forgotten as soon as it is over, and a vowel is not. With a memory of single frames (images from
-//! before, `level_frames` 1), of 320 words at -40 dBFS 88, 49 and 13 % were missed 0.1, 0.5 and 1 s after a full-scale
-//! click, and with 8 frames 7, 6 and 6 % by the same weights (6 % without a click; `measured` in float on
-//! Speech Commands' `val`).
+//! before, `level_frames` 1), of 320 words at -40 dBFS 88, 49 and 13 % were missed 0.1, 0.5 and 1 s after a
+//! full-scale click, and with 8 frames 7, 6 and 6 % by the same weights (6 % without a click; `measured` in
+//! float on Speech Commands' `val`).
 //!
-//! 32-bit floating point in one fixed order, with the software logarithm of `libm`, so that every
-//! target computes the same bits. Samples stay integer-valued and no logarithm is taken of less
-//! than 1 (and a hair), so that no subnormal number appears, which some vector units flush to zero, and
-//! that silence takes as many instructions as speech.
+//! Arithmetic is 32-bit floating point in one fixed order, with the software logarithm of `libm`, so that
+//! every target computes the same bits. Samples stay integer-valued and no logarithm is taken of less than 1
+//! (and a hair), so that no subnormal number appears, which some vector units flush to zero, and that silence
+//! takes as many instructions as speech.
 
 use crate::image::{BINS, FFT, FrontEnd as Config, Image, MAX_LEVEL_FRAMES};
 
-/// Least energy that a logarithm is taken of. Of 1 itself libm knows the logarithm without computing
-/// it; that of the next number differs by less than a level of 16 nats resolves.
+/// The least energy that a logarithm is taken of. libm knows the logarithm of 1 without computing it; that of
+/// the next number differs by less than a level of 16 nats resolves.
 const LEAST: f32 = 1.0 + f32::EPSILON;
 
-/// Front end of one stream.
+/// The front end of one stream, which remembers the level.
 #[derive(Clone, Debug)]
 pub struct FrontEnd<'a> {
     config: Config,
     window: &'a [f32],
     mel_weight: &'a [f32],
     mel_band: &'a [i8],
-    /// nats, of the sounds that lasted.
+    /// The level that is remembered, in nats: the energy of sounds that lasted.
     memory: f32,
-    /// nats, of the last frame.
+    /// The energy that the last frame has, in nats.
     energy: f32,
-    /// nats, of the last frames: `level_frames` of them, in a ring.
+    /// Holds the energies of the last `level_frames` frames, in nats, as a ring.
     energies: [f32; MAX_LEVEL_FRAMES],
-    /// Where the next one goes.
+    /// The place in the ring to which the next energy goes.
     next: u16,
-    /// int8 steps a nat.
+    /// The number of int8 steps that make one nat.
     steps: f32,
 }
 
 impl<'a> FrontEnd<'a> {
-    /// At the lowest level, as at the start of a stream.
+    /// Makes a front end at the lowest level, as at the start of a stream.
     pub fn new(image: &Image<'a>) -> Self {
         let config = image.manifest().front_end;
         let table = |id| image.tensor(id).map(|tensor| image.constant_f32(tensor));
@@ -56,15 +56,15 @@ impl<'a> FrontEnd<'a> {
         }
     }
 
-    /// Forgets the level.
+    /// Forgets the level, as at the start of a stream.
     pub fn reset(&mut self) {
         self.memory = self.config.level_floor;
         self.energies = [0.0; MAX_LEVEL_FRAMES];
         self.next = 0;
     }
 
-    /// Features of the next frame: `samples` are its window (16 kHz, signed 16 bit), `features`
-    /// one value a mel filter, in nats below the level, `-range..=0`.
+    /// Computes the features of the next frame. `samples` are its window (16 kHz, signed 16 bit); `features`
+    /// gets one value a mel filter, in nats below the level, in `-range..=0`.
     #[inline(never)] // so that what is around it does not change how it is compiled
     pub fn frame(&mut self, samples: &[i16], features: &mut [f32]) {
         let mut spectrum = [0.0; FFT];
@@ -102,7 +102,7 @@ impl<'a> FrontEnd<'a> {
         }
     }
 
-    /// Level of a frame whose energy is known, nats.
+    /// Returns the level, in nats, of the frame whose energy was just computed, and remembers it.
     fn level(&mut self) -> f32 {
         let frames = self.config.level_frames;
         if let Some(slot) = self.energies.get_mut(usize::from(self.next)) {
@@ -121,14 +121,15 @@ impl<'a> FrontEnd<'a> {
         self.energy.max(self.memory)
     }
 
-    /// Energy of the last frame in eighths of a nat (0.54 dB); full scale is below 255.
+    /// Returns the energy of the last frame in eighths of a nat (0.54 dB); full scale is below 255.
     pub fn loudness(&self) -> u8 {
         (self.energy * 8.0) as u8
     }
 
-    /// A feature as int8: scale `range / 255`, zero point 127, ties away from zero.
+    /// Quantizes a feature, in nats, to int8 with scale `range / 255` and zero point 127; ties are rounded
+    /// away from zero.
     pub fn quantize(&self, feature: f32) -> i8 {
-        // Half a step but for so little that what rounds down to zero does not round up with it.
+        // This is half a step, but for so little that what rounds down to zero does not round up with it.
         const HALF: f32 = 0.5 - 0.25 * f32::EPSILON;
         let steps = (feature * self.steps - HALF) as i32;
         steps.clamp(-255, 0).wrapping_add(127) as i8

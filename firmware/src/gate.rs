@@ -1,29 +1,31 @@
-//! Gate: which words count, now. Between [`crate::decoder`] and [`crate::grammar`].
+//! The gate says which words count now. It stands between [`crate::decoder`] and [`crate::grammar`].
 //!
-//! Where the image names wake words ([`Wake`](crate::image::Wake)) the device is asleep until it hears one. Asleep, it
-//! listens to wake words only. A wake word opens a window, in which words make commands as they do without a gate;
-//! a command opens it anew, if the image says so, and so does a wake word. Else it closes by itself. Without wake
-//! words the device is always awake.
+//! If the image names wake words ([`Wake`](crate::image::Wake)), the device is asleep until it hears one.
+//! While asleep it listens to wake words only. A wake word opens a window, in which words make commands as
+//! they do without a gate. A command opens it anew, if the image says so, and so does a wake word; otherwise
+//! it closes by itself. Without wake words the device is always awake.
 //!
-//! What counts is the frame that decides a word: in a window of `n` frames, the `n` after the one that opened
-//! it. What grammar holds then may still become a command, and such a command opens the window anew, too. A word
-//! that was said while the device was asleep never counts, not even if it sounds on: it must have faded before it can
-//! be heard. A wake word is no part of a command, and parts the words around it.
+//! The frame that decides a word is the one that counts: in a window of `n` frames, the `n` after the one
+//! that opened it. Words that the grammar holds then may still become a command, and such a command opens the
+//! window anew, too. A word that was said while the device was asleep never counts, not even if it sounds on:
+//! it must have faded before it can be heard. A wake word is no part of a command, and parts the words around
+//! it.
 //!
 //! Frames are numbered with 64 bits, from the start of the stream: nothing here depends on milliseconds, which
 //! stop counting after 49 days.
 //!
 //! # Cost
 //!
-//! Instructions of a step with full caches, counted in QEMU on `shrunk` and `models/samples/answers.wav`, the wake word
-//! being "yes"; decoder, gate, grammar and the sliding of the windows together:
+//! The table counts the instructions of a step with full caches, in QEMU on `shrunk` and
+//! `models/samples/answers.wav`, with "yes" as the wake word; decoder, gate, grammar and the sliding of the
+//! windows are counted together:
 //!
 //! | board | with wake words | without | of a step |
 //! |---|---|---|---|
 //! | `mps2-an386` (Cortex-M4, `dsp`) | 14,068 | 14,123 | 2,719,582 |
 //! | `mps3-an547` (Cortex-M55, `mve`) | 13,146 | 13,101 | 811,794 |
 //!
-//! The gate itself is less than what the compiler's choices differ by, 0.01 % of a step.
+//! The gate itself costs less than what the compiler's choices differ by, 0.01 % of a step.
 
 use serde::{Deserialize, Serialize};
 
@@ -31,69 +33,69 @@ use crate::decoder::{Word, ms};
 use crate::grammar::{Detection, Grammar};
 use crate::image::{FrontEnd, Image, SAMPLE_RATE, label_bit};
 
-/// The window opened, or stays open for longer. Times count from the start of the stream.
+/// Says that the window opened, or stays open for longer. Times count from the start of the stream, in ms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Awake {
-    /// The frame that decided the wake word or command.
+    /// The number of the frame that decided the wake word or command.
     pub frame: u64,
-    /// The last frame of the window.
+    /// The number that the last frame of the window has.
     pub until: u64,
-    /// End of that frame.
+    /// The time at which `frame` ends, in ms.
     pub at_ms: u32,
-    /// End of the last frame.
+    /// The time at which the window's last frame ends, in ms.
     pub until_ms: u32,
 }
 
-/// The window closed.
+/// Says that the window closed, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Asleep {
-    /// Its last frame.
+    /// The number that the last frame of the window has.
     pub frame: u64,
-    /// End of that frame.
+    /// The time at which the window's last frame ends, in ms from the start of the stream.
     pub at_ms: u32,
-    /// Why it closed.
+    /// Says why the window closed.
     pub reason: Reason,
 }
 
-/// Why the window closed.
+/// Says why the window closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Reason {
-    /// Its time is over.
+    /// The time of the window is over.
     WindowOver,
-    /// The stream began afresh, as after lost audio.
+    /// The stream began afresh, as it does after lost audio.
     Reset,
 }
 
-/// What a frame brought.
+/// Says what a frame brought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// A command, or a wake word.
+    /// A command or a wake word was detected.
     Detection(Detection),
     /// The window opened, or stays open for longer.
     Awake(Awake),
-    /// The window closed.
+    /// The window that was open closed.
     Asleep(Asleep),
 }
 
-/// Gate and grammar of one stream.
+/// The gate of one stream, which holds its grammar too.
 #[derive(Clone, Copy, Debug)]
 pub struct Gate {
     grammar: Grammar,
     front_end: FrontEnd,
-    /// A bit for each label that is a wake word; 0: there are none.
+    /// Has a bit for each label that is a wake word; 0: there are none.
     wake_words: u64,
-    /// Frames of a window.
+    /// The number of frames that a window lasts.
     window: u64,
     extend: bool,
-    /// The frame to come.
+    /// The number of the frame that comes next.
     frame: u64,
-    /// The frame after the window's last; 0: asleep.
+    /// The number that the frame after the window's last has; 0: the device is asleep.
     end: u64,
 }
 
 impl Gate {
-    /// At the start of a stream, asleep where the image names wake words.
+    /// Makes a gate at the start of a stream; it is asleep if the image names wake words.
     pub fn new(image: &Image<'_>) -> Self {
         let front_end = image.manifest().front_end;
         let (window_ms, extend) = image
@@ -111,7 +113,7 @@ impl Gate {
         }
     }
 
-    /// Forgets the stream. If its window was open it closes.
+    /// Forgets the stream. If a window was open, it closes, and that is returned.
     pub fn reset(&mut self) -> Option<Asleep> {
         let last = self.frame.saturating_sub(1);
         let closed = (self.end > 0).then(|| self.closed(last, Reason::Reset));
@@ -120,12 +122,12 @@ impl Gate {
         closed
     }
 
-    /// Whether commands count in the frame to come.
+    /// Says whether commands count in the frame that comes next.
     pub fn is_awake(&self) -> bool {
         self.wake_words == 0 || self.end > 0
     }
 
-    /// What to listen to in the frame to come: a bit for each label, for
+    /// Returns what to listen to in the frame that comes next: a bit for each label, for
     /// [`Decoder::listen_to`](crate::decoder::Decoder::listen_to).
     pub fn listens_to(&self) -> u64 {
         if self.is_awake() {
@@ -135,8 +137,8 @@ impl Gate {
         }
     }
 
-    /// Takes the word that a frame decided, if any, and the end of the audio that it took. In this order it tells of
-    /// detections, and of the window opening or closing.
+    /// Takes the word that a frame decided, if any, and the time in ms at which the audio ends that was
+    /// needed to decide. Tells `on_outcome` of detections, and after them of the window's opening or closing.
     pub fn push_frame(
         &mut self,
         image: &Image<'_>,
@@ -181,7 +183,7 @@ impl Gate {
         }
     }
 
-    /// End of a frame.
+    /// Returns the time at which a frame ends, in ms.
     fn end_ms(&self, frame: u64) -> u32 {
         ms(self.front_end, frame, self.front_end.window)
     }

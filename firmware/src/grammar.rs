@@ -1,79 +1,86 @@
-//! Grammar: words to commands.
+//! The grammar turns words into commands.
 //!
-//! Where the image lists no commands, each word is one. Where it does, they alone are commands: a
-//! command of several words is complete when its words came in order with no other word between
-//! them, each decided within the gap that the image states after the one before, and all of them
-//! within [`LONGEST_MS`]. A word belongs to one command at most, and of several commands that begin
-//! alike the longest counts: one that is complete while a longer one may still come waits until a
-//! word comes that does not continue it, or the gap has passed. All others are decided at once.
+//! If the image lists no commands, each word is one. If it does, they alone are commands: a command of
+//! several words is complete when its words came in order with no other word between them, each decided
+//! within the gap that the image states after the one before, and all of them within [`LONGEST_MS`]. A word
+//! belongs to one command at most, and of several commands that begin alike the longest counts: one that is
+//! complete while a longer one may still come waits until a word comes that does not continue it, or the gap
+//! has passed. All others are decided at once.
 //!
-//! Of the words of a command one may be faint (see [`Decoder::faint`](crate::decoder::Decoder::faint)), since the
-//! others vouch for it; a faint word that fits no command counts for nothing. Of 556 commands of two words, all
-//! that clips of one speaker each of Speech Commands' `val` make, 462 are right without faint words and 481 with
-//! them, one wrong (`measured` in float32, by a model of this module and the decoder).
+//! One word of a command may be faint (see [`Decoder::faint`](crate::decoder::Decoder::faint)), since the
+//! others vouch for it; a faint word that fits no command counts for nothing. Of 556 commands of two words,
+//! all that clips of one speaker each of Speech Commands' `val` make, 462 are right without faint words and
+//! 481 with them, one wrong (`measured` in float32, by a model of this module and the decoder).
 //!
-//! A wake word (see [`crate::gate`]) is one by itself, whatever the commands: between two words it parts them.
+//! A wake word (see [`crate::gate`]) is a detection by itself, whatever the commands: between two words it
+//! parts them.
 //!
 //! A word's echo (see [`Word::echo`]) is no word here: said once, a word is no command of two, nor
 //! the same command twice.
 //!
-//! The gap counts from the decision on a word to that on the next. From the end of a word to the
-//! start of the next would be nearer to what people mean by a pause, but the start is known only
-//! when the next word is: who waits for it would have to wait for the longest word besides.
+//! The gap counts from the decision on a word to that on the next. The time from the end of a word to the
+//! start of the next would be nearer to what people mean by a pause, but the start is known only when the
+//! next word is: a grammar that waits for it would have to wait for the longest word besides.
 
 use crate::decoder::Word;
 use crate::image::{FrontEnd, Image, MAX_WORDS, SAMPLE_RATE};
 
-/// From the start of a command's first word to the end of its last, at most.
+/// The longest time, in ms, that may pass from the start of a command's first word to the end of its last.
 pub const LONGEST_MS: u32 = 5000;
 
-/// A spoken command. Times count from the start of the stream and stop counting after 49 days.
+/// A spoken command or wake word that was detected. Times count from the start of the stream, in ms, and stop
+/// counting after 49 days.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Detection {
-    /// Its number, which [`Image::command`] has the name of; [`Image::is_wake_word`] says whether it is a command.
+    /// The number by which [`Image::command`] returns the name of the command or wake word.
+    /// [`Image::is_wake_word`] says which of the two it is.
     pub command: u8,
-    /// Smoothed posterior, Q0.8, the lowest of its words.
+    /// The lowest smoothed posterior that one of its words has, Q0.8.
     pub score: u8,
-    /// Start of its first word.
+    /// The time at which the first word starts, in ms.
     pub start_ms: u32,
-    /// End of the frame that decided its last word.
+    /// The time at which the frame ends that decided the last word, in ms.
     pub end_ms: u32,
-    /// End of the audio that deciding took, look-ahead and waiting for another word included.
+    /// The time, in ms, at which the audio ends that was needed to decide; it includes look-ahead and waiting
+    /// for another word.
     pub decided_ms: u32,
 }
 
-/// Words that may yet become a command, at most: a command's, and as many faint ones.
+/// The most words that are held because they may yet become a command: a command's, and as many faint ones.
 const HELD: usize = 2 * MAX_WORDS;
-/// Between the ends of two words, at least: nearer they are two readings of one.
+/// The least time, in ms, that lies between the ends of two words; if they are nearer, they are two readings
+/// of one.
 const APART_MS: u32 = 200;
 
-/// The words of one stream that may yet become a command.
+/// Holds the words of one stream that may yet become a command.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Grammar {
-    /// In order, with their frames; those after `count` mean nothing.
+    /// Holds the words in order, with the frames that decided them; those after the first `count` mean
+    /// nothing.
     words: [(Word, u64); HELD],
     count: usize,
-    /// The frame to come.
+    /// The number of the frame that comes next.
     pub(crate) frame: u64,
 }
 
-/// How far words are a command.
+/// Says how far words are a command.
 enum Progress {
-    /// They are: how many of them, and the lowest score.
+    /// The words are a command; it uses so many of them, and the second figure is their lowest score, Q0.8.
     Complete(usize, u8),
-    /// More may come.
+    /// The words begin a command, and more may come.
     Begun,
-    /// They never will be.
+    /// The words never will be this command.
     Other,
 }
 
 impl Grammar {
-    /// At the start of a stream.
+    /// Makes a grammar at the start of a stream.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Takes the word that a frame decided, if any, and the end of the audio that it took.
+    /// Takes the word that a frame decided, if any, and the time in ms at which the audio ends that was
+    /// needed to decide. Tells `on_detection` of each command or wake word that is now complete.
     pub fn push_frame(
         &mut self,
         image: &Image<'_>,
@@ -101,8 +108,8 @@ impl Grammar {
         self.frame = self.frame.saturating_add(1);
     }
 
-    /// The command that the first words are; words that begin none are dropped. None where what is
-    /// left begins a longer one that may still come, or nothing is left.
+    /// Returns the command that the first words are, and drops words that begin none. Returns `None` if the
+    /// words that are left begin a longer command that may still come, or if no words are left.
     #[inline(never)] // seldom runs
     fn next(&mut self, image: &Image<'_>, decided_ms: u32) -> Option<Detection> {
         loop {
@@ -139,11 +146,12 @@ impl Grammar {
         }
     }
 
-    /// How far words, in order, are a command.
+    /// Says how far words, in their order, are `command`.
     fn progress(&self, image: &Image<'_>, words: &[(Word, u64)], command: &[u8]) -> Progress {
         let gap = u64::from(image.grammar().gap);
         let FrontEnd { hop, window, .. } = image.manifest().front_end;
-        // Samples from the start of a frame to that of another, and what so many ms have.
+        // `apart` counts the samples from the start of a frame to that of another, `samples` those that so
+        // many ms have.
         let apart = |from: u64, to: u64| to.saturating_sub(from).saturating_mul(hop.into());
         let samples = |ms: u32| u64::from(ms) * u64::from(SAMPLE_RATE / 1000);
         let mut rest = command.iter();

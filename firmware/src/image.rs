@@ -1,8 +1,8 @@
-//! The compiled image: what `zerda compile` writes and the device reads in place, from flash.
+//! The compiled image is what `zerda compile` writes and the device reads in place, from flash.
 //!
 //! # Format, version 2
 //!
-//! All integers little-endian. The image must lie 16-byte aligned in memory.
+//! All integers are little-endian. The image must lie 16-byte aligned in memory.
 //!
 //! | bytes | field | |
 //! |---|---|---|
@@ -26,17 +26,17 @@
 //!
 //! The manifest is a [`Manifest`] and after it, in this order and by the counts it states: labels
 //! ([`Label`]), caches ([`crate::plan::Cache`]), tensors ([`crate::plan::Tensor`]), operators
-//! ([`crate::plan::Op`]), each postcard-encoded. Cache and tensor records have a fixed size. What
-//! the header says are the commands is a [`Grammar`] and after it as many [`Command`]s as it
-//! states, postcard-encoded too; the wake words are one [`Wake`]. Where there are none, the image is one from
-//! before there could be any, and a reader from then refuses all others for a reserved field: so the version is
-//! the same.
+//! ([`crate::plan::Op`]), each postcard-encoded. Cache and tensor records have a fixed size. The part that
+//! the header states as the commands is a [`Grammar`] and after it as many [`Command`]s as it states,
+//! postcard-encoded too; the wake words are one [`Wake`]. An image without commands and wake words is the
+//! same as one from before there could be any, and a reader from then refuses all others for a reserved
+//! field: so the version is the same.
 //!
-//! The tensor segment holds the constants. It ends the image, or the NPU section does, which is the
+//! The tensor segment holds the constants. It ends the image, unless an NPU section follows, which is the
 //! same step once more, compiled for an NPU (see [`crate::npu::section`]).
 //!
-//! Memory is one region of cache bytes and then arena bytes. What else must hold is checked by
-//! [`Image::parse`], record by record.
+//! Memory is one region of cache bytes and then arena bytes. [`Image::parse`] checks what else must hold,
+//! record by record.
 
 mod check;
 mod error;
@@ -58,43 +58,43 @@ use serde::Deserialize;
 use crate::npu::section::Program;
 use crate::plan::{Cache, Element, Op, Space, Tensor, TensorId};
 
-/// Bytes of the header.
+/// The number of bytes that the header takes.
 pub const HEADER_BYTES: usize = 64;
-/// What the image starts with.
+/// Holds the four bytes that an image starts with.
 pub const MAGIC: [u8; 4] = *b"ZRDA";
 /// The one format version that this crate reads.
 pub const VERSION: u16 = 2;
-/// Bytes to which image, constants, cache and arena sizes are aligned.
+/// The number of bytes to which image, constants, cache and arena sizes are aligned.
 pub const ALIGNMENT: usize = 16;
-/// Hz, the one sample rate of the front end.
+/// The one sample rate that the front end takes, in Hz.
 pub const SAMPLE_RATE: u32 = 16_000;
-/// Points of the front end's Fourier transform: the longest window.
+/// The number of points of the front end's Fourier transform, which is the longest window in samples.
 pub const FFT: usize = 512;
-/// Bins of its spectrum, DC and Nyquist included.
+/// The number of bins that the front end's spectrum has, DC and Nyquist included.
 pub const BINS: usize = FFT / 2 + 1;
-/// Most mel filters.
+/// The most mel filters that an image may have.
 pub const MAX_MELS: usize = 80;
-/// Most frames that a sound must last to be remembered in the front end's level.
+/// The most frames that a sound must last to be remembered in the front end's level.
 pub const MAX_LEVEL_FRAMES: usize = 16;
-/// Most classes.
+/// The most classes that an image may have.
 pub const MAX_CLASSES: usize = 64;
-/// Most caches.
+/// The most caches that an image may have.
 pub const MAX_CACHES: usize = 64;
-/// Most commands of a grammar.
+/// The most commands that a grammar may have.
 pub const MAX_COMMANDS: usize = 32;
-/// Most words of a command.
+/// The most words that a command may have.
 pub const MAX_WORDS: usize = 4;
-/// Most wake words.
+/// The most wake words that an image may have.
 pub const MAX_WAKE_WORDS: usize = 8;
-/// Least and most milliseconds for which a wake word opens the window.
+/// Limits the time, in ms, for which a wake word opens the window.
 pub const WINDOW_MS: core::ops::RangeInclusive<u16> = 500..=60_000;
-/// Most bytes of a command's name.
+/// The most bytes that a command's name may have.
 pub const MAX_NAME: usize = 64;
-/// Most frames that a posterior is averaged over.
+/// The most frames that a posterior may be averaged over.
 pub const MAX_SMOOTHING: usize = 32;
-/// Most work of one step, in multiply-accumulates (an element of a softmax counts as 64, of
-/// another operator as 1; a softmax first makes a table of 256 elements): bounds the time of a step
-/// of any image.
+/// The most work that one step may have, in multiply-accumulates. An element of a softmax counts as 64, an
+/// element of another operator as 1; a softmax first makes a table of 256 elements. So the time of a step of
+/// any image is bounded.
 pub const MAX_WORK: u64 = 1 << 28;
 
 /// Gives bytes the alignment of an image:
@@ -103,7 +103,7 @@ pub const MAX_WORK: u64 = 1 << 28;
 #[repr(C, align(16))]
 pub struct Aligned<T: ?Sized>(pub T);
 
-/// A checked image: every record of it is known to be valid, and none can lead out of bounds.
+/// An image that was checked: every record of it is known to be valid, and none can lead out of bounds.
 #[derive(Clone, Copy, Debug)]
 pub struct Image<'a> {
     manifest: Manifest,
@@ -122,18 +122,19 @@ pub struct Image<'a> {
 }
 
 impl<'a> Image<'a> {
-    /// Checks an image, all of it, in time linear in its length.
+    /// Checks all of an image, in time linear in its length.
     ///
     /// # Errors
     ///
-    /// What is wrong and in which record and field. Any bytes give an image or an error.
+    /// Returns a [`ParseError`] that says what is wrong, and in which record and field. Any bytes give either
+    /// an image or an error.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, ParseError> {
         let image = Self::find_records(bytes)?;
         check::image(&image)?;
         Ok(image)
     }
 
-    /// An image with a valid header, whose records are where it says but not checked.
+    /// Returns an image with a valid header, whose records are where it says but are not checked yet.
     fn find_records(bytes: &'a [u8]) -> Result<Self, ParseError> {
         let header = header::Header::parse(bytes)?;
         let manifest_error = |field, problem| ParseError::Manifest { field, problem };
@@ -197,40 +198,40 @@ impl<'a> Image<'a> {
         })
     }
 
-    /// Everything of which there is one.
+    /// Returns the head of the manifest, which holds everything of which there is one.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
     }
 
-    /// The classes, in the order of the logits.
+    /// Returns the classes, in the order of the logits.
     pub fn labels(&self) -> impl Iterator<Item = Label<'a>> + use<'a> {
         let mut rest = self.labels;
         core::iter::from_fn(move || take(&mut rest))
     }
 
-    /// The cache windows; the first one holds the features.
+    /// Returns the cache windows; the first one holds the features.
     pub fn caches(&self) -> impl Iterator<Item = Cache> + Clone {
         (0..MAX_CACHES).map_while(|index| self.cache(index))
     }
 
-    /// The tensors, by number.
+    /// Returns the tensors in the order of their numbers.
     pub fn tensors(&self) -> impl Iterator<Item = Tensor> {
         (0..self.manifest.tensors).map_while(|id| self.tensor(id))
     }
 
-    /// The operators, in the order in which they run.
+    /// Returns the operators in the order in which they run.
     pub fn ops(&self) -> impl Iterator<Item = Op> + use<'a> {
         let mut rest = self.ops;
         core::iter::from_fn(move || take(&mut rest))
     }
 
-    /// What the commands of [`Image::commands`] have in common.
+    /// Returns what the commands of [`Image::commands`] have in common.
     pub fn grammar(&self) -> Grammar {
         self.grammar
     }
 
-    /// The commands of one or several words; where there are none, each label that can be detected
-    /// is a command.
+    /// Returns the commands of one or several words. If there are none, each label that can be detected is a
+    /// command.
     pub fn commands(&self) -> impl Iterator<Item = Command<'a>> + use<'a> {
         self.named_phrases().map_while(|(name, words)| {
             let name = core::str::from_utf8(name).ok()?;
@@ -238,18 +239,18 @@ impl<'a> Image<'a> {
         })
     }
 
-    /// Words of each command.
+    /// Returns the words of each command.
     pub(crate) fn phrases(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         self.named_phrases().map(|(_, words)| words)
     }
 
-    /// Names and words of the commands, as [`take_command`] takes them.
+    /// Returns names and words of the commands, as [`take_command`] takes them.
     fn named_phrases(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
         let mut rest = self.commands;
         core::iter::from_fn(move || take_command(&mut rest))
     }
 
-    /// Name of a command or a wake word, by the number that [`crate::Detection`] has.
+    /// Returns the name of a command or a wake word, by the number that a [`crate::Detection`] of it has.
     pub fn command(&self, number: u8) -> Option<&'a str> {
         let commands = self.grammar.commands;
         let label = match number.checked_sub(commands) {
@@ -260,12 +261,13 @@ impl<'a> Image<'a> {
         Some(self.labels().nth(label.into())?.name)
     }
 
-    /// The wake words, and the window that they open; without them every word counts at any time.
+    /// Returns the wake words and the window that they open; without wake words, every word counts at any
+    /// time.
     pub fn wake(&self) -> Option<Wake<'a>> {
         (!self.wake.words.is_empty()).then_some(self.wake)
     }
 
-    /// Whether a [`crate::Detection`] with this number is a wake word.
+    /// Says whether a [`crate::Detection`] with this number is a wake word.
     pub fn is_wake_word(&self, number: u8) -> bool {
         match number.checked_sub(self.grammar.commands) {
             None => false,
@@ -274,14 +276,14 @@ impl<'a> Image<'a> {
         }
     }
 
-    /// A bit for each label that is a wake word.
+    /// Returns a bit for each label that is a wake word.
     pub(crate) fn wake_labels(&self) -> u64 {
         let bits = self.wake.words.iter().map(|&word| label_bit(word));
         bits.fold(0, |all, bit| all | bit)
     }
 
-    /// The number that a [`crate::Detection`] of a label by itself has, if the label by itself is something: a
-    /// wake word, or, where there is no grammar, a command.
+    /// Returns the number that a [`crate::Detection`] of a label by itself has. There is one if the label is
+    /// a wake word, or a command because there is no grammar.
     pub(crate) fn alone(&self, label: u8) -> Option<u8> {
         if self.grammar.commands == 0 {
             return Some(label);
@@ -290,8 +292,8 @@ impl<'a> Image<'a> {
         Some(self.grammar.commands.saturating_add(wake_word as u8))
     }
 
-    /// Smoothed posterior at which each label is detected, Q0.8; 0: never. Of a command to which the wake record
-    /// gives a threshold of its own it is that one.
+    /// Returns the smoothed posterior at which each label is detected, Q0.8; 0: never. If the wake record
+    /// gives a command its own threshold, that one counts.
     pub fn thresholds(&self) -> impl Iterator<Item = u8> + use<'a> {
         let own = self.wake.thresholds.iter().chain(core::iter::repeat(&0));
         self.labels().zip(own).map(|(label, &own)| match own {
@@ -300,37 +302,38 @@ impl<'a> Image<'a> {
         })
     }
 
-    /// The same image, always awake: commands count at any time, wake words are words like others.
+    /// Returns the same image, but always awake: commands count at any time, and wake words are words like
+    /// others.
     pub fn always_awake(mut self) -> Self {
         self.wake.words = &[];
         self
     }
 
-    /// One cache window.
+    /// Returns one cache, by its number.
     #[inline(never)] // as `tensor`
     pub fn cache(&self, index: usize) -> Option<Cache> {
         let (records, _) = self.caches.as_chunks::<CACHE_BYTES>();
         postcard::from_bytes(records.get(index)?).ok()
     }
 
-    /// One tensor.
+    /// Returns one tensor, by its number.
     #[inline(never)] // many callers, and decoding is long
     pub fn tensor(&self, id: TensorId) -> Option<Tensor> {
         let (records, _) = self.tensors.as_chunks::<TENSOR_BYTES>();
         postcard::from_bytes(records.get(usize::from(id))?).ok()
     }
 
-    /// The elements of an I8 constant; of anything else, none.
+    /// Returns the elements of an I8 constant; of anything else, none.
     pub fn constant_i8(&self, tensor: Tensor) -> &'a [i8] {
         self.constant(tensor, Element::I8)
     }
 
-    /// The elements of an I32 constant; of anything else, none.
+    /// Returns the elements of an I32 constant; of anything else, none.
     pub fn constant_i32(&self, tensor: Tensor) -> &'a [i32] {
         self.constant(tensor, Element::I32)
     }
 
-    /// The elements of an F32 constant; of anything else, none.
+    /// Returns the elements of an F32 constant; of anything else, none.
     pub fn constant_f32(&self, tensor: Tensor) -> &'a [f32] {
         self.constant(tensor, Element::F32)
     }
@@ -346,51 +349,51 @@ impl<'a> Image<'a> {
         elements.and_then(Result::ok).unwrap_or_default()
     }
 
-    /// The step for an NPU, if the image holds one.
+    /// Returns the step for an NPU, if the image holds one.
     pub fn npu(&self) -> Option<Program<'a>> {
         Program::find(self.npu?).ok()
     }
 
-    /// The checksum in the header, which tells one image from another.
+    /// Returns the checksum in the header, which tells one image from another.
     pub fn checksum(&self) -> u32 {
         self.checksum
     }
 
-    /// Bytes of the caches, which memory begins with.
+    /// Returns the bytes that the caches take; memory begins with them.
     pub fn cache_bytes(&self) -> usize {
         self.cache_bytes as usize
     }
 
-    /// Bytes of the arena, which follows the caches.
+    /// Returns the bytes that the arena takes; it follows the caches.
     pub fn arena_bytes(&self) -> usize {
         self.arena_bytes as usize
     }
 
-    /// Bytes of memory that a recognizer needs: caches and arena.
+    /// Returns the bytes of memory that a recognizer needs: caches and arena.
     pub fn memory_bytes(&self) -> usize {
         self.cache_bytes().saturating_add(self.arena_bytes())
     }
 }
 
-/// The bit of a label among 64; none of a number that is no label's.
+/// Returns the bit of a label among 64, or 0 for a number that is no label's.
 pub(crate) fn label_bit(label: u8) -> u64 {
     1u64.checked_shl(label.into()).unwrap_or(0)
 }
 
-/// Bytes of an encoded [`Cache`].
+/// The number of bytes that an encoded [`Cache`] takes.
 const CACHE_BYTES: usize = 11;
-/// Bytes of an encoded [`Tensor`].
+/// The number of bytes that an encoded [`Tensor`] takes.
 const TENSOR_BYTES: usize = 16;
 
-/// The next record of a sequence of records without a fixed size.
+/// Takes the next record of a sequence of records without a fixed size.
 pub(crate) fn take<'a, T: Deserialize<'a>>(rest: &mut &'a [u8]) -> Option<T> {
     let record;
     (record, *rest) = postcard::take_from_bytes(rest).ok()?;
     Some(record)
 }
 
-/// Bytes of the name and words of the next [`Command`]: the same as postcard decodes where both are
-/// shorter than 128 bytes, as they must be, in less code.
+/// Takes the bytes of name and words of the next [`Command`]. They are the same as postcard decodes where
+/// both are shorter than 128 bytes, as they must be, in less code.
 fn take_command<'a>(rest: &mut &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
     let mut take_bytes = || {
         let (&length, after) = rest.split_first()?;
@@ -402,13 +405,13 @@ fn take_command<'a>(rest: &mut &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
 }
 
 impl Tensor {
-    /// Number of elements.
+    /// Returns the number of elements.
     #[allow(clippy::len_without_is_empty)] // none is empty
     pub fn len(&self) -> usize {
         usize::from(self.rows) * usize::from(self.cols)
     }
 
-    /// Bytes from `offset` of a constant or an arena tensor, in its segment or arena.
+    /// Returns the bytes of a constant or an arena tensor, counted from the start of its segment or arena.
     fn byte_range(&self) -> Option<Range<usize>> {
         let size = if self.element == Element::I8 { 1 } else { 4 };
         let start = self.offset as usize;

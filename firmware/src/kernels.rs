@@ -1,9 +1,8 @@
-//! The operators as plain functions on slices: TFLite's integer arithmetic, nothing of images or
-//! tensors. [`crate::plan::Op`] states the formulas.
+//! The kernels compute the operators as plain functions on slices, in TFLite's integer arithmetic; they know
+//! nothing of images or tensors. [`crate::plan::Op`] states the formulas.
 //!
-//! Matrices are row-major. Lengths that do not fit each other make a function compute less, never
-//! panic; sums wrap. The features `dsp` and `mve` replace [`plain`] by faster kernels of the same
-//! bits.
+//! Matrices are row-major. If lengths do not fit each other, a function computes less but never panics; sums
+//! wrap. The features `dsp` and `mve` replace [`plain`] by faster kernels of the same bits.
 
 #[cfg(feature = "dsp")]
 mod dsp;
@@ -27,7 +26,7 @@ compile_error!("features `dsp` and `mve` are for Arm Cortex-M targets: leave the
 #[cfg(all(feature = "dsp", feature = "mve"))]
 compile_error!("features `dsp` and `mve` exclude each other: choose the one of the board's core");
 
-/// The kernels that were chosen: `plain`, `dsp` (Armv7E-M and later) or `mve` (Helium).
+/// Names the kernels that were chosen: `plain`, `dsp` (Armv7E-M and later) or `mve` (Helium).
 pub const NAME: &str = if cfg!(feature = "mve") {
     "mve"
 } else if cfg!(feature = "dsp") {
@@ -36,13 +35,14 @@ pub const NAME: &str = if cfg!(feature = "mve") {
     "plain"
 };
 
-/// Most columns of a softmax: the sum of more exponentials leaves the range of TFLite's last shift.
+/// The most columns that a softmax may have; the sum of more exponentials leaves the range of TFLite's last
+/// shift.
 pub const MAX_SOFTMAX_COLS: u16 = 511;
 
-/// Integer bits in which softmax sums its exponentials.
+/// The number of integer bits in which softmax sums its exponentials.
 const ACCUMULATION_INTEGER_BITS: u32 = 12;
 
-/// The quantized value of probability 0; the scale is 1/256.
+/// The quantized value that means probability 0; the scale is 1/256.
 const ZERO_PROBABILITY: i8 = -128;
 
 use crate::fixed_point::multiply_by_quantized_multiplier;
@@ -51,47 +51,47 @@ use crate::plan::{Clamp, Requantize};
 /// An input whose real value is proportional to `q - zero_point`.
 #[derive(Clone, Copy, Debug)]
 pub struct Operand<'a> {
-    /// The quantized elements.
+    /// Holds the quantized elements of the input.
     pub data: &'a [i8],
     /// The quantized value that means 0.
     pub zero_point: i8,
 }
 
-/// What is done to each output channel of a dense operator; three slices of one length.
+/// Says what is done to each output channel of a dense operator, in three slices of one length.
 #[derive(Clone, Copy, Debug)]
 pub struct Channels<'a> {
-    /// Added to the sum of products; the input's zero point is folded in.
+    /// Holds what is added to the sum of products, one value a channel; the input's zero point is folded in.
     pub bias: &'a [i32],
-    /// As in [`Requantize`].
+    /// Holds one multiplier a channel, see [`Requantize`].
     pub multiplier: &'a [i32],
-    /// As in [`Requantize`].
+    /// Holds one shift a channel, see [`Requantize`].
     pub shift: &'a [i8],
 }
 
-/// How a sum becomes an int8 output.
+/// Says how a sum becomes an int8 output.
 #[derive(Clone, Copy, Debug)]
 pub struct Output {
-    /// Input scales over output scale.
+    /// Requantizes the sum: the factor is the product of the input scales over the output scale.
     pub scale: Requantize,
-    /// Added after requantization.
+    /// The quantized value that is added after requantization; it means 0.
     pub zero_point: i8,
-    /// Applied last.
+    /// Limits the result, which is done last.
     pub clamp: Clamp,
 }
 
-/// How attention splits its matrices.
+/// Says how attention splits its matrices.
 #[derive(Clone, Copy, Debug)]
 pub struct Heads {
-    /// Heads; divides `cols`.
+    /// The number of heads, which divides `cols`.
     pub heads: usize,
-    /// Columns of query, key, value and context: heads times the head's size.
+    /// The number of columns that query, key, value and context have: heads times the head's size.
     pub cols: usize,
-    /// Rows of key and value, from the first, that are absent and not computed.
+    /// The number of rows of key and value, from the first, that are absent and not computed.
     pub absent: usize,
 }
 
 impl Channels<'_> {
-    /// Bias and requantization, channel by channel.
+    /// Returns bias and requantization, channel by channel.
     fn iter(&self) -> impl Iterator<Item = (i32, Requantize)> + Clone {
         let scales = self.multiplier.iter().zip(self.shift);
         let scales = scales.map(|(&multiplier, &shift)| Requantize { multiplier, shift });
@@ -101,7 +101,7 @@ impl Channels<'_> {
 
 #[cfg(feature = "dsp")]
 impl Channels<'_> {
-    /// Channels `from..to`.
+    /// Returns the channels with the numbers `from..to`.
     fn part(&self, from: usize, to: usize) -> Self {
         Self {
             bias: self.bias.get(from..to).unwrap_or_default(),
@@ -118,7 +118,7 @@ impl Output {
     }
 }
 
-// On DSP cores only for what no fast path takes, in many places.
+// DSP cores use this only for what no fast path takes, in many places.
 #[cfg_attr(feature = "dsp", inline(never))]
 #[cfg_attr(not(feature = "dsp"), inline)]
 fn finish(sum: i32, scale: Requantize, zero_point: i8, clamp: Clamp) -> i8 {
@@ -129,13 +129,13 @@ fn finish(sum: i32, scale: Requantize, zero_point: i8, clamp: Clamp) -> i8 {
 }
 
 impl Heads {
-    /// Columns of one head.
+    /// Returns the number of columns of one head.
     fn size(self) -> usize {
         (self.cols / self.heads.max(1)).max(1)
     }
 }
 
-/// The columns of one head of a row.
+/// Returns the columns of one head in a row.
 #[inline]
 fn head_of(row: &[i8], head: usize, size: usize) -> &[i8] {
     let from = head.wrapping_mul(size);

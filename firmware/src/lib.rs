@@ -1,17 +1,18 @@
-//! Zerda's firmware: spoken commands from audio, streaming, in INT8. `no_std`, no allocator, no
-//! floating point after the front end.
+//! Zerda's firmware recognizes spoken commands in a stream of audio, in INT8. It is `no_std`, has no
+//! allocator, and uses no floating point after the front end.
 //!
-//! The path of the audio is the list of modules: [`audio`] brings it from an interrupt to the main
-//! loop, [`front_end`] makes features of 25 ms of samples each 10 ms, [`cache`] keeps what the next
-//! step reads, [`step`] runs the [`plan`] of the [`image`] with [`kernels`] in [`fixed_point`]
-//! arithmetic, [`decoder`] turns posteriors into words, [`gate`] says which of them count and
-//! [`grammar`] turns these into commands, [`recognizer`] drives them all, and [`app`] sets pins and reports by [`telemetry`]. A product
-//! takes the whole of it, or the recognizer alone.
+//! The modules follow the path of the audio. [`audio`] brings it from an interrupt to the main loop,
+//! [`front_end`] makes features of 25 ms of samples every 10 ms, [`cache`] keeps what the next step reads,
+//! [`step`] runs the [`plan`] of the [`image`] with [`kernels`] in [`fixed_point`] arithmetic, [`decoder`]
+//! turns posteriors into words, [`gate`] says which of them count, and [`grammar`] turns these into commands.
+//! [`recognizer`] drives them all, and [`app`] sets pins and reports by [`telemetry`]. A product takes the
+//! whole of it, or the recognizer alone.
 //!
 //! # Features
 //!
-//! `dsp` and `mve` choose faster kernels with the same results, for cores with Arm's DSP extension
-//! (Cortex-M4, M7, M33) and with Helium (Cortex-M55, M85; needs `-C target-cpu`). `defmt` logs.
+//! The features `dsp` and `mve` choose faster kernels with the same results, for cores with Arm's DSP
+//! extension (Cortex-M4, M7, M33) and with Helium (Cortex-M55, M85; needs `-C target-cpu`). `defmt` adds
+//! logging.
 //!
 //! # Example
 //!
@@ -31,9 +32,10 @@
 //! # Bounds
 //!
 //! No audio and no image makes anything here panic, loop without end or read out of bounds: what
-//! [`Image::parse`] accepts can run, in time bounded by [`image::MAX_WORK`] (what that means for
-//! models that you do not trust, and what not: `docs/untrusted-models.md`). A [`Recognizer`] is
-//! about 3 KiB; caches and arena are in the memory that it is given, [`memory_bytes`] of it.
+//! [`Image::parse`] accepts can run, in time bounded by [`image::MAX_WORK`]. The page
+//! `docs/untrusted-models.md` says what that means for models that you do not trust, and what it does not
+//! mean. A [`Recognizer`] takes about 3 KiB; caches and arena lie in the memory that it is given,
+//! [`memory_bytes`] of it.
 #![no_std]
 #![deny(unsafe_code)] // but in the kernels for one kind of core
 #![deny(missing_docs)]
@@ -65,10 +67,11 @@ pub use grammar::Detection;
 pub use image::{Aligned, Image, ParseError, memory_bytes, npu_scratch_bytes};
 pub use recognizer::{Event, Memory, MemoryTooSmall, Recognizer};
 
-/// CRC-32 of images, telemetry frames and logits.
+/// The CRC-32 (ISO-HDLC) that images, telemetry frames and logits are checked with.
 static CRC: crc::Crc<u32> = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC);
 
-/// Adds bytes to a checksum, in one place: inlined, each takes 200 bytes of flash.
+/// Adds bytes to a checksum. It is one function that is never inlined, since each inlined copy takes 200
+/// bytes of flash.
 #[inline(never)]
 fn update(digest: &mut crc::Digest<'_, u32>, bytes: &[u8]) {
     digest.update(bytes);

@@ -1,11 +1,10 @@
-//! A step on an Arm Ethos-U55 or U65, with the CPU behind it.
+//! Steps can run on an Arm Ethos-U55 or U65, with the CPU behind it.
 //!
 //! An image may hold its step a second time, compiled to a command stream for one NPU by Arm's Vela
-//! ([`section`]). [`Npu`] runs it where [`Cpu`] would run the plan: it copies features, masks and
-//! retained cache rows into a [`Scratch`] buffer, lets the NPU compute there, and copies logits,
-//! posteriors and new cache rows back. Memory then holds what the CPU would have left, wherever
-//! anything reads it, so each step may run on either; only the CPU's intermediate results are not
-//! there.
+//! ([`section`]). [`Npu`] runs it where [`Cpu`] would run the plan: it copies features, masks and retained
+//! cache rows into a [`Scratch`] buffer, lets the NPU compute there, and copies logits, posteriors and new
+//! cache rows back. Memory then holds what the CPU would have left, wherever anything reads it, so each step
+//! may run on either; only the CPU's intermediate results are not there.
 //!
 //! ```
 //! # use zerda_firmware::{Image, Memory, MemoryTooSmall, Recognizer, memory_bytes, npu_scratch_bytes};
@@ -23,11 +22,11 @@
 //!
 //! # When it fails
 //!
-//! A [`Fault`] leaves memory as it was. The same step then runs on the CPU, from the same caches, to
-//! the same bits. The NPU is tried again, after a reset, one step later; each further fault doubles
-//! that distance, to [`MAX_BACKOFF`] steps, and each good step takes one off. What is no accident, a
-//! payload for another NPU or a buffer that it cannot use, is not tried again. [`Counters`] has it
-//! all; [`crate::app`] reports it.
+//! A [`Fault`] leaves memory as it was. The same step then runs on the CPU, from the same caches, to the same
+//! bits. The NPU is tried again, after a reset, one step later; each further fault doubles that distance, to
+//! [`MAX_BACKOFF`] steps, and each good step takes one off. A fault that is no accident, such as a payload
+//! for another NPU or a buffer that it cannot use, is not tried again. [`Counters`] counts it all;
+//! [`crate::app`] reports it.
 //!
 //! # Protocol
 //!
@@ -53,15 +52,15 @@
 //!
 //! # Costs
 //!
-//! For `shrunk` 28 KB are copied in and 4 KB out a step, mostly keys and values; the scratch buffer takes
+//! With `shrunk`, 28 KB are copied in and 4 KB out a step, mostly keys and values; the scratch buffer takes
 //! what Vela states. A run ends, or is ended, within half of the audio of a step (25 ms of 50): after a
 //! timeout the CPU has the other half.
 //!
 //! # What is proven
 //!
-//! That the driver keeps to the protocol above, and that any fault leads to the CPU's bits: against a
-//! model of the registers (feature `npu-model`), on the host and in QEMU. **That a command stream
-//! computes the step is not**: the model computes it with the CPU's kernels. No silicon and no
+//! Tests prove that the driver keeps to the protocol above, and that any fault leads to the CPU's bits:
+//! against a model of the registers (feature `npu-model`), on the host and in QEMU. **That a command stream
+//! computes the step is not proven**: the model computes it with the CPU's kernels. No silicon and no
 //! simulator of Arm's was at hand; nobody has run this driver on an NPU yet.
 
 pub mod driver;
@@ -85,20 +84,19 @@ pub use fault::{Failure, Fault};
 use registers::Register;
 use section::{Io, Program, Role};
 
-/// Steps on the CPU after faults, at most: 13 s of 50 ms.
+/// The most steps that run on the CPU after a fault before the NPU is tried again: 13 s with steps of 50 ms.
 pub const MAX_BACKOFF: u16 = 256;
 
-/// What a mask says of a key.
+/// Says in a mask that a key is present.
 pub(crate) const PRESENT: i8 = 127;
-/// Likewise.
+/// Says in a mask that a key is absent.
 pub(crate) const ABSENT: i8 = -128;
 
-/// An NPU as a board wires it: its registers, the memory that both see, and a way to wait. Or a model
-/// of one.
+/// An NPU as a board wires it, or a model of one: its registers, the memory that both see, and a way to wait.
 ///
 /// # Example
 ///
-/// By polling, on a core with a data cache.
+/// This board polls, on a core with a data cache.
 ///
 /// ```
 /// # use zerda_firmware::npu::{Bus, registers::{Register, Status}};
@@ -111,7 +109,7 @@ pub(crate) const ABSENT: i8 = -128;
 ///
 /// impl Bus for Ethos {
 ///     fn read(&mut self, register: Register) -> u32 {
-///         // SAFETY: of the block of registers that the pointer, by its maker, is the base of.
+///         // SAFETY: the pointer is the base of the NPU's registers, as whoever made it promised.
 ///         unsafe { self.0.byte_add(register.offset()).read_volatile() }
 ///     }
 ///
@@ -140,51 +138,53 @@ pub(crate) const ABSENT: i8 = -128;
 ///     }
 /// }
 ///
-/// /// As the compiler sees it, this reads and writes the buffer.
+/// /// Reads and writes the buffer, as the compiler sees it.
 /// fn barrier(scratch: &mut [i8]) {
 ///     // SAFETY: it does nothing.
 ///     unsafe { asm!("/* {0} */", in(reg) scratch.as_mut_ptr(), options(nostack)) }
 /// }
 /// ```
 ///
-/// To sleep instead: the line of the interrupt stays up until the driver, after `wait`, clears it in
-/// the NPU. So its handler masks it in the interrupt controller, and `wait` drops what is pending there
-/// from before and unmasks it.
+/// A board that sleeps instead needs more care: the line of the interrupt stays up until the driver, after
+/// `wait`, clears it in the NPU. So its handler masks it in the interrupt controller, and `wait` drops what
+/// is pending there from before and unmasks it.
 pub trait Bus {
-    /// Whether the NPU accesses memory as non-secure.
+    /// Says whether the NPU accesses memory as non-secure.
     const NON_SECURE: bool = false;
 
-    /// Reads a register.
+    /// Reads a register of 32 bits.
     fn read(&mut self, register: Register) -> u32;
 
-    /// Writes a register, before anything that follows.
+    /// Writes a register of 32 bits, before anything that follows.
     fn write(&mut self, register: Register, value: u32);
 
-    /// Where the NPU sees what the CPU sees at an address; the same, if nothing else is said.
+    /// Returns the address at which the NPU sees what the CPU sees at `cpu`; both are the same unless a board
+    /// says otherwise.
     fn address(&self, cpu: usize) -> u64 {
         cpu as u64
     }
 
-    /// Writes the scratch buffer back to memory where the CPU caches it. With a barrier: what was
-    /// written is there before the next register is.
+    /// Writes the scratch buffer back to memory if the CPU caches it. An implementation needs a barrier: what
+    /// was written is there before the next register is.
     fn clean(&mut self, scratch: &mut [i8]);
 
-    /// Waits for the interrupt; false after `limit_us` without one. The NPU has the scratch buffer
-    /// meanwhile. With a barrier, behind which what it wrote is read.
+    /// Waits for the interrupt; returns false after `limit_us` microseconds without one. The NPU has the
+    /// scratch buffer meanwhile. An implementation needs a barrier, so that what the NPU wrote is read only
+    /// after it.
     fn wait(&mut self, scratch: &mut [i8], limit_us: u32) -> bool;
 
     /// Forgets what the CPU has cached of the scratch buffer.
     fn invalidate(&mut self, scratch: &mut [i8]);
 }
 
-/// The buffer that NPU and CPU share, in memory that the NPU can reach: no tightly coupled one.
-/// `Scratch<{ npu_scratch_bytes(IMAGE) }>`; it fills whole cache lines.
+/// The buffer that NPU and CPU share, in memory that the NPU can reach, which tightly coupled memory is not.
+/// It is a `Scratch<{ npu_scratch_bytes(IMAGE) }>` and fills whole cache lines.
 #[repr(C, align(32))]
 #[derive(Debug)]
 pub struct Scratch<const BYTES: usize>([i8; BYTES]);
 
 impl<const BYTES: usize> Scratch<BYTES> {
-    /// Zeros.
+    /// Makes a buffer that holds zeros.
     pub const fn new() -> Self {
         Self([0; BYTES])
     }
@@ -196,33 +196,35 @@ impl<const BYTES: usize> Default for Scratch<BYTES> {
     }
 }
 
-/// What became of the steps, since the start.
+/// Says what became of the steps since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
-    /// Steps on the NPU.
+    /// Counts the steps that ran on the NPU.
     pub steps: u32,
-    /// Steps that failed there and ran on the CPU.
+    /// Counts the steps that failed on the NPU and ran on the CPU.
     pub faults: u32,
-    /// The last failure.
+    /// Holds the last failure, if there was one.
     pub last: Option<Failure>,
-    /// Steps on the CPU, after the last failure, before the NPU is tried again; 0: it is not.
+    /// The number of steps that run on the CPU, after the last failure, before the NPU is tried again; 0: it
+    /// is not tried again.
     pub backoff: u16,
 }
 
-/// Runs steps on an NPU, and on the CPU where that is not to be had or fails.
+/// Runs steps on an NPU, and on the CPU if the NPU is missing or fails.
 #[derive(Debug)]
 pub struct Npu<'a, B> {
     driver: Driver<B>,
     scratch: &'a mut [i8],
     counters: Counters,
-    /// Steps on the CPU after the next fault is twice as many.
+    /// The number of steps that ran on the CPU after the last fault, less one for each good step since. After
+    /// the next fault it doubles.
     backoff: u16,
-    /// Steps still to run on the CPU; none: all.
+    /// The number of steps that still run on the CPU before the NPU is tried; `None` means all.
     waiting: Option<u16>,
 }
 
 impl<'a, B: Bus> Npu<'a, B> {
-    /// Touches the NPU with the first step only.
+    /// Makes a stepper that touches the NPU with its first step only.
     pub fn new<const BYTES: usize>(bus: B, scratch: &'a mut Scratch<BYTES>) -> Self {
         Self {
             driver: Driver::new(bus),
@@ -233,12 +235,12 @@ impl<'a, B: Bus> Npu<'a, B> {
         }
     }
 
-    /// The NPU's bus.
+    /// Returns the bus of the NPU.
     pub fn bus(&mut self) -> &mut B {
         self.driver.bus()
     }
 
-    /// Whether the step ran on the NPU. If it did not, memory is as it was.
+    /// Tries to run the step on the NPU, and says whether it did. If it did not, memory is as it was.
     fn try_step(&mut self, image: &Image<'_>, windows: &Windows, memory: &mut [i8]) -> bool {
         let Some(program) = image.npu() else {
             return false;
@@ -324,10 +326,10 @@ impl<B: Bus> Step for Npu<'_, B> {
     }
 }
 
-/// Where an input or output lies in memory, but for a mask, which does not.
+/// Returns where an input or output lies in memory; `None` for a mask, which does not lie there.
 pub(crate) fn place(io: Io, image: &Image<'_>, windows: &Windows) -> Option<Range<usize>> {
     let bytes = io.bytes as usize;
-    // Of a window, from one of its rows on.
+    // The rows of a window, from one of them on.
     let rows = |cache: u8, row: u16| {
         let record = image.cache(cache.into())?;
         let row = usize::from(windows.start(cache.into())) + usize::from(row);
@@ -364,7 +366,7 @@ fn write_mask(mask: &mut [i8], absent: u16) {
     }
 }
 
-/// Half of the audio that a step commits.
+/// Returns the longest time that a run may take, in microseconds: half of the audio that a step commits.
 fn limit_us(image: &Image<'_>) -> u32 {
     let head = image.manifest();
     let samples = u64::from(head.stream.step) * u64::from(head.front_end.hop);

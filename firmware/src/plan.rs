@@ -1,108 +1,112 @@
-//! The plan: a flat list of operators over numbered tensors, which is all that the device knows of
-//! a network.
+//! The plan is a flat list of operators over numbered tensors. It is all that the device knows of a network.
 //!
-//! Every tensor is two-dimensional, `[rows, cols]`, row-major. Its bytes are constants in the
-//! image, a place in the arena, or rows of a cache window; so a slice is a tensor with fewer rows
-//! at the same place, an append is an operator that writes into a window, and no operator copies,
-//! slices or transposes.
+//! Every tensor is two-dimensional, `[rows, cols]`, row-major. Its bytes are constants in the image, a place
+//! in the arena, or rows of a cache window. So a slice is a tensor with fewer rows at the same place, an
+//! append is an operator that writes into a window, and no operator copies, slices or transposes.
 //!
 //! Integers are fixed-width in the encoding (`postcard::fixint`), so that a tensor or cache record
 //! has one size and is found by its number.
 
 use serde::{Deserialize, Serialize};
 
-/// Number of a tensor in the image's tensor table.
+/// The number that a tensor has in the image's tensor table, from 0.
 pub type TensorId = u16;
 
-/// Where the elements of a tensor lie.
+/// Says where the elements of a tensor lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum Space {
-    /// Constants: `offset` is a byte offset into the image's tensor segment, 16-byte aligned.
+    /// The elements are constants: `offset` is a byte offset into the image's tensor segment, 16-byte
+    /// aligned.
     Constant,
-    /// Scratch: `offset` is a byte offset into the arena. Lives within one step.
+    /// The elements are intermediate results that live within one step: `offset` is a byte offset into the
+    /// arena.
     Arena,
-    /// A cache window: `offset` is `cache << 16 | row`, `row` counted from the window's first row.
+    /// The elements are rows of a cache window: `offset` is `cache << 16 | row`, with `row` counted from the
+    /// window's first row.
     Cache,
 }
 
-/// Element type of a tensor.
+/// Says what type the elements of a tensor have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum Element {
-    /// Activations, weights and requantization shifts.
+    /// Elements are int8: activations, weights and requantization shifts.
     I8,
-    /// Bias and requantization multipliers, little-endian. Constants only.
+    /// Elements are int32, little-endian: bias and requantization multipliers. Only constants have this type.
     I32,
-    /// Front-end tables, little-endian IEEE 754. Constants only, never an operator's operand.
+    /// Elements are IEEE 754 floats of 32 bits, little-endian: front-end tables. Only constants have this
+    /// type, and they are never an operator's operand.
     F32,
 }
 
-/// One tensor, `[rows, cols]`. A real value is `scale * (q - zero_point)`.
+/// A tensor that has the shape `[rows, cols]`. A real value is `scale * (q - zero_point)`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Tensor {
-    /// Where its elements lie.
+    /// Says where the elements lie.
     pub space: Space,
-    /// What they are.
+    /// Says what type the elements have.
     pub element: Element,
-    /// Time, keys' time, or output channels of weights.
+    /// Counts the rows: time, keys' time, or output channels of weights.
     #[serde(with = "postcard::fixint::le")]
     pub rows: u16,
-    /// Channels, or keys.
+    /// Counts the columns, which are channels or keys.
     #[serde(with = "postcard::fixint::le")]
     pub cols: u16,
-    /// As [`Space`] says.
+    /// Says where in `space` the elements lie, in the way that [`Space`] describes.
     #[serde(with = "postcard::fixint::le")]
     pub offset: u32,
-    /// Reports only: operators carry their own fixed-point multipliers.
+    /// The real value that one quantized step stands for. It serves for reports only: operators carry their
+    /// own fixed-point multipliers.
     pub scale: f32,
     /// The quantized value that means 0.
     pub zero_point: i8,
-    /// The columns are keys, oldest first: columns of absent keys are not computed (see
+    /// Says whether the columns are keys, oldest first. Columns of absent keys are not computed (see
     /// [`Op::Softmax`]).
     pub keys: bool,
 }
 
-/// One cache: rows of `cols` bytes in a linear buffer of `capacity` rows, of which a window of
+/// A cache, which holds rows of `cols` bytes in a linear buffer of `capacity` rows, in which a window of
 /// `rows` slides forward by the step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cache {
-    /// Byte offset into the cache memory.
+    /// The byte offset that the buffer has in the cache memory.
     #[serde(with = "postcard::fixint::le")]
     pub offset: u32,
-    /// Rows of the window: what one step reads and writes.
+    /// The number of rows of the window, which one step reads and writes.
     #[serde(with = "postcard::fixint::le")]
     pub rows: u16,
-    /// Channels.
+    /// The number of columns, which are channels.
     #[serde(with = "postcard::fixint::le")]
     pub cols: u16,
-    /// Rows of the buffer, at least `rows + step`. The window slides within it without copying.
+    /// The number of rows that the buffer holds, at least `rows + step`. The window slides within it without
+    /// copying.
     #[serde(with = "postcard::fixint::le")]
     pub capacity: u16,
-    /// What the cache is filled with on reset: the value of an absent row.
+    /// The value that the cache is filled with on reset; it stands for an absent row.
     pub zero_point: i8,
 }
 
-/// Requantization: `value * multiplier * 2^(shift - 31)`, rounded as TFLite does.
+/// A requantization, which computes `value * multiplier * 2^(shift - 31)`, rounded as TFLite does.
 /// `multiplier` is in `[2^30, 2^31)` or 0, `shift` in `-31..=30`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Requantize {
-    /// The factor's mantissa.
+    /// Holds the mantissa of the factor.
     pub multiplier: i32,
-    /// The factor's exponent; positive is to the left.
+    /// Holds the exponent of the factor; a positive one shifts to the left.
     pub shift: i8,
 }
 
 /// The quantized range that an output is clamped to: all of int8, or a fused ReLU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Clamp {
-    /// Lowest.
+    /// The lowest value that an output may have.
     pub min: i8,
-    /// Highest, not below `min`.
+    /// The highest value that an output may have, not below `min`.
     pub max: i8,
 }
 
-/// Operands of an operator with per-channel weights.
+/// Names the operands of an operator with per-channel weights.
 #[allow(missing_docs)] // the formulas of [`Op`] name them
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dense {
@@ -115,20 +119,21 @@ pub struct Dense {
     pub clamp: Clamp,
 }
 
-/// One operator. Shapes are `[rows, cols]`. No output overlaps an input.
+/// An operator that the plan runs. Shapes are `[rows, cols]`. No output overlaps an input.
 #[allow(missing_docs)] // the formulas name the operands
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Op {
-    /// `output[r, n] = bias[n] + sum_k input[r, k] * weights[n, k]`, per-channel requantized.
-    /// `weights [N, K]`, `bias`, `multiplier` (I32) and `shift` (I8) `[1, N]`. The input's zero
-    /// point is folded into the bias.
+    /// Computes `output[r, n] = bias[n] + sum_k input[r, k] * weights[n, k]`, requantized with a scale per
+    /// channel. The shapes are `weights [N, K]`; `bias`, `multiplier` (I32) and `shift` (I8) `[1, N]`. The
+    /// input's zero point is folded into the bias.
     FullyConnected(Dense),
-    /// Causal depthwise convolution over time:
-    /// `output[r, c] = bias[c] + sum_t input[r + t, c] * weights[t, c]`, per-channel requantized.
-    /// `input [kernel - 1 + rows, C]`, `weights [kernel, C]`; the rest as in `FullyConnected`.
+    /// Computes a causal depthwise convolution over time:
+    /// `output[r, c] = bias[c] + sum_t input[r + t, c] * weights[t, c]`, requantized with a scale per
+    /// channel. The shapes are `input [kernel - 1 + rows, C]` and `weights [kernel, C]`; the others are those
+    /// of `FullyConnected`.
     DepthwiseConv(Dense),
-    /// Element by element, equal shapes (`b` may be a constant); TFLite ADD: both inputs shifted
-    /// left by 20 bits, brought to a common scale, added, requantized.
+    /// Adds element by element (TFLite ADD); all shapes are equal, and `b` may be a constant. Both inputs are
+    /// shifted left by 20 bits, brought to a common scale, added and requantized.
     Add {
         a: TensorId,
         b: TensorId,
@@ -138,7 +143,7 @@ pub enum Op {
         output_scale: Requantize,
         clamp: Clamp,
     },
-    /// Element by element, equal shapes; TFLite MUL.
+    /// Multiplies element by element (TFLite MUL); all shapes are equal.
     Mul {
         a: TensorId,
         b: TensorId,
@@ -146,15 +151,16 @@ pub enum Op {
         output_scale: Requantize,
         clamp: Clamp,
     },
-    /// `output = table[input + 128]`, any function of one value: HardSwish, SiLU, 1 / sqrt(x). `table [1, 256]`.
+    /// Computes `output = table[input + 128]`, which is any function of one value: HardSwish, SiLU,
+    /// `1 / sqrt(x)`. The table's shape is `[1, 256]`.
     Lookup {
         input: TensorId,
         output: TensorId,
         table: TensorId,
     },
-    /// Attention scores of every head, TFLite BATCH_MATMUL with `adj_y`:
-    /// `output[h * C + i, j] = sum_k query[i, h * d + k] * key[j, h * d + k]`, requantized.
-    /// `query [C, heads * d]`, `key [keys, heads * d]`, `output [heads * C, keys]`.
+    /// Computes the attention scores of every head (TFLite BATCH_MATMUL with `adj_y`):
+    /// `output[h * C + i, j] = sum_k query[i, h * d + k] * key[j, h * d + k]`, requantized. The shapes are
+    /// `query [C, heads * d]`, `key [keys, heads * d]` and `output [heads * C, keys]`.
     Scores {
         query: TensorId,
         key: TensorId,
@@ -162,18 +168,18 @@ pub enum Op {
         heads: u8,
         output_scale: Requantize,
     },
-    /// Softmax of each row, TFLite int8 to int8 (output scale 1/256, zero point -128). Where the
-    /// columns are keys, those of absent keys are not read but count as -128, as after TFLite's
-    /// MINIMUM with a mask: probability 0 if the scores' scale reaches 14.5 below every maximum.
+    /// Computes the softmax of each row, TFLite's int8 to int8 (output scale 1/256, zero point -128). If the
+    /// columns are keys, those of absent keys are not read but count as -128, as after TFLite's MINIMUM with
+    /// a mask: their probability is 0 if the scores' scale reaches 14.5 below every maximum.
     Softmax {
         input: TensorId,
         output: TensorId,
-        /// TFLite's `input_multiplier` and `input_left_shift` (beta 1, 5 integer bits).
+        /// Holds TFLite's `input_multiplier` and `input_left_shift` (beta 1, 5 integer bits).
         input_scale: Requantize,
-        /// Differences to the row's maximum below this count as probability 0.
+        /// The least difference to the row's maximum that counts, at most 0; a lower one has probability 0.
         diff_min: i32,
     },
-    /// Attention output of every head, TFLite BATCH_MATMUL:
+    /// Computes the attention output of every head (TFLite BATCH_MATMUL):
     /// `output[i, h * d + k] = sum_j probs[h * C + i, j] * value[j, h * d + k]`, requantized.
     Context {
         probs: TensorId,
@@ -185,7 +191,7 @@ pub enum Op {
 }
 
 impl Op {
-    /// The tensor that the operator writes.
+    /// Returns the tensor that the operator writes.
     pub fn output(&self) -> TensorId {
         match *self {
             Self::FullyConnected(Dense { output, .. })

@@ -1,4 +1,4 @@
-//! The recognizer: samples in, detections out.
+//! The recognizer takes samples and tells of the commands that it detects in them.
 
 use core::fmt;
 
@@ -11,14 +11,14 @@ use crate::image::{FFT, Image, MAX_MELS};
 use crate::plan::{Cache, TensorId};
 use crate::step::{Cpu, Step, byte_range};
 
-/// Memory of a recognizer: `Memory<{ memory_bytes(IMAGE) }>`, 16-byte aligned. Where alignment does
-/// not matter, as on a PC, any `[i8]` of [`Image::memory_bytes`] will do as well.
+/// The memory that a recognizer works in: `Memory<{ memory_bytes(IMAGE) }>`, 16-byte aligned. Where alignment
+/// does not matter, as on a PC, any `[i8]` of [`Image::memory_bytes`] will do as well.
 #[repr(C, align(16))]
 #[derive(Debug)]
 pub struct Memory<const BYTES: usize>([i8; BYTES]);
 
 impl<const BYTES: usize> Memory<BYTES> {
-    /// Zeros.
+    /// Makes memory that holds zeros.
     pub const fn new() -> Self {
         Self([0; BYTES])
     }
@@ -36,12 +36,12 @@ impl<const BYTES: usize> AsMut<[i8]> for Memory<BYTES> {
     }
 }
 
-/// The memory given is smaller than the image needs.
+/// Says that the memory given is smaller than the image needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MemoryTooSmall {
-    /// [`Image::memory_bytes`].
+    /// The number of bytes that the image needs: [`Image::memory_bytes`].
     pub needed: usize,
-    /// Bytes given.
+    /// The number of bytes that were given.
     pub given: usize,
 }
 
@@ -54,33 +54,34 @@ impl fmt::Display for MemoryTooSmall {
 
 impl core::error::Error for MemoryTooSmall {}
 
-/// What happens while audio is pushed, in this order: a step, then its committed frames, each
-/// followed by its word and what that, or its absence, decides, and by the window's opening or closing. Numbers count from the start of the stream.
+/// Something that happens while audio is pushed. Events come in this order: a step, then its committed
+/// frames, each followed by its word, by what that word or its absence decides, and by the window's opening
+/// or closing. Numbers count from the start of the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event<'a> {
     /// A step of the network ran.
     Step {
-        /// Its number.
+        /// The number that the step has, from 0.
         index: u32,
-        /// `[step, classes]`, quantized.
+        /// Holds the quantized logits, `[step, classes]`.
         logits: &'a [i8],
-        /// `[step, classes]`, Q0.8 minus 128.
+        /// Holds the posteriors, `[step, classes]`, Q0.8 minus 128.
         posteriors: &'a [i8],
     },
-    /// A frame was decoded.
+    /// A committed frame was decoded.
     Frame {
-        /// Its number.
+        /// The number that the frame has, from 0.
         frame: u32,
-        /// Smoothed posteriors, Q0.8, one a class.
+        /// Holds the smoothed posteriors, Q0.8, one a class.
         smoothed: &'a [u8],
     },
-    /// A word was detected, be it part of a command or not; echoes and faint words are left out.
+    /// A word was detected, whether it is part of a command or not; echoes and faint words are left out.
     Word(Word),
-    /// A command was detected, or a wake word.
+    /// A command or a wake word was detected.
     Detection(Detection),
     /// A wake word or a command opened the window in which commands count.
     Awake(Awake),
-    /// The window closed by itself.
+    /// The window closed because its time was over.
     Asleep(Asleep),
 }
 
@@ -94,7 +95,8 @@ impl From<Outcome> for Event<'_> {
     }
 }
 
-/// Recognizes the commands of one stream of audio at a time.
+/// Recognizes the commands of one stream of audio at a time. `S` runs the steps, on the CPU unless it says
+/// otherwise.
 #[derive(Debug)]
 pub struct Recognizer<'a, S = Cpu> {
     image: Image<'a>,
@@ -104,22 +106,23 @@ pub struct Recognizer<'a, S = Cpu> {
     front_end: FrontEnd<'a>,
     decoder: Decoder,
     gate: Gate,
-    /// Samples of the next frame's window.
+    /// Holds the samples of the next frame's window.
     samples: [i16; FFT],
-    /// How many there are.
+    /// Counts the samples that are there.
     sample_count: usize,
-    /// Frames in the feature window.
+    /// Counts the frames in the feature window.
     frames: u16,
     step_index: u32,
     frame_index: u32,
 }
 
 impl<'a> Recognizer<'a> {
-    /// On the CPU. `memory` is a [`Memory`], or any `[i8]`, and needs no initial value.
+    /// Makes a recognizer that runs its steps on the CPU. `memory` is a [`Memory`], or any `[i8]`, and needs
+    /// no initial value.
     ///
     /// # Errors
     ///
-    /// Where `memory` is smaller than [`Image::memory_bytes`].
+    /// Returns [`MemoryTooSmall`] if `memory` is smaller than [`Image::memory_bytes`].
     pub fn new(
         image: &Image<'a>,
         memory: &'a mut (impl AsMut<[i8]> + ?Sized),
@@ -129,11 +132,11 @@ impl<'a> Recognizer<'a> {
 }
 
 impl<'a, S: Step> Recognizer<'a, S> {
-    /// As [`Recognizer::new`], with steps run by `step`.
+    /// Makes a recognizer as [`Recognizer::new`] does, whose steps are run by `step`.
     ///
     /// # Errors
     ///
-    /// Where `memory` is smaller than [`Image::memory_bytes`].
+    /// Returns [`MemoryTooSmall`] if `memory` is smaller than [`Image::memory_bytes`].
     pub fn with_step(
         image: &Image<'a>,
         memory: &'a mut (impl AsMut<[i8]> + ?Sized),
@@ -160,23 +163,23 @@ impl<'a, S: Step> Recognizer<'a, S> {
         })
     }
 
-    /// The image that runs.
+    /// Returns the image that runs.
     pub fn image(&self) -> &Image<'a> {
         &self.image
     }
 
-    /// What runs the steps.
+    /// Returns what runs the steps.
     pub fn stepper(&mut self) -> &mut S {
         &mut self.step
     }
 
-    /// Whether commands count, now: always where the image names no wake words.
+    /// Says whether commands count now; they always do where the image names no wake words.
     pub fn is_awake(&self) -> bool {
         self.gate.is_awake()
     }
 
-    /// Starts afresh, as if nothing had been pushed. If the window of a wake word was open it closes, and that is
-    /// returned.
+    /// Starts afresh, as if nothing had been pushed. If the window of a wake word was open, it closes, and
+    /// that is returned.
     pub fn reset(&mut self) -> Option<Asleep> {
         self.windows = Windows::reset(&self.image, self.memory);
         self.front_end.reset();
@@ -188,8 +191,9 @@ impl<'a, S: Step> Recognizer<'a, S> {
         self.gate.reset()
     }
 
-    /// Takes samples (16 kHz, mono, signed 16 bit), any number of them: how a stream is split does
-    /// not matter. A step runs as soon as its last sample is there.
+    /// Takes any number of samples (16 kHz, mono, signed 16 bit) and calls `on_detection` for each command or
+    /// wake word in them; how a stream is split does not matter. A step runs as soon as its last sample is
+    /// there.
     pub fn push(&mut self, pcm: &[i16], mut on_detection: impl FnMut(Detection)) {
         self.push_events(pcm, |event| {
             if let Event::Detection(detection) = event {
@@ -198,7 +202,7 @@ impl<'a, S: Step> Recognizer<'a, S> {
         });
     }
 
-    /// As [`Recognizer::push`], with all that happens.
+    /// Takes samples as [`Recognizer::push`] does, and calls `on_event` for all that happens.
     pub fn push_events(&mut self, mut pcm: &[i16], mut on_event: impl FnMut(Event<'_>)) {
         let window = usize::from(self.image.manifest().front_end.window);
         loop {
@@ -225,7 +229,7 @@ impl<'a, S: Step> Recognizer<'a, S> {
         }
     }
 
-    /// Features of the window of samples, into the next row of the feature window.
+    /// Computes the features of the window of samples, and writes them to the next row of the feature window.
     fn frame(&mut self) {
         let config = self.image.manifest().front_end;
         let (window, hop) = (usize::from(config.window), usize::from(config.hop));

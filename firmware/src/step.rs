@@ -1,4 +1,4 @@
-//! Runs the plan: one step of the stream, operator by operator.
+//! A step runs the plan once, operator by operator.
 
 use core::ops::Range;
 
@@ -8,13 +8,13 @@ use crate::kernels::{self, Channels, Heads, Operand, Output};
 use crate::npu::Counters;
 use crate::plan::{Clamp, Dense, Op, Requantize, Space, Tensor, TensorId};
 
-/// Runs steps of a plan: on the CPU, or on what a board has besides.
+/// Runs steps of a plan, on the CPU or on what else a board has.
 pub trait Step {
-    /// Runs every operator once over `memory`, which begins with the image's caches, their windows
-    /// where `windows` says, followed by its arena.
+    /// Runs every operator once over `memory`. It begins with the image's caches, whose windows are where
+    /// `windows` says, and its arena follows.
     fn step(&mut self, image: &Image<'_>, windows: &Windows, memory: &mut [i8]);
 
-    /// For reports: what became of the steps that an NPU was to run; none without one.
+    /// Returns what became of the steps that an NPU was to run, for reports; `None` without an NPU.
     fn npu(&self) -> Option<Counters> {
         None
     }
@@ -32,13 +32,13 @@ impl Step for Cpu {
     }
 }
 
-/// Runs one operator on the CPU, over what [`Step::step`] is given.
+/// Runs one operator on the CPU, over the same memory as [`Step::step`].
 pub fn run_op(op: Op, image: &Image<'_>, windows: &Windows, memory: &mut [i8]) {
-    // Some, as of every image that was parsed and memory of its size.
+    // This is `Some` for every image that was parsed, with memory of its size.
     let _ = run(op, image, windows, memory);
 }
 
-/// The bytes of memory that hold a tensor, none for a constant.
+/// Returns the bytes of memory that hold a tensor, or `None` for a constant.
 pub fn byte_range(image: &Image<'_>, windows: &Windows, tensor: Tensor) -> Option<Range<usize>> {
     let start = match tensor.space {
         Space::Constant => return None,
@@ -54,19 +54,19 @@ pub fn byte_range(image: &Image<'_>, windows: &Windows, tensor: Tensor) -> Optio
 }
 
 impl Tensor {
-    /// Cache and row of its window that `offset` states.
+    /// Returns the cache, and the row of its window, that `offset` states.
     pub fn cache_row(&self) -> (usize, u16) {
         ((self.offset >> 16) as usize, self.offset as u16)
     }
 }
 
-/// The tensors of one operator: memory but for the output, which is lent apart.
+/// Holds the tensors of one operator: all of memory except its output, which is lent separately.
 struct Inputs<'m> {
     image: &'m Image<'m>,
     windows: &'m Windows,
     before: &'m [i8],
     after: &'m [i8],
-    /// Where `after` begins.
+    /// The place in memory at which `after` begins, in bytes.
     end: usize,
 }
 
@@ -97,7 +97,7 @@ impl<'m> Inputs<'m> {
         Some(Operand { data, zero_point })
     }
 
-    /// Input, weights and channels.
+    /// Returns input, weights and channels of a dense operator.
     fn dense(&self, dense: Dense) -> Option<(&'m [i8], &'m [i8], Channels<'m>)> {
         let channels = Channels {
             bias: self.i32(dense.bias)?,
@@ -107,7 +107,7 @@ impl<'m> Inputs<'m> {
         Some((self.i8(dense.input)?, self.i8(dense.weights)?, channels))
     }
 
-    /// Columns of a row that are not computed.
+    /// Returns the number of columns of a row that are not computed, since their keys are absent.
     fn absent(&self, tensor: Tensor) -> usize {
         if tensor.keys {
             self.windows.absent().into()
@@ -122,7 +122,7 @@ const FULL: Clamp = Clamp {
     max: i8::MAX,
 };
 
-/// As [`run_op`]; none where an operand is not there.
+/// Runs one operator as [`run_op`] does; returns `None` if an operand is not there.
 pub(crate) fn run(op: Op, image: &Image<'_>, windows: &Windows, memory: &mut [i8]) -> Option<()> {
     let output = image.tensor(op.output())?;
     let Range { start, end } = byte_range(image, windows, output)?;
@@ -161,7 +161,7 @@ pub(crate) fn run(op: Op, image: &Image<'_>, windows: &Windows, memory: &mut [i8
             ..
         } => {
             let (a, b) = (inputs.operand(a)?, inputs.operand(b)?);
-            // Row by row only where columns are left out.
+            // Rows are added one by one only where columns are left out.
             let (cols, absent) = match inputs.absent(output) {
                 0 => (output.len().max(1), 0),
                 absent => (usize::from(output.cols).max(1), absent),

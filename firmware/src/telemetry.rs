@@ -1,12 +1,12 @@
-//! Telemetry: what the device reports over a serial line, and how.
+//! Telemetry is what the device reports over a serial line.
 //!
 //! # Frames
 //!
-//! A report and its sequence number (u16, counting all reports since boot, wrapping) are encoded
-//! by postcard as one tuple, followed by the CRC-32 (ISO-HDLC, little-endian) of these bytes, all
-//! of it in COBS (consistent overhead byte stuffing), ended by a zero byte. A receiver can begin to
-//! listen at any time, loses no more than the frame that was damaged, and sees from the numbers
-//! what it missed. New kinds of report are added at the end of [`Report`].
+//! A report and its sequence number (u16, counting all reports since boot, wrapping) are encoded by postcard
+//! as one tuple, followed by the CRC-32 (ISO-HDLC, little-endian) of these bytes. All of it is stuffed by
+//! COBS (consistent overhead byte stuffing) and ended by a zero byte. A receiver can begin to listen at any
+//! time, loses no more than the frame that was damaged, and sees from the numbers what it missed. New kinds
+//! of report are added at the end of [`Report`].
 
 use heapless::Vec;
 use serde::{Deserialize, Serialize};
@@ -15,116 +15,117 @@ use crate::CRC;
 use crate::gate::Reason;
 use crate::npu::Failure;
 
-/// Bytes of a frame at most, the zero included.
+/// The most bytes that a frame has, its zero included.
 pub const MAX_FRAME: usize = 128;
 
-/// Bytes of a frame's CRC.
+/// The number of bytes that a frame's CRC takes.
 const CRC_BYTES: usize = 4;
 
-/// One report. Times are those of the audio, from the first sample captured.
+/// A report that the device sends. Times are those of the audio, in ms from the first sample captured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Report<'a> {
-    /// The application starts.
+    /// The application starts, as it does once after each boot.
     Start {
-        /// Version of this crate.
+        /// The version that this crate has.
         version: &'a str,
-        /// The checksum in the image's header.
+        /// The checksum that the image's header states.
         image_crc32: u32,
-        /// [`crate::kernels::NAME`].
+        /// Names the kernels that were built: [`crate::kernels::NAME`].
         kernels: &'a str,
     },
-    /// A command was detected, or a wake word, as in [`crate::Detection`].
+    /// A command or a wake word was detected, as [`crate::Detection`] describes it.
     Detection {
-        /// Its name, or that of its one word.
+        /// Names the command or wake word, or its one word where the image lists no commands.
         command: &'a str,
-        /// Smoothed posterior, Q0.8, the lowest of its words.
+        /// The lowest smoothed posterior that one of its words has, Q0.8.
         score: u8,
-        /// Start of its first word.
+        /// The time at which the first word starts, in ms.
         start_ms: u32,
-        /// End of the frame that decided.
+        /// The time at which the frame ends that decided the last word, in ms.
         end_ms: u32,
-        /// End of the audio that deciding took.
+        /// The time, in ms, at which the audio ends that was needed to decide.
         decided_ms: u32,
     },
     /// Samples were lost, by the ring or the hardware; recognition started afresh behind them.
     Overrun {
-        /// Where audio goes on.
+        /// The time, in ms, at which the audio goes on after the gap.
         at_ms: u32,
-        /// How much is missing.
+        /// The number of samples that are missing.
         lost_samples: u32,
     },
-    /// Sent every second of audio.
+    /// The status, which is sent every second of audio.
     Status(Status),
     /// A step failed on the NPU and ran on the CPU.
     NpuFault {
-        /// Where audio is.
+        /// The time, in ms, at which the audio ends that was recognized so far.
         at_ms: u32,
-        /// Why, and the register that says more.
+        /// Says why the step failed, and holds the register that says more.
         failure: Failure,
-        /// Failures since boot, this one included.
+        /// Counts the failures since boot, this one included.
         faults: u32,
-        /// Steps on the CPU before the NPU is tried again; 0: it is not.
+        /// The number of steps that run on the CPU before the NPU is tried again; 0: it is not tried again.
         backoff: u16,
     },
-    /// Sent before each status where there is an NPU: counters since boot.
+    /// Counters of the NPU since boot, which are sent before each status where there is an NPU.
     Npu {
-        /// Steps that ran on it.
+        /// Counts the steps that ran on the NPU.
         steps: u32,
-        /// Steps that failed there and ran on the CPU.
+        /// Counts the steps that failed on the NPU and ran on the CPU.
         faults: u32,
     },
     /// A wake word or a command opened the window in which commands count.
     Awake {
-        /// Where audio is.
+        /// The time, in ms, at which the frame ends that opened the window.
         at_ms: u32,
-        /// When the window closes if nothing is said.
+        /// The time, in ms, at which the window closes if nothing is said.
         until_ms: u32,
     },
-    /// The window closed.
+    /// The window in which commands count closed.
     Asleep {
-        /// Where audio is.
+        /// The time, in ms, at which the window closed.
         at_ms: u32,
-        /// Why.
+        /// Says why the window closed.
         reason: Reason,
     },
-    /// Sent before each status where the image names wake words.
+    /// The state of the gate, which is sent before each status where the image names wake words.
     Gate {
-        /// Whether commands count.
+        /// Says whether commands count now.
         awake: bool,
-        /// Wake words since boot.
+        /// Counts the wake words since boot.
         wake_words: u32,
     },
 }
 
-/// Counters since boot, and load.
+/// Holds counters since boot, and the load.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Status {
-    /// Audio captured until the last sample recognized, lost samples included.
+    /// Says how much audio was captured until the last sample recognized, in ms, lost samples included.
     pub audio_ms: u32,
-    /// Steps of the network.
+    /// Counts the steps of the network.
     pub steps: u32,
-    /// Commands detected; wake words are none.
+    /// Counts the commands that were detected; wake words do not count.
     pub detections: u32,
-    /// Gaps in the audio.
+    /// Counts the gaps in the audio.
     pub overruns: u32,
-    /// Samples in these gaps.
+    /// Counts the samples that were lost in these gaps.
     pub lost_samples: u32,
-    /// Reports that the serial line did not take, outputs that could not be set.
+    /// Counts reports that the serial line did not take, outputs that could not be set, and detections that
+    /// were too many for one block.
     pub io_errors: u32,
-    /// Time not slept since the last status, in thousandths.
+    /// Says how much of the time since the last status the processor did not sleep, in thousandths.
     pub load_permille: u16,
-    /// Most stack used so far, 0 where the board does not measure it.
+    /// The most stack that was used so far, in bytes; 0 where the board does not measure it.
     pub stack_bytes: u32,
-    /// CRC-32 (ISO-HDLC) over every logit of every step: the same audio gives the same value on
+    /// Holds the CRC-32 (ISO-HDLC) over every logit of every step: the same audio gives the same value on
     /// every target, and in `zerda run`.
     pub logits_crc32: u32,
 }
 
-/// The frame of a report; none where it is longer than [`MAX_FRAME`].
+/// Returns the frame of a report, or `None` if it is longer than [`MAX_FRAME`].
 pub fn encode(sequence: u16, report: &Report<'_>) -> Option<Vec<u8, MAX_FRAME>> {
-    // Shorter than 254 bytes, so that no COBS run needs to be split.
+    // A frame is shorter than 254 bytes, so that no COBS run needs to be split.
     let mut buffer = [0; MAX_FRAME - 2];
     let length = postcard::to_slice(&(sequence, report), &mut buffer)
         .ok()?
@@ -143,15 +144,15 @@ pub fn encode(sequence: u16, report: &Report<'_>) -> Option<Vec<u8, MAX_FRAME>> 
     Some(frame)
 }
 
-/// A frame that cannot be read.
+/// Says why a frame cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FrameError {
-    /// Longer than [`MAX_FRAME`].
+    /// The frame is longer than [`MAX_FRAME`].
     TooLong,
-    /// Not COBS.
+    /// The frame is not COBS.
     Stuffing,
-    /// Its checksum does not fit, or it is no report that this version knows.
+    /// The checksum of the frame does not fit, or it is no report that this version knows.
     Content,
 }
 
@@ -171,14 +172,14 @@ impl core::error::Error for FrameError {}
 #[derive(Clone, Debug)]
 pub struct Decoder {
     buffer: [u8; MAX_FRAME],
-    /// Bytes of the frame so far, those that do not fit included.
+    /// Counts the bytes of the frame so far, including those that do not fit.
     length: usize,
-    /// The frame was handed out.
+    /// Says whether the frame was handed out.
     done: bool,
 }
 
 impl Decoder {
-    /// Before a frame.
+    /// Makes a decoder that waits for the first byte of a frame.
     pub const fn new() -> Self {
         Self {
             buffer: [0; MAX_FRAME],
@@ -187,8 +188,8 @@ impl Decoder {
         }
     }
 
-    /// The next byte of the line. At the end of a frame: its sequence number and report, or why it
-    /// cannot be read. Zeros without anything between them are no frame.
+    /// Takes the next byte of the line. At the end of a frame it returns the frame's sequence number and
+    /// report, or why it cannot be read. Zeros without anything between them are no frame.
     pub fn push(&mut self, byte: u8) -> Option<Result<(u16, Report<'_>), FrameError>> {
         if core::mem::take(&mut self.done) {
             self.length = 0;
@@ -221,7 +222,7 @@ impl Default for Decoder {
     }
 }
 
-/// The content of a frame, if its checksum fits.
+/// Returns the content of a frame, if its checksum fits.
 fn parse(bytes: &[u8]) -> Option<(u16, Report<'_>)> {
     let (content, crc) = bytes.split_last_chunk::<CRC_BYTES>()?;
     if CRC.checksum(content) != u32::from_le_bytes(*crc) {
@@ -233,7 +234,7 @@ fn parse(bytes: &[u8]) -> Option<(u16, Report<'_>)> {
     }
 }
 
-/// COBS back to plain bytes, in place; their number.
+/// Turns COBS back into plain bytes, in place, and returns how many there are; `None` if it is not COBS.
 fn unstuff(frame: &mut [u8]) -> Option<usize> {
     let (mut from, mut to) = (0, 0);
     while let Some(&code) = frame.get(from) {

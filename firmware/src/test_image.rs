@@ -1,5 +1,5 @@
-//! A tiny image with every operator in it, for unit tests: one attention head pair, hidden 4,
-//! chunk 3, step 2, left context 4, 4 mel filters, classes `go`, `stop` and silence.
+//! This tiny image has every operator in it, for unit tests: two attention heads, hidden 4, chunk 3, step 2,
+//! left context 4, 4 mel filters, classes `go`, `stop` and silence.
 
 mod commands;
 
@@ -27,7 +27,7 @@ const FULL: Clamp = Clamp {
     max: 127,
 };
 
-/// An image, 16-byte aligned.
+/// Holds the bytes of an image, 16-byte aligned.
 #[derive(Clone)]
 pub struct Bytes {
     blocks: Vec<u128>,
@@ -35,7 +35,7 @@ pub struct Bytes {
 }
 
 impl Bytes {
-    /// A copy.
+    /// Copies `bytes` to aligned memory.
     pub fn new(bytes: &[u8]) -> Self {
         let mut blocks = std::vec![0u128; bytes.len().div_ceil(16)];
         bytemuck::cast_slice_mut(&mut blocks)[..bytes.len()].copy_from_slice(bytes);
@@ -43,12 +43,12 @@ impl Bytes {
         Self { blocks, len }
     }
 
-    /// All of them.
+    /// Returns all bytes of the image.
     pub fn get(&self) -> &[u8] {
         &bytemuck::cast_slice(&self.blocks)[..self.len]
     }
 
-    /// To change them.
+    /// Returns all bytes of the image, to be changed.
     pub fn get_mut(&mut self) -> &mut [u8] {
         &mut bytemuck::cast_slice_mut(&mut self.blocks)[..self.len]
     }
@@ -60,7 +60,7 @@ impl Bytes {
     }
 }
 
-/// Numbers without order, the same ones each time (xorshift64*).
+/// Makes numbers without order, the same ones each time (xorshift64*).
 pub struct Random(pub u64);
 
 impl Random {
@@ -135,7 +135,7 @@ impl Builder {
         self.tensor(Space::Cache, Element::I8, (rows, HIDDEN), cache << 16 | row)
     }
 
-    /// Bias, multiplier, shift.
+    /// Makes bias, multiplier and shift of `n` channels.
     fn channels(&mut self, n: u16) -> [TensorId; 3] {
         let i32s = |value: i32| -> Vec<u8> { (0..n).flat_map(|_| value.to_le_bytes()).collect() };
         [
@@ -161,7 +161,7 @@ impl Builder {
     }
 }
 
-/// The tables of [`FrontEnd`] and their numbers.
+/// Makes the front end's tables, and returns its parameters with their numbers.
 fn front_end(b: &mut Builder) -> FrontEnd {
     let hann = (0..400).map(|i| 0.5 - 0.5 * libm::cos(2.0 * PI * f64::from(i) / 400.0));
     let hann: Vec<u8> = hann.flat_map(|w| (w as f32).to_le_bytes()).collect();
@@ -189,7 +189,7 @@ fn front_end(b: &mut Builder) -> FrontEnd {
     }
 }
 
-/// Hz, equally spaced on the HTK mel scale from 60 to 7600 Hz.
+/// Returns the edges of the mel filters in Hz, equally spaced on the HTK mel scale from 60 to 7600 Hz.
 pub fn mel_edges() -> [f64; MELS as usize + 2] {
     let mel = |hz: f64| 2595.0 * libm::log10(1.0 + hz / 700.0);
     core::array::from_fn(|i| {
@@ -199,12 +199,12 @@ pub fn mel_edges() -> [f64; MELS as usize + 2] {
     })
 }
 
-/// The tiny image; cache windows have `slack` rows to slide in, at least the step.
+/// Makes the tiny image. Its cache windows have `slack` rows to slide in, at least the step.
 pub fn tiny(slack: u16) -> Bytes {
     tiny_with(slack, |_, _| ())
 }
 
-/// The tiny image with changed records, and the arena that they need.
+/// Makes the tiny image with changed records, and the arena that they need.
 pub fn tiny_with(slack: u16, change: impl FnOnce(&mut Vec<Tensor>, &mut Vec<Op>)) -> Bytes {
     let mut b = Builder {
         random: Random(7),

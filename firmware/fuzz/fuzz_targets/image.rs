@@ -1,5 +1,6 @@
-//! The first byte says whether the header of what follows is repaired, so that both the header's
-//! checks and those behind it are tried. `ZERDA_SEEDS=FOLDER` writes images to start from.
+//! This target fuzzes the checks of an image, and runs what passes them. The first byte says whether the
+//! header of what follows is repaired, so that both the header's checks and those behind it are tried.
+//! `ZERDA_SEEDS=FOLDER` writes images to start from.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

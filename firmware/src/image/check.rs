@@ -1,4 +1,4 @@
-//! The checks behind [`Image::parse`]: after them nothing that runs the plan can fail.
+//! These are the checks behind [`Image::parse`]: after them, nothing that runs the plan can fail.
 
 use super::{
     ALIGNMENT, BINS, FFT, Image, MAX_CACHES, MAX_CLASSES, MAX_COMMANDS, MAX_LEVEL_FRAMES, MAX_MELS,
@@ -24,7 +24,7 @@ fn manifest(field: &'static str, problem: &'static str) -> ParseError {
     ParseError::Manifest { field, problem }
 }
 
-/// The error where a condition does not hold.
+/// Returns the error if the condition does not hold.
 fn require(holds: bool, error: ParseError) -> Result<(), ParseError> {
     if holds { Ok(()) } else { Err(error) }
 }
@@ -275,7 +275,7 @@ fn front_end_tables(image: &Image<'_>) -> Result<(), ParseError> {
     require(known, manifest("mel band", "must hold -1..=mels"))
 }
 
-/// Logits and posteriors.
+/// Checks the tensors that hold logits and posteriors.
 fn outputs(image: &Image<'_>) -> Result<(), ParseError> {
     let head = image.manifest();
     for (id, field) in [(head.logits, "logits"), (head.posteriors, "posteriors")] {
@@ -289,7 +289,7 @@ fn outputs(image: &Image<'_>) -> Result<(), ParseError> {
     Ok(())
 }
 
-/// Commands of the grammar, if there is one.
+/// Checks the commands of the grammar, if there is one.
 fn commands(image: &Image<'_>) -> Result<(), ParseError> {
     let mut rest = image.commands;
     let count = image.grammar().commands;
@@ -321,13 +321,13 @@ fn commands(image: &Image<'_>) -> Result<(), ParseError> {
     )
 }
 
-/// Whether a number is that of a label that can be detected.
+/// Says whether a number is that of a label that can be detected.
 fn is_detected(image: &Image<'_>, label: u8) -> bool {
     let label = image.labels().nth(label.into());
     label.is_some_and(|label| label.threshold > 0)
 }
 
-/// Wake words and their window, if there are any.
+/// Checks the wake words and their window, if there are any.
 fn wake(image: &Image<'_>) -> Result<(), ParseError> {
     let Some(wake) = image.wake() else {
         return Ok(());

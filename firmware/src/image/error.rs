@@ -1,121 +1,121 @@
-//! What can be wrong with an image.
+//! This module says what can be wrong with an image.
 
 use core::fmt;
 
-/// Why bytes are not an image that can run. Display is one line.
+/// Says why bytes are not an image that can run. It is displayed as one line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ParseError {
-    /// It does not start with the magic.
+    /// The image does not start with [`super::MAGIC`].
     NotAnImage,
-    /// It has another format version than [`super::VERSION`].
+    /// The image has another format version than [`super::VERSION`].
     Version {
-        /// The version it has.
+        /// The version that the image has.
         found: u16,
     },
-    /// It is shorter than its header says.
+    /// The image is shorter than its header says.
     Truncated {
-        /// Bytes that the header states.
+        /// The number of bytes that the header states.
         expected: usize,
-        /// Bytes there are.
+        /// The number of bytes that there are.
         found: usize,
     },
-    /// It is longer than its header says.
+    /// The image is longer than its header says.
     TrailingBytes {
-        /// Bytes that the header states.
+        /// The number of bytes that the header states.
         expected: usize,
-        /// Bytes there are.
+        /// The number of bytes that there are.
         found: usize,
     },
-    /// It does not lie at a multiple of [`super::ALIGNMENT`] (see [`super::Aligned`]).
+    /// The image does not lie at a multiple of [`super::ALIGNMENT`] in memory (see [`super::Aligned`]).
     Misaligned,
-    /// Its bytes were changed.
+    /// The bytes of the image were changed.
     Checksum {
         /// The checksum that the header states.
         expected: u32,
-        /// The checksum of the bytes.
+        /// The checksum that the bytes have.
         found: u32,
     },
     /// A field of the header is wrong.
     Header {
-        /// The field, as the format names it.
+        /// Names the field that is wrong, as the format does.
         field: &'static str,
-        /// What must hold.
+        /// Says what must hold, or what is wrong.
         problem: &'static str,
     },
     /// A field of the manifest's head is wrong.
     Manifest {
-        /// The field.
+        /// Names the field that is wrong.
         field: &'static str,
-        /// What must hold.
+        /// Says what must hold, or what is wrong.
         problem: &'static str,
     },
-    /// A label is wrong.
+    /// A label of the image is wrong.
     Label {
-        /// Its number.
+        /// The number that the label has, from 0.
         index: u16,
-        /// The field.
+        /// Names the field that is wrong.
         field: &'static str,
-        /// What must hold.
+        /// Says what must hold, or what is wrong.
         problem: &'static str,
     },
-    /// A cache is wrong.
+    /// A cache of the image is wrong.
     Cache {
-        /// Its number.
+        /// The number that the cache has, from 0.
         index: u16,
-        /// The field.
+        /// Names the field that is wrong.
         field: &'static str,
-        /// What must hold.
+        /// Says what must hold, or what is wrong.
         problem: &'static str,
     },
-    /// A tensor is wrong.
+    /// A tensor of the image is wrong.
     Tensor {
-        /// Its number.
+        /// The number that the tensor has, from 0.
         index: u16,
-        /// The field.
+        /// Names the field that is wrong.
         field: &'static str,
-        /// What must hold.
+        /// Says what must hold, or what is wrong.
         problem: &'static str,
     },
-    /// An operator is wrong.
+    /// An operator of the plan is wrong.
     Op {
-        /// Its number.
+        /// The number that the operator has, from 0.
         index: u16,
-        /// The operand or parameter.
+        /// Names the operand or parameter that is wrong.
         field: &'static str,
-        /// What must hold.
+        /// Says what must hold, or what is wrong.
         problem: &'static str,
     },
     /// A command of the grammar is wrong.
     Command {
-        /// Its number.
+        /// The number that the command has, from 0.
         index: u16,
-        /// The field.
+        /// Names the field that is wrong.
         field: &'static str,
-        /// What must hold.
+        /// Says what must hold, or what is wrong.
         problem: &'static str,
     },
     /// The record of the wake words is wrong.
     Wake {
-        /// The field.
+        /// Names the field that is wrong.
         field: &'static str,
-        /// What must hold.
+        /// Says what must hold, or what is wrong.
         problem: &'static str,
     },
-    /// The head of the NPU section is wrong, or its payload.
+    /// The head of the NPU section or its payload is wrong.
     Npu {
-        /// The field.
+        /// Names the field that is wrong.
         field: &'static str,
-        /// What must hold.
+        /// Says what must hold, or what is wrong.
         problem: &'static str,
     },
     /// An input or output of the NPU is wrong.
     NpuIo {
-        /// Its number.
+        /// The number that the input or output has, from 0.
         index: u16,
-        /// The field.
+        /// Names the field that is wrong.
         field: &'static str,
-        /// What must hold.
+        /// Says what must hold, or what is wrong.
         problem: &'static str,
     },
 }

@@ -1,4 +1,4 @@
-//! The header: where everything else lies.
+//! The header says where everything else lies.
 
 use core::ops::Range;
 
@@ -6,47 +6,47 @@ use super::{ALIGNMENT, HEADER_BYTES, MAGIC, ParseError, VERSION};
 use crate::CRC;
 use crate::npu::section::{SCRATCH_BYTES, SECTION_BYTES};
 
-/// Where the header's fields lie.
+/// Says where the header's fields lie: each constant is a range of bytes in the image.
 pub mod field {
     use core::ops::Range;
 
-    /// Bytes of [`super::MAGIC`].
+    /// Holds the bytes of [`super::MAGIC`].
     pub const MAGIC: Range<usize> = 0..4;
-    /// u16.
+    /// Holds the format version, a u16.
     pub const VERSION: Range<usize> = 4..6;
-    /// u16.
+    /// Holds the length of the header in bytes, a u16.
     pub const HEADER_LENGTH: Range<usize> = 6..8;
-    /// u32.
+    /// Holds the length of the image in bytes, a u32.
     pub const TOTAL_LENGTH: Range<usize> = 8..12;
-    /// u32.
+    /// Holds the length of the manifest in bytes, a u32. Commands and wake words are part of it.
     pub const MANIFEST_LENGTH: Range<usize> = 12..16;
-    /// u32.
+    /// Holds the offset of the tensor segment in bytes, a u32.
     pub const SEGMENT_OFFSET: Range<usize> = 16..20;
-    /// u32.
+    /// Holds the length of the tensor segment in bytes, a u32.
     pub const SEGMENT_LENGTH: Range<usize> = 20..24;
-    /// u32.
+    /// Holds the checksum of all other bytes, a u32.
     pub const CHECKSUM: Range<usize> = 24..28;
-    /// u32.
+    /// Holds the bytes of memory that the caches take, a u32.
     pub const CACHE_BYTES: Range<usize> = 28..32;
-    /// u32.
+    /// Holds the bytes of memory that the arena takes, a u32.
     pub const ARENA_BYTES: Range<usize> = 32..36;
-    /// u32.
+    /// Holds the alignment of image and memory in bytes, a u32.
     pub const ALIGNMENT: Range<usize> = 36..40;
-    /// u32.
+    /// Holds the offset of the NPU section in bytes, a u32; 0: there is none.
     pub const NPU_OFFSET: Range<usize> = 40..44;
-    /// u32.
+    /// Holds the length of the NPU section in bytes, a u32.
     pub const NPU_LENGTH: Range<usize> = 44..48;
-    /// u32.
+    /// Holds the length of the commands in bytes, a u32; 0: there are none.
     pub const COMMANDS_LENGTH: Range<usize> = 48..52;
-    /// u32.
+    /// Holds the length of the wake words' record in bytes, a u32; 0: there is none.
     pub const WAKE_LENGTH: Range<usize> = 52..56;
-    /// u16.
+    /// Holds how many frames a sound must last to be remembered in the level, a u16; 0 means 1.
     pub const LEVEL_FRAMES: Range<usize> = 56..58;
-    /// Zeros.
+    /// Holds zeros, since these bytes are reserved.
     pub const RESERVED: Range<usize> = 58..64;
 }
 
-/// The checksum of an image: CRC-32 (ISO-HDLC) of all of it but the checksum.
+/// Returns the checksum of an image: the CRC-32 (ISO-HDLC) of all of it except the checksum.
 pub fn checksum(image: &[u8]) -> u32 {
     let mut digest = CRC.digest();
     for part in [
@@ -58,8 +58,8 @@ pub fn checksum(image: &[u8]) -> u32 {
     digest.finalize()
 }
 
-/// Bytes of memory that the image's caches and arena need, read from its header: a constant where
-/// the image is one. 0 where it is no image; [`super::Image::parse`] says why.
+/// Returns the bytes of memory that the image's caches and arena need, as its header states them. It is a
+/// constant if the image is one. It is 0 if `image` is no image; [`super::Image::parse`] says why.
 pub const fn memory_bytes(image: &[u8]) -> usize {
     match image.first_chunk::<HEADER_BYTES>() {
         Some(header @ [b'Z', b'R', b'D', b'A', ..]) => {
@@ -71,8 +71,8 @@ pub const fn memory_bytes(image: &[u8]) -> usize {
     }
 }
 
-/// Bytes of the buffer in which an NPU computes a step of the image, read from its NPU section: a
-/// constant where the image is one. 0 where it has none.
+/// Returns the bytes of the buffer in which an NPU computes a step of the image, as its NPU section states
+/// them. It is a constant if the image is one. It is 0 if the image has no NPU section.
 pub const fn npu_scratch_bytes(image: &[u8]) -> usize {
     let Some(header @ [b'Z', b'R', b'D', b'A', ..]) = image.first_chunk::<HEADER_BYTES>() else {
         return 0;
@@ -87,12 +87,12 @@ pub const fn npu_scratch_bytes(image: &[u8]) -> usize {
     }
 }
 
-/// A u32 of a record; `at` is a constant within it.
+/// Returns a u32 of a record as a usize; `at` is a constant within it.
 const fn u32_at<const BYTES: usize>(bytes: &[u8; BYTES], at: usize) -> usize {
     u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]) as usize
 }
 
-/// What a header says of the bytes after it.
+/// Holds what a header says of the bytes after it.
 pub(super) struct Header {
     pub manifest: Range<usize>,
     pub commands: Range<usize>,

@@ -1,5 +1,5 @@
-//! Images that no compiler made: what all that parses must keep to when it runs. Its tests, which
-//! mutate valid images, and the fuzz target share it.
+//! Hostile images are those that no compiler made. This module says what all that parses must keep to when it
+//! runs; its tests, which mutate valid images, and the fuzz target share it.
 
 use core::ops::Range;
 use std::sync::LazyLock;
@@ -17,28 +17,29 @@ pub use crate::test_image::Bytes;
 use crate::test_image::{COMMANDS, GO_GO, Random, WAKE, tiny, with_commands, with_wake};
 use crate::{CRC, Detection};
 
-/// An image that asks for more memory is parsed only.
+/// The most memory, in bytes, with which an image is run; one that asks for more is only parsed.
 const MAX_MEMORY: usize = 1 << 20;
-/// An image that asks for a larger buffer has its steps run on the CPU.
+/// The largest scratch buffer, in bytes, with which steps run on the NPU; an image that asks for a larger one
+/// has its steps run on the CPU.
 const MAX_SCRATCH: usize = 1 << 14;
-/// An image whose first steps take more samples is run on so many.
+/// The most samples that an image is run on, even if its first steps take more.
 const MAX_SAMPLES: usize = 1 << 16;
 
-/// How far bytes came.
+/// Says how far bytes came.
 #[derive(Debug, PartialEq)]
 pub enum Outcome {
     /// The header is wrong, or the records are not where it says.
     NoRecords(ParseError),
-    /// A record is wrong.
+    /// A record of the image is wrong.
     Refused(ParseError),
-    /// Parsed only: its memory is too large to try it.
+    /// The image was only parsed: its memory is too large to try it.
     Large,
-    /// Ran so many steps.
+    /// The image ran so many steps.
     Ran(u32),
 }
 
 impl Outcome {
-    /// Whether the operators were looked at.
+    /// Says whether the operators were looked at.
     pub fn reached_operators(&self) -> bool {
         match self {
             Self::NoRecords(_) => false,
@@ -61,7 +62,7 @@ impl Outcome {
 ///
 /// # Panics
 ///
-/// Where an image that was parsed does not run as the docs of this crate say.
+/// Panics if an image that was parsed does not run as the docs of this crate say.
 pub fn try_image(bytes: &[u8]) -> Outcome {
     let image = match Image::parse(bytes) {
         Ok(image) => image,
@@ -93,8 +94,8 @@ pub fn try_image(bytes: &[u8]) -> Outcome {
     Outcome::Ran(first.0)
 }
 
-/// Runs as many steps on the model of an NPU, if there is a section for one: what it computes is out
-/// of anybody's hands, but not where it does.
+/// Runs the same number of steps on the model of an NPU, if the image has a section for one. Nobody can say
+/// what it computes, but it must not write elsewhere.
 fn on_npu(image: &Image<'_>, pcm: &[i16], steps: u32) {
     let Some(program) = image.npu() else { return };
     let mut scratch = std::boxed::Box::new(Scratch::<MAX_SCRATCH>::new());
@@ -129,7 +130,7 @@ impl Step for EveryOperator {
     }
 }
 
-/// Number of steps, and a checksum of all that happens.
+/// Returns the number of steps, and a checksum of all that happens.
 fn listen<'p, S: Step>(
     recognizer: &mut Recognizer<'_, S>,
     pieces: impl Iterator<Item = &'p [i16]>,
@@ -173,7 +174,7 @@ fn listen<'p, S: Step>(
     (steps, sum.finalize())
 }
 
-/// Noise, full-scale square waves and silence, in turn.
+/// Holds noise, full-scale square waves and silence, in turn.
 static AUDIO: LazyLock<Vec<i16>> = LazyLock::new(|| {
     let mut random = Random(11);
     let sample = |i: usize| match i / 211 % 3 {
@@ -185,8 +186,8 @@ static AUDIO: LazyLock<Vec<i16>> = LazyLock::new(|| {
     (0..MAX_SAMPLES).map(sample).collect()
 });
 
-/// Makes true what can be computed: constants of the header, lengths, bytes of memory, checksum.
-/// What is left to be wrong is the records.
+/// Makes true what can be computed: constants of the header, lengths, bytes of memory and checksum. Only the
+/// records can still be wrong.
 pub fn repair(bytes: &mut Bytes) {
     let Some(length) = u32::try_from(bytes.get().len())
         .ok()
@@ -242,7 +243,7 @@ pub fn repair(bytes: &mut Bytes) {
     bytes.repair();
 }
 
-/// Images whose records are all valid, with different slack in their cache windows, with and without
+/// Returns images whose records are all valid, with different slack in their cache windows, with and without
 /// an NPU section, commands and wake words.
 pub fn valid() -> Vec<Bytes> {
     let mut images = Vec::from([2, 3, 7, 50].map(tiny));

@@ -1,4 +1,4 @@
-//! Checks of the NPU section.
+//! These are the checks of the NPU section.
 
 use super::{ALIGNMENT, Image, ParseError, take};
 use crate::npu::registers::{Config, Id};
@@ -6,7 +6,7 @@ use crate::npu::section::{
     Io, Part, Payload, Program, SECTION_BYTES, attentions, first_written_rows, inputs_and_outputs,
 };
 
-/// Checks the section, if there is one, against the plan.
+/// Checks the NPU section, if there is one, against the plan.
 pub(super) fn section(image: &Image<'_>) -> Result<(), ParseError> {
     let Some(bytes) = image.npu else {
         return Ok(());
@@ -17,7 +17,7 @@ pub(super) fn section(image: &Image<'_>) -> Result<(), ParseError> {
     payload(&program)
 }
 
-/// Inputs and outputs; returns where their records end.
+/// Checks the inputs and outputs, and returns where their records end.
 fn records(image: &Image<'_>, bytes: &[u8], program: &Program<'_>) -> Result<usize, ParseError> {
     let problem = "are those of a plan that writes its features or has more than 256 attentions";
     let features_written = first_written_rows(image)[0].is_some_and(|row| row < u16::MAX);
@@ -63,7 +63,7 @@ fn records(image: &Image<'_>, bytes: &[u8], program: &Program<'_>) -> Result<usi
     }
 }
 
-/// Payload and constants follow the records, and end the section.
+/// Checks that payload and constants follow the records, and end the section.
 fn parts(bytes: &[u8], program: &Program<'_>, mut end: usize) -> Result<(), ParseError> {
     let section = program.section;
     for (part, field) in [
@@ -84,7 +84,7 @@ fn parts(bytes: &[u8], program: &Program<'_>, mut end: usize) -> Result<(), Pars
     }
 }
 
-/// The payload is for the NPU that the section names.
+/// Checks that the payload is for the NPU that the section names.
 fn payload(program: &Program<'_>) -> Result<(), ParseError> {
     let error = |field, problem| ParseError::Npu { field, problem };
     let payload = Payload::parse(program.payload).map_err(|problem| error("payload", problem))?;

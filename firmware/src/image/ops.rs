@@ -1,4 +1,4 @@
-//! Checks of the plan: operands, shapes, overlaps, parameters, work.
+//! These are the checks of the plan: operands, shapes, overlaps, parameters and work.
 
 use super::{Image, MAX_WORK, ParseError, take};
 use crate::kernels::MAX_SOFTMAX_COLS;
@@ -6,12 +6,12 @@ use crate::plan::{Clamp, Dense, Element, Op, Requantize, Space, Tensor, TensorId
 
 type Check<T = ()> = Result<T, ParseError>;
 
-/// Work of an element of a softmax, in multiply-accumulates.
+/// The work that an element of a softmax counts as, in multiply-accumulates.
 const SOFTMAX_WORK: u16 = 64;
-/// Entries of the table that a softmax begins with, whatever its shape.
+/// The number of entries of the table that a softmax begins with, whatever its shape.
 const SOFTMAX_TABLE: u16 = 256;
 
-/// Checks every operator.
+/// Checks every operator of the plan.
 pub(super) fn ops(image: &Image<'_>) -> Check {
     let mut rest = image.ops;
     let (mut work, mut channels) = (0, 0);
@@ -41,9 +41,9 @@ pub(super) fn ops(image: &Image<'_>) -> Check {
 struct Checker<'c> {
     image: &'c Image<'c>,
     index: u16,
-    /// Of this operator and those before.
+    /// Sums the work of this operator and those before it, in multiply-accumulates.
     work: &'c mut u64,
-    /// Likewise, those whose scales were checked.
+    /// Counts the channels whose scales were checked, of this operator and those before it.
     channels: &'c mut usize,
 }
 
@@ -186,7 +186,7 @@ impl Checker<'_> {
         self.require(*self.work <= MAX_WORK, "work", problem)
     }
 
-    /// A tensor of activations.
+    /// Returns a tensor of activations, or an error if the number names no tensor or its elements are not I8.
     fn tensor(&self, id: TensorId, field: &'static str) -> Check<Tensor> {
         let tensor = self
             .image
@@ -230,7 +230,7 @@ impl Checker<'_> {
         self.require(fits, field, "has a shape that does not fit the operator")
     }
 
-    /// Weights of a shape, `n` channels, clamp.
+    /// Checks weights of the shape `weights`, the parameters of `n` channels, and the clamp.
     fn dense(&mut self, dense: Dense, weights: (u16, u16), n: u16) -> Check {
         self.constant(dense.weights, "weights", Element::I8, weights)?;
         let (multiplier, shift) = (dense.multiplier, dense.shift);
@@ -277,7 +277,7 @@ impl Checker<'_> {
     }
 }
 
-/// Whether two tensors share bytes of memory.
+/// Says whether two tensors share bytes of memory.
 fn overlap(a: Tensor, b: Tensor) -> bool {
     let range = |tensor: Tensor| match tensor.space {
         Space::Constant => None,

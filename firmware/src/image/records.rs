@@ -1,104 +1,107 @@
-//! The records of the manifest that are not of the plan.
+//! These are the records of the manifest that do not belong to the plan.
 
 use serde::{Deserialize, Serialize};
 
 use crate::plan::TensorId;
 
-/// Head of the manifest: everything of which there is one.
+/// The head of the manifest, which holds everything of which there is one.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// Frames of one call.
+    /// Says how many frames one call takes.
     pub stream: Stream,
-    /// Samples to features.
+    /// Says how samples become features.
     pub front_end: FrontEnd,
-    /// Posteriors to detections.
+    /// Says how posteriors become detections.
     pub decoder: Decoder,
-    /// Number of labels.
+    /// The number of labels that the manifest holds.
     pub classes: u8,
-    /// Number of caches.
+    /// The number of caches that the manifest holds.
     pub caches: u8,
-    /// Number of tensors.
+    /// The number of tensors that the manifest holds.
     pub tensors: u16,
-    /// Number of operators.
+    /// The number of operators that the manifest holds.
     pub ops: u16,
-    /// `[step, classes]`, what `logits_crc32` covers.
+    /// The tensor `[step, classes]` that holds the logits, which `logits_crc32` covers.
     pub logits: TensorId,
-    /// `[step, classes]`, Q0.8 minus 128, what the decoder reads.
+    /// The tensor `[step, classes]` that holds the posteriors, Q0.8 minus 128, which the decoder reads.
     pub posteriors: TensorId,
 }
 
-/// Shape of the stream, in frames (see the streaming contract in the crate docs).
+/// The shape of the stream, whose fields count frames (see the streaming contract in the crate docs).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stream {
-    /// Frames of one call: committed and look-ahead.
+    /// The number of frames that one call takes, committed and look-ahead.
     pub chunk: u16,
-    /// Committed frames of one call; the window advances by this much.
+    /// The number of committed frames that one call takes; the window advances by this much.
     pub step: u16,
-    /// Cached committed frames that a query may attend to before the chunk.
+    /// The number of cached committed frames before the chunk that a query may attend to.
     pub left_context: u16,
 }
 
-/// Front end: samples to log-mel features (see [`crate::front_end`]).
+/// The parameters of the front end, which turns samples into log-mel features (see [`crate::front_end`]).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FrontEnd {
-    /// Hz.
+    /// The sample rate that the front end takes, in Hz.
     pub sample_rate: u32,
-    /// Samples.
+    /// The number of samples that a frame's window takes.
     pub window: u16,
-    /// Samples.
+    /// The number of samples that lie between the starts of two frames.
     pub hop: u16,
-    /// Mel filters: features of a frame.
+    /// The number of mel filters, which is that of the features of a frame.
     pub mels: u16,
-    /// nats a frame by which the level falls.
+    /// Says how much the level falls each frame, in nats.
     pub level_decay: f32,
-    /// nats, lowest level.
+    /// The lowest value that the level has, in nats.
     pub level_floor: f32,
-    /// Frames that a sound must last to be remembered in the level, 1..=16. It stands in the header.
+    /// The number of frames that a sound must last to be remembered in the level, 1..=16. It stands in the
+    /// header.
     #[serde(skip)]
     pub level_frames: u16,
-    /// nats below the level at which a feature is clipped; the int8 scale is `range / 255`.
+    /// Says how far below the level a feature is clipped, in nats; the int8 scale is `range / 255`.
     pub range: f32,
-    /// F32 `[1, window]`: the window function.
+    /// The F32 constant `[1, window]` that holds the window function.
     pub window_table: TensorId,
-    /// F32 `[1, 257]`: weight of each FFT bin in the rising half of a filter; one minus it goes to
-    /// the falling half of the filter before. Outside all filters: see `mel_band`.
+    /// The F32 constant `[1, 257]` that holds the weight of each FFT bin in the rising half of a filter; one
+    /// minus the weight goes to the falling half of the filter before. `mel_band` says which bins are outside
+    /// all filters.
     pub mel_weight: TensorId,
-    /// I8 `[1, 257]`: the filter in whose rising half a bin lies (0..=mels), -1 outside.
+    /// The I8 constant `[1, 257]` that holds the filter in whose rising half a bin lies (0..=mels), or -1 if
+    /// the bin is outside all filters.
     pub mel_band: TensorId,
 }
 
-/// Decoder: posteriors to detections (see [`crate::decoder`]).
+/// The parameters of the decoder, which turns posteriors into detections (see [`crate::decoder`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Decoder {
-    /// Committed frames that the posterior is averaged over, looking back; at most 32.
+    /// The number of committed frames that the posterior is averaged over, looking back; at most 32.
     pub smoothing: u8,
-    /// Frames after a detection in which there is no other.
+    /// The number of frames after a detection in which there is no other.
     pub refractory: u16,
-    /// The label that stands for silence.
+    /// The number of the label that stands for silence.
     pub silence: u8,
 }
 
-/// One class of the model.
+/// A class that the model tells from the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Label<'a> {
-    /// For people.
+    /// The name that people read.
     pub name: &'a str,
-    /// Q0.8, at least 1: smoothed posterior at which it is detected. 0: never (no word of a
-    /// command).
+    /// The smoothed posterior at which the label is detected, Q0.8, at least 1. A label with 0 is never
+    /// detected and is no word of a command.
     pub threshold: u8,
 }
 
-/// What the commands have in common (see [`crate::grammar`]).
+/// Holds what the commands have in common (see [`crate::grammar`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Grammar {
-    /// Frames from the decision on a word to that on the next, at most.
+    /// The most frames that may lie between the decision on a word and that on the next.
     pub gap: u16,
-    /// Number of commands.
+    /// The number of commands that the grammar has.
     pub commands: u8,
 }
 
 impl Grammar {
-    /// Each word is a command.
+    /// Stands for no grammar: each word is a command.
     pub const NONE: Self = Self {
         gap: 0,
         commands: 0,
@@ -108,19 +111,20 @@ impl Grammar {
 /// The wake words, and the window that they open (see [`crate::gate`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wake<'a> {
-    /// Milliseconds for which commands count after a wake word: [`super::WINDOW_MS`].
+    /// The time in ms for which commands count after a wake word, within [`super::WINDOW_MS`].
     pub window_ms: u16,
-    /// Whether a command opens the window anew.
+    /// Says whether a command opens the window anew.
     pub extend: bool,
-    /// Numbers of their labels, 1 to [`super::MAX_WAKE_WORDS`]; each can be detected and is in no command.
+    /// Holds the numbers of the wake words' labels, 1 to [`super::MAX_WAKE_WORDS`] of them. Each label can be
+    /// detected and is in no command.
     pub words: &'a [u8],
-    /// Q0.8, one a label: smoothed posterior at which a command's word is detected; 0: that of the label. Or
-    /// nothing, where none has one of its own.
+    /// Holds one threshold a label, Q0.8: the smoothed posterior at which a command's word is detected. 0
+    /// means the threshold of the label. It is empty if no label has a threshold of its own.
     pub thresholds: &'a [u8],
 }
 
 impl Wake<'_> {
-    /// There are none: every word counts at any time.
+    /// Stands for no wake words: every word counts at any time.
     pub const NONE: Self = Self {
         window_ms: 0,
         extend: false,
@@ -129,11 +133,12 @@ impl Wake<'_> {
     };
 }
 
-/// A command of one or several words.
+/// A command that consists of one or several words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Command<'a> {
-    /// For people; at most [`super::MAX_NAME`] bytes.
+    /// The name that people read, at most [`super::MAX_NAME`] bytes.
     pub name: &'a str,
-    /// Numbers of the labels, in order, 1 to [`super::MAX_WORDS`]; each can be detected.
+    /// Holds the numbers of the words' labels, in order, 1 to [`super::MAX_WORDS`] of them. Each label can be
+    /// detected.
     pub words: &'a [u8],
 }

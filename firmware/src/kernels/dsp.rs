@@ -1,12 +1,12 @@
-//! Kernels for cores with Arm's DSP extension: Cortex-M4, M7, M33.
+//! These kernels are for cores with Arm's DSP extension: Cortex-M4, M7, M33.
 //!
-//! A 16-bit SMLAD multiplies two pairs of int8 that SXTB16 widens; one SMMLAR is TFLite's doubling
-//! high multiplication, and five instructions requantize. Five rows share each loaded weight, with
-//! their sums in registers. The softmax has one table of exponentials, the convolution pairs taps.
-//! What does not fit a fast path, such as a scale that shifts left, is left to [`plain`].
+//! A 16-bit SMLAD multiplies two pairs of int8 that SXTB16 widens; one SMMLAR is TFLite's doubling high
+//! multiplication, and five instructions requantize. Five rows share each loaded weight, with their sums in
+//! registers. The softmax has one table of exponentials, the convolution pairs taps. If something does not
+//! fit a fast path, such as a scale that shifts left, it is left to [`plain`].
 //!
-//! Thousand instructions of a steady step of `models/shrunk.zerda`, counted in QEMU (`mps2-an386`,
-//! Cortex-M4):
+//! The table shows thousands of instructions of a steady step of `models/shrunk.zerda`, counted in QEMU
+//! (`mps2-an386`, Cortex-M4):
 //!
 //! | operators | plain | dsp |
 //! |---|--:|--:|
@@ -37,7 +37,7 @@ pub use attention::{context, scores};
 pub use dense::{depthwise_conv, fully_connected};
 pub use elementwise::{add, lookup, mul};
 
-/// As [`plain::softmax`](super::plain::softmax).
+/// Computes the same as [`plain::softmax`](super::plain::softmax).
 pub fn softmax(
     input: &[i8],
     cols: usize,

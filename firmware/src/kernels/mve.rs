@@ -1,14 +1,14 @@
-//! Kernels for cores with Helium, the M-profile vector extension: Cortex-M55, M85. To be built
-//! with `-C target-cpu=cortex-m55`.
+//! These kernels are for cores with Helium, the M-profile vector extension: Cortex-M55, M85. They need
+//! `-C target-cpu=cortex-m55`.
 //!
-//! VMLADAVA multiplies and sums 16 pairs of int8; two rows by two share their loads, so that loads
-//! and multiplications, which overlap, are as many. VQRDMULH and VRSHL requantize four sums at a
-//! time. Zero points never widen an operand: what they add follows from the sums of its rows.
-//! Values of attention and windows of the convolution are transposed by scatter stores. What does
-//! not fit a fast path, such as a scale that does not shift right, is left to [`plain`].
+//! VMLADAVA multiplies and sums 16 pairs of int8; two rows by two share their loads, so that loads and
+//! multiplications, which overlap, are as many. VQRDMULH and VRSHL requantize four sums at a time. Zero
+//! points never widen an operand: what they add follows from the sums of its rows. Values of attention and
+//! windows of the convolution are transposed by scatter stores. If something does not fit a fast path, such
+//! as a scale that does not shift right, it is left to [`plain`].
 //!
-//! Thousand instructions of a steady step of `models/shrunk.zerda`, counted in QEMU (`mps3-an547`,
-//! Cortex-M55; `plain` with the vectors that LLVM finds):
+//! The table shows thousands of instructions of a steady step of `models/shrunk.zerda`, counted in QEMU
+//! (`mps3-an547`, Cortex-M55; `plain` with the vectors that LLVM finds):
 //!
 //! | operators | plain | mve |
 //! |---|--:|--:|
@@ -37,7 +37,7 @@ pub use attention::{context, scores};
 pub use dense::{depthwise_conv, fully_connected};
 pub use elementwise::{add, lookup, mul};
 
-/// As [`plain::softmax`](super::plain::softmax).
+/// Computes the same as [`plain::softmax`](super::plain::softmax).
 pub fn softmax(
     input: &[i8],
     cols: usize,

@@ -1,4 +1,4 @@
-//! The operators in plain Rust, for every target: what the fast ones must equal, bit for bit.
+//! These are the operators in plain Rust, for every target: the fast kernels must equal them, bit for bit.
 //!
 //! Inner loops are zipped iterators over `i8`, which LLVM vectorises where it can.
 
@@ -10,7 +10,7 @@ pub use attention::{context, scores, softmax};
 pub use dense::{depthwise_conv, fully_connected};
 pub use elementwise::{add, lookup, mul};
 
-/// Sum of products.
+/// Returns the sum of products of `a` and `b`.
 #[inline]
 fn dot(a: &[i8], b: &[i8]) -> i32 {
     a.iter()
@@ -19,5 +19,5 @@ fn dot(a: &[i8], b: &[i8]) -> i32 {
         .fold(0, i32::wrapping_add)
 }
 
-/// Elements that are accumulated side by side where a sum runs down columns.
+/// The number of elements that are accumulated side by side when a sum runs down columns.
 const BLOCK: usize = 16;

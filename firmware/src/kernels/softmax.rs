@@ -1,4 +1,4 @@
-//! Softmax with a table of exponentials, for cores that have their own loops over a row.
+//! This softmax has a table of exponentials, for cores that have their own loops over a row.
 #![allow(unsafe_code)]
 
 use crate::fixed_point::{
@@ -8,13 +8,13 @@ use crate::fixed_point::{
 use crate::kernels::{ACCUMULATION_INTEGER_BITS, MAX_SOFTMAX_COLS, ZERO_PROBABILITY, plain};
 use crate::plan::Requantize;
 
-/// Exponentials of all differences: that of `d` below the maximum at `255 - d`.
+/// Holds the exponentials of all differences: that of `d` below the maximum is at `255 - d`.
 pub type Table = [i32; 256];
 
-/// What a core does with a row of scores. The exponential of score q lies q entries after
-/// `of_zero`, which may itself lie outside the table.
+/// Says what a core does with a row of scores. The exponential of score q lies q entries after `of_zero`,
+/// which may itself lie outside the table.
 pub trait Rows {
-    /// The exponentials of all differences, which are 0 below `diff_min`, at most 0.
+    /// Returns the exponentials of all differences, which are 0 below `diff_min`. `diff_min` is at most 0.
     fn table(diff_min: i32, scale: Requantize) -> Table {
         let mut table = [0; 256];
         let lowest = diff_min.max(-255);
@@ -24,18 +24,18 @@ pub trait Rows {
         table
     }
 
-    /// Greatest score.
+    /// Returns the greatest score of a row.
     fn max(row: &[i8]) -> i32;
 
-    /// Sum of the exponentials, each rounded to 12 integer bits.
+    /// Returns the sum of the exponentials, each rounded to 12 integer bits.
     ///
     /// # Safety
     ///
     /// There is an entry for each score of `row`.
     unsafe fn sum(row: &[i8], of_zero: *const i32) -> u32;
 
-    /// The quantized quotient of each exponential and their sum: product with `scale`, shifted
-    /// right by `exponent` (23..=31).
+    /// Writes the quantized quotient of each exponential and their sum to `y`: the product with `scale`,
+    /// shifted right by `exponent` (23..=31).
     ///
     /// # Safety
     ///
@@ -49,7 +49,7 @@ pub trait Rows {
     );
 }
 
-/// As [`plain::softmax`].
+/// Computes the same as [`plain::softmax`].
 pub fn softmax<R: Rows>(
     input: &[i8],
     cols: usize,
@@ -61,7 +61,7 @@ pub fn softmax<R: Rows>(
     if cols > MAX_SOFTMAX_COLS.into() || absent >= cols || diff_min > 0 {
         return plain::softmax(input, cols, absent, input_scale, diff_min, output);
     }
-    // Whatever the scores, so that steps cost the same.
+    // The table is whole whatever the scores, so that steps cost the same.
     let exps = R::table(diff_min, input_scale);
     for (x, y) in input.chunks_exact(cols).zip(output.chunks_exact_mut(cols)) {
         let (Some(x), Some((skipped, y))) = (x.get(absent..), y.split_at_mut_checked(absent))

@@ -1,35 +1,36 @@
-//! The driver: resets the NPU, checks that it can run a payload, runs it, and says what went wrong.
+//! The driver resets the NPU, checks that it can run a payload, runs it, and says what went wrong.
 //!
-//! It knows registers and buffers, nothing of images or streams. Whatever the NPU did before, each
-//! run begins with a reset, since between runs its power may have been cut and all that was set is
-//! lost with it; that costs about twenty writes.
+//! It knows registers and buffers, but nothing of images or streams. Whatever the NPU did before, each run
+//! begins with a reset, since between runs its power may have been cut and all that was set is lost with it;
+//! that costs about twenty writes.
 
 use super::registers::{Config, Id, Register, Status, axi_limit, cmd, protection, region};
 use super::section::{Payload, Product};
 use super::{Bus, Failure, Fault};
 
-/// Reads of STATUS until a reset must have ended; it takes the NPU some tens of cycles.
+/// The number of times that STATUS is read before a reset counts as failed. A reset takes the NPU some tens
+/// of cycles.
 const RESET_POLLS: u32 = 10_000;
 
-/// Bits of CMD with which the NPU stays clocked and powered.
+/// Holds the bits of CMD with which the NPU stays clocked and powered.
 const AWAKE: u32 = 0;
 
-/// Bytes, of which the address of every buffer is a multiple.
+/// The number of bytes that the address of every buffer is a multiple of.
 const ALIGNMENT: u64 = 16;
 
-/// Drives one NPU.
+/// Drives one NPU over its bus.
 #[derive(Debug)]
 pub struct Driver<B> {
     bus: B,
 }
 
 impl<B: Bus> Driver<B> {
-    /// Touches nothing yet.
+    /// Makes a driver; it does not touch the NPU yet.
     pub const fn new(bus: B) -> Self {
         Self { bus }
     }
 
-    /// What is driven.
+    /// Returns the bus that is driven.
     pub fn bus(&mut self) -> &mut B {
         &mut self.bus
     }
@@ -38,7 +39,8 @@ impl<B: Bus> Driver<B> {
     ///
     /// # Errors
     ///
-    /// [`Fault::Reset`] or [`Fault::Mismatch`].
+    /// Returns [`Fault::Reset`] if the reset fails, and [`Fault::Mismatch`] if the NPU cannot run the
+    /// payload.
     pub fn start(&mut self, payload: &Payload<'_>) -> Result<(), Failure> {
         self.reset()?;
         self.bus.write(Register::CMD, AWAKE);
@@ -50,12 +52,13 @@ impl<B: Bus> Driver<B> {
         }
     }
 
-    /// After [`Driver::start`]: runs a payload, with its constants, on what is in the scratch buffer,
-    /// for at most `limit_us`. After an error the NPU may be at work still, until it is stopped.
+    /// Runs a payload, with its constants, on what is in the scratch buffer, for at most `limit_us`
+    /// microseconds. [`Driver::start`] must come before it. After an error the NPU may be at work still,
+    /// until it is stopped.
     ///
     /// # Errors
     ///
-    /// [`Fault::Address`], and what goes wrong while it runs.
+    /// Returns [`Fault::Address`] if the NPU cannot use a buffer, or the fault that came up while it ran.
     pub fn run(
         &mut self,
         payload: &Payload<'_>,
@@ -73,7 +76,7 @@ impl<B: Bus> Driver<B> {
             (Register::QBASE, payload.stream.as_ptr().addr()),
             (Register::basep(0), constants.as_ptr().addr()),
             (Register::basep(1), scratch_address),
-            // Vela's fast buffer, which in one memory is the same.
+            // Vela's fast buffer is the same buffer if there is one memory.
             (Register::basep(2), scratch_address),
         ] {
             self.set_address(product, base, address)?;
@@ -90,8 +93,8 @@ impl<B: Bus> Driver<B> {
         Ok(())
     }
 
-    /// Lets clock and power be cut. After a failure the NPU is reset first, which ends what it was
-    /// doing; if that does not end either, it is left alone.
+    /// Lets clock and power be cut. After a failure the NPU is reset first, which ends what it was doing; if
+    /// the reset fails, too, the NPU is left alone.
     pub fn stop(&mut self, failed: bool) {
         if !failed || self.reset().is_ok() {
             let gating = cmd::CLOCK_GATING | cmd::POWER_GATING;
@@ -121,7 +124,8 @@ impl<B: Bus> Driver<B> {
         }
     }
 
-    /// Which AXI port serves what, with how many transactions outstanding.
+    /// Sets which AXI port serves the command stream and each region, and how many transactions may be
+    /// outstanding.
     fn set_ports(&mut self, product: Product) {
         let limit = match product {
             Product::U55 => axi_limit(32, 16),
@@ -158,7 +162,7 @@ impl<B: Bus> Driver<B> {
     }
 }
 
-/// Whether an NPU, by its registers CONFIG and ID, runs what was compiled for another.
+/// Says whether an NPU with these registers CONFIG and ID runs a payload that was compiled for another.
 fn can_run(config: u32, id: u32, payload: &Payload<'_>) -> bool {
     let (own, other) = (Config(config), Config(payload.config));
     let ([major, minor, _], [other_major, other_minor, _]) = (Id(id).arch(), Id(payload.id).arch());
@@ -171,7 +175,7 @@ fn can_run(config: u32, id: u32, payload: &Payload<'_>) -> bool {
         && minor >= other_minor
 }
 
-/// How a run ended.
+/// Says how a run ended.
 fn outcome(status: Status, in_time: bool) -> Result<(), Failure> {
     let fault = if status.has(Status::BUS_FAULT) {
         Fault::Bus

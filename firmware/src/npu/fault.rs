@@ -1,22 +1,23 @@
-//! What can go wrong on an NPU.
+//! This module says what can go wrong on an NPU.
 
 use serde::{Deserialize, Serialize};
 
-/// Why a step did not run on the NPU.
+/// Says why a step did not run on the NPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Fault {
-    /// The payload is for another NPU: product, size, stream version or architecture. Not tried again.
+    /// The payload is for another NPU: product, size, stream version or architecture differ. The NPU is not
+    /// tried again.
     Mismatch,
-    /// The scratch buffer is too small. Not tried again.
+    /// The scratch buffer is too small. The NPU is not tried again.
     Scratch,
-    /// A buffer is not 16-byte aligned, or beyond what the NPU can address. Not tried again.
+    /// A buffer is not 16-byte aligned, or beyond what the NPU can address. The NPU is not tried again.
     Address,
-    /// A reset did not end, or not in the board's security state.
+    /// A reset did not end, or ended in another security state than the board's.
     Reset,
-    /// No interrupt in time.
+    /// The interrupt did not come in time.
     Timeout,
-    /// A bus aborted.
+    /// A bus aborted a transaction of the NPU.
     Bus,
     /// The command stream cannot be parsed.
     Parse,
@@ -24,12 +25,12 @@ pub enum Fault {
     Weights,
     /// An internal memory has an error.
     Ecc,
-    /// An interrupt before the end of the command stream.
+    /// The interrupt came before the end of the command stream.
     Incomplete,
 }
 
 impl Fault {
-    /// Whether trying again can help.
+    /// Says whether trying again can help.
     pub fn is_passing(self) -> bool {
         !matches!(self, Self::Mismatch | Self::Scratch | Self::Address)
     }
@@ -42,13 +43,14 @@ impl Fault {
     }
 }
 
-/// A fault, and the register that says more.
+/// A fault that came up, and the register that says more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Failure {
-    /// What went wrong.
+    /// Says what went wrong on the NPU.
     pub fault: Fault,
-    /// Of a [`Fault::Mismatch`] the NPU's CONFIG, of a [`Fault::Scratch`] the bytes that are missing,
-    /// of a [`Fault::Address`] the address, of any other STATUS.
+    /// Says more. It is the NPU's register CONFIG for a [`Fault::Mismatch`], the number of bytes that are
+    /// missing for a [`Fault::Scratch`], the lower 32 bits of the address for a [`Fault::Address`], and the
+    /// register STATUS for any other fault.
     pub detail: u32,
 }

@@ -1,16 +1,16 @@
-//! A model of an Ethos-U's registers, for tests and for QEMU, which has no NPU.
+//! A model of an Ethos-U's registers, which serves for tests and for QEMU, since QEMU has no NPU.
 //!
-//! It is a [`Bus`] that behaves as the registers do towards a driver: reset, wake, start, interrupt,
-//! faults that only a reset ends. It holds the driver to the protocol: what is written when, to which
-//! alignment, which buffer is in which region, through which port; a run against it is a fault, and
-//! [`Model::violation`] says which rule was broken. Instead of running the command stream it computes
-//! the step with the CPU's kernels from the same buffers.
+//! It is a [`Bus`] that behaves as the registers do towards a driver: reset, wake, start, interrupt, faults
+//! that only a reset ends. It holds the driver to the protocol: what is written when, to which alignment,
+//! which buffer is in which region, through which port. A run against the protocol is a fault, and
+//! [`Model::violation`] says which rule was broken. Instead of running the command stream it computes the
+//! step with the CPU's kernels from the same buffers.
 //!
 //! The worst case of a cache is modelled too: the NPU sees of the scratch buffer what it held at
 //! [`Bus::clean`], and the driver sees of the results what is there after [`Bus::invalidate`], which
 //! leaves nothing of the inputs.
 //!
-//! **It proves the protocol only**, as it was understood: nothing about silicon, about the command
+//! **It proves the protocol only**, as it was understood: it says nothing about silicon, about the command
 //! stream, or about time.
 
 use super::registers::{Config, Register, Status, axi_limit, cmd, protection};
@@ -20,31 +20,31 @@ use crate::cache::Windows;
 use crate::image::Image;
 use crate::step::{Cpu, Step};
 
-/// What may go wrong with the model.
+/// Says what goes wrong with the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Injection {
-    /// A bus aborts.
+    /// A bus aborts a transaction of the NPU.
     Bus,
-    /// The command stream is said not to be one.
+    /// The NPU says that the command stream is not one.
     Parse,
-    /// Weights are said not to be decodable.
+    /// The NPU says that weights cannot be decoded.
     Weights,
     /// An internal memory has an error.
     Ecc,
-    /// It stops before the end of the command stream.
+    /// The NPU stops before the end of the command stream.
     Incomplete,
-    /// It runs for ever.
+    /// The NPU runs for ever.
     Hang,
-    /// It ends well, but the interrupt does not come.
+    /// The NPU ends well, but the interrupt does not come.
     Silent,
-    /// It does not come out of reset.
+    /// The NPU does not come out of reset.
     Stuck,
-    /// It is another NPU.
+    /// The NPU is another one than the payload's.
     Identity,
 }
 
 impl Injection {
-    /// All of them, by the names that a command line has for them.
+    /// Lists all injections, with the names that a command line has for them.
     pub const NAMED: [(&'static str, Self); 9] = [
         ("bus", Self::Bus),
         ("parse", Self::Parse),
@@ -57,41 +57,42 @@ impl Injection {
         ("identity", Self::Identity),
     ];
 
-    /// By its name.
+    /// Returns the injection of this name, if there is one.
     pub fn named(name: &str) -> Option<Self> {
         let found = Self::NAMED.iter().find(|(known, _)| *known == name);
         found.map(|&(_, injection)| injection)
     }
 }
 
-/// What registers hold that lost their power, and buffers that the NPU has used.
+/// Fills registers that lost their power, and buffers that the NPU has used.
 const GARBAGE: u32 = 0x5a5a_5a5a;
-/// Reads of STATUS that a reset takes.
+/// The number of reads of STATUS that a reset takes.
 const RESET_READS: u32 = 3;
-/// Registers up to the last base address.
+/// The number of registers up to the last base address that is used.
 const WORDS: usize = 0xc0 / 4;
 
-/// An NPU that runs the section of one image.
+/// Models an NPU that runs the section of one image.
 #[derive(Debug)]
 pub struct Model<'a> {
     image: Image<'a>,
-    /// Where it computes: caches, then arena.
+    /// Holds the memory where the model computes: caches, then arena.
     memory: &'a mut [i8],
     words: [u32; WORDS],
     status: u32,
-    /// Reads of STATUS until the reset ends.
+    /// Counts the reads of STATUS until the reset ends.
     resetting: u32,
-    /// Address of the scratch buffer that was cleaned since the reset, and absent keys by its masks.
+    /// Holds the address of the scratch buffer that was cleaned since the reset, and the number of keys that
+    /// are absent by its masks.
     cleaned: Option<(usize, u16)>,
-    /// Results are there that the CPU does not see yet.
+    /// Says that results are there that the CPU does not see yet.
     finished: bool,
     injection: Option<Injection>,
     violation: Option<&'static str>,
 }
 
 impl<'a> Model<'a> {
-    /// The NPU for which the image's section was compiled, without power so far. `memory` is of
-    /// [`Image::memory_bytes`] and not the recognizer's.
+    /// Makes a model of the NPU for which the image's section was compiled; it has no power so far. `memory`
+    /// has [`Image::memory_bytes`] bytes and is not the recognizer's.
     pub fn new(image: &Image<'a>, memory: &'a mut [i8]) -> Self {
         memory.fill(0);
         Self {
@@ -107,12 +108,12 @@ impl<'a> Model<'a> {
         }
     }
 
-    /// What goes wrong from now on.
+    /// Says what goes wrong from now on; `None` for nothing.
     pub fn inject(&mut self, injection: Option<Injection>) {
         self.injection = injection;
     }
 
-    /// The first rule of the protocol that the driver broke.
+    /// Returns the first rule of the protocol that the driver broke, if it broke one.
     pub fn violation(&self) -> Option<&'static str> {
         self.violation
     }
@@ -142,7 +143,7 @@ impl<'a> Model<'a> {
     fn config(&self) -> u32 {
         let config = self.program().map_or(0, |(_, payload)| payload.config);
         match self.injection {
-            // Half or twice as many multiply-accumulates.
+            // The NPU has half or twice as many multiply-accumulates.
             Some(Injection::Identity) => config ^ 1,
             _ => config,
         }
@@ -180,13 +181,13 @@ impl<'a> Model<'a> {
                 false => Status::IRQ | Status::PARSE_FAULT,
             };
         } else if value & cmd::POWER_GATING != 0 && !self.is(Status::RUNNING) {
-            // At once.
+            // The power is cut at once.
             self.words = [GARBAGE; WORDS];
             self.cleaned = None;
         }
     }
 
-    /// Holds what the driver set against the rules.
+    /// Checks what the driver set against the rules, and says whether the NPU may run.
     fn may_run(&mut self) -> bool {
         let Some((program, payload)) = self.program() else {
             return self.require(false, "runs an image without an NPU section");
@@ -238,7 +239,7 @@ impl<'a> Model<'a> {
         rules.iter().all(|&(holds, rule)| self.require(holds, rule))
     }
 
-    /// Whether a pair of registers holds an address, at a multiple of 16.
+    /// Says whether a pair of registers holds an address, at a multiple of 16.
     fn holds(&self, register: Register, address: usize) -> bool {
         let high = match self.is_u55() {
             true => 0,
@@ -248,7 +249,8 @@ impl<'a> Model<'a> {
         held.is_multiple_of(16) && held == self.address(address)
     }
 
-    /// Absent keys by the masks: all the same, absent ones first.
+    /// Returns the number of keys that are absent by the masks, which must all be the same, with absent keys
+    /// first.
     fn absent(&mut self, scratch: &[i8]) -> u16 {
         let (program, keys) = match self.image.npu() {
             Some(program) => {
@@ -316,7 +318,7 @@ impl Bus for Model<'_> {
         }
     }
 
-    /// Cut to the bits that the product has, as the addresses of a PC have more.
+    /// Cuts the address to the bits that the product has, as addresses of a PC have more.
     fn address(&self, cpu: usize) -> u64 {
         let bits = if self.is_u55() { 32 } else { 40 };
         cpu as u64 & ((1 << bits) - 1)

@@ -1,4 +1,4 @@
-//! The NPU section of an image: the step once more, as one command stream of Arm's Vela compiler.
+//! The NPU section of an image holds the step once more, as one command stream of Arm's Vela compiler.
 //!
 //! # Format
 //!
@@ -9,8 +9,8 @@
 //! | payload | at a multiple of 16: `COP1` and driver actions as Vela writes them, of which the last is the command stream, itself at a multiple of 16 |
 //! | constants | at a multiple of 16, to the end of the section: encoded weights and biases |
 //!
-//! Offsets count from the section's start, those of inputs and outputs from that of the scratch
-//! buffer. [`crate::Image::parse`] checks all of it but what the command stream makes the NPU do.
+//! Offsets count in bytes from the section's start, but those of inputs and outputs from the start of the
+//! scratch buffer. [`crate::Image::parse`] checks all of it except what the command stream makes the NPU do.
 
 use core::ops::Range;
 
@@ -19,131 +19,135 @@ use serde::{Deserialize, Serialize};
 use crate::image::{Image, MAX_CACHES, ParseError, take};
 use crate::plan::{Op, Space, Tensor};
 
-/// Bytes of an encoded [`Section`].
+/// The number of bytes that an encoded [`Section`] takes.
 pub const SECTION_BYTES: usize = 48;
-/// Where in it [`Section::scratch_bytes`] stands.
+/// The byte at which [`Section::scratch_bytes`] stands in an encoded [`Section`].
 pub(crate) const SCRATCH_BYTES: usize = 22;
 
-/// Which Ethos-U, in the numbers of its CONFIG register.
+/// Says which Ethos-U it is, in the numbers of its CONFIG register.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum Product {
-    /// Ethos-U55.
+    /// The NPU is an Ethos-U55.
     U55,
-    /// Ethos-U65.
+    /// The NPU is an Ethos-U65.
     U65,
-    /// Ethos-U85, which [`crate::npu::Npu`] does not drive.
+    /// The NPU is an Ethos-U85, which [`crate::npu::Npu`] does not drive.
     U85,
 }
 
-/// Head of the section.
+/// The head of an NPU section, which says what the section is for and where its parts lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Section {
-    /// The NPU that it was compiled for.
+    /// The NPU that the section was compiled for.
     pub product: Product,
-    /// Base-2 logarithm of its multiply-accumulates a cycle.
+    /// Gives the base-2 logarithm of the NPU's multiply-accumulates a cycle.
     pub macs_log2: u8,
-    /// Version of the command stream's format.
+    /// The version that the command stream's format has.
     pub stream_version: u8,
-    /// Architecture: major, minor, patch. An NPU of the same major and no older minor runs it.
+    /// The version that the NPU's architecture has: major, minor, patch. An NPU of the same major and no
+    /// older minor runs it.
     pub arch: [u8; 3],
-    /// What Vela gives to the driver.
+    /// Says where the payload lies, which Vela gives to the driver.
     pub payload: Part,
-    /// What the command stream reads besides the scratch buffer.
+    /// Says where the constants lie, which the command stream reads besides the scratch buffer.
     pub constants: Part,
-    /// Bytes of the one buffer, with inputs and outputs in it (Vela's memory mode `Shared_Sram`).
+    /// The size in bytes of the one buffer that holds inputs, outputs and intermediate results (Vela's memory
+    /// mode `Shared_Sram`).
     #[serde(with = "postcard::fixint::le")]
     pub scratch_bytes: u32,
-    /// Number of inputs and outputs.
+    /// The number of inputs and outputs that follow the head.
     #[serde(with = "postcard::fixint::le")]
     pub io: u16,
-    /// For reports.
+    /// Holds what Vela estimates of a step, for reports.
     pub estimate: Estimate,
 }
 
-/// Bytes of the section.
+/// Says where a part of the section lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Part {
-    /// A multiple of 16.
+    /// The offset that the part has from the section's start, in bytes, a multiple of 16.
     #[serde(with = "postcard::fixint::le")]
     pub offset: u32,
-    /// Its length.
+    /// The number of bytes that the part takes.
     #[serde(with = "postcard::fixint::le")]
     pub bytes: u32,
 }
 
-/// What Vela estimates of a step. Nobody measured it.
+/// Holds what Vela estimates of a step. Nobody measured it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Estimate {
-    /// Hz of the NPU that it assumes.
+    /// The clock of the NPU that Vela assumes, in Hz.
     #[serde(with = "postcard::fixint::le")]
     pub clock_hz: u32,
-    /// Cycles of the step, memory accesses included.
+    /// The number of cycles that the step takes, memory accesses included.
     #[serde(with = "postcard::fixint::le")]
     pub cycles: u32,
-    /// Cycles of the NPU's arithmetic.
+    /// The number of cycles that the NPU's arithmetic takes.
     #[serde(with = "postcard::fixint::le")]
     pub npu_cycles: u32,
-    /// SRAM used.
+    /// The SRAM that is used, in bytes.
     #[serde(with = "postcard::fixint::le")]
     pub sram_bytes: u32,
-    /// Flash used.
+    /// The flash that is used, in bytes.
     #[serde(with = "postcard::fixint::le")]
     pub flash_bytes: u32,
 }
 
-/// One input or output of the step, in the scratch buffer.
+/// An input or output of the step, which lies in the scratch buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Io {
-    /// What it is.
+    /// Says what the input or output is.
     pub role: Role,
-    /// Where it lies.
+    /// The offset that it has from the start of the scratch buffer, in bytes.
     #[serde(with = "postcard::fixint::le")]
     pub offset: u32,
-    /// Its length.
+    /// The number of bytes that it takes.
     #[serde(with = "postcard::fixint::le")]
     pub bytes: u32,
 }
 
 impl Io {
-    /// Where it ends.
+    /// Returns the offset in bytes at which the input or output ends.
     pub(crate) fn end(&self) -> u32 {
         self.offset.saturating_add(self.bytes)
     }
 
-    /// Its bytes of the scratch buffer.
+    /// Returns the bytes of the scratch buffer that this input or output takes.
     pub fn range(&self) -> Range<usize> {
         self.offset as usize..self.end() as usize
     }
 }
 
-/// What an input or output is, int8 as in the plan's memory. Numbers of caches are the image's.
+/// Says what an input or output is. Its elements are int8, as in the plan's memory. Numbers of caches are the
+/// image's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Role {
-    /// Input `[chunk, mels]`: the window of cache 0.
+    /// An input `[chunk, mels]` that holds the window of cache 0.
     Features,
-    /// Input `[1, left context + chunk]` of an attention, counted in the order of the plan: 127 for
-    /// a key that is present, -128 for one that is absent.
+    /// An input `[1, left context + chunk]` that is the mask of an attention: 127 for a key that is present,
+    /// -128 for one that is absent. Attentions are counted in the order of the plan.
     Mask(u8),
-    /// Input `[rows, cols]`: what earlier steps left in the window of a cache.
+    /// An input `[rows, cols]` that holds what earlier steps left in the window of a cache.
     Cache(u8),
-    /// Output `[step, classes]`.
+    /// An output `[step, classes]` that holds the logits.
     Logits,
-    /// Output `[step, classes]`.
+    /// An output `[step, classes]` that holds the posteriors.
     Posteriors,
-    /// Output `[rows, cols]`: what this step writes behind those of `Cache`, to the window's end.
+    /// An output `[rows, cols]` that holds what this step writes behind the rows of `Cache`, to the window's
+    /// end.
     Rows(u8),
 }
 
 impl Role {
-    /// Whether the NPU writes it.
+    /// Says whether the NPU writes it, which makes it an output.
     pub fn is_output(self) -> bool {
         matches!(self, Self::Logits | Self::Posteriors | Self::Rows(_))
     }
 }
 
-/// What a step of an image's plan takes and gives, with the bytes of each, in the order of the
-/// inputs and outputs of the model that `zerda export` writes.
+/// Returns what a step of an image's plan takes and gives, with the bytes of each, in the order of the inputs
+/// and outputs of the model that `zerda export` writes.
 pub fn inputs_and_outputs(image: &Image<'_>) -> impl Iterator<Item = (Role, u32)> {
     let head = *image.manifest();
     let written = first_written_rows(image);
@@ -151,7 +155,7 @@ pub fn inputs_and_outputs(image: &Image<'_>) -> impl Iterator<Item = (Role, u32)
     let features = image.cache(0).map(|cache| bytes(cache.rows, cache.cols));
     let keys = head.stream.left_context.saturating_add(head.stream.chunk);
     let masks = (0..=u8::MAX).zip(attentions(image));
-    // Of each cache that the plan knows: the rows left by earlier steps, and those written.
+    // Each cache that the plan knows has rows left by earlier steps, and rows that this step writes.
     let caches = image.caches().zip(0u8..).zip(written).skip(1);
     let caches = caches.filter_map(move |((cache, index), first)| {
         let retained = first?.min(cache.rows);
@@ -173,8 +177,8 @@ pub fn inputs_and_outputs(image: &Image<'_>) -> impl Iterator<Item = (Role, u32)
         .filter(|&(_, bytes)| bytes > 0)
 }
 
-/// Of each cache's window the first row that the plan writes, or the end where it writes none; none
-/// for a cache in which no tensor lies.
+/// Returns, for each cache, the first row of its window that the plan writes, or `u16::MAX` if it writes
+/// none; `None` for a cache in which no tensor lies.
 pub(crate) fn first_written_rows(image: &Image<'_>) -> [Option<u16>; MAX_CACHES] {
     let mut first = [None; MAX_CACHES];
     let mut note = |tensor: Tensor, row: u16| {
@@ -192,7 +196,7 @@ pub(crate) fn first_written_rows(image: &Image<'_>) -> [Option<u16>; MAX_CACHES]
     first
 }
 
-/// The softmaxes over keys.
+/// Returns the operators that are softmaxes over keys.
 pub(crate) fn attentions(image: &Image<'_>) -> impl Iterator<Item = Op> {
     let image = *image;
     image.ops().filter(move |op| match *op {
@@ -201,21 +205,21 @@ pub(crate) fn attentions(image: &Image<'_>) -> impl Iterator<Item = Op> {
     })
 }
 
-/// An image's NPU section.
+/// The NPU section of an image, whose parts were found.
 #[derive(Clone, Copy, Debug)]
 pub struct Program<'a> {
-    /// Its head.
+    /// Holds the head of the section.
     pub section: Section,
-    /// [`Io`] records, and what follows them.
+    /// Holds the [`Io`] records, and what follows them.
     records: &'a [u8],
-    /// As Vela wrote it.
+    /// Holds the payload as Vela wrote it.
     pub payload: &'a [u8],
-    /// What base address 0 of the command stream stands for.
+    /// Holds the constants, which base address 0 of the command stream stands for.
     pub constants: &'a [u8],
 }
 
 impl<'a> Program<'a> {
-    /// Finds the parts that the head states.
+    /// Finds the parts that the head of the section states.
     pub(crate) fn find(bytes: &'a [u8]) -> Result<Self, ParseError> {
         let error = |field, problem| ParseError::Npu { field, problem };
         let (section, records): (Section, _) = postcard::take_from_bytes(bytes)
@@ -233,32 +237,33 @@ impl<'a> Program<'a> {
         })
     }
 
-    /// Inputs, then outputs.
+    /// Returns the inputs, then the outputs.
     pub fn io(&self) -> impl Iterator<Item = Io> + use<'a> {
         let mut rest = self.records;
         (0..self.section.io).map_while(move |_| take(&mut rest))
     }
 
-    /// What the payload says, as of every image that was parsed.
+    /// Returns what the payload says; it says something in every image that was parsed.
     pub fn payload(&self) -> Option<Payload<'a>> {
         Payload::parse(self.payload).ok()
     }
 }
 
-/// What the payload says.
+/// Holds what the payload says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Payload<'a> {
-    /// CONFIG register of the NPU that it was compiled for.
+    /// The register CONFIG of the NPU that the payload was compiled for.
     pub config: u32,
-    /// Its ID register.
+    /// The register ID of the NPU that the payload was compiled for.
     pub id: u32,
-    /// The command stream, whole words.
+    /// Holds the command stream, which is whole words of 32 bits.
     pub stream: &'a [u8],
 }
 
-/// What the payload starts with.
+/// The word that the payload starts with.
 pub(crate) const COP1: u32 = u32::from_le_bytes(*b"COP1");
-/// Driver actions: the NPU's CONFIG and ID follow; the command stream follows; nothing.
+/// Starts a driver action after which the NPU's CONFIG and ID follow. After `ACTION_STREAM` the command
+/// stream follows, after `ACTION_NOP` nothing.
 pub(crate) const ACTION_CONFIG: u32 = 1;
 pub(crate) const ACTION_STREAM: u32 = 2;
 pub(crate) const ACTION_NOP: u32 = 5;
@@ -268,7 +273,7 @@ impl<'a> Payload<'a> {
     ///
     /// # Errors
     ///
-    /// What must hold.
+    /// Returns a text that says what is wrong with the payload.
     pub fn parse(payload: &'a [u8]) -> Result<Self, &'static str> {
         let (words, rest) = payload.as_chunks::<4>();
         let word = |at: usize| words.get(at).map(|&word| u32::from_le_bytes(word));

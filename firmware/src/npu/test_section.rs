@@ -1,4 +1,4 @@
-//! An NPU section without an NPU: right in all that is checked, with a command stream of noise.
+//! This NPU section comes without an NPU: it is right in all that is checked, with a command stream of noise.
 
 use std::vec::Vec;
 
@@ -9,20 +9,20 @@ use super::section::{
 use crate::image::{Image, field};
 use crate::test_image::Bytes;
 
-/// The parts of a section, to be changed.
+/// The parts of a section, which a test may change.
 pub struct Parts {
-    /// Its head; where parts lie is filled in later.
+    /// Holds the head of the section; where its parts lie is filled in later.
     pub section: Section,
-    /// Inputs and outputs.
+    /// Holds the inputs and outputs.
     pub io: Vec<Io>,
-    /// Words.
+    /// Holds the words of the payload.
     pub payload: Vec<u32>,
-    /// Bytes.
+    /// Holds the bytes of the constants.
     pub constants: Vec<u8>,
 }
 
 impl Parts {
-    /// Of an Ethos-U55 with 256 multiply-accumulates a cycle, for an image's plan.
+    /// Makes the parts for an image's plan, compiled for an Ethos-U55 with 256 multiply-accumulates a cycle.
     pub fn new(image: &Image<'_>) -> Self {
         let mut scratch_bytes = 0;
         let io = inputs_and_outputs(image).map(|(role, bytes)| {
@@ -71,7 +71,7 @@ impl Parts {
         }
     }
 
-    /// As for another NPU, by its registers CONFIG and ID.
+    /// Makes the section one for another NPU, by its registers CONFIG and ID.
     pub fn target(&mut self, product: Product, config: u32, id: u32) {
         self.section.product = product;
         self.section.macs_log2 = (config & 0xf) as u8;
@@ -80,7 +80,7 @@ impl Parts {
         (self.payload[2], self.payload[3]) = (config, id);
     }
 
-    /// The image with the section, in place of any that it has.
+    /// Returns the image with this section, in place of any that it has.
     pub fn append(mut self, image: &[u8]) -> Bytes {
         let u32_at = |at: core::ops::Range<usize>| {
             u32::from_le_bytes(image[at].try_into().expect("four bytes")) as usize
@@ -127,7 +127,7 @@ impl Parts {
     }
 }
 
-/// An image with a section for an Ethos-U55.
+/// Returns an image with a section for an Ethos-U55.
 pub fn with_npu(image: &[u8]) -> Bytes {
     let aligned = Bytes::new(image);
     let parts = Parts::new(&Image::parse(aligned.get()).expect("an image"));

@@ -1,9 +1,9 @@
-//! Commands and wake words for a test image.
+//! This module gives a test image commands and wake words.
 
 use super::{Bytes, container, push};
 use crate::image::{Command, Grammar, HEADER_BYTES, Wake, field};
 
-/// Commands of the tiny image's words.
+/// Holds commands that the tiny image's words make.
 pub const COMMANDS: [Command<'static>; 3] = [
     Command {
         name: "go stop",
@@ -19,7 +19,7 @@ pub const COMMANDS: [Command<'static>; 3] = [
     },
 ];
 
-/// A wake word of the tiny image, beside [`GO_GO`].
+/// Holds a wake word of the tiny image, which goes with [`GO_GO`].
 pub const WAKE: Wake<'static> = Wake {
     window_ms: 600,
     extend: true,
@@ -27,7 +27,7 @@ pub const WAKE: Wake<'static> = Wake {
     thresholds: &[90, 0, 0],
 };
 
-/// Commands that leave "stop" to be a wake word.
+/// Holds commands that leave "stop" to be a wake word.
 pub const GO_GO: [Command<'static>; 2] = [
     Command {
         name: "go",
@@ -39,12 +39,13 @@ pub const GO_GO: [Command<'static>; 2] = [
     },
 ];
 
-/// An image without commands and NPU section, with commands.
+/// Makes an image with commands of one that has neither commands nor an NPU section.
 pub fn with_commands(image: &[u8], gap: u16, commands: &[Command<'_>]) -> Bytes {
     with_records(image, (gap, commands), None)
 }
 
-/// Likewise with wake words, and with commands if there are any.
+/// Makes an image with wake words of one that has neither commands nor an NPU section; it gets commands, too,
+/// if there are any.
 pub fn with_wake(image: &[u8], gap: u16, commands: &[Command<'_>], wake: &Wake<'_>) -> Bytes {
     with_records(image, (gap, commands), Some(wake))
 }

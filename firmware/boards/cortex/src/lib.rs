@@ -1,4 +1,4 @@
-//! What a Cortex-M board needs for `zerda_firmware::app::Processor`, but for its clock.
+//! This crate has what a Cortex-M board needs for `zerda_firmware::app::Processor`, except its clock.
 #![no_std]
 
 use core::mem::MaybeUninit;
@@ -6,13 +6,13 @@ use core::mem::MaybeUninit;
 use cortex_m_rt::STACK_PAINT_VALUE;
 
 unsafe extern "C" {
-    // Of the linker: the highest and the lowest address of the stack.
+    // The linker sets these to the highest and the lowest address of the stack.
     static _stack_start: MaybeUninit<u32>;
     static _stack_end: MaybeUninit<u32>;
 }
 
-/// Sleeps until an interrupt, unless `ready` says, with interrupts masked, that there is work: what
-/// comes in between is pending then, and ends the sleep at once.
+/// Sleeps until an interrupt, unless `ready` says, with interrupts masked, that there is work. An interrupt
+/// that comes in between is pending then, and ends the sleep at once.
 pub fn sleep_unless(ready: impl FnOnce() -> bool) {
     cortex_m::interrupt::free(|_| {
         if !ready() {
@@ -22,7 +22,7 @@ pub fn sleep_unless(ready: impl FnOnce() -> bool) {
     });
 }
 
-/// Most stack used so far, in bytes: what of the paint that cortex-m-rt laid is gone.
+/// Returns the most stack used so far, in bytes: that part of the paint that cortex-m-rt laid is gone.
 pub fn stack_bytes() -> u32 {
     let bottom = (&raw const _stack_end).cast::<u32>();
     let top = (&raw const _stack_start).cast::<u32>();

@@ -1,4 +1,4 @@
-//! Cortex-M4F: Arm's MPS2+ board with the AN386 image, in QEMU.
+//! This firmware runs on a Cortex-M4F: Arm's MPS2+ board with the AN386 image, in QEMU.
 #![no_std]
 #![no_main]
 
@@ -13,7 +13,7 @@ static IMAGE: &Aligned<[u8]> = &Aligned(*include_bytes!(env!("ZERDA_IMAGE")));
 static MEMORY: ConstStaticCell<Memory<{ memory_bytes(&IMAGE.0) }>> =
     ConstStaticCell::new(Memory::new());
 const _: () = assert_fits(&IMAGE.0, RAM);
-/// Of the RAM, what caches and arena may take.
+/// The RAM that caches and arena may take, in bytes.
 const RAM: usize = 3 * 1024 * 1024;
 
 #[derive(Clone, Copy)]
@@ -24,7 +24,7 @@ impl Machine for An386 {
     const UART: usize = 0x4000_4000;
     const LEDS: usize = 0x4002_8000;
 
-    /// The FPGAIO block's counter, without prescaling.
+    /// Starts the FPGAIO block's counter, without prescaling.
     fn start_counter() {
         semihosted::write(0x4002_801C, 0);
     }

@@ -1,4 +1,5 @@
-//! Cortex-M55 with MVE: Arm's MPS3 board with the AN547 image (Corstone-300), in QEMU.
+//! This firmware runs on a Cortex-M55 with MVE: Arm's MPS3 board with the AN547 image (Corstone-300), in
+//! QEMU.
 #![no_std]
 #![no_main]
 
@@ -19,7 +20,7 @@ static IMAGE: Aligned<[u8; include_bytes!(env!("ZERDA_IMAGE")).len()]> =
 static MEMORY: ConstStaticCell<Memory<{ memory_bytes(&IMAGE.0) }>> =
     ConstStaticCell::new(Memory::new());
 const _: () = assert_fits(&IMAGE.0, RAM);
-/// Of the RAM, what caches and arena may take.
+/// The RAM that caches and arena may take, in bytes.
 const RAM: usize = 384 * 1024;
 
 #[derive(Clone, Copy)]
@@ -30,7 +31,7 @@ impl Machine for An547 {
     const UART: usize = 0x4930_3000;
     const LEDS: usize = 0x4930_2000;
 
-    /// The system counter of the SSE subsystem.
+    /// Starts the system counter of the SSE subsystem.
     fn start_counter() {
         semihosted::write(0x5810_0000, 1);
     }
@@ -40,7 +41,7 @@ impl Machine for An547 {
     }
 }
 
-/// The model of an NPU, which the machine has and QEMU has not.
+/// Makes the model of an NPU, which the machine has and QEMU has not.
 #[cfg(feature = "npu-model")]
 fn npu(image: &Image<'static>) -> Npu<'static, Model<'static>> {
     static SCRATCH: ConstStaticCell<Scratch<{ npu_scratch_bytes(&IMAGE.0) }>> =

@@ -1,4 +1,4 @@
-//! Cortex-M7 at 480 MHz: ST's NUCLEO-H743ZI2 with a digital microphone.
+//! This firmware runs on ST's NUCLEO-H743ZI2, a Cortex-M7 at 480 MHz, with a digital microphone.
 //!
 //! | what | where |
 //! |---|---|
@@ -8,10 +8,9 @@
 //! | telemetry | USART3 (PD8), which is the ST-LINK's serial port, 115200 8N1 |
 //! | log | defmt over RTT |
 //!
-//! **Never run on hardware.** Clocks, pins and interface follow ST's and the microphone's manuals,
-//! as other firmware for this board does, but nobody has tried them. 480 MHz needs silicon of
-//! revision V; the older NUCLEO-H743ZI, without the 2, may have revision Y (400 MHz), and its LD2
-//! is on PB7.
+//! **It was never run on hardware.** Clocks, pins and interface follow ST's and the microphone's manuals, as
+//! other firmware for this board does, but nobody has tried them. 480 MHz needs silicon of revision V; the
+//! older NUCLEO-H743ZI, without the 2, may have revision Y (400 MHz), and its LD2 is on PB7.
 #![no_std]
 #![no_main]
 
@@ -39,7 +38,7 @@ static IMAGE: &Aligned<[u8]> = &Aligned(*include_bytes!(env!("ZERDA_IMAGE")));
 static MEMORY: ConstStaticCell<Memory<{ memory_bytes(&IMAGE.0) }>> =
     ConstStaticCell::new(Memory::new());
 const _: () = assert_fits(&IMAGE.0, RAM);
-/// What caches and arena may take of the 96 KiB that memory.x gives to statics.
+/// The bytes that caches and arena may take of the 96 KiB that memory.x gives to statics.
 const RAM: usize = 80 * 1024;
 static RING: ConstStaticCell<Ring<16>> = ConstStaticCell::new(Ring::new());
 
@@ -61,7 +60,7 @@ fn main() -> ! {
         led(peripherals.PE1, Some("yes")),
         red,
     ];
-    // Blocking: a report takes a few ms, the ring holds 150, and a buffer would need an interrupt.
+    // The line blocks: a report takes a few ms, the ring holds 150, and a buffer would need an interrupt.
     let line = usart::Config::default();
     let telemetry = UartTx::new_blocking(peripherals.USART3, peripherals.PD8, line);
     let telemetry: UartTx<'_, Blocking> = defmt::unwrap!(telemetry);
@@ -90,7 +89,7 @@ fn output(pin: Peri<'static, impl gpio::Pin>) -> gpio::Output<'static> {
     gpio::Output::new(pin, Level::Low, Speed::Low)
 }
 
-/// 480 MHz from the ST-LINK's 8 MHz, buses at 240 and 120 MHz, and 8.192 MHz for the SAI.
+/// Sets the core to 480 MHz from the ST-LINK's 8 MHz, the buses to 240 and 120 MHz, and the SAI to 8.192 MHz.
 fn config() -> embassy_stm32::Config {
     let mut config = embassy_stm32::Config::default();
     let rcc = &mut config.rcc;
@@ -146,7 +145,7 @@ fn enable_caches() {
     core.SCB.enable_dcache(&mut core.CPUID);
 }
 
-/// A timer, since the cycle counter may stop in sleep.
+/// A clock that counts with a timer, since the cycle counter may stop in sleep.
 struct Clock(Timer<'static, peripherals::TIM5>);
 
 impl Clock {
@@ -158,7 +157,7 @@ impl Clock {
 }
 
 impl Processor for Clock {
-    /// The timers of APB1 run at twice its clock.
+    /// The rate at which the timer counts, in Hz: timers of APB1 run at twice its clock.
     const CLOCK_HZ: u32 = 240_000_000;
 
     fn now(&self) -> u32 {

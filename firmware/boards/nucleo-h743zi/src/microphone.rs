@@ -1,4 +1,4 @@
-//! A digital microphone with I2S, as INMP441 or ICS-43434.
+//! A digital microphone that speaks I2S, such as INMP441 or ICS-43434, brings the audio.
 //!
 //! SAI1 clocks it and keeps the left one of two slots of 32 bits. DMA writes them round and round a
 //! buffer of two blocks; each half wakes a task in interrupt context, which converts it and hands it
@@ -17,12 +17,12 @@ use zerda_firmware::audio::{AudioSource, BLOCK, Block, Capture};
 
 type Buffer = [u32; 2 * BLOCK];
 
-/// What DMA writes, in the AXI SRAM, which the startup code leaves as it is.
+/// Holds what DMA writes. It lies in the AXI SRAM, which the startup code leaves as it is.
 #[unsafe(link_section = ".axisram")]
 static mut BUFFER: MaybeUninit<Buffer> = MaybeUninit::uninit();
 
-/// 24 dB. These microphones reach full scale at 120 dB SPL, far above speech, which is about 60 dB
-/// SPL at 1 m: that becomes -36 dBFS, and 96 dB SPL, a shout nearby, clips.
+/// The gain that is added, in bits: 24 dB. These microphones reach full scale at 120 dB SPL, far above
+/// speech, which is about 60 dB SPL at 1 m: that becomes -36 dBFS, and 96 dB SPL, a shout nearby, clips.
 const GAIN_BITS: u32 = 4;
 
 bind_interrupts!(struct Interrupts {
@@ -39,7 +39,7 @@ fn CEC() {
     unsafe { EXECUTOR.on_interrupt() }
 }
 
-/// What it is connected to.
+/// Holds the peripherals and pins that the microphone is connected to.
 pub struct Microphone {
     pub sai: Peri<'static, peripherals::SAI1>,
     pub sck: Peri<'static, peripherals::PE5>,
@@ -49,14 +49,15 @@ pub struct Microphone {
 }
 
 impl Microphone {
-    /// Captures from now on.
+    /// Captures audio into `ring` from now on.
     pub fn listen(self, ring: Producer<'static, Block>) {
         interrupt::CEC.set_priority(Priority::P6);
         let spawner = EXECUTOR.start(interrupt::CEC);
         spawner.spawn(defmt::unwrap!(capture(self, ring).ok()));
     }
 
-    /// I2S as Philips defines it: 16 kHz, two slots of 32 bits, the first while WS is low.
+    /// Starts the SAI with I2S as Philips defines it: 16 kHz, two slots of 32 bits, the first while WS is
+    /// low.
     fn start<'a>(&'a mut self, buffer: &'a mut Buffer) -> Sai<'a, peripherals::SAI1, u32> {
         let mut config = sai::Config::default();
         config.tx_rx = TxRx::Receiver;
@@ -87,12 +88,12 @@ impl Microphone {
     }
 }
 
-/// Moves audio from the microphone to the ring. Where DMA went round before this could read, the
-/// buffer is lost and the microphone starts again.
+/// Moves audio from the microphone to the ring. If DMA went round before this could read, the buffer is lost
+/// and the microphone starts again.
 #[embassy_executor::task]
 async fn capture(mut microphone: Microphone, ring: Producer<'static, Block>) {
     let buffer = &raw mut BUFFER;
-    // SAFETY: the only reference to it: the task is spawned once.
+    // SAFETY: this is the only reference to it, since the task is spawned once.
     let buffer = unsafe { &mut *buffer }.write([0; 2 * BLOCK]);
     let received = Received::default();
     let mut capture = Capture::new(&received, ring);
@@ -107,13 +108,13 @@ async fn capture(mut microphone: Microphone, ring: Producer<'static, Block>) {
     }
 }
 
-/// The 24 bits of the microphone are the highest of a slot's 32.
+/// Makes a sample of the 24 bits of the microphone, which are the highest of a slot's 32.
 fn sample(word: u32) -> i16 {
     let amplified = word.cast_signed() >> (16 - GAIN_BITS);
     amplified.clamp(i16::MIN.into(), i16::MAX.into()) as i16
 }
 
-/// What the task read last, until it is captured.
+/// Holds what the task read last, until it is captured.
 #[derive(Default)]
 struct Received {
     samples: Cell<Option<[i16; BLOCK]>>,

@@ -1,4 +1,4 @@
-//! Instructions of each stage of a step, by the machine's counter.
+//! The machine's counter counts the instructions of each stage of a step.
 //!
 //! With `-icount shift=10` QEMU's clock moves 1024 ns an instruction, so the counter's readings are
 //! a measure of instructions executed, not of time.
@@ -15,29 +15,29 @@ use zerda_firmware::step::{Step, run_op};
 
 use crate::{Machine, Message, message, wav};
 
-/// Virtual nanoseconds of an instruction, at `shift=10`.
+/// The virtual time that an instruction takes at `shift=10`, in ns.
 const INSTRUCTION_NS: u64 = 1024;
 
-/// Operators that are told apart; what others take is not counted.
+/// The number of operators that are told apart; the instructions of any more are not counted.
 const MAX_OPS: usize = 256;
 
-/// The CPU's step, with the counter read between operators.
+/// Runs the CPU's step, and reads the counter between operators.
 pub struct Counting<M> {
     machine: core::marker::PhantomData<M>,
     counts: Counts,
-    /// Counter readings around the last step, until it is taken.
+    /// Holds the counter readings before and after the last step, until they are taken.
     step: Option<Range<u32>>,
-    /// What lies between two readings of the counter with nothing between them.
+    /// The ticks that lie between two readings of the counter with nothing between them.
     overhead: u32,
     /// Runs the steps instead, if it is there.
     #[cfg(feature = "npu-model")]
     pub npu: Option<crate::npu::Scripted>,
 }
 
-/// Instructions of one step.
+/// Holds the instructions of one step, stage by stage.
 #[derive(Default)]
 pub struct Counts {
-    /// Since the step before.
+    /// Counts the instructions of the front end since the step before.
     front_end: u32,
     decoder: u32,
     ops: Vec<u32, MAX_OPS>,
@@ -63,8 +63,8 @@ impl<M: Machine> Counting<M> {
         ((ns + INSTRUCTION_NS / 2) / INSTRUCTION_NS) as u32
     }
 
-    /// Counts what was recognized between two readings. If a step was part of it, `write` gets all
-    /// that was counted since the step before.
+    /// Counts what was recognized between two readings. If a step was part of it, calls `write` with all that
+    /// was counted since the step before.
     pub fn take<E>(
         &mut self,
         recognition: Range<u32>,
@@ -97,7 +97,7 @@ impl<M: Machine> Step for Counting<M> {
             run_op(op, image, windows, memory);
             let now = M::counter();
             let count = self.instructions(last..now);
-            // Beyond the most that are told apart.
+            // Operators beyond the most that are told apart are not counted.
             let _ = self.counts.ops.push(count);
             last = M::counter();
         }
@@ -110,7 +110,7 @@ impl<M: Machine> Step for Counting<M> {
     }
 }
 
-/// The file that `profile=` names.
+/// Writes the file that `profile=` names.
 pub struct ProfileFile(File);
 
 impl ProfileFile {
@@ -120,7 +120,7 @@ impl ProfileFile {
             .map_err(|_| message(format_args!("{path}: cannot be created")))
     }
 
-    /// One line: front end, decoder, operators.
+    /// Writes one line for a step: front end, decoder, operators.
     pub fn write(&mut self, counts: &Counts) -> Result<(), Message> {
         let stages = [counts.front_end, counts.decoder];
         self.text("step")?;

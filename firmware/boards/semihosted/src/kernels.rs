@@ -9,12 +9,12 @@ use random::{Random, Style};
 use zerda_firmware::kernels::{self, Channels, Heads, Operand, plain};
 use zerda_firmware::plan::Requantize;
 
-/// A case in which the two differ.
+/// Names a case in which the two kernels differ.
 #[derive(Debug)]
 pub struct Mismatch {
-    /// The kernel.
+    /// Names the kernel that differs.
     pub kernel: &'static str,
-    /// Number of the case, from the first of all.
+    /// The number that the case has, counted from the first of all.
     pub case: u32,
 }
 
@@ -29,11 +29,12 @@ impl fmt::Display for Mismatch {
     }
 }
 
-/// Compares every kernel; how many cases were equal. Takes about 50 KiB of stack.
+/// Compares every kernel with the plain one, and returns how many cases were equal. It takes about 50 KiB of
+/// stack.
 ///
 /// # Errors
 ///
-/// The first difference.
+/// Returns the first difference.
 pub fn check() -> Result<u32, Mismatch> {
     let mut cases = Cases {
         random: Random(0x2545_f491),
@@ -68,13 +69,13 @@ struct Cases {
     outputs: [[i8; OUTPUTS]; 2],
 }
 
-/// How many bits a sum of so many products of random int8 has above 8.
+/// Returns the shift by which a sum of `depth` products of random int8 comes back to about 8 bits.
 fn usual_shift(depth: usize) -> i32 {
     -6 - (depth as u32).ilog2() as i32 / 2
 }
 
 impl Cases {
-    /// Runs both on outputs of `len` that hold the same before.
+    /// Runs both kernels on outputs of `len` elements that hold the same before, and compares them.
     fn compare(
         &mut self,
         kernel: &'static str,
@@ -221,7 +222,7 @@ impl Cases {
                 random.cut(style, len),
             );
             let (a_zero, b_zero) = (random.zero_point(style), random.zero_point(style));
-            // As in TFLite one of the scales is 1/2, or none.
+            // One of the scales is 1/2, as in TFLite, or none is.
             let other = random.scale(style, -2);
             let third = random.scale(style, -2);
             for (a_scale, b_scale) in [(HALF, other), (other, HALF), (HALF, HALF), (other, third)] {
@@ -333,7 +334,7 @@ impl Cases {
             let absent = absent[self.random.below(8) as usize];
             let len = rows * cols;
             self.random.fill(&mut self.a[..len], style);
-            // Rows that are all but equal, and such that span the range.
+            // Some rows are all but equal, others span the range.
             let narrow = self.random.below(8).saturating_sub(4);
             for q in &mut self.a[..len] {
                 *q >>= narrow;

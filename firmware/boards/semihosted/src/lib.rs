@@ -1,7 +1,7 @@
-//! What the boards that run in QEMU share. The application is that of every board; here audio comes
-//! from a WAV file of the host, through semihosting, and instructions are counted.
+//! This crate has what the boards that run in QEMU share. The application is that of every board; here audio
+//! comes from a WAV file of the host, through semihosting, and instructions are counted.
 //!
-//! Arguments, after the program's name: the WAV file (16 kHz, mono, 16 bit), and any of
+//! The program takes as arguments, after its name, the WAV file (16 kHz, mono, 16 bit), and any of
 //!
 //! - `realtime`: the SysTick interrupt captures 10 ms of audio every 10 ms, and the main loop
 //!   sleeps in between. Otherwise audio is captured when the main loop asks for it, so that nothing
@@ -48,23 +48,23 @@ use npu::Scripted;
 use uart::Uart;
 use wav::Wav;
 
-/// What one machine has that another has elsewhere.
+/// Names what each machine has in a place of its own.
 pub trait Machine: Copy + 'static {
-    /// Hz of [`Machine::counter`] and of the processor, in virtual time.
+    /// The rate at which [`Machine::counter`] counts and the processor runs, in Hz of virtual time.
     const CLOCK_HZ: u32;
-    /// Address of the CMSDK APB UART that is QEMU's first serial port.
+    /// The address of the CMSDK APB UART that is QEMU's first serial port.
     const UART: usize;
-    /// Address of the FPGAIO block's LED register.
+    /// The address that the FPGAIO block's LED register has.
     const LEDS: usize;
-    /// Starts the counter.
+    /// Starts the counter that [`Machine::counter`] reads.
     fn start_counter();
-    /// A counter that runs freely at [`Machine::CLOCK_HZ`].
+    /// Returns a counter that runs freely at [`Machine::CLOCK_HZ`].
     fn counter() -> u32;
 }
 
-/// Shared by the interrupt and, without `realtime`, the main loop.
+/// Holds the capture, which the interrupt runs or, without `realtime`, the main loop.
 static CAPTURE: Mutex<RefCell<Option<Capture<'static, Wav>>>> = Mutex::new(RefCell::new(None));
-/// All of the file was captured.
+/// Says that all of the file was captured.
 static ENDED: AtomicBool = AtomicBool::new(false);
 
 /// Runs the application on one file.
@@ -72,7 +72,7 @@ pub fn run<M: Machine>(machine: M, image: &'static [u8], memory: &'static mut [i
     exit(try_run(machine, image, memory, |_, _| Counting::new()))
 }
 
-/// As [`run`], with steps on the model of an NPU.
+/// Runs the application as [`run`] does, with steps on the model of an NPU.
 #[cfg(feature = "npu-model")]
 pub fn run_on_npu<M: Machine>(
     machine: M,
@@ -99,10 +99,10 @@ fn exit(result: Result<(), Message>) -> ! {
 
 type Message = String<256>;
 
-/// A line for the person at the host.
+/// Makes a line for the person at the host.
 fn message(args: core::fmt::Arguments<'_>) -> Message {
     let mut text = Message::new();
-    // Cut where it does not fit.
+    // The text is cut where it does not fit.
     let _ = text.write_fmt(args);
     text
 }
@@ -111,7 +111,7 @@ fn message(args: core::fmt::Arguments<'_>) -> Message {
 struct Options {
     wav: String<200>,
     realtime: bool,
-    /// At how many ms of audio, for how many ms.
+    /// Says at how many ms of audio the main loop is held up, and for how many ms.
     stall: Option<(u32, u32)>,
     profile: Option<String<200>>,
     kernels: bool,
@@ -195,7 +195,7 @@ fn try_run<M: Machine>(
     }
     let mut recognized_ms = 0;
     loop {
-        // Before the ring is looked at: what was captured before the end is then seen.
+        // This is read before the ring is looked at, so that what was captured before the end is then seen.
         let ended = ENDED.load(Ordering::Acquire);
         if app.poll() {
             let recognition = app.recognition();
@@ -223,7 +223,7 @@ fn try_run<M: Machine>(
     }
 }
 
-/// Captures the next 10 ms.
+/// Captures the next 10 ms of audio.
 fn capture() {
     let read = interrupt::free(|cs| {
         let mut capture = CAPTURE.borrow(cs).borrow_mut();
@@ -237,7 +237,7 @@ fn SysTick() {
     capture();
 }
 
-/// The SysTick interrupt every 10 ms.
+/// Starts the SysTick interrupt, which comes every 10 ms.
 fn start_ticks<M: Machine>() {
     if let Some(mut peripherals) = cortex_m::Peripherals::take() {
         let syst = &mut peripherals.SYST;
@@ -273,7 +273,7 @@ impl<M: Machine> Processor for Cortex<M> {
     }
 }
 
-/// A bit of the FPGAIO block's LED register.
+/// A bit that lights an LED in the FPGAIO block's LED register.
 struct Led<M>(M, u32);
 
 impl<M> ErrorType for Led<M> {
@@ -292,14 +292,14 @@ impl<M: Machine> OutputPin for Led<M> {
     }
 }
 
-/// Reads a device register.
+/// Reads the device register at `address`, 32 bits.
 pub fn read(address: usize) -> u32 {
     // SAFETY: the callers' constants are addresses of device registers of the machine, reading
     // which has no effect on memory.
     unsafe { (address as *const u32).read_volatile() }
 }
 
-/// Writes a device register.
+/// Writes the device register at `address`, 32 bits.
 pub fn write(address: usize, value: u32) {
     // SAFETY: as in `read`.
     unsafe { (address as *mut u32).write_volatile(value) }

@@ -1,4 +1,4 @@
-//! Steps by the NPU driver, over the model of its registers.
+//! The NPU driver runs steps here, over the model of its registers.
 
 use heapless::Vec;
 use zerda_firmware::Image;
@@ -7,10 +7,11 @@ use zerda_firmware::npu::model::{Injection, Model};
 use zerda_firmware::npu::{Counters, Npu};
 use zerda_firmware::step::Step;
 
-/// Faults, and the steps, counted from 0, in which they happen.
+/// Lists faults, each with the step, counted from 0, in which it happens.
 pub type Faults = Vec<(u32, Injection), 32>;
 
-/// `STEP:FAULT,...`
+/// Parses faults written as `STEP:FAULT,...`; returns `None` if a step or fault is wrong, or there are more
+/// than 32.
 pub fn faults(text: &str) -> Option<Faults> {
     let fault = |text: &str| {
         let (step, name) = text.split_once(':')?;
@@ -23,7 +24,7 @@ pub fn faults(text: &str) -> Option<Faults> {
     Some(faults)
 }
 
-/// An NPU with which things go wrong in certain steps.
+/// An NPU that fails in certain steps.
 pub struct Scripted {
     npu: Npu<'static, Model<'static>>,
     faults: Faults,
@@ -36,7 +37,7 @@ impl Scripted {
         Self { npu, faults, step }
     }
 
-    /// What the driver did that no driver may do.
+    /// Returns what the driver did that no driver may do, if anything.
     pub fn violation(&mut self) -> Option<&'static str> {
         self.npu.bus().violation()
     }

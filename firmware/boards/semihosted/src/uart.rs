@@ -1,4 +1,4 @@
-//! The CMSDK APB UART of Arm's FPGA boards, transmitting.
+//! The CMSDK APB UART of Arm's FPGA boards transmits the telemetry.
 
 use core::convert::Infallible;
 use core::marker::PhantomData;
@@ -7,7 +7,7 @@ use embedded_io::{ErrorType, Write};
 
 use crate::{Machine, read, write};
 
-/// Offsets of the registers (Arm DDI 0479, table 4-1).
+/// Holds the offsets of the registers in bytes (Arm DDI 0479, table 4-1).
 mod register {
     pub const DATA: usize = 0x00;
     pub const STATE: usize = 0x04;
@@ -19,7 +19,7 @@ const TRANSMIT_BUFFER_FULL: u32 = 1;
 const TRANSMIT_ENABLE: u32 = 1;
 const BAUD: u32 = 115_200;
 
-/// The telemetry line.
+/// Writes the telemetry to the serial line.
 pub struct Uart<M>(PhantomData<M>);
 
 impl<M: Machine> Uart<M> {

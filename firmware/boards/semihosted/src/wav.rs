@@ -1,4 +1,4 @@
-//! Audio from a WAV file of the host.
+//! Audio comes from a WAV file of the host.
 
 use core::ffi::CStr;
 
@@ -9,16 +9,17 @@ use zerda_firmware::audio::{AudioSource, BLOCK};
 
 use crate::{Message, message};
 
-/// Delivers one block a call of `Capture::run`.
+/// Delivers one block of audio a call of `Capture::run`.
 pub struct Wav {
     file: File,
-    /// Bytes of the data chunk that were not read.
+    /// Counts the bytes of the data chunk that were not read yet.
     remaining: usize,
     delivered: bool,
 }
 
 impl Wav {
-    /// At the first sample of a file of 16 kHz mono 16-bit PCM.
+    /// Opens a file of 16 kHz mono 16-bit PCM at its first sample. Returns a message if it is none or cannot
+    /// be read.
     pub fn open(path: &str) -> Result<Self, Message> {
         let wrong = |what: &str| message(format_args!("{path}: {what}"));
         let mut file = File::open(&*c_string(path)?).map_err(|_| wrong("cannot be opened"))?;
@@ -78,7 +79,8 @@ impl AudioSource for Wav {
     }
 }
 
-/// A path as the host's semihosting takes it.
+/// Returns a path as the host's semihosting takes it, or a message if it is empty, too long or has a zero in
+/// it.
 pub fn c_string(path: &str) -> Result<CString, Message> {
     let mut bytes = Vec::from_slice(path.as_bytes()).unwrap_or_default();
     match bytes.push(0) {
@@ -87,7 +89,7 @@ pub fn c_string(path: &str) -> Result<CString, Message> {
     }
 }
 
-/// A `CStr` and its bytes.
+/// Holds the bytes of a `CStr`, of at most 200 bytes and its zero.
 pub struct CString(Vec<u8, 201>);
 
 impl core::ops::Deref for CString {

@@ -1,15 +1,15 @@
-//! Operators of multi-head attention.
+//! This module has the operators of multi-head attention for the DSP extension.
 
 use super::matmul::{Packed, ROWS, transpose};
 use crate::kernels::{Heads, Operand, Output, ZERO_PROBABILITY, plain};
 
-/// Words of the values of one head, transposed.
+/// The most 32-bit words that the values of one head take, transposed.
 const VALUE_WORDS: usize = 512;
 
-/// Words of a row of probabilities.
+/// The most 32-bit words that a row of probabilities takes.
 const PROB_WORDS: usize = 32;
 
-/// As [`plain::scores`].
+/// Computes the same as [`plain::scores`].
 pub fn scores(query: Operand<'_>, key: Operand<'_>, heads: Heads, to: Output, output: &mut [i8]) {
     let (size, cols) = (heads.size(), heads.cols);
     let (chunk, keys) = (query.data.len() / cols.max(1), key.data.len() / cols.max(1));
@@ -43,7 +43,7 @@ pub fn scores(query: Operand<'_>, key: Operand<'_>, heads: Heads, to: Output, ou
     }
 }
 
-/// As [`plain::context`].
+/// Computes the same as [`plain::context`].
 pub fn context(probs: &[i8], value: Operand<'_>, heads: Heads, to: Output, output: &mut [i8]) {
     let (size, cols) = (heads.size(), heads.cols);
     let (chunk, keys) = (output.len() / cols.max(1), value.data.len() / cols.max(1));

@@ -1,5 +1,5 @@
-//! Depthwise convolution: a word holds one channel at two times, so that one instruction multiplies
-//! two taps.
+//! The depthwise convolution keeps one channel at two times in a word, so that one instruction multiplies two
+//! taps.
 #![allow(unsafe_code)]
 
 use super::matmul::ROWS;
@@ -7,17 +7,17 @@ use super::ops::{ToInt8, even_bytes_plus, odd_bytes_plus, smlad};
 use crate::kernels::{Channels, finish};
 use crate::plan::Clamp;
 
-/// Consecutive rows of four columns.
+/// Holds consecutive rows of four columns, as pairs of rows.
 pub struct Window {
-    /// Of each column, the pairs of rows 0 and 1, 2 and 3 ...; then those of 1 and 2, 3 and 4 ...
+    /// Holds, for each column, the pairs of rows 0 and 1, 2 and 3 ...; then those of 1 and 2, 3 and 4 ...
     pairs: [[[u32; Self::PAIRS]; 2]; 4],
 }
 
 impl Window {
-    /// Most taps of a convolution.
+    /// The most taps that a convolution may have.
     pub const TAPS: usize = 16;
 
-    /// Pairs of the rows that twice [`ROWS`] sums of as many taps read.
+    /// The number of pairs in the rows that twice [`ROWS`] sums of the most taps read.
     const PAIRS: usize = ROWS + Self::TAPS / 2;
 
     pub const fn new() -> Self {
@@ -26,8 +26,8 @@ impl Window {
         }
     }
 
-    /// Takes the first four columns of `rows` rows of `data`, `stride` apart, and zeros as the row
-    /// after them if it is odd. `false` where lengths do not fit.
+    /// Takes the first four columns of `rows` rows of `data`, which are `stride` apart. If `rows` is odd,
+    /// zeros count as the row after the last. Returns `false` if lengths do not fit.
     #[inline(never)]
     pub fn take(&mut self, data: &[i8], stride: usize, rows: usize) -> bool {
         let slots = rows.div_ceil(2);
@@ -69,7 +69,7 @@ impl Window {
         true
     }
 
-    /// `[column][r] = sum over t of self[FIRST + r + t] * taps[t]`.
+    /// Returns `[column][r] = sum over t of self[FIRST + r + t] * taps[t]`.
     pub fn convolve<const FIRST: usize>(&self, taps: &Self) -> [[i32; ROWS]; 4] {
         let mut sums = [[0; ROWS]; 4];
         for ((sums, x), [taps, _]) in sums.iter_mut().zip(&self.pairs).zip(&taps.pairs) {
@@ -82,7 +82,7 @@ impl Window {
     }
 }
 
-/// Requantizes columns of sums of a bias and a scale each.
+/// Requantizes columns of sums, each with its own bias and scale, and stores them in `y`.
 pub fn store_channels(
     sums: &[[i32; ROWS]; 4],
     rows: usize,

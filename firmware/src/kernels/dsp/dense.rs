@@ -1,11 +1,11 @@
-//! Operators with per-channel weights.
+//! This module has the operators with per-channel weights for the DSP extension.
 
 use super::conv::{Window, store_channels};
 use super::matmul::{Packed, ROWS, all_fast};
 use crate::kernels::{Channels, plain};
 use crate::plan::Clamp;
 
-/// As [`plain::fully_connected`].
+/// Computes the same as [`plain::fully_connected`].
 pub fn fully_connected(
     input: &[i8],
     weights: &[i8],
@@ -46,7 +46,7 @@ pub fn fully_connected(
     }
 }
 
-/// As [`plain::depthwise_conv`].
+/// Computes the same as [`plain::depthwise_conv`].
 pub fn depthwise_conv(
     input: &[i8],
     weights: &[i8],

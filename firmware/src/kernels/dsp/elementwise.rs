@@ -1,13 +1,13 @@
-//! Operators that work element by element.
+//! This module has the operators that work element by element for the DSP extension.
 
 use super::ops::{Multiplier, ToInt8};
 use crate::kernels::{Operand, Output, plain};
 use crate::plan::Requantize;
 
-/// Elements from which on a table of all 256 values of an operand takes less than it saves.
+/// The number of elements from which on a table of all 256 values of an operand takes less than it saves.
 const TABLE_FROM: usize = 512;
 
-/// As [`plain::add`].
+/// Computes the same as [`plain::add`].
 ///
 /// TFLite gives the operand of the larger scale the factor 1/2, which is a shift.
 pub fn add(
@@ -68,7 +68,7 @@ pub fn add(
     }
 }
 
-/// As [`plain::mul`].
+/// Computes the same as [`plain::mul`].
 pub fn mul(a: Operand<'_>, b: Operand<'_>, to: Output, output: &mut [i8]) {
     let Some(to_int8) = ToInt8::of(to) else {
         return plain::mul(a, b, to, output);
@@ -79,7 +79,7 @@ pub fn mul(a: Operand<'_>, b: Operand<'_>, to: Output, output: &mut [i8]) {
     });
 }
 
-/// As [`plain::lookup`].
+/// Computes the same as [`plain::lookup`].
 pub fn lookup(input: &[i8], table: &[i8], output: &mut [i8]) {
     let Some(table) = table.first_chunk::<256>() else {
         return;
@@ -89,7 +89,7 @@ pub fn lookup(input: &[i8], table: &[i8], output: &mut [i8]) {
     });
 }
 
-/// `output[i] = of(a[i], b[i])`, four at a time.
+/// Computes `output[i] = of(a[i], b[i])`, four elements at a time.
 #[inline(always)]
 fn each(a: &[i8], b: &[i8], output: &mut [i8], of: impl Fn(i8, i8) -> i8) {
     let len = a.len().min(b.len()).min(output.len());

@@ -1,4 +1,4 @@
-//! Matrix products of five rows at a time.
+//! Matrix products are computed for five rows at a time.
 //!
 //! The five rows are widened to 16 bits once; each word of the other matrix is widened when it is
 //! loaded, for five times two SMLADs. Sums stay in registers until they are int8.
@@ -14,13 +14,13 @@ use super::ops::{ToInt8, even_bytes_plus, odd_bytes_plus, smlad};
 use crate::kernels::{Channels, Output, finish};
 use crate::plan::Clamp;
 
-/// Rows that are multiplied side by side, as many as there are registers to sum in.
+/// The number of rows that are multiplied side by side, as many as there are registers to sum in.
 pub const ROWS: usize = 5;
 
-/// A pair of ones.
+/// Holds a pair of ones in 16 bits each.
 const ONES: u32 = 0x0001_0001;
 
-/// [`ROWS`] rows of up to `4 * WORDS` columns as 16-bit pairs: of each four columns of each row the
+/// Holds [`ROWS`] rows of up to `4 * WORDS` columns as 16-bit pairs: of each four columns of each row the
 /// even and the odd ones, as SXTB16 makes them of the other matrix.
 pub struct Packed<const WORDS: usize> {
     pairs: [MaybeUninit<[[u32; 2]; ROWS]>; WORDS],
@@ -39,9 +39,9 @@ impl<const WORDS: usize> Packed<WORDS> {
         }
     }
 
-    /// Takes rows of `depth` columns, `stride` apart in `data`, each element less `zero_point`;
-    /// at least 1 row, of which the last also counts as those that are missing. `false` where
-    /// lengths do not fit.
+    /// Takes `rows` rows (1 to [`ROWS`]) of `depth` columns, `stride` apart in `data`, each element less
+    /// `zero_point`. The last row also counts as those that are missing. Returns `false` if lengths do not
+    /// fit.
     #[inline(never)]
     pub fn pack(
         &mut self,
@@ -91,7 +91,7 @@ impl<const WORDS: usize> Packed<WORDS> {
         true
     }
 
-    /// Sum of each row, times `factor`.
+    /// Returns the sum of each row, times `factor`.
     pub fn row_sums(&self, factor: i32) -> [i32; ROWS] {
         let mut sums = [0; ROWS];
         for pairs in self.pairs.iter().take(self.words) {
@@ -104,9 +104,9 @@ impl<const WORDS: usize> Packed<WORDS> {
         sums.map(|sum| sum.wrapping_mul(factor))
     }
 
-    /// `y[r, c] = requantized(init[r] + sum over k of rows[r, k] * other[c, k])` for `c` of
-    /// `0..count`, rows of `other` `stride` apart, those of `y` `y_stride`. All four columns of the
-    /// last word count. `false` where lengths do not fit.
+    /// Computes `y[r, c] = requantized(init[r] + sum over k of rows[r, k] * other[c, k])` for `c` in
+    /// `0..count`. Rows of `other` are `stride` apart, those of `y` `y_stride`. All four columns of the last
+    /// word count. Returns `false` if lengths do not fit.
     #[allow(clippy::too_many_arguments)]
     pub fn to_columns(
         &self,
@@ -155,8 +155,9 @@ impl<const WORDS: usize> Packed<WORDS> {
         true
     }
 
-    /// `y[r, c] = requantized(bias[c] + sum over k of rows[r, k] * other[c, k])` for each channel
-    /// `c`, else as [`Self::to_columns`]. `fast`: [`all_fast`]. `false` where lengths do not fit.
+    /// Computes `y[r, c] = requantized(bias[c] + sum over k of rows[r, k] * other[c, k])` for each channel
+    /// `c`, otherwise as [`Self::to_columns`] does. `fast` is what [`all_fast`] says. Returns `false` if
+    /// lengths do not fit.
     #[allow(clippy::too_many_arguments)]
     pub fn to_channels(
         &self,
@@ -208,7 +209,7 @@ impl<const WORDS: usize> Packed<WORDS> {
         true
     }
 
-    /// Whether `other` has `count` rows.
+    /// Says whether `other` has `count` rows.
     fn reaches(&self, other: &[i8], stride: usize, count: usize) -> bool {
         let depth = 4 * self.words;
         let before = count
@@ -218,13 +219,14 @@ impl<const WORDS: usize> Packed<WORDS> {
         depth > 0 && stride >= depth && needed.is_some_and(|needed| needed <= other.len())
     }
 
-    /// Where the pairs begin, where the last whole four words of them end, where they end.
+    /// Returns where the pairs begin, where the last whole group of four words of them ends, and where they
+    /// end.
     fn range(&self) -> [*const [[u32; 2]; ROWS]; 3] {
         let pairs = self.pairs.as_ptr().cast::<[[u32; 2]; ROWS]>();
         [0, self.words & !3, self.words].map(|words| pairs.wrapping_add(words))
     }
 
-    /// Sums, column by column, of lengths that [`Self::reaches`] found to fit.
+    /// Calls `with` for each column with its sums. The lengths are those that [`Self::reaches`] found to fit.
     fn each(
         &self,
         other: &[i8],
@@ -255,8 +257,9 @@ impl<const WORDS: usize> Packed<WORDS> {
     }
 }
 
-/// The first `cols` columns (a multiple of 4) of `rows` rows of `data`, `stride` apart, as rows of
-/// whole words. What is missing in their last words are zeros. `false` where lengths do not fit.
+/// Writes the first `cols` columns (a multiple of 4) of `rows` rows of `data`, `stride` apart, as rows of
+/// whole words to `to`. Zeros stand for what is missing in their last words. Returns `false` if lengths do
+/// not fit.
 pub fn transpose(data: &[i8], stride: usize, rows: usize, cols: usize, to: &mut [u32]) -> bool {
     const EVEN: u32 = 0x00ff_00ff;
     let words = rows.div_ceil(4);
@@ -296,12 +299,12 @@ pub fn transpose(data: &[i8], stride: usize, rows: usize, cols: usize, to: &mut 
     true
 }
 
-/// Whether `y` has [`ROWS`] rows of `count` columns, `stride` apart.
+/// Says whether `y` has [`ROWS`] rows of `count` columns, `stride` apart.
 fn fits(y: &[i8], stride: usize, count: usize) -> bool {
     (ROWS - 1).saturating_mul(stride).saturating_add(count) <= y.len()
 }
 
-/// Whether [`ToInt8`] does for all channels.
+/// Says whether [`ToInt8`] fits all channels.
 pub fn all_fast(channels: Channels<'_>, clamp: Clamp) -> bool {
     // 2^30..2^31: the second highest bit is set and the highest is not.
     let multipliers = channels.multiplier.iter();

@@ -1,4 +1,4 @@
-//! The instructions that Rust has no stable function for, and what is built of them.
+//! This module has the instructions that Rust has no stable function for, and what is built of them.
 #![allow(unsafe_code)]
 
 use core::arch::asm;
@@ -6,7 +6,7 @@ use core::arch::asm;
 use crate::kernels::Output;
 use crate::plan::{Clamp, Requantize};
 
-/// `accumulator + a * b / 2^32`, to nearest, ties up.
+/// Returns `accumulator + a * b / 2^32`, rounded to nearest, ties up.
 #[inline(always)]
 pub fn smmlar(a: i32, b: i32, accumulator: i32) -> i32 {
     let result;
@@ -18,7 +18,7 @@ pub fn smmlar(a: i32, b: i32, accumulator: i32) -> i32 {
     result
 }
 
-/// Half of `value`, rounded down, saturated to int8.
+/// Returns half of `value`, rounded down, saturated to int8.
 #[inline(always)]
 fn ssat8_of_half(value: i32) -> i32 {
     let result;
@@ -30,7 +30,7 @@ fn ssat8_of_half(value: i32) -> i32 {
     result
 }
 
-/// `value` saturated to 0..=255.
+/// Returns `value`, saturated to 0..=255.
 #[inline(always)]
 pub fn usat8(value: i32) -> i32 {
     let result;
@@ -42,7 +42,7 @@ pub fn usat8(value: i32) -> i32 {
     result
 }
 
-/// The greater of each two int8.
+/// Returns the greater of each two int8 in `a` and `b`.
 #[inline(always)]
 pub fn max4(a: u32, b: u32) -> u32 {
     let result;
@@ -54,7 +54,7 @@ pub fn max4(a: u32, b: u32) -> u32 {
     result
 }
 
-/// Bytes 0 and 2 of `bytes` in halves, each with the half of `to` added.
+/// Widens bytes 0 and 2 of `bytes` to 16 bits each, and adds the halves of `to`.
 #[inline(always)]
 pub fn even_bytes_plus(to: u32, bytes: u32) -> u32 {
     let result;
@@ -66,7 +66,7 @@ pub fn even_bytes_plus(to: u32, bytes: u32) -> u32 {
     result
 }
 
-/// As [`even_bytes_plus`], bytes 1 and 3.
+/// Widens bytes 1 and 3 of `bytes` to 16 bits each, and adds the halves of `to`.
 #[inline(always)]
 pub fn odd_bytes_plus(to: u32, bytes: u32) -> u32 {
     let result;
@@ -78,7 +78,7 @@ pub fn odd_bytes_plus(to: u32, bytes: u32) -> u32 {
     result
 }
 
-/// `accumulator` and the products of the 16-bit halves of `a` and `b`.
+/// Returns `accumulator` plus the two products of the 16-bit halves of `a` and `b`.
 #[inline(always)]
 pub fn smlad(a: u32, b: u32, accumulator: i32) -> i32 {
     let result;
@@ -90,7 +90,7 @@ pub fn smlad(a: u32, b: u32, accumulator: i32) -> i32 {
     result
 }
 
-/// A multiplier of `[2^30, 2^31)`, doubled less 2^32, so that SMMLAR is TFLite's doubling high
+/// Holds a multiplier in `[2^30, 2^31)`, doubled and less 2^32, so that SMMLAR is TFLite's doubling high
 /// multiplication.
 #[derive(Clone, Copy)]
 pub struct Multiplier(pub i32);
@@ -101,21 +101,21 @@ impl Multiplier {
         (multiplier >= 1 << 30).then_some(Self(multiplier << 1))
     }
 
-    /// `saturating_rounding_doubling_high_mul(value, multiplier)`.
+    /// Returns what `saturating_rounding_doubling_high_mul(value, multiplier)` does.
     #[inline(always)]
     pub fn apply(self, value: i32) -> i32 {
         smmlar(value, self.0, value)
     }
 }
 
-/// Requantization to int8 in five instructions: of scales that shift right by 2 or more, to all of
-/// int8.
+/// Requantizes to int8 in five instructions. It fits scales that shift right by 2 or more, and clamps that
+/// allow all of int8.
 #[derive(Clone, Copy)]
 pub struct ToInt8 {
     pub multiplier: Multiplier,
-    /// The right shift but for its last bit.
+    /// Holds the right shift, but for its last bit.
     pub shift: u32,
-    /// One for rounding, and twice the zero point.
+    /// Holds one for rounding, plus twice the zero point.
     pub add: i32,
 }
 
@@ -136,11 +136,11 @@ impl ToInt8 {
         Self::new(to.scale, to.zero_point, to.clamp)
     }
 
-    /// `finish`.
+    /// Computes the same as `finish`.
     #[inline(always)]
     pub fn apply(self, sum: i32) -> i8 {
         let scaled = self.multiplier.apply(sum);
-        // Not MIN: 2 a b / 2^32 is above it.
+        // It is not MIN: 2 a b / 2^32 is above it.
         let scaled = scaled.wrapping_add(scaled >> 31);
         ssat8_of_half(scaled.wrapping_shr(self.shift).wrapping_add(self.add)) as i8
     }

@@ -1,10 +1,10 @@
-//! Softmax: four scores a word.
+//! The softmax takes four scores a word.
 #![allow(unsafe_code)]
 
 use super::ops::{Multiplier, max4, usat8};
 use crate::kernels::softmax::Rows;
 
-/// Rows in words.
+/// Reads and writes rows of scores word by word.
 pub struct Words;
 
 impl Rows for Words {
@@ -46,7 +46,7 @@ impl Rows for Words {
         let probability = |q: i8| {
             // SAFETY: the caller's.
             let exp = unsafe { of_zero.wrapping_offset(q.into()).read() };
-            // Not negative.
+            // The product is not negative.
             let product = scale.apply(exp) as u32;
             usat8(product.wrapping_add(half).wrapping_shr(exponent) as i32) as u8 ^ 0x80
         };

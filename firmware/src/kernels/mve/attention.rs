@@ -1,14 +1,14 @@
-//! Products of multi-head attention.
+//! This module has the products of multi-head attention for Helium.
 //!
 //! Operands stay int8: what their zero points add is known from the sums of their rows.
 
 use super::matmul::{COLS, Destination, Matrix, ROWS, Scale, Sums, transpose};
 use crate::kernels::{Heads, Operand, Output, ZERO_PROBABILITY, plain};
 
-/// Bytes of the values of one head, transposed.
+/// The most bytes that the values of one head take, transposed.
 const VALUES: usize = 2048;
 
-/// As [`plain::scores`].
+/// Computes the same as [`plain::scores`].
 pub fn scores(query: Operand<'_>, key: Operand<'_>, heads: Heads, to: Output, output: &mut [i8]) {
     let (size, cols) = (heads.size(), heads.cols);
     let (chunk, keys) = (query.data.len() / cols.max(1), key.data.len() / cols.max(1));
@@ -55,7 +55,7 @@ pub fn scores(query: Operand<'_>, key: Operand<'_>, heads: Heads, to: Output, ou
     }
 }
 
-/// As [`plain::context`].
+/// Computes the same as [`plain::context`].
 pub fn context(probs: &[i8], value: Operand<'_>, heads: Heads, to: Output, output: &mut [i8]) {
     let (size, cols) = (heads.size(), heads.cols);
     let (chunk, keys) = (output.len() / cols.max(1), value.data.len() / cols.max(1));

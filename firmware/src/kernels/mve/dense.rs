@@ -1,10 +1,10 @@
-//! Operators with per-channel weights.
+//! This module has the operators with per-channel weights for Helium.
 
 use super::matmul::{COLS, Columns, Destination, Matrix, ROWS, Sums, TAPS, WINDOW, transpose};
 use crate::kernels::{Channels, plain};
 use crate::plan::Clamp;
 
-/// As [`plain::fully_connected`].
+/// Computes the same as [`plain::fully_connected`].
 pub fn fully_connected(
     input: &[i8],
     weights: &[i8],
@@ -45,7 +45,7 @@ pub fn fully_connected(
     }
 }
 
-/// As [`plain::depthwise_conv`].
+/// Computes the same as [`plain::depthwise_conv`].
 ///
 /// Input and weights are transposed, so that a channel's sum over the taps is one product of two
 /// vectors.

@@ -1,4 +1,5 @@
-//! Operators that work element by element: four 32-bit lanes side by side, or sixteen bytes.
+//! This module has the operators that work element by element for Helium: four 32-bit lanes side by side, or
+//! sixteen bytes.
 #![allow(unsafe_code)]
 
 use core::arch::{asm, naked_asm};
@@ -6,10 +7,10 @@ use core::arch::{asm, naked_asm};
 use crate::kernels::{Operand, Output, plain};
 use crate::plan::Requantize;
 
-/// Bits by which the operand of factor 1/2 is shifted left: 20, and 1 back.
+/// The number of bits by which the operand of factor 1/2 is shifted left: 20, and 1 back.
 const HALF_SHIFT: u32 = 19;
 
-/// As [`plain::add`].
+/// Computes the same as [`plain::add`].
 ///
 /// TFLite gives the operand of the larger scale the factor 1/2, which is a shift.
 pub fn add(
@@ -53,7 +54,7 @@ pub fn add(
     }
 }
 
-/// As [`plain::mul`].
+/// Computes the same as [`plain::mul`].
 pub fn mul(a: Operand<'_>, b: Operand<'_>, to: Output, output: &mut [i8]) {
     if !(-31..=-1).contains(&to.scale.shift) {
         return plain::mul(a, b, to, output);
@@ -79,7 +80,7 @@ pub fn mul(a: Operand<'_>, b: Operand<'_>, to: Output, output: &mut [i8]) {
     }
 }
 
-/// Read by assembly: the order is part of it.
+/// Holds what assembly reads to add or multiply; the order of the fields is part of it.
 #[repr(C)]
 struct Lanes {
     a: *const i8,
@@ -97,8 +98,8 @@ struct Lanes {
     max: i32,
 }
 
-/// Reads the fields of [`Lanes`], at r0: `a` r1, `b` r2, `y` r3, `count` r12, the others in order
-/// in r4-r11, but for the clamp in q6 and q7.
+/// Reads the fields of [`Lanes`], which are at r0: `a` to r1, `b` to r2, `y` to r3, `count` to r12, and the
+/// others in order to r4-r11, except the clamp, which goes to q6 and q7.
 macro_rules! lanes {
     () => {
         "ldrd r4, r5, [r0, #44]
@@ -111,7 +112,7 @@ macro_rules! lanes {
     };
 }
 
-/// Requantizes q0 by multiplier r8, shift r9, zero point r10 and stores it.
+/// Requantizes q0 by multiplier r8, shift r9 and zero point r10, and stores it.
 macro_rules! finish {
     () => {
         "vqrdmulh.s32 q0, q0, r8
@@ -125,7 +126,7 @@ macro_rules! finish {
     };
 }
 
-/// [`add`], of which `a` has the factor 1/2.
+/// Does the work of [`add`]; operand `a` has the factor 1/2.
 ///
 /// # Safety
 ///
@@ -161,7 +162,7 @@ unsafe extern "C" fn add_lanes(of: &Lanes) {
     )
 }
 
-/// [`mul`].
+/// Does the work of [`mul`].
 ///
 /// # Safety
 ///
@@ -188,7 +189,7 @@ unsafe extern "C" fn mul_lanes(of: &Lanes) {
     )
 }
 
-/// As [`plain::lookup`].
+/// Computes the same as [`plain::lookup`].
 pub fn lookup(input: &[i8], table: &[i8], output: &mut [i8]) {
     let Some(table) = table.first_chunk::<256>() else {
         return;

@@ -1,4 +1,4 @@
-//! Matrix products: sums of 2 x 2 elements side by side, then their requantization.
+//! Matrix products are computed as sums of 2 x 2 elements side by side, and then requantized.
 #![allow(unsafe_code)]
 
 mod products;
@@ -12,20 +12,21 @@ use requantize::{Requantization, requantize_columns, requantize_rows};
 
 use crate::plan::{Clamp, Requantize};
 
-/// Rows and columns of sums that are kept at a time.
+/// The number of rows of sums that are kept at a time; [`COLS`] is that of columns.
 pub const ROWS: usize = 10;
 pub const COLS: usize = 32;
 
-/// Most taps of a convolution, which are a vector.
+/// The most taps that a convolution may have; they are one vector.
 pub const TAPS: usize = 16;
 
-/// Input rows of a convolution of [`ROWS`] rows, and what a vector reads behind the last.
+/// The number of input rows that a convolution of [`ROWS`] rows keeps, with what a vector reads behind the
+/// last.
 pub const WINDOW: usize = ROWS + 2 * TAPS - 10;
 
-/// Sums of products, before requantization.
+/// Holds sums of products before they are requantized.
 pub struct Sums([MaybeUninit<[i32; COLS]>; ROWS]);
 
-/// Rows of elements, `stride` apart.
+/// A matrix whose rows of elements are `stride` apart.
 #[derive(Clone, Copy)]
 pub struct Matrix<'a> {
     data: &'a [i8],
@@ -35,7 +36,7 @@ pub struct Matrix<'a> {
 }
 
 impl<'a> Matrix<'a> {
-    /// None where `data` has not all of it.
+    /// Makes a matrix of `rows` rows of `depth` elements, or returns `None` if `data` has not all of it.
     pub fn new(data: &'a [i8], stride: usize, rows: usize, depth: usize) -> Option<Self> {
         let last = rows.checked_sub(1)?.checked_mul(stride)?;
         (last.checked_add(depth)? <= data.len()).then_some(Self {
@@ -46,7 +47,7 @@ impl<'a> Matrix<'a> {
         })
     }
 
-    /// Sum of each row, times `factor`, plus `add`.
+    /// Writes the sum of each row, times `factor`, plus `add`, to `sums`.
     pub fn row_sums(&self, factor: i32, add: i32, sums: &mut [i32]) {
         for (row, sum) in sums.iter_mut().enumerate().take(self.rows) {
             // SAFETY: `new` found this row in `data`.
@@ -56,17 +57,19 @@ impl<'a> Matrix<'a> {
     }
 }
 
-/// What is done to each column of sums: a bias and a scale each, or one scale for all.
+/// Says what is done to each column of sums: either each column has a bias and a scale, or all have one
+/// scale.
 pub struct Columns<'a> {
     pub bias: &'a [i32],
     multiplier: &'a [i32],
     shift: &'a [i8],
-    /// Bytes to the multipliers of the next four columns.
+    /// Gives the distance in bytes to the multipliers of the next four columns; 0 if all have one scale.
     step: usize,
 }
 
 impl<'a> Columns<'a> {
-    /// None where the lengths differ, or a shift is not to the right by 1..=31.
+    /// Makes columns with a scale each. Returns `None` if the lengths differ, or a shift is not to the right
+    /// by 1..=31.
     pub fn new(bias: &'a [i32], multiplier: &'a [i32], shift: &'a [i8]) -> Option<Self> {
         let (min, max) = shift
             .iter()
@@ -80,7 +83,7 @@ impl<'a> Columns<'a> {
         })
     }
 
-    /// Columns `from..to`.
+    /// Returns the columns `from..to`, or `None` if there are not so many.
     pub fn part(&self, from: usize, to: usize) -> Option<Self> {
         Some(Self {
             bias: self.bias.get(from..to)?,
@@ -91,14 +94,14 @@ impl<'a> Columns<'a> {
     }
 }
 
-/// One scale, four times.
+/// Holds one scale four times, as a vector reads it.
 pub struct Scale {
     multiplier: [i32; 4],
     shift: [i8; 4],
 }
 
 impl Scale {
-    /// None where the shift is not to the right by 1..=31.
+    /// Makes a scale; returns `None` if its shift is not to the right by 1..=31.
     pub fn new(scale: Requantize) -> Option<Self> {
         (-31..=-1).contains(&scale.shift).then_some(Self {
             multiplier: [scale.multiplier; 4],
@@ -106,7 +109,7 @@ impl Scale {
         })
     }
 
-    /// Columns of this scale.
+    /// Returns columns that all have this scale.
     pub fn columns<'a>(&'a self, bias: &'a [i32]) -> Columns<'a> {
         Columns {
             bias,
@@ -117,7 +120,7 @@ impl Scale {
     }
 }
 
-/// Rows of the output.
+/// Says where the rows of the output go, and how sums become int8.
 pub struct Destination<'a> {
     pub data: &'a mut [i8],
     pub stride: usize,
@@ -130,10 +133,10 @@ impl Sums {
         Self([const { MaybeUninit::uninit() }; ROWS])
     }
 
-    /// `to[r, c] = requantized(init[r] + bias[c] + sum over k of left[r, k] * right[c, k])`; with
-    /// `init`, columns must be of one scale.
+    /// Computes `to[r, c] = requantized(init[r] + bias[c] + sum over k of left[r, k] * right[c, k])`. If
+    /// there is an `init`, columns must be of one scale.
     ///
-    /// Lengths that do not fit: nothing is computed.
+    /// Nothing is computed if lengths do not fit.
     pub fn product(
         &mut self,
         left: Matrix<'_>,
@@ -161,7 +164,7 @@ impl Sums {
         unsafe { self.requantize(rows, init, columns, to) };
     }
 
-    /// All sums of products, by pairs of rows.
+    /// Computes all sums of products, by pairs of rows.
     fn multiply(
         &mut self,
         left: Matrix<'_>,
@@ -195,7 +198,7 @@ impl Sums {
         }
     }
 
-    /// All sums of products of depth 16, by five rows.
+    /// Computes all sums of products of depth 16, by five rows.
     fn multiply_by_16(&mut self, left: Matrix<'_>, right: Matrix<'_>) {
         let sums: *mut i32 = self.0.as_mut_ptr().cast();
         for row in (0..left.rows).step_by(5) {
@@ -215,10 +218,10 @@ impl Sums {
         }
     }
 
-    /// `to[r, c] = requantized(bias[c] + sum over t of x[c, r + t] * w[c, t])`: `x` of rows of
-    /// [`WINDOW`], `w` of rows of [`TAPS`].
+    /// Computes `to[r, c] = requantized(bias[c] + sum over t of x[c, r + t] * w[c, t])`. Rows of `x` have
+    /// [`WINDOW`] elements, those of `w` [`TAPS`].
     ///
-    /// Lengths that do not fit: nothing is computed.
+    /// Nothing is computed if lengths do not fit.
     pub fn convolution(
         &mut self,
         x: &[i8; COLS * WINDOW],
@@ -266,6 +269,8 @@ impl Sums {
         unsafe { self.requantize(rows, None, columns, to) };
     }
 
+    /// Requantizes the sums that were written, and stores them in `to`.
+    ///
     /// # Safety
     ///
     /// `rows` rows of as many sums as there are columns were written, and `to` has as many rows
@@ -302,10 +307,10 @@ impl Sums {
     }
 }
 
-/// The first `cols` columns (a multiple of 8) of `rows` rows of `data`, which are `stride` apart,
+/// Transposes the first `cols` columns (a multiple of 8) of `rows` rows of `data`, which are `stride` apart,
 /// into rows that are `to_stride` apart.
 ///
-/// Lengths that do not fit: nothing happens.
+/// Nothing happens if lengths do not fit.
 pub fn transpose(
     data: &[i8],
     stride: usize,
@@ -347,11 +352,11 @@ pub fn transpose(
     }
 }
 
-/// Sum of `depth` elements.
+/// Returns the sum of `depth` elements from `row` on.
 ///
 /// # Safety
 ///
-/// They are there.
+/// All `depth` elements are there.
 #[inline]
 unsafe fn row_sum(row: *const i8, depth: usize) -> i32 {
     let sum;

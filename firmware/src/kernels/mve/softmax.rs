@@ -1,4 +1,4 @@
-//! Softmax: four elements side by side.
+//! The softmax takes four elements side by side.
 #![allow(unsafe_code)]
 
 use core::arch::{asm, naked_asm};
@@ -8,13 +8,13 @@ use crate::kernels::ZERO_PROBABILITY;
 use crate::kernels::softmax::{Rows, Table};
 use crate::plan::Requantize;
 
-/// Rows in vectors.
+/// Reads and writes rows of scores in vectors.
 pub struct Vectors;
 
 impl Rows for Vectors {
     fn table(diff_min: i32, scale: Requantize) -> Table {
         let mut table = [0; 256];
-        // Whole vectors: up to three more.
+        // Whole vectors are computed: up to three entries more.
         let widest = diff_min.clamp(-255, 0).unsigned_abs() | 3;
         let shift = i32::from(scale.shift);
         // SAFETY: writes entries of the table from `255 - widest`, a multiple of 4, to its end.
@@ -122,7 +122,7 @@ impl Rows for Vectors {
     }
 }
 
-/// Read by assembly: the order is part of it.
+/// Holds what assembly reads to compute exponentials; the order of the fields is part of it.
 #[repr(C)]
 struct Exponentials {
     widest: u32,
@@ -154,7 +154,7 @@ macro_rules! power {
     };
 }
 
-/// `exp_on_negative_values` of each of four differences, `count` times.
+/// Computes `exp_on_negative_values` of each of four differences, `count` times.
 ///
 /// # Safety
 ///

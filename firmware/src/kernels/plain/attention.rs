@@ -1,4 +1,4 @@
-//! Operators of multi-head attention: scores, softmax, context.
+//! This module has the operators of multi-head attention: scores, softmax and context.
 
 use super::BLOCK;
 use crate::fixed_point::{
@@ -10,9 +10,9 @@ use crate::kernels::{
 };
 use crate::plan::Requantize;
 
-/// Scores of each head, TFLite BATCH_MATMUL with `adj_y`.
+/// Computes the scores of each head, TFLite's BATCH_MATMUL with `adj_y`.
 ///
-/// `query [C, cols]`, `key [keys, cols]`, `output [heads * C, keys]`, of which the columns of
+/// Shapes are `query [C, cols]`, `key [keys, cols]` and `output [heads * C, keys]`, in which the columns of
 /// absent keys are left as they are.
 pub fn scores(query: Operand<'_>, key: Operand<'_>, heads: Heads, to: Output, output: &mut [i8]) {
     let size = heads.size();
@@ -34,12 +34,12 @@ pub fn scores(query: Operand<'_>, key: Operand<'_>, heads: Heads, to: Output, ou
     }
 }
 
-/// TFLite SOFTMAX, int8 to int8 (output scale 1/256, zero point -128), of each row of `cols`. The
-/// first `absent` columns are not read but count as -128, the lowest score, which gets probability
-/// 0 unless the row's maximum lies less than 14.5 above it.
+/// Computes the softmax of each row of `cols`, TFLite's SOFTMAX from int8 to int8 (output scale 1/256, zero
+/// point -128). The first `absent` columns are not read but count as -128, the lowest score, which gets
+/// probability 0 unless the row's maximum lies less than 14.5 above it.
 ///
-/// `input_scale` takes a difference of inputs to 5 integer bits, `diff_min` is the difference
-/// below which a probability is 0. `cols` at most [`crate::kernels::MAX_SOFTMAX_COLS`].
+/// `input_scale` takes a difference of inputs to 5 integer bits; `diff_min` is the difference below which a
+/// probability is 0. `cols` is at most [`crate::kernels::MAX_SOFTMAX_COLS`].
 pub fn softmax(
     input: &[i8],
     cols: usize,
@@ -86,10 +86,10 @@ pub fn softmax(
     }
 }
 
-/// Attention output of each head, TFLite BATCH_MATMUL of probabilities and values.
+/// Computes the attention output of each head, TFLite's BATCH_MATMUL of probabilities and values.
 ///
-/// `probs [heads * C, keys]` with the scale and zero point of [`softmax`], `value [keys, cols]`,
-/// `output [C, cols]`. Absent keys are not read.
+/// Shapes are `probs [heads * C, keys]` with the scale and zero point of [`softmax`], `value [keys, cols]`
+/// and `output [C, cols]`. Absent keys are not read.
 pub fn context(probs: &[i8], value: Operand<'_>, heads: Heads, to: Output, output: &mut [i8]) {
     let size = heads.size();
     let cols = heads.cols.max(1);

@@ -1,12 +1,12 @@
-//! Operators with per-channel weights: fully connected, depthwise convolution.
+//! This module has the operators with per-channel weights: fully connected and depthwise convolution.
 
 use super::{BLOCK, dot};
 use crate::kernels::{Channels, finish};
 use crate::plan::Clamp;
 
-/// TFLite FULLY_CONNECTED with per-channel weights.
+/// Computes TFLite's FULLY_CONNECTED with a weight scale per channel.
 ///
-/// `input [R, K]`, `weights [N, K]`, `channels` of N, `output [R, N]`.
+/// Shapes are `input [R, K]`, `weights [N, K]`, `channels` of N and `output [R, N]`.
 pub fn fully_connected(
     input: &[i8],
     weights: &[i8],
@@ -33,9 +33,9 @@ pub fn fully_connected(
     }
 }
 
-/// TFLite DEPTHWISE_CONV_2D over time, without padding: the input holds the rows before.
+/// Computes TFLite's DEPTHWISE_CONV_2D over time, without padding: the input holds the rows before.
 ///
-/// `input [kernel - 1 + R, C]`, `weights [kernel, C]`, `channels` of C, `output [R, C]`.
+/// Shapes are `input [kernel - 1 + R, C]`, `weights [kernel, C]`, `channels` of C and `output [R, C]`.
 pub fn depthwise_conv(
     input: &[i8],
     weights: &[i8],

@@ -1,15 +1,16 @@
-//! Operators that work element by element.
+//! This module has the operators that work element by element.
 
 use crate::fixed_point::multiply_by_quantized_multiplier;
 use crate::kernels::{Operand, Output};
 use crate::plan::Requantize;
 
-/// Bits by which TFLite's int8 ADD shifts its inputs left, for precision.
+/// The number of bits by which TFLite's int8 ADD shifts its inputs left, for precision.
 const ADD_LEFT_SHIFT: u32 = 20;
 
-/// TFLite ADD: each input brought to the common scale by its own factor, then the sum by `to`.
+/// Computes TFLite's ADD: brings each input to the common scale by its own factor, adds them, and requantizes
+/// the sum by `to`.
 ///
-/// All of one shape.
+/// All operands have one shape.
 pub fn add(
     a: Operand<'_>,
     a_scale: Requantize,
@@ -28,7 +29,7 @@ pub fn add(
     }
 }
 
-/// TFLite MUL. All of one shape.
+/// Computes TFLite's MUL. All operands have one shape.
 pub fn mul(a: Operand<'_>, b: Operand<'_>, to: Output, output: &mut [i8]) {
     for ((&qa, &qb), y) in a.data.iter().zip(b.data).zip(output) {
         let a = i32::from(qa) - i32::from(a.zero_point);
@@ -37,13 +38,13 @@ pub fn mul(a: Operand<'_>, b: Operand<'_>, to: Output, output: &mut [i8]) {
     }
 }
 
-/// `output = table[input + 128]`. `table` has 256 entries.
+/// Computes `output = table[input + 128]`. `table` has 256 entries; if it has fewer, nothing is computed.
 pub fn lookup(input: &[i8], table: &[i8], output: &mut [i8]) {
     let Some(table) = table.first_chunk::<256>() else {
         return;
     };
     for (&q, y) in input.iter().zip(output) {
-        // q + 128 without its sign, so that no index needs a check.
+        // The index is q + 128 without its sign, so that no index needs a check.
         let index = q as u8 ^ 0x80;
         *y = table[usize::from(index)];
     }

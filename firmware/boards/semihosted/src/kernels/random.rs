@@ -1,18 +1,20 @@
-//! Random operands and scales.
+//! This module makes random operands and scales.
 
 use zerda_firmware::kernels::Output;
 use zerda_firmware::plan::{Clamp, Requantize};
 
-/// What operands and scales are like.
+/// Says what operands and scales are like.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Style {
-    /// Any values, scales as a compiler chooses them.
+    /// Operands have any values, and scales are such as a compiler chooses.
     Usual,
-    /// Values at the ends of int8, any scale that an image may hold, biases that make sums wrap.
+    /// Operands have values at the ends of int8, scales are any that an image may hold, and biases make sums
+    /// wrap.
     Extreme,
-    /// As `Usual`, but scales are powers of two, so that sums lie halfway between two results.
+    /// Operands are as in `Usual`, but scales are powers of two, so that sums lie halfway between two
+    /// results.
     Ties,
-    /// As `Usual`, but one length is short now and then.
+    /// Operands and scales are as in `Usual`, but one length is short now and then.
     Short,
 }
 
@@ -20,7 +22,7 @@ impl Style {
     pub const ALL: [Self; 4] = [Self::Usual, Self::Extreme, Self::Ties, Self::Short];
 }
 
-/// Xorshift.
+/// Makes random numbers by xorshift; the state must not be 0.
 pub struct Random(pub u32);
 
 impl Random {
@@ -57,7 +59,7 @@ impl Random {
         }
     }
 
-    /// `usual`: the shift that brings a sum to about int8.
+    /// Returns a scale in this style. `usual` is the shift that brings a sum to about int8.
     pub fn scale(&mut self, style: Style, usual: i32) -> Requantize {
         let multiplier = (1 << 30 | self.next() >> 2) as i32;
         if style != Style::Extreme {
@@ -106,7 +108,7 @@ impl Random {
         }
     }
 
-    /// A length, or less.
+    /// Returns `len`, or less now and then if the style is `Short`.
     pub fn cut(&mut self, style: Style, len: usize) -> usize {
         if style == Style::Short && len > 0 && self.chance(4) {
             self.below(len as u32 + 1) as usize

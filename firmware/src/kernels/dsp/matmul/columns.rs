@@ -1,4 +1,4 @@
-//! The loops of the matrix product: column after column, five sums in registers.
+//! These loops of the matrix product take column after column, with five sums in registers.
 #![allow(unsafe_code)]
 
 use core::arch::naked_asm;
@@ -27,8 +27,8 @@ macro_rules! word {
     };
 }
 
-/// For each column: `$start` sets r0-r4, products are added to them, `$finish` stores them, moves
-/// r5 on and branches to 1 for the next. Arguments are at sp: second to fourth at 0, fifth at 48.
+/// Loops over the columns: `$start` sets r0-r4, products are added to them, `$finish` stores them, moves r5
+/// on and branches to 1 for the next. Arguments are at sp: second to fourth at 0, fifth at 48.
 macro_rules! columns {
     ($start:expr, $finish:expr) => {
         naked_asm!(
@@ -66,7 +66,8 @@ macro_rules! columns {
     };
 }
 
-/// [`ToInt8`] of r0-r4, by multiplier r7, shift r8 and addend r11; then to r10, in steps of r12.
+/// Requantizes r0-r4 as [`ToInt8`] does, by multiplier r7, shift r8 and addend r11, and stores them from r10
+/// on, in steps of r12.
 macro_rules! to_int8 {
     () => {
         "smmlar r0, r0, r7, r0
@@ -108,7 +109,7 @@ macro_rules! to_int8 {
 ///
 /// # Safety
 ///
-/// `other` is as long as the pairs, which end at `end`; so do whole fours at `fours_end`.
+/// `other` is as long as the pairs, which end at `end`; whole groups of four end at `fours_end`.
 #[unsafe(naked)]
 pub unsafe extern "C" fn sum(
     other: *const i8,
@@ -126,12 +127,12 @@ pub unsafe extern "C" fn sum(
     )
 }
 
-/// As [`Packed::to_columns`].
+/// Computes the same as [`Packed::to_columns`].
 ///
 /// # Safety
 ///
-/// As [`sum`], for `count` rows of `other` with `skip` bytes between them; `y` has [`ROWS`] rows of
-/// `count`. At least one.
+/// The contract of [`sum`] holds for `count` rows of `other`, at least one, with `skip` bytes between them;
+/// `y` has [`ROWS`] rows of `count`.
 #[unsafe(naked)]
 pub unsafe extern "C" fn to_columns(
     other: *const i8,
@@ -167,11 +168,11 @@ pub unsafe extern "C" fn to_columns(
     )
 }
 
-/// As [`Packed::to_channels`], from channel `first`, which is 0.
+/// Computes the same as [`Packed::to_channels`], from channel `first`, which is 0.
 ///
 /// # Safety
 ///
-/// As [`to_columns`], and there are parameters of `count` channels.
+/// The contract of [`to_columns`] holds, and there are parameters of `count` channels.
 #[unsafe(naked)]
 pub unsafe extern "C" fn to_channels(
     other: *const i8,

@@ -1,9 +1,10 @@
-//! Sums of products, of two rows by two, or of five rows of one vector.
+//! These functions sum products of two rows by two, or of five rows of one vector.
 #![allow(unsafe_code)]
 
 use core::arch::naked_asm;
 
-/// Rows times rows, or pairs of them. Read by assembly: the order is part of it.
+/// Describes a product of rows times rows, or of pairs of them. Assembly reads it: the order of the fields is
+/// part of it.
 #[repr(C)]
 pub struct Product {
     pub x: *const i8,
@@ -16,7 +17,7 @@ pub struct Product {
     pub depth: usize,
 }
 
-/// Sixteen elements of two rows times those of two others, into r0, r2, r4, r6. Loads and
+/// Multiplies sixteen elements of two rows with those of two others, into r0, r2, r4, r6. Loads and
 /// multiplications alternate, which overlap on the M55.
 macro_rules! quad {
     ($mul:literal) => {
@@ -37,7 +38,7 @@ macro_rules! quad {
     };
 }
 
-/// Products of a depth that is a multiple of 64.
+/// Computes products of a depth that is a multiple of 64.
 ///
 /// # Safety
 ///
@@ -98,7 +99,7 @@ pub unsafe extern "C" fn multiply_by_64(product: &Product) {
     )
 }
 
-/// Products of a depth of 16, each row one vector: up to five rows stay in q0-q4.
+/// Computes products of a depth of 16, at which each row is one vector: up to five rows stay in q0-q4.
 ///
 /// # Safety
 ///
@@ -150,7 +151,7 @@ pub unsafe extern "C" fn multiply_by_16(product: &Product) {
     )
 }
 
-/// Products of any depth.
+/// Computes products of any depth.
 ///
 /// # Safety
 ///

@@ -1,11 +1,11 @@
-//! Requantization of sums.
+//! These functions requantize sums of products.
 #![allow(unsafe_code)]
 
 use core::arch::naked_asm;
 
 use super::ROWS;
 
-/// Read by assembly: the order is part of it.
+/// Holds what assembly reads to requantize; the order of the fields is part of it.
 #[repr(C)]
 pub struct Requantization {
     pub sums: *const i32,
@@ -22,9 +22,9 @@ pub struct Requantization {
     pub max: i32,
 }
 
-/// Four sums of a row at r11, requantized into q4: bias q0, multiplier q1, shift q2, zero point
-/// r10, clamp q6 to q7. VQRDMULH is TFLite's doubling high multiplication; VRSHL rounds ties up, so
-/// that what is negative starts one lower.
+/// Requantizes four sums of a row at r11 into q4, by bias q0, multiplier q1, shift q2 and zero point r10,
+/// clamped to q6..=q7. VQRDMULH is TFLite's doubling high multiplication; VRSHL rounds ties up, so that what
+/// is negative starts one lower.
 macro_rules! requantized {
     ($row:literal) => {
         concat!(
@@ -44,7 +44,7 @@ macro_rules! requantized {
     };
 }
 
-/// `finish` of sums, four columns after four. `$row` adds to q4 what its row adds; `$next` moves r9
+/// Does what `finish` does, four columns after four. `$row` adds to q4 what its row adds; `$next` moves r9
 /// and the parameters of r3 and r4 on.
 macro_rules! requantize {
     ($row:literal, $next:literal) => {
@@ -105,21 +105,21 @@ macro_rules! requantize {
     };
 }
 
-/// Columns of a scale each.
+/// Requantizes columns that have a scale each.
 ///
 /// # Safety
 ///
-/// All that it points at is there.
+/// All that `of` points at is there.
 #[unsafe(naked)]
 pub unsafe extern "C" fn requantize_columns(of: &Requantization) {
     requantize!("", "add r3, r9\nadd r4, r4, r9, lsr #2")
 }
 
-/// Rows to which `init` is added, columns of one scale.
+/// Requantizes rows to which `init` is added; all columns have one scale.
 ///
 /// # Safety
 ///
-/// All that it points at is there, and its step is 0.
+/// All that `of` points at is there, and its step is 0.
 #[unsafe(naked)]
 pub unsafe extern "C" fn requantize_rows(of: &Requantization, init: &[i32; ROWS]) {
     requantize!("ldr r12, [r9], #4\nvadd.i32 q4, q4, r12", "ldr r9, [sp]")
