@@ -1,4 +1,4 @@
-//! The `memory-report` command.
+//! Runs the `memory-report` command.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
