@@ -277,7 +277,8 @@ fn read<T: DeserializeOwned>(path: &Path) -> Result<T> {
     crate::config::parse(path, &text)
 }
 
-/// Returns the linker's own words about a region that overflows, without its command line of some pages.
+/// Finds the linker's message about a region that overflows, without its command line, which takes some
+/// pages.
 fn overflow(diagnostic: &str) -> Option<&str> {
     let mut lines = diagnostic.lines();
     let line = lines.find(|line| line.contains("will not fit in region"))?;

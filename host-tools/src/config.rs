@@ -96,7 +96,8 @@ mod raw {
         fmax: f32,
         level_decay: f32,
         level_floor: f32,
-        /// Is 1 where it is not written: models from before it remember single frames.
+        /// Number of frames that a sound must last to be remembered in the level; it is 1 in older models,
+        /// which do not have it.
         #[serde(default = "one")]
         level_frames: u16,
         range: f32,

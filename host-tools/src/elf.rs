@@ -283,7 +283,7 @@ fn parts<'data>(elf: &ElfFile32<'data>, section: &impl ObjectSection<'data>) -> 
             && symbol.size() >= LARGE
             && !image.as_ref().is_some_and(in_image)
     };
-    // Of the vector table everything is one symbol.
+    // All of the vector table is one symbol.
     if title != ".vector_table" {
         let mut symbols: Vec<_> = elf.symbols().filter(is_part).collect();
         // Equal constants are merged, with a symbol for each.

@@ -9,7 +9,7 @@ use zerda_firmware::plan::Tensor;
 
 use crate::operators::{bytes, constants};
 
-/// Bytes of an image that are one thing.
+/// Range of an image's bytes that is one thing, such as the weights of an operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImagePart {
     /// Name of what the bytes are: `header`, `manifest`, `front_end`, `npu`, `other`, or what an operator

@@ -6,8 +6,8 @@
 //!
 //! # What the figures are
 //!
-//! Vela's estimates, from its own model of the NPU and of the memories of a system configuration;
-//! nothing is run. All targets use the memory mode `Shared_Sram`: activations in SRAM, constants
+//! The figures are Vela's estimates, from its own model of the NPU and of the memories of a system
+//! configuration; nothing is run. All targets use the memory mode `Shared_Sram`: activations in SRAM, constants
 //! behind the other port.
 //!
 //! | target | system configuration | NPU clock | constants in |
@@ -140,7 +140,7 @@ pub struct Options {
     /// Path that the image with the section goes to; without one it replaces the image.
     pub output: Option<PathBuf>,
     pub json: bool,
-    /// Vela that is used instead of the one that zerda installs.
+    /// Path of a Vela that is used instead of the one that zerda installs.
     pub vela: Option<PathBuf>,
 }
 

@@ -29,7 +29,7 @@ use costs::Costs;
 use report::Report;
 
 pub struct Options {
-    /// Name of the board, or the path of its file; none where the sweep names boards.
+    /// Name of the board, or the path of its file; `None` where the sweep names boards.
     pub board: Option<String>,
     /// Keys that the sweep varies and their values, each as `KEY=V,...`.
     pub sweep: Vec<String>,

@@ -14,7 +14,7 @@ use tract_tflite::tflite as schema;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TensorIndex(i32);
 
-/// Quantization by which `real = scale * (q - zero_point)`, for the whole tensor or for each index along
+/// Quantization that states `real = scale * (q - zero_point)`, for the whole tensor or for each index along
 /// `axis`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Quantization {

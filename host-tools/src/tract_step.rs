@@ -32,7 +32,7 @@ pub struct FloatStep {
 enum Input {
     Features,
     Mask,
-    /// Is a cache; its number is that of the output that replaces it.
+    /// Is a cache, with the number of the output that replaces it.
     Cache(usize),
 }
 

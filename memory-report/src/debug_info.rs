@@ -48,7 +48,7 @@ pub fn read(elf: &ElfFile32) -> gimli::Result<DebugInfo> {
     Ok(found.finish())
 }
 
-/// Answer of a function's definition to what it belongs to: a path, or what another definition says.
+/// Says what a function belongs to: the path of its definition, or what another definition says.
 enum Definition {
     In(Rc<str>),
     As(DebugInfoOffset),

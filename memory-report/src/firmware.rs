@@ -22,7 +22,7 @@ pub type Label = (Kind, Vec<String>);
 const NO_CRATE: &str = "assembly and intrinsics";
 /// Name of the part for constants and statics whose symbol has no name of Rust's.
 const OTHER_SYMBOLS: &str = "other symbols";
-/// Name of the part for what no symbol covers of a section of code or constants.
+/// Name of the part for the bytes of a section of code or constants that no symbol covers.
 const GAPS: &str = "literals and padding";
 
 /// Region of memory, and what lies in it.
@@ -220,7 +220,7 @@ impl Reader<'_, '_> {
             _ if sh_flags.contains(elf::SHF_WRITE) => {
                 (Kind::Statics, vec!["alignment padding".into()])
             }
-            // Of the vector table everything is one symbol.
+            // All of the vector table is one symbol.
             ".vector_table" => (Kind::VectorTable, Vec::new()),
             ".rodata" | ".image" => (Kind::Constants, vec![GAPS.into()]),
             _ => (Kind::Other, vec![title]),

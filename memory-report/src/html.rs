@@ -27,7 +27,7 @@ const HEADING: f64 = 17.0;
 const LETTER: f64 = 6.8;
 /// Width that a letter of a heading takes, about.
 const BOLD: f64 = 7.6;
-/// Most rows that the table of parts has.
+/// Largest number of rows that the table of parts has.
 const ROWS: usize = 16;
 
 #[derive(Serialize)]

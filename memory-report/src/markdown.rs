@@ -6,7 +6,7 @@ use crate::part::{Kind, Part};
 use crate::report::{Report, Use};
 use crate::text::{count, share, signed, stack};
 
-/// Most parts within a part that are listed.
+/// Largest number of parts within a part that are listed.
 const LISTED: usize = 12;
 
 pub fn page(reports: &Reports) -> String {

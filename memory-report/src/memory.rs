@@ -97,7 +97,7 @@ fn image_path(image: &Image<'_>, operators: &[Op], part: &ImagePart) -> Vec<Stri
 /// Paints the recognizer's memory at the start of a static; returns false if the static is too small, or
 /// much too large, to be that.
 pub fn paint_memory(bytes: &mut Bytes, range: &Range<u64>, file: &ImageFile) -> bool {
-    /// Most bytes that the cell around it takes: a flag, and what aligns it.
+    /// Largest number of bytes that the cell around it takes: a flag, and what aligns it.
     const CELL: u64 = 64;
     let Ok(image) = file.image() else {
         return false;

@@ -53,7 +53,7 @@ pub fn owner(symbol: &str) -> Option<Owner> {
     }
 }
 
-/// Returns the owner that the first path in a text names which has a crate; its last part is no module.
+/// Returns the owner that a text's first path with a crate names; the last part of the path is no module.
 fn first_path(text: &str) -> Option<Owner> {
     let in_name = |c: char| c.is_alphanumeric() || matches!(c, '_' | ':');
     let mut paths = text.split(|c| !in_name(c));

@@ -22,7 +22,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Returns the name that all of it has in a region.
+    /// Returns the name of the part that holds all of this kind in a region.
     pub fn name(self) -> &'static str {
         match self {
             Kind::Code => "code",
@@ -41,12 +41,12 @@ impl Kind {
         }
     }
 
-    /// Says whether its parts are crates.
+    /// Says whether parts of this kind are divided by crate.
     pub fn is_by_crate(self) -> bool {
         matches!(self, Kind::Code | Kind::Constants | Kind::Statics)
     }
 
-    /// Says what would make it smaller.
+    /// Says what would make a part of this kind smaller.
     pub fn cure(self) -> &'static str {
         match self {
             Kind::Code => {

@@ -12,7 +12,7 @@ use crate::firmware::{Firmware, Memory};
 use crate::part::{Kind, Part};
 use crate::stack::Stack;
 
-/// Most contributors that a missed budget names.
+/// Largest number of contributors that a missed budget names.
 const LARGEST: usize = 3;
 
 /// Contents of the JSON, which the help of `memory-report` describes.
@@ -197,8 +197,8 @@ impl Report {
         regions.any(|other| other.name == region && other.memory == memory)
     }
 
-    /// Returns what takes memory and `counts`, the largest first. Each crate of code, constants and statics
-    /// is one, and so is each of two parts with equal names in two regions.
+    /// Returns what takes memory and passes `counts`, the largest first. Each crate of code, constants and
+    /// statics is one, and so is each of two parts with equal names in two regions.
     pub fn contributors(&self, counts: impl Fn(&Contributor) -> bool) -> Vec<Contributor> {
         let mut all = Vec::new();
         let mut add = |region: &Part, part: &Part, name: String| {

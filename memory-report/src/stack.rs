@@ -13,7 +13,7 @@ use zerda::qemu;
 /// Stack that is reserved, and how much of it is used.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Stack {
-    /// Most bytes that were used; `None` if that could not be measured.
+    /// Largest number of bytes that were used; `None` if that could not be measured.
     pub bytes: Option<u64>,
     /// Bytes that are reserved beyond that; they count as used.
     pub margin: u64,

@@ -49,7 +49,7 @@ impl Detection {
     /// gap become frames, rounded up.
     pub fn new(commands: &Commands, names: &[&str], front_end: FrontEnd) -> Result<Detection> {
         let decoder = &commands.decoder;
-        // Frames, the last of them whole.
+        // Rounded up to whole frames.
         let frame_ms = (1000 * u32::from(front_end.hop) / front_end.sample_rate).max(1);
         let frames = |ms: u16| u32::from(ms).div_ceil(frame_ms) as u16;
         let silence = names.iter().position(|&name| name == decoder.silence);

@@ -78,7 +78,7 @@ impl Linear {
 
 /// Groups of tensors whose columns are scaled together.
 struct Groups {
-    /// Member that stands for the group of each tensor.
+    /// Group of each tensor, as the member that stands for it.
     of: Vec<Id>,
     /// Says of each group whether something that cannot take scales reads or makes one of its tensors.
     bound: Vec<bool>,

@@ -11,7 +11,7 @@ const CANDIDATES: usize = 100;
 #[derive(Clone, Debug)]
 pub struct Histogram {
     bins: Vec<u64>,
-    /// Bins cover [-limit, limit), a power of two.
+    /// Limit of the bins, which cover [-limit, limit); it is a power of two.
     limit: f32,
     low: f32,
     high: f32,

@@ -7,10 +7,10 @@ use super::graph::{Graph, Id, Place, Quantization, Window};
 
 const ALIGNMENT: usize = 16;
 
-/// Most steps of slack that a cache is given. A window of `rows` rows moves back to the start of its buffer
-/// when the slack is used up, which costs a copy of `rows - step` rows; each step of slack costs `step`
-/// rows of memory. With one step fewer than there are largest caches, one of them moves in each step, and
-/// all steps cost the same.
+/// Largest number of steps of slack that a cache is given. A window of `rows` rows moves back to the start
+/// of its buffer when the slack is used up, which costs a copy of `rows - step` rows; each step of slack
+/// costs `step` rows of memory. With one step fewer than there are largest caches, one of them moves in
+/// each step, and all steps cost the same.
 const MAX_SLACK_STEPS: usize = 7;
 
 pub struct Memory {

@@ -56,7 +56,8 @@ use metadata::Metadata;
 use quantize::Quantizer;
 use ranges::{Method, Range};
 
-/// Most recordings that are read of a folder, evenly spread over it. More change no range by much.
+/// Largest number of recordings that are read from a folder, evenly spread over it. More change no range by
+/// much.
 const RECORDINGS: usize = 500;
 
 pub struct Options {
@@ -69,10 +70,11 @@ pub struct Options {
     pub profile: Option<String>,
 }
 
-/// Most recordings on which the integers are compared with the float network.
+/// Largest number of recordings on which the integers are compared with the float network.
 const COMPARED: usize = 16;
 
-/// Share of the error that a changed range must fall below: less of a gain is taken for chance.
+/// Share of the error that a range must stay below to be taken instead of another: a smaller gain is taken
+/// for chance.
 const WORTH: f64 = 0.98;
 
 /// Number of recordings on which the imported graph is compared with the ONNX.
@@ -369,7 +371,7 @@ impl<'a> Compiler<'a> {
     }
 }
 
-/// Reads the recordings to calibrate on; a folder contributes at most 500, evenly spread over it.
+/// Reads the recordings to calibrate on; a folder contributes at most `RECORDINGS`, evenly spread over it.
 pub fn recordings(paths: &[PathBuf]) -> Result<Vec<Vec<i16>>> {
     let mut files = Vec::new();
     for path in paths {

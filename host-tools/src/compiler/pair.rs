@@ -32,7 +32,7 @@ pub struct Pair<'a> {
 pub struct Simulated {
     /// Ratio in dB that is left with everything rounded.
     pub decibels: f64,
-    /// Ratios in dB, each of which leaves one of [`float::observed`] in float and rounds all else.
+    /// Ratios in dB, each with one of [`float::observed`] that stays in float while all else is rounded.
     pub spared: Vec<f64>,
 }
 
@@ -44,7 +44,7 @@ impl<'a> Pair<'a> {
     ///
     /// # Errors
     ///
-    /// Fails if the image was not compiled from the ONNX: other operators, shapes, or weights.
+    /// Where the image was not compiled from the ONNX: other operators, shapes, or weights.
     pub fn open(path: &Path, image: &'a Image<'a>) -> Result<Pair<'a>> {
         let onnx = onnx::Onnx::read(path)?;
         let metadata = Metadata::read(path, &onnx.metadata)?;
@@ -77,7 +77,7 @@ impl<'a> Pair<'a> {
                 found[graph.root(id)].get_or_insert(quantization);
             }
         }
-        // Of the same shapes: the scales of each can be told from the other.
+        // The shapes are the same, so the scales of each can be told from the other.
         let graph = equalize::recovered(&graph, image);
         let mut biases = Vec::new();
         for (number, (op, plan)) in graph.ops.iter().zip(image.ops()).enumerate() {
@@ -112,7 +112,8 @@ impl<'a> Pair<'a> {
         fidelity::measure(&self.graph, &step, self.image, &recordings)
     }
 
-    /// Runs `recordings` in tract, once for each operator that is spared its rounding.
+    /// Runs `recordings` in tract with everything rounded, and once for each of [`float::observed`] that is
+    /// spared.
     pub fn simulate(&self, recordings: &[Vec<i16>]) -> Result<Simulated> {
         let exact: Streams = recordings
             .iter()

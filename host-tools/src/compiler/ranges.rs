@@ -11,7 +11,7 @@ use super::inverse_root;
 /// Distance below a row's maximum at which TFLite's int8 softmax gives exactly 0.
 const SOFTMAX_ZERO: f32 = 14.5;
 
-/// Distance by which the maximum of a row may lie below all that calibration saw, in use.
+/// Distance by which, in use, the maximum of a row may lie below all that calibration saw.
 const SOFTMAX_MARGIN: f32 = 1.0;
 
 /// Share of the values that lies beyond either end of a percentile's range.
@@ -20,13 +20,13 @@ const TAIL: f64 = 5e-5;
 /// Method by which ranges are taken from the values that were seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Method {
-    /// For each tensor that of least error, and another where the output's error falls by it
+    /// Takes for each tensor the range of least error, or another where the output's error falls by it
     Auto,
-    /// All values: nothing is clipped
+    /// Takes in all values: nothing is clipped
     MinMax,
-    /// All but 1 of 20,000 at either end
+    /// Leaves out 1 of 20,000 values at either end
     Percentile,
-    /// Where rounding and clipping together lose least
+    /// Takes the range in which rounding and clipping together lose least
     Mse,
 }
 

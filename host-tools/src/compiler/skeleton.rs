@@ -24,7 +24,7 @@ const COMMANDS: [&str; 12] = [
     "yes", "no", "up", "down", "left", "right", "stop", "go", "on", "off", "computer", "jarvis",
 ];
 
-/// Most taps that a kernel may have: a cache's rows and its slack are counted in 16 bits.
+/// Largest number of taps that a kernel may have: a cache's rows and its slack are counted in 16 bits.
 const LONGEST_KERNEL: u16 = 60_000;
 
 /// Range that most activations have.

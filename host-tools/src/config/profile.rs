@@ -1,4 +1,4 @@
-//! Tells of the shape of a model what is known before there is a model.
+//! Derives from the shape of a model what is known before the model exists.
 
 use std::fmt;
 

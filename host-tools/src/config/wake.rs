@@ -55,7 +55,8 @@ pub struct WakeWords {
     pub extend: bool,
     /// Numbers that the wake words have among the labels.
     pub words: Vec<u8>,
-    /// Q0.8 thresholds of the commands' words, one a label; empty where `[wake]` gives none.
+    /// Q0.8 thresholds at which the commands' words are detected, one a label, and 0 for that of the label;
+    /// empty where `[wake]` gives none.
     pub thresholds: Vec<u8>,
 }
 

@@ -79,13 +79,13 @@ impl Instructions {
         image.ops().map(of).collect()
     }
 
-    /// Returns the instructions of the front end for so many frames.
+    /// Returns the instructions of the front end for `frames` frames.
     pub fn front_end(&self, frames: u16) -> Result<f64, String> {
         self.of(&front_end(frames))
     }
 
-    /// Returns the instructions of the decoder for a step's committed frames, when so many bytes of caches
-    /// move.
+    /// Returns the instructions of the decoder for the frames that a step commits, with `moved` bytes of
+    /// caches moving.
     pub fn decoder(&self, image: &Image<'_>, moved: usize) -> Result<f64, String> {
         self.of(&decoder(image, moved))
     }
@@ -107,12 +107,12 @@ impl Instructions {
     }
 }
 
-/// Returns the work of the front end for so many frames.
+/// Returns the work of the front end for `frames` frames.
 pub fn front_end(frames: u16) -> Work {
     Work(vec![("front_end", "frame", frames.into())])
 }
 
-/// Returns the work of the decoder for a step's committed frames, when so many bytes of caches move.
+/// Returns the work of the decoder for the frames that a step commits, with `moved` bytes of caches moving.
 pub fn decoder(image: &Image<'_>, moved: usize) -> Work {
     let frames = image.manifest().stream.step;
     Work(vec![

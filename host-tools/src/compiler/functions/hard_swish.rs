@@ -5,7 +5,7 @@ use super::Table;
 use crate::compiler::graph::Quantization;
 use crate::compiler::tflite_params::{Requantize16, hard_swish_scales};
 
-/// Tabulates HARD_SWISH. The output's scale must exceed 1/128 of the input's.
+/// Tabulates HARD_SWISH for every int8 input. The output's scale must exceed 1/128 of the input's.
 pub fn table(input: Quantization, output: Quantization) -> Table {
     let scales = hard_swish_scales(input.scale, output.scale);
     let value = |index: usize| {

@@ -9,7 +9,7 @@ use crate::compiler::graph::{LinearKind, UNCLAMPED};
 pub(super) struct Centring {
     input: Id,
     output: Id,
-    /// Negative mean that is added, where one linear cannot do both.
+    /// Tensor that holds the negative mean, which is added to `input`; `None` where one linear does both.
     mean: Option<Id>,
 }
 

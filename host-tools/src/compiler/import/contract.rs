@@ -6,7 +6,8 @@ use zerda_firmware::kernels::MAX_SOFTMAX_COLS;
 use super::shape::CacheWindow;
 use super::{Cache, Graph, Id, Importer, Op, PROBABILITY, Place, Reason, Tensor, Value};
 
-/// Most rows or columns that a tensor may have: they are 16 bits in the image, and caches need some slack.
+/// Largest number of rows or columns that a tensor may have: they are 16 bits in the image, and caches need
+/// some slack.
 const LONGEST: usize = 60_000;
 
 impl Importer<'_> {

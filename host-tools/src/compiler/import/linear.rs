@@ -229,8 +229,8 @@ impl Importer<'_> {
         ))
     }
 
-    /// Gives the columns of a dense linear that an operand sees a linear of their own; any other operand
-    /// stays as it is.
+    /// Computes the columns of a dense linear that an operand sees in a linear of their own; returns any
+    /// other operand as it is.
     pub(super) fn narrowed(&mut self, name: &str, operand: Operand) -> Operand {
         let (tensor, view) = (operand.view.tensor, &operand.view);
         let (rows, cols) = self.shape(tensor);

@@ -17,10 +17,10 @@ use crate::compiler::view::View;
 pub(super) struct Moment {
     name: String,
     pub x: Operand,
-    /// Says that it is made of x less its mean, not of x.
+    /// Says whether it is made of x less its mean instead of x.
     centred: bool,
     stage: Stage,
-    /// Factor that the mean square has: from that stage on it is `scale * mean + epsilon`.
+    /// Factor of the mean square, which stands for `scale * mean + epsilon` from that stage on.
     scale: f32,
     epsilon: f32,
 }

@@ -3,7 +3,7 @@
 use crate::config::Profile;
 use crate::error::{Error, Result};
 
-/// Number of a shape that can be swept.
+/// Number in the shape of a model that can be swept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Key {
     Chunk,

@@ -76,7 +76,7 @@ pub struct Spoken {
 /// Accuracy that was measured on the words of a labelled folder.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Accuracy {
-    /// Share of the words that was detected as what they are, 0 to 1.
+    /// Share of the words that were detected as what they are, 0 to 1.
     pub found: f64,
     pub basis: String,
 }
