@@ -47,8 +47,8 @@ pub fn operands(op: Op) -> Vec<TensorId> {
     }
 }
 
-/// Returns the multiply-accumulates of an operator in steady state: linears, convolutions and attention
-/// have some.
+/// Returns the multiply-accumulates of an operator in steady state: only linears, convolutions and
+/// attention have any.
 pub fn macs(image: &Image<'_>, op: Op) -> u64 {
     let rows = |id: TensorId| image.tensor(id).map_or(0, |tensor| u64::from(tensor.rows));
     let cols = |id: TensorId| image.tensor(id).map_or(0, |tensor| u64::from(tensor.cols));

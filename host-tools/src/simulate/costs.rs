@@ -20,7 +20,8 @@ pub struct Costs<'a> {
     pub stages: Vec<(&'static str, f64)>,
     /// Seconds that the front end takes for a frame.
     pub frame_s: f64,
-    /// Time that the network takes, by how many steps of a stream went before, up to full caches.
+    /// Time that the network takes, by how many steps of a stream went before, up to full caches; on an NPU
+    /// it is the same for all.
     network: Vec<Step>,
     /// Seconds that the decoder takes for a step; `moved_byte_s` is what each byte of the caches that moves
     /// adds.

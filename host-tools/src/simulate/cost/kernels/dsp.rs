@@ -105,8 +105,8 @@ fn fully_connected(of: &Channels, work: &mut Work) {
     slow_outputs(of.rows, of.cols, fast, work);
 }
 
-/// Adds the outputs that are requantized as the plain kernels do it: those of fewer than five rows, and of
-/// scales that do not shift right by two bits.
+/// Adds the outputs that are requantized as the plain kernels do it: of rows that do not fill a group of
+/// five, or of all rows where scales do not shift right by two bits.
 fn slow_outputs(rows: usize, cols: usize, fast: bool, work: &mut Work) {
     let slow = if fast { rows % ROWS } else { rows };
     work.add("plain_FullyConnected", "output", slow * cols);
