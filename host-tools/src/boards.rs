@@ -1,4 +1,4 @@
-//! The boards under `firmware/boards`: what their manifests say of them, and how they are built.
+//! Reads the manifests of the boards under `firmware/boards`, and builds their firmware.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
@@ -16,19 +16,19 @@ use crate::error::{Error, Result};
 pub struct Board {
     pub name: String,
     pub directory: PathBuf,
-    /// Rust's target triple.
+    /// Target triple that Rust builds the firmware for.
     pub target: String,
     pub clock_mhz: f64,
-    /// QEMU's name of the machine, of a board that QEMU runs.
+    /// Name that QEMU has for the machine; `None` for a board that QEMU does not run.
     pub machine: Option<String>,
-    /// probe-rs's name of the chip, of a board that is flashed.
+    /// Name that probe-rs has for the chip; `None` for a board that is not flashed.
     pub chip: Option<String>,
-    /// Features of its crate.
+    /// Features that the board's crate declares.
     features: Vec<String>,
 }
 
-/// A firmware that was built. Boards are built in one folder: as long as this lives no other process
-/// builds there, so that the ELF stays the one with the image that was asked for.
+/// Firmware that was built. Boards are built in one folder: as long as this lives no other process builds
+/// there, so the ELF stays the one with the image that was asked for.
 pub struct Firmware {
     pub elf: PathBuf,
     _lock: File,
@@ -84,7 +84,7 @@ struct Build {
 }
 
 impl Board {
-    /// The board in the folder `name` of `boards`.
+    /// Opens the board in the folder `name` of `boards`.
     pub fn open(boards: &Path, name: &str) -> Result<Board> {
         if !boards.is_dir() {
             return Err(Error::usage(format!(
@@ -117,9 +117,8 @@ impl Board {
         })
     }
 
-    /// Builds the firmware with the image in it, with a feature of its crate or none, and gets the
-    /// target first where it is missing.
-    /// What the compiler says goes to standard error.
+    /// Builds the firmware with the image in it, with a feature of the board's crate or none, and gets the
+    /// target first where it is missing. The compiler's messages go to standard error.
     pub fn build(&self, image: &Path, feature: Option<&str>) -> Result<Firmware> {
         if let Some(feature) = feature.filter(|&name| self.features.iter().all(|own| own != name)) {
             return Err(Error::usage(format!(
@@ -133,7 +132,7 @@ impl Board {
         )
     }
 
-    /// As [`Board::build`], without the kernels for the board's core.
+    /// Builds like [`Board::build`], but without the kernels for the board's core.
     pub fn build_plain(&self, image: &Path) -> Result<Firmware> {
         self.build_with(image, Some("--no-default-features".into()))
     }
@@ -175,11 +174,11 @@ impl Board {
         )))
     }
 
-    /// QEMU's name of the machine.
+    /// Returns QEMU's name of the machine.
     ///
     /// # Errors
     ///
-    /// Where QEMU does not run the board.
+    /// Fails if QEMU does not run the board.
     pub fn qemu_machine(&self) -> Result<&str> {
         self.machine.as_deref().ok_or_else(|| {
             Error::usage(format!(
@@ -212,7 +211,7 @@ impl Board {
         lock().map_err(|error| Error::write(&path, error))
     }
 
-    /// Runs the set-up script with its words on standard error.
+    /// Runs the set-up script and sends its output to standard error.
     pub fn set_up(&self, argument: &str) -> Result<()> {
         let status = self
             .script(&[argument])?
@@ -228,7 +227,7 @@ impl Board {
         }
     }
 
-    /// The set-up script, in the board's folder.
+    /// Returns a command that runs the set-up script in the board's folder.
     fn script(&self, arguments: &[&str]) -> Result<Command> {
         let mut bash = Command::new("bash");
         bash.arg(self.root()?.join("firmware/setup.sh"))
@@ -237,18 +236,19 @@ impl Board {
         Ok(bash)
     }
 
-    /// What the set-up script fetched.
+    /// Returns the folder that the set-up script puts fetched tools in.
     pub fn tools(&self) -> Result<PathBuf> {
         Ok(self.root()?.join("target/tools"))
     }
 
-    /// Of the repository: boards are in `firmware/boards`.
+    /// Returns the root of the repository: boards are in `firmware/boards`.
     fn root(&self) -> Result<PathBuf> {
         absolute(&self.directory.join("../../.."))
     }
 }
 
-/// What a board's manifest says of it, and its features; none: the folder holds no board.
+/// Reads a board's manifest: returns its metadata and the names of its features, or `None` if the folder
+/// holds no board.
 fn manifest(directory: &Path) -> Result<Option<(Metadata, Vec<String>)>> {
     let path = directory.join("Cargo.toml");
     if !path.is_file() {
@@ -259,7 +259,7 @@ fn manifest(directory: &Path) -> Result<Option<(Metadata, Vec<String>)>> {
     Ok(zerda.map(|metadata| (metadata, features.into_keys().collect())))
 }
 
-/// Of the boards there are.
+/// Returns the sorted names of the boards in the folder `boards`.
 pub fn names(boards: &Path) -> Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in fs::read_dir(boards).map_err(|error| Error::read(boards, error))? {
@@ -277,7 +277,8 @@ fn read<T: DeserializeOwned>(path: &Path) -> Result<T> {
     crate::config::parse(path, &text)
 }
 
-/// The linker's own words, without its command line of some pages.
+/// Finds the linker's message about a region that overflows, without its command line, which takes some
+/// pages.
 fn overflow(diagnostic: &str) -> Option<&str> {
     let mut lines = diagnostic.lines();
     let line = lines.find(|line| line.contains("will not fit in region"))?;

@@ -1,4 +1,4 @@
-//! What a person may tune, `config/*.toml`.
+//! Reads what a person may tune, `config/*.toml`.
 //!
 //! The files are built in, so that the installed binary works anywhere; `--config DIR` reads
 //! others. Every message says file, line, field and what was expected there.
@@ -40,7 +40,7 @@ impl Config {
     }
 }
 
-/// `models.toml`: the front end and the shapes of the models.
+/// Contents of `models.toml`, which holds the front end and the shapes of the models.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Models {
@@ -48,7 +48,8 @@ pub struct Models {
     pub profiles: BTreeMap<String, Profile>,
 }
 
-/// `[front_end]`, also the JSON in the ONNX's `zerda.front_end`. Units stand in `models.toml`.
+/// Front end that `[front_end]` and the JSON in the ONNX's `zerda.front_end` describe. Units stand in
+/// `models.toml`.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(try_from = "raw::FrontEnd")]
 pub struct FrontEnd {
@@ -65,7 +66,7 @@ pub struct FrontEnd {
     pub range: f32,
 }
 
-/// `[profiles.NAME]`: the shape of a model and of its stream. `cached` is the left context L.
+/// Shape of a model and of its stream, which `[profiles.NAME]` describes. `cached` is the left context L.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "raw::Profile")]
 pub struct Profile {
@@ -79,7 +80,7 @@ pub struct Profile {
     pub step: u16,
 }
 
-/// What is written, before the checks that look at several fields.
+/// Fields as they are written, before the checks that look at several of them.
 mod raw {
     use super::*;
 
@@ -95,7 +96,8 @@ mod raw {
         fmax: f32,
         level_decay: f32,
         level_floor: f32,
-        /// Models from before it remember single frames.
+        /// Number of frames that a sound must last to be remembered in the level; it is 1 in older models,
+        /// which do not have it.
         #[serde(default = "one")]
         level_frames: u16,
         range: f32,
@@ -198,14 +200,14 @@ mod raw {
     }
 }
 
-/// A file of the configuration.
+/// File of the configuration, which is read or built in.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Source {
     path: PathBuf,
     text: String,
 }
 
-/// The file in `directory`, or the one built in.
+/// Reads the file in `directory`, or the one built in.
 fn read(directory: Option<&Path>, (name, text): (&str, &str)) -> Result<Source> {
     let (path, text) = match directory {
         None => (name.into(), text.into()),
@@ -232,7 +234,8 @@ impl Source {
         })
     }
 
-    /// One line where the parser would print five: editors and CI logs link `file:line`.
+    /// Makes an error of one line where the parser would print five: editors and CI logs link `file:line`.
+    /// `at` is the position in the text, in bytes.
     fn error(&self, at: usize, message: &str) -> Error {
         let before = &self.text.as_bytes()[..at.min(self.text.len())];
         let number = before.iter().filter(|&&byte| byte == b'\n').count();

@@ -1,4 +1,4 @@
-//! What a firmware takes of its board's memory: the regions of `memory.x`, the sections and
+//! Measures what a firmware takes of its board's memory: the regions of `memory.x`, the sections and
 //! symbols of the ELF.
 
 use std::fs;
@@ -12,13 +12,13 @@ use zerda_firmware::image::{ALIGNMENT, MAGIC, field};
 use crate::error::{Error, Result};
 use crate::image_file::ImageFile;
 
-/// Symbols from this size on are parts of their own.
+/// Size in bytes from which on symbols are parts of their own.
 const LARGE: u64 = 1024;
-/// Sections end at multiples of this at most, so that a stack which begins no further above them
-/// was not reserved: it takes what they leave.
+/// Largest alignment that the end of a section has, in bytes: a stack which begins no further above the
+/// sections was not reserved, it takes what they leave.
 const SECTION_ALIGNMENT: u64 = 32;
 
-/// One line of `MEMORY { ... }`.
+/// Region that one line of `MEMORY { ... }` declares; origin and length are in bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Region {
     pub name: String,
@@ -32,14 +32,14 @@ impl Region {
     }
 }
 
-/// Something in a region, sizes in bytes.
+/// Something that lies in a region, with its size in bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {
     pub name: String,
     pub bytes: u64,
 }
 
-/// What is in a region.
+/// Region, and the parts that lie in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Usage {
     pub region: Region,
@@ -52,8 +52,8 @@ impl Usage {
     }
 }
 
-/// The regions of a linker script: one a line, as `NAME (attributes) : ORIGIN = n, LENGTH = n`,
-/// where n is a decimal or hexadecimal number, with K or M.
+/// Reads the regions of a linker script: one a line, as `NAME (attributes) : ORIGIN = n, LENGTH = n`, where
+/// n is a decimal or hexadecimal number, with K or M.
 pub fn regions(path: &Path) -> Result<Vec<Region>> {
     let text = fs::read_to_string(path).map_err(|error| Error::read(path, error))?;
     let wrong = |what: String| Error::usage(format!("{}:{what}", path.display()));
@@ -84,7 +84,7 @@ pub fn regions(path: &Path) -> Result<Vec<Region>> {
     }
 }
 
-/// Comments become blanks; lines stay.
+/// Removes comments, but keeps the ends of their lines.
 fn without_comments(text: &str) -> String {
     let mut parts = text.split("/*");
     let mut script = parts.next().unwrap_or_default().to_string();
@@ -130,17 +130,17 @@ fn value(field: &str, names: &[&str]) -> Option<u64> {
     number.checked_mul(unit)
 }
 
-/// What lies somewhere in a region.
+/// Kind of what lies somewhere in a region.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum What {
     Section(SectionIndex),
-    /// In flash, of a section in RAM.
+    /// Initial values, in flash, of a section that is in RAM.
     InitialValues(SectionIndex),
-    /// What `_stack_end` reserves.
+    /// Stack that `_stack_end` reserves.
     Stack,
 }
 
-/// A range of addresses in the region of this number.
+/// Range of addresses that something takes in the region of this number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Placed {
     pub region: usize,
@@ -154,9 +154,8 @@ pub fn parse<'data>(path: &Path, bytes: &'data [u8]) -> Result<ElfFile32<'data>>
         .map_err(|error| Error::usage(format!("{}: not a 32-bit ELF: {error}", path.display())))
 }
 
-/// What the ELF puts into each region: sections, and of them the model image and large symbols on
-/// their own; initial values of RAM where they lie in flash; the stack, where `_stack_end` reserves
-/// it.
+/// Returns what the ELF puts into each region: sections, and of them the model image and large symbols on
+/// their own; initial values of RAM where they lie in flash; the stack, where `_stack_end` reserves it.
 pub fn usage(path: &Path, regions: Vec<Region>) -> Result<Vec<Usage>> {
     let bytes = fs::read(path).map_err(|error| Error::read(path, error))?;
     let elf = parse(path, &bytes)?;
@@ -182,7 +181,8 @@ pub fn usage(path: &Path, regions: Vec<Region>) -> Result<Vec<Usage>> {
     Ok(usages)
 }
 
-/// Where everything lies that the ELF puts into memory, in the order of its sections.
+/// Returns where everything lies that the ELF puts into memory, in the order of its sections. What lies in
+/// no region, or in the bytes that are reserved for the stack, is an error.
 pub fn placements(path: &Path, elf: &ElfFile32, regions: &[Region]) -> Result<Vec<Placed>> {
     let name = path.display();
     let mut placements = Vec::new();
@@ -242,14 +242,14 @@ fn title<'data>(section: &impl ObjectSection<'data>) -> String {
     section.name().unwrap_or("?").into()
 }
 
-/// From `_stack_end` up to `_stack_start`.
+/// Returns the addresses from `_stack_end` up to `_stack_start`, if there are any.
 fn stack(elf: &ElfFile32) -> Option<Range<u64>> {
     let address = |name| Some(elf.symbol_by_name(name)?.address());
     let stack = address("_stack_end")?..address("_stack_start")?;
     (!stack.is_empty()).then_some(stack)
 }
 
-/// Where the section's bytes are when the device starts; none where it has no bytes.
+/// Returns where the section's bytes are when the device starts, or `None` where it has no bytes.
 fn load_address(elf: &ElfFile32, section: &Range<u64>) -> Option<u64> {
     let endian = elf.endian();
     elf.elf_program_headers().iter().find_map(|header| {
@@ -261,7 +261,7 @@ fn load_address(elf: &ElfFile32, section: &Range<u64>) -> Option<u64> {
     })
 }
 
-/// A section's parts: the image, large symbols, the rest.
+/// Returns a section's parts: the image, large symbols, the rest.
 fn parts<'data>(elf: &ElfFile32<'data>, section: &impl ObjectSection<'data>) -> Vec<Part> {
     let title = title(section);
     let mut parts = Vec::new();
@@ -283,7 +283,7 @@ fn parts<'data>(elf: &ElfFile32<'data>, section: &impl ObjectSection<'data>) -> 
             && symbol.size() >= LARGE
             && !image.as_ref().is_some_and(in_image)
     };
-    // Of the vector table everything is one symbol.
+    // All of the vector table is one symbol.
     if title != ".vector_table" {
         let mut symbols: Vec<_> = elf.symbols().filter(is_part).collect();
         // Equal constants are merged, with a symbol for each.
@@ -309,7 +309,8 @@ fn parts<'data>(elf: &ElfFile32<'data>, section: &impl ObjectSection<'data>) -> 
     parts
 }
 
-/// Where the image lies in the bytes of a section: symbols may be stripped or named anyhow.
+/// Returns where the image lies in the bytes of a section, which begins at `address`: symbols may be
+/// stripped or named anyhow.
 pub fn image(data: &[u8], address: u64) -> Option<Range<u64>> {
     let first = address.next_multiple_of(ALIGNMENT as u64) - address;
     (first as usize..data.len())

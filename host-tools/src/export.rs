@@ -1,5 +1,5 @@
-//! `zerda export`: the plan of an image as one TFLite model, one streaming step of it, for the
-//! tools of the field: TensorFlow Lite Micro, Vela, Netron.
+//! `zerda export` writes the plan of an image as one TFLite model, one streaming step of it, for the tools
+//! of the field: TensorFlow Lite Micro, Vela, Netron.
 //!
 //! # Inputs and outputs
 //!
@@ -47,7 +47,7 @@ use crate::output;
 use crate::tflite::{Graph, Quantization, TensorIndex};
 use memory::{Memory, Place};
 
-/// The command: reads an image, writes its step.
+/// Reads an image and writes its step; this is the command.
 pub fn run(image: &Path, output: &Path) -> Result<()> {
     let file = ImageFile::open(image)?;
     let step = step(&file.image()?)
@@ -55,11 +55,11 @@ pub fn run(image: &Path, output: &Path) -> Result<()> {
     output::write(output, &step)
 }
 
-/// One step of an image's plan as a TFLite flatbuffer.
+/// Returns one step of an image's plan as a TFLite flatbuffer.
 ///
 /// # Errors
 ///
-/// The operator that TFLite has no equal of, and why.
+/// Names the operator that TFLite has no equal of, and says why.
 pub fn step(image: &Image<'_>) -> Result<Vec<u8>, String> {
     let mut export = Export {
         image,
@@ -77,7 +77,8 @@ pub fn step(image: &Image<'_>) -> Result<Vec<u8>, String> {
     Ok(export.graph.finish())
 }
 
-/// Rows of a cache window that earlier steps left: those before the first row that the plan writes.
+/// Returns the number of rows of a cache window that earlier steps left: those before the first row that
+/// the plan writes.
 pub fn retained_rows(image: &Image<'_>, cache: usize) -> u16 {
     let outputs = image.ops().filter_map(|op| image.tensor(op.output()));
     let written = outputs.filter(|output| Place::of(output) == Place::Cache(cache));
@@ -98,7 +99,7 @@ fn name(op: Op) -> &'static str {
     }
 }
 
-/// What a TFLite tensor holds: `[rows, cols]` of the plan in some shape of as many elements.
+/// Value that a TFLite tensor holds: `[rows, cols]` of the plan in some shape of as many elements.
 #[derive(Clone, Debug)]
 struct Value {
     tensor: TensorIndex,
@@ -117,7 +118,7 @@ struct Export<'a> {
     image: &'a Image<'a>,
     graph: Graph,
     memory: Memory,
-    /// The mask inputs of the attentions still to come.
+    /// Mask inputs of the attentions that are still to come.
     masks: VecDeque<TensorIndex>,
 }
 
@@ -238,7 +239,7 @@ impl Export<'_> {
         Ok(())
     }
 
-    /// What a tensor of the plan holds now, `[rows, cols]`.
+    /// Returns what a tensor of the plan holds now, `[rows, cols]`.
     fn read(&mut self, id: TensorId) -> Result<Value, String> {
         let tensor = self.tensor(id)?;
         if tensor.space == Space::Constant {
@@ -257,7 +258,7 @@ impl Export<'_> {
     }
 }
 
-/// `[rows, cols]`.
+/// Returns the shape of a tensor, `[rows, cols]`.
 fn dimensions(tensor: &Tensor) -> Vec<i32> {
     vec![tensor.rows.into(), tensor.cols.into()]
 }

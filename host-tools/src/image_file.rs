@@ -1,4 +1,4 @@
-//! A compiled image from a file.
+//! Reads a compiled image from a file.
 
 use std::fs;
 use std::io;
@@ -28,7 +28,7 @@ impl ImageFile {
         Ok(ImageFile::new(path, &bytes))
     }
 
-    /// An image that is, or will be, in the file `path`.
+    /// Makes an image that is, or will be, in the file `path`.
     pub fn new(path: &Path, bytes: &[u8]) -> ImageFile {
         let mut words = vec![0u128; bytes.len().div_ceil(size_of::<u128>())];
         bytemuck::cast_slice_mut(&mut words)[..bytes.len()].copy_from_slice(bytes);
@@ -52,7 +52,7 @@ impl ImageFile {
             .map_err(|error| Error::usage(format!("{}: {}", self.path.display(), self.why(error))))
     }
 
-    /// What is wrong with bytes that are no image, and what to do. Where they would be one with one
+    /// Says what is wrong with bytes that are no image, and what to do. Where they would be one with one
     /// field of the header put right, that field is what was damaged.
     fn why(&self, error: ParseError) -> String {
         const AGAIN: &str = "copy it again, or compile the model again";
@@ -118,7 +118,7 @@ impl ImageFile {
     }
 }
 
-/// What a file is that is no image, as far as its first bytes tell.
+/// Says what a file is that is no image, as far as its first bytes tell.
 fn kind(bytes: &[u8]) -> &'static str {
     const KINDS: [(usize, &[u8], &str); 10] = [
         (0, b"\x89PNG\r\n\x1a\n", " but a PNG picture"),
@@ -154,7 +154,7 @@ fn kind(bytes: &[u8]) -> &'static str {
     }
 }
 
-/// Whether the first bytes are UTF-8 without control characters but white space.
+/// Says whether the first bytes are UTF-8 without control characters but white space.
 fn is_text(bytes: &[u8]) -> bool {
     let start = &bytes[..bytes.len().min(256)];
     let valid = match std::str::from_utf8(start) {

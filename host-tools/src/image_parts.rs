@@ -1,4 +1,4 @@
-//! What each byte of an image is.
+//! Says what each byte of an image is.
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -9,25 +9,25 @@ use zerda_firmware::plan::Tensor;
 
 use crate::operators::{bytes, constants};
 
-/// Bytes of an image that are one thing.
+/// Range of an image's bytes that is one thing, such as the weights of an operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImagePart {
-    /// `header`, `manifest`, `front_end`, `npu`, `other`, or what an operator reads: `weights`,
-    /// `biases`, `multipliers`, `tables`, `operands`.
+    /// Name of what the bytes are: `header`, `manifest`, `front_end`, `npu`, `other`, or what an operator
+    /// reads: `weights`, `biases`, `multipliers`, `tables`, `operands`.
     pub kind: &'static str,
-    /// The first operator that reads it.
+    /// First operator that reads it, if one does.
     pub operator: Option<usize>,
-    /// In the file.
+    /// Bytes that it takes in the file.
     pub range: Range<usize>,
 }
 
-/// A field of the header, as of [`field`], of an image that was parsed.
+/// Reads a field of the header, as of [`field`], of an image that was parsed.
 pub fn number(file: &[u8], field: Range<usize>) -> usize {
     let bytes = file[field].try_into();
     u32::from_le_bytes(bytes.unwrap_or_default()) as usize
 }
 
-/// The parts of an image, in their order; together they are the file. `other` is padding, and what
+/// Returns the parts of an image, in their order; together they are the file. `other` is padding, and what
 /// nothing reads.
 pub fn parts(file: &[u8], image: &Image<'_>) -> Vec<ImagePart> {
     let number = |field| number(file, field);
@@ -74,7 +74,7 @@ pub fn parts(file: &[u8], image: &Image<'_>) -> Vec<ImagePart> {
     with_gaps(parts, file.len())
 }
 
-/// What no part covers is a part, too; what two cover is the first one's.
+/// Fills the gaps: what no part covers is a part, too; what two cover is the first one's.
 fn with_gaps(parts: Vec<ImagePart>, length: usize) -> Vec<ImagePart> {
     let mut all: Vec<ImagePart> = Vec::new();
     let mut end = 0;

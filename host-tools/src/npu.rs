@@ -1,4 +1,4 @@
-//! `zerda npu`: an image's step for an Arm Ethos-U, compiled by Arm's Vela.
+//! `zerda npu` compiles an image's step for an Arm Ethos-U, by Arm's Vela.
 //!
 //! The step is exported as `zerda export` does it, Vela makes a command stream and constants of it,
 //! and both go into the image as its NPU section ([`zerda_firmware::npu::section`]), where the
@@ -6,8 +6,8 @@
 //!
 //! # What the figures are
 //!
-//! Vela's estimates, from its own model of the NPU and of the memories of a system configuration;
-//! nothing is run. All targets use the memory mode `Shared_Sram`: activations in SRAM, constants
+//! The figures are Vela's estimates, from its own model of the NPU and of the memories of a system
+//! configuration; nothing is run. All targets use the memory mode `Shared_Sram`: activations in SRAM, constants
 //! behind the other port.
 //!
 //! | target | system configuration | NPU clock | constants in |
@@ -38,10 +38,10 @@ use crate::output;
 use crate::run::print;
 use vela::{Estimate, Vela};
 
-/// Frames of 5 s of audio.
+/// Number of frames that 5 s of audio have.
 const SEQUENCE: u16 = 500;
 
-/// An NPU, with its multiply-accumulates a cycle.
+/// NPU that Vela compiles for, with its multiply-accumulates a cycle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Target {
     #[value(name = "ethos-u55-128")]
@@ -57,7 +57,7 @@ pub enum Target {
 }
 
 impl Target {
-    /// As Vela has it.
+    /// Returns the name that Vela has for it.
     pub fn name(self) -> &'static str {
         match self {
             Self::U55x128 => "ethos-u55-128",
@@ -68,7 +68,7 @@ impl Target {
         }
     }
 
-    /// Clock and memories that Vela assumes.
+    /// Returns the system configuration, whose clock and memories Vela assumes.
     fn system(self) -> &'static str {
         match self {
             Self::U55x128 | Self::U55x256 => "Ethos_U55_High_End_Embedded",
@@ -78,13 +78,13 @@ impl Target {
         }
     }
 
-    /// Whether the firmware has a driver for it.
+    /// Says whether the firmware has a driver for it.
     fn is_driven(self) -> bool {
         self != Self::U85x256
     }
 }
 
-/// What a section says of itself, for `zerda inspect`.
+/// Returns what a section says of itself as JSON, for `zerda inspect`.
 pub fn json(program: &Program<'_>) -> Value {
     let section = program.section;
     let Section { estimate, .. } = section;
@@ -104,7 +104,7 @@ pub fn json(program: &Program<'_>) -> Value {
     })
 }
 
-/// The same in words.
+/// Returns what a section says of itself in words.
 pub fn describe(program: &Program<'_>) -> String {
     let section = program.section;
     format!(
@@ -124,7 +124,7 @@ fn step_ms(section: &Section) -> f64 {
     f64::from(estimate.cycles) * 1000.0 / f64::from(estimate.clock_hz)
 }
 
-/// As targets are named.
+/// Returns the name of a section's NPU, as targets are named.
 fn name(section: &Section) -> String {
     let product = match section.product {
         Product::U55 => "u55",
@@ -137,15 +137,15 @@ fn name(section: &Section) -> String {
 pub struct Options {
     pub image: PathBuf,
     pub target: Target,
-    /// Where the image with the section goes, if not to where it is.
+    /// Path that the image with the section goes to; without one it replaces the image.
     pub output: Option<PathBuf>,
     pub json: bool,
-    /// A Vela to use instead of our own.
+    /// Path of a Vela that is used instead of the one that zerda installs.
     pub vela: Option<PathBuf>,
 }
 
-/// Seconds of a step on an NPU, estimated: as the image says, if it holds the step for that one, or as Vela
-/// says now, which is told on standard error.
+/// Returns the estimated seconds of a step on an NPU: as the image says, if it holds the step for that one,
+/// or as Vela says now, which is told on standard error.
 pub fn step_seconds(image: &Image<'_>, target: Target, vela: Option<&Path>) -> Result<f64> {
     if stored_seconds(image, target).is_none() {
         let _ = writeln!(
@@ -157,7 +157,7 @@ pub fn step_seconds(image: &Image<'_>, target: Target, vela: Option<&Path>) -> R
     quiet_step_seconds(image, target, vela)
 }
 
-/// Likewise, and nothing is told.
+/// Returns the estimated seconds of a step like [`step_seconds`], and tells nothing.
 pub fn quiet_step_seconds(image: &Image<'_>, target: Target, vela: Option<&Path>) -> Result<f64> {
     if let Some(seconds) = stored_seconds(image, target) {
         return Ok(seconds);
@@ -172,13 +172,13 @@ fn stored_seconds(image: &Image<'_>, target: Target) -> Option<f64> {
     (name(&section) == target.name()).then(|| step_ms(&section) / 1000.0)
 }
 
-/// Whose estimates they are.
+/// Says whose estimates they are: the version of Vela, the system configuration and the memory mode.
 pub fn basis(target: Target) -> String {
     let (version, mode) = (vela::VERSION, vela::MEMORY_MODE);
     format!("estimated, Vela {version}, {}, {mode}", target.system())
 }
 
-/// Compiles the step, writes the image with it, prints what Vela estimates.
+/// Compiles the step, writes the image with it, and prints what Vela estimates.
 pub fn npu(options: &Options) -> Result<()> {
     let (path, target) = (&options.image, options.target);
     if options.output.is_some() && !target.is_driven() {

@@ -1,9 +1,9 @@
-//! The operators of an image, for people: name, shape, work, constants.
+//! Describes the operators of an image for people: name, shape, work, constants.
 
 use zerda_firmware::Image;
 use zerda_firmware::plan::{Dense, Element, Op, Space, Tensor, TensorId};
 
-/// An operator's name and the shape of its work.
+/// Returns an operator's name and the shape of its work.
 pub fn describe(image: &Image<'_>, op: Op) -> (&'static str, String) {
     let shape = |id: TensorId| match image.tensor(id) {
         Some(tensor) => format!("{}x{}", tensor.rows, tensor.cols),
@@ -28,8 +28,8 @@ pub fn describe(image: &Image<'_>, op: Op) -> (&'static str, String) {
     }
 }
 
-/// The activations and constants that an operator computes with, in the order of its formula, then its
-/// output; weights, biases and tables left out.
+/// Returns the activations and constants that an operator computes with, in the order of its formula, then
+/// its output; weights, biases and tables are left out.
 pub fn operands(op: Op) -> Vec<TensorId> {
     match op {
         Op::FullyConnected(dense) | Op::DepthwiseConv(dense) => vec![dense.input, dense.output],
@@ -47,7 +47,8 @@ pub fn operands(op: Op) -> Vec<TensorId> {
     }
 }
 
-/// Multiply-accumulates of an operator in steady state: of linears, convolutions, attention.
+/// Returns the multiply-accumulates of an operator in steady state: only linears, convolutions and
+/// attention have any.
 pub fn macs(image: &Image<'_>, op: Op) -> u64 {
     let rows = |id: TensorId| image.tensor(id).map_or(0, |tensor| u64::from(tensor.rows));
     let cols = |id: TensorId| image.tensor(id).map_or(0, |tensor| u64::from(tensor.cols));
@@ -61,12 +62,12 @@ pub fn macs(image: &Image<'_>, op: Op) -> u64 {
     }
 }
 
-/// Multiply-accumulates of one step in steady state.
+/// Returns the multiply-accumulates of one step in steady state.
 pub fn macs_per_step(image: &Image<'_>) -> u64 {
     image.ops().map(|op| macs(image, op)).sum()
 }
 
-/// The constants that an operator reads, and what each is.
+/// Returns the constants that an operator reads, and the kind of each.
 pub fn constants(image: &Image<'_>, op: Op) -> Vec<(&'static str, Tensor)> {
     let operands = match op {
         Op::FullyConnected(dense) | Op::DepthwiseConv(dense) => vec![
@@ -87,7 +88,7 @@ pub fn constants(image: &Image<'_>, op: Op) -> Vec<(&'static str, Tensor)> {
         .collect()
 }
 
-/// The scale of each channel's weights: the multipliers hold it, in more bits than it had.
+/// Returns the scale of each channel's weights: the multipliers hold it, in more bits than it had.
 pub fn weight_scales(image: &Image<'_>, dense: &Dense) -> Option<Vec<f32>> {
     let scale = |id| Some(f64::from(image.tensor(id)?.scale));
     let ratio = scale(dense.output)? / scale(dense.input)?;
@@ -100,7 +101,7 @@ pub fn weight_scales(image: &Image<'_>, dense: &Dense) -> Option<Vec<f32>> {
     Some(multipliers.iter().zip(shifts).map(scale).collect())
 }
 
-/// Bytes of a tensor's elements.
+/// Returns the number of bytes that a tensor's elements take.
 pub fn bytes(tensor: Tensor) -> usize {
     let element = match tensor.element {
         Element::I8 => 1,

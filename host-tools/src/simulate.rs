@@ -1,4 +1,4 @@
-//! `zerda simulate`: how long a board takes, before there is one.
+//! `zerda simulate` tells how long a board takes, before there is one.
 //!
 //! What an operator takes follows from its shape ([`cost`]), by costs that stand in the board's file
 //! ([`board`]) and were fitted to instructions counted in QEMU ([`calibrate`]); the NPU's time is Vela's.
@@ -29,18 +29,18 @@ use costs::Costs;
 use report::Report;
 
 pub struct Options {
-    /// Its name, or the path of its file; none where the sweep names boards.
+    /// Name of the board, or the path of its file; `None` where the sweep names boards.
     pub board: Option<String>,
-    /// `KEY=V,...`.
+    /// Keys that the sweep varies and their values, each as `KEY=V,...`.
     pub sweep: Vec<String>,
     pub image: PathBuf,
     pub wake: Option<wake::Words>,
     /// Recordings whose words are timed.
     pub audio: Vec<PathBuf>,
-    /// Of the stream.
+    /// Length of the stream that is simulated, in seconds.
     pub seconds: u32,
     pub budgets: Option<PathBuf>,
-    /// Write all forms into this folder.
+    /// Folder that all forms are written into.
     pub output: Option<PathBuf>,
     pub format: Format,
     pub vela: Option<PathBuf>,

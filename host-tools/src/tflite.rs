@@ -1,7 +1,7 @@
-//! Writer of TensorFlow Lite flatbuffers (`TFL3`): a [`Graph`] of tensors and operators to bytes.
+//! Writes TensorFlow Lite flatbuffers (`TFL3`): a [`Graph`] of tensors and operators becomes bytes.
 //!
-//! Only what the export and the operator tests need: one subgraph, int8 activations, int8 and int32
-//! constants. The flatbuffers code is generated from the public schema and comes with
+//! The writer has only what the export and the operator tests need: one subgraph, int8 activations, int8
+//! and int32 constants. The flatbuffers code is generated from the public schema and comes with
 //! `tract-tflite`. Operator versions are those that TFLite's `op_version.cc` gives the int8 forms.
 
 mod operator;
@@ -10,11 +10,12 @@ use flatbuffers::{FlatBufferBuilder, Push, Vector, WIPOffset};
 pub use operator::{Activation, Operator, activation_range};
 use tract_tflite::tflite as schema;
 
-/// Number of a tensor in its [`Graph`].
+/// Number that a tensor has in its [`Graph`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TensorIndex(i32);
 
-/// `real = scale * (q - zero_point)`, for the whole tensor or for each index along `axis`.
+/// Quantization that states `real = scale * (q - zero_point)`, for the whole tensor or for each index along
+/// `axis`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Quantization {
     scales: Vec<f32>,
@@ -31,7 +32,7 @@ impl Quantization {
         }
     }
 
-    /// Symmetric, a scale for each index along `axis`: weights and biases.
+    /// Makes a symmetric quantization with a scale for each index along `axis`, for weights and biases.
     pub fn per_axis(scales: Vec<f32>, axis: i32) -> Self {
         Self {
             scales,
@@ -46,7 +47,7 @@ struct TensorRecord {
     shape: Vec<i32>,
     element: schema::TensorType,
     quantization: Option<Quantization>,
-    /// Little-endian bytes of a constant.
+    /// Little-endian bytes that a constant holds.
     data: Option<Vec<u8>>,
 }
 
@@ -56,7 +57,7 @@ struct OperatorRecord {
     output: i32,
 }
 
-/// A model under construction. Operators run in the order in which they were added.
+/// Model under construction, whose operators run in the order in which they were added.
 #[derive(Default)]
 pub struct Graph {
     tensors: Vec<TensorRecord>,
@@ -66,12 +67,12 @@ pub struct Graph {
 }
 
 impl Graph {
-    /// An int8 tensor that an operator computes.
+    /// Adds an int8 tensor that an operator computes.
     pub fn activation(&mut self, name: &str, shape: &[i32], q: Quantization) -> TensorIndex {
         self.tensor(name, shape, schema::TensorType::INT8, Some(q), None)
     }
 
-    /// An int8 input of the model.
+    /// Adds an int8 input of the model.
     pub fn input(&mut self, name: &str, shape: &[i32], q: Quantization) -> TensorIndex {
         let tensor = self.activation(name, shape, q);
         self.inputs.push(tensor.0);
@@ -83,7 +84,7 @@ impl Graph {
         self.outputs.push(tensor.0);
     }
 
-    /// The same, and gives it a name.
+    /// Marks a tensor as the model's next output, and gives it a name.
     pub fn named_output(&mut self, name: &str, tensor: TensorIndex) {
         self.tensors[tensor.0 as usize].name = name.to_string();
         self.output(tensor);
@@ -100,7 +101,7 @@ impl Graph {
         self.tensor(name, shape, schema::TensorType::INT8, Some(q), Some(bytes))
     }
 
-    /// A bias (quantized), or a shape, permutation or the like (not quantized).
+    /// Adds a bias (quantized), or a shape, permutation or the like (not quantized).
     pub fn constant_i32(
         &mut self,
         name: &str,
@@ -138,7 +139,7 @@ impl Graph {
         TensorIndex(self.tensors.len() as i32 - 1)
     }
 
-    /// The flatbuffer, constants 16-byte aligned in it.
+    /// Returns the flatbuffer, in which constants are 16-byte aligned.
     pub fn finish(&self) -> Vec<u8> {
         let fbb = &mut FlatBufferBuilder::new();
         // Buffer 0 is by convention the empty one of all tensors without data.
@@ -244,7 +245,7 @@ fn create_tensor<'f>(
     schema::Tensor::create(fbb, &args)
 }
 
-/// 16 bytes at a 16-byte boundary: the schema's `force_align: 16`, which the generated code leaves
+/// Block of 16 bytes at a 16-byte boundary: the schema's `force_align: 16`, which the generated code leaves
 /// to its caller.
 #[derive(Clone, Copy)]
 #[repr(C, align(16))]

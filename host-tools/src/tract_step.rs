@@ -1,4 +1,4 @@
-//! The float network, one streaming step at a time, in tract: the reference that calibration and
+//! Runs the float network in tract, one streaming step at a time: the reference that calibration and
 //! evaluation compare the integers with.
 
 use std::path::Path;
@@ -11,19 +11,19 @@ use zerda_firmware::front_end::FrontEnd;
 use crate::compiler::onnx::Onnx;
 use crate::error::{Error, Result};
 
-/// Added to the scores of absent keys.
+/// Value that is added to the scores of absent keys.
 const ABSENT: f32 = -10_000.0;
 
-/// A stream through the float network: the ONNX of one step, with its caches.
+/// Stream through the float network, which is the ONNX of one step with its caches.
 #[derive(Clone)]
 pub struct FloatStep {
     state: TypedSimpleState,
     inputs: Vec<Input>,
-    /// The network's inputs as of the next step.
+    /// Inputs that the network takes in the next step.
     values: Vec<Tensor>,
-    /// Frames of a step that are committed, S.
+    /// Number of frames that a step commits, S.
     step: usize,
-    /// Keys not yet in the cache.
+    /// Number of keys that are not yet in the cache.
     absent: usize,
     left_context: usize,
 }
@@ -32,16 +32,16 @@ pub struct FloatStep {
 enum Input {
     Features,
     Mask,
-    /// The output that replaces it.
+    /// Is a cache, with the number of the output that replaces it.
     Cache(usize),
 }
 
 impl FloatStep {
-    /// Without its fake quantization, where it was trained with it.
+    /// Loads the network, without its fake quantization where it was trained with it.
     ///
     /// # Errors
     ///
-    /// The file cannot be read, or is not a streaming step (see the README).
+    /// Fails if the file cannot be read, or is not a streaming step (see the README).
     pub fn load(path: &Path) -> Result<FloatStep> {
         let onnx = Onnx::read(path)?;
         FloatStep::build(&onnx.model(), &[]).map_err(|error| {
@@ -50,7 +50,7 @@ impl FloatStep {
         })
     }
 
-    /// A step that also tells the values `names`. An error is the cause.
+    /// Builds a step that also puts out the values `names`. An error is the cause.
     pub fn observing(
         model: &ModelProto,
         names: &[String],
@@ -117,7 +117,7 @@ impl FloatStep {
         })
     }
 
-    /// Back to the start of a stream: nothing cached.
+    /// Goes back to the start of a stream, where nothing is cached.
     pub fn reset(&mut self) {
         self.absent = self.left_context;
         for value in &mut self.values {
@@ -125,7 +125,7 @@ impl FloatStep {
         }
     }
 
-    /// Features of a step: C * mels.
+    /// Returns the number of features of a step, which is C * mels.
     pub fn feature_count(&self) -> usize {
         let features = self
             .inputs
@@ -134,21 +134,21 @@ impl FloatStep {
         features.map_or(0, |index| self.values[index].len())
     }
 
-    /// Cached rows that are absent in the next step, of L.
+    /// Returns the number of cached rows, of L, that are absent in the next step.
     pub fn absent(&self) -> usize {
         self.absent
     }
 
-    /// One step: `features` [C, mels] in, logits [S, classes] out.
+    /// Runs one step: takes `features` [C, mels] and returns logits [S, classes].
     ///
     /// # Panics
     ///
-    /// If there are not C * mels features.
+    /// Panics if there are not C * mels features.
     pub fn step(&mut self, features: &[f32]) -> Result<Vec<f32>> {
         Ok(self.step_observed(features)?.swap_remove(0))
     }
 
-    /// One step: the logits and, after them, the observed values.
+    /// Runs one step; returns the logits and, after them, the observed values.
     pub fn step_observed(&mut self, features: &[f32]) -> Result<Vec<Vec<f32>>> {
         self.run(features)
             .map_err(|error| Error::check(format!("tract: {error}")))
@@ -191,8 +191,8 @@ impl FloatStep {
     }
 }
 
-/// Float features of 16 kHz samples, `[frames, mels]`, by the front end of `image`: what the float
-/// network sees of a stream.
+/// Returns the float features of 16 kHz samples, `[frames, mels]`, by the front end of `image`: what the
+/// float network sees of a stream.
 pub fn features(image: &Image, samples: &[i16]) -> Vec<f32> {
     let config = image.manifest().front_end;
     let mels = usize::from(config.mels);

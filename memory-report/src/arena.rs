@@ -1,4 +1,4 @@
-//! The arena over time: which tensor lies where, from the operator that writes it to the last that
+//! Follows the arena over time: which tensor lies where, from the operator that writes it to the last that
 //! reads it.
 
 use serde::Serialize;
@@ -6,22 +6,23 @@ use zerda::operators::{bytes, describe, operands};
 use zerda_firmware::Image;
 use zerda_firmware::plan::{Space, Tensor as Record};
 
-/// A tensor in the arena.
+/// Tensor that lies in the arena.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Tensor {
-    /// The operator that writes it.
+    /// Number, name and shape of the operator that writes it.
     pub name: String,
-    /// In the arena.
+    /// Position in the arena at which it begins, in bytes.
     pub offset: u64,
     pub bytes: u64,
     /// Number of the operator that writes it.
     pub first: usize,
-    /// Number of the last that reads any byte of it; of what the decoder reads, that of the last operator.
+    /// Number of the last operator that reads any byte of it; for what the decoder reads, that of the last
+    /// operator.
     pub last: usize,
 }
 
-/// The tensors in the order in which they are written. An operand may be a part of a tensor, or several of
-/// them side by side: what counts is who wrote its bytes last.
+/// Returns the tensors in the order in which they are written. An operand may be a part of a tensor, or
+/// several of them side by side: what counts is who wrote its bytes last.
 pub fn tensors(image: &Image<'_>) -> Vec<Tensor> {
     const NOBODY: usize = usize::MAX;
     let mut writers = vec![NOBODY; image.arena_bytes()];

@@ -1,4 +1,4 @@
-//! What the boards took when somebody last agreed to it, as committed, and what grew since.
+//! Keeps what the boards took when somebody last agreed to it, as committed, and tells what grew since.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
@@ -29,20 +29,21 @@ pub struct Baseline {
 pub struct Board {
     pub flash_bytes: u64,
     pub ram_bytes: u64,
-    /// By region and name. Crates of code, constants and statics are parts of their own.
+    /// Bytes that each part takes, by region and name. Crates of code, constants and statics are parts of
+    /// their own.
     #[serde(default)]
     pub parts: BTreeMap<String, BTreeMap<String, u64>>,
 }
 
-/// What became of a board since.
+/// Change of a board since the baseline was agreed to.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Change {
-    /// Flash and RAM of the baseline.
+    /// Bytes of flash and RAM that the baseline has.
     pub bytes: u64,
     pub change_percent: f64,
     pub flash_percent: f64,
     pub ram_percent: f64,
-    /// What differs, the largest difference first.
+    /// Parts that differ, the largest difference first.
     pub parts: Vec<Difference>,
 }
 
@@ -61,7 +62,7 @@ impl Difference {
 }
 
 impl Baseline {
-    /// Reads the file; where it is to be renewed there need be none.
+    /// Reads the file, which may be missing where it is to be renewed.
     pub fn load(path: &Path, renew: bool) -> Result<Baseline> {
         match std::fs::read_to_string(path) {
             Ok(text) => config::parse(path, &text),
@@ -74,8 +75,7 @@ impl Baseline {
         }
     }
 
-    /// Writes what these boards take now. Others keep their figures if `boards`, those there are, has
-    /// them.
+    /// Writes what these boards take now. Others keep their figures if `boards`, those there are, has them.
     pub fn renew(&mut self, path: &Path, reports: &[Report], boards: &[String]) -> Result<()> {
         self.boards.retain(|name, _| boards.contains(name));
         for report in reports {
@@ -86,7 +86,7 @@ impl Baseline {
         output::write(path, (HEAD.to_string() + &text).as_bytes())
     }
 
-    /// What became of a board; `None`: it is not in the baseline.
+    /// Returns what became of a board, or `None` if it is not in the baseline.
     pub fn change(&self, report: &Report) -> Option<Change> {
         let (was, now) = (self.boards.get(&report.board)?, Board::of(report));
         let names: BTreeSet<_> = was.names().chain(now.names()).collect();
@@ -123,7 +123,7 @@ impl Board {
         }
     }
 
-    /// Regions and names.
+    /// Returns the regions and names of all parts.
     fn names(&self) -> impl Iterator<Item = (&String, &String)> {
         let regions = self.parts.iter();
         regions.flat_map(|(region, parts)| parts.keys().map(move |name| (region, name)))
@@ -135,7 +135,7 @@ impl Board {
     }
 }
 
-/// Growth; of what was nothing, 100.
+/// Returns the growth in percent; where there was nothing and now is something, it is 100.
 fn percent(was: u64, now: u64) -> f64 {
     match was {
         0 => 100.0 * f64::from(u8::from(now > 0)),

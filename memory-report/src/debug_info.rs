@@ -1,4 +1,4 @@
-//! What the debug information knows: which crate and module each instruction was written in, and the
+//! Reads what the debug information knows: which crate and module each instruction was written in, and the
 //! types of statics.
 //!
 //! Fat LTO inlines across crates. An instruction belongs to the innermost function that it was inlined
@@ -21,18 +21,18 @@ type Reader<'a> = EndianSlice<'a, LittleEndian>;
 type Entry<'abbrev, 'unit, 'a> = DebuggingInformationEntry<'abbrev, 'unit, Reader<'a>>;
 type Dwarf<'a> = gimli::Dwarf<Reader<'a>>;
 
-/// What was read.
+/// Facts that the debug information holds.
 #[derive(Default)]
 pub struct DebugInfo {
-    /// Code, in an order in which later ones lie within earlier ones.
+    /// Ranges of code and whose they are, in an order in which later ones lie within earlier ones.
     pub code: Vec<(Range<u64>, Owner)>,
-    /// Names of the types of statics, by address.
+    /// Names of the types that statics have, by address.
     pub statics: HashMap<u64, String>,
     /// Bytes of `zerda_firmware::app::App`, in which a board's `main` keeps the recognizer.
     pub application_bytes: Option<u64>,
 }
 
-/// Reads all of it; of an ELF without any there is nothing.
+/// Reads all of it; an ELF without any gives nothing.
 pub fn read(elf: &ElfFile32) -> gimli::Result<DebugInfo> {
     let load = |id: SectionId| -> gimli::Result<Reader<'_>> {
         let section = elf.section_by_name(id.name());
@@ -48,7 +48,7 @@ pub fn read(elf: &ElfFile32) -> gimli::Result<DebugInfo> {
     Ok(found.finish())
 }
 
-/// Where the definition of a function says what it belongs to.
+/// Says what a function belongs to: the path of its definition, or what another definition says.
 enum Definition {
     In(Rc<str>),
     As(DebugInfoOffset),
@@ -58,14 +58,14 @@ enum Definition {
 struct Code {
     ranges: Vec<Range<u64>>,
     function: DebugInfoOffset,
-    /// What it was inlined into.
+    /// Number of the code that it was inlined into.
     within: Option<usize>,
 }
 
-/// What an entry's children know of it.
+/// Facts that an entry's children know of it.
 #[derive(Clone)]
 struct Scope {
-    /// Names of namespaces, joined with `::`.
+    /// Names of the namespaces that it lies in, joined with `::`.
     path: Rc<str>,
     code: Option<usize>,
 }
@@ -167,7 +167,7 @@ impl Found {
         Ok(scope)
     }
 
-    /// Notes an entry's code; `None`: it has none.
+    /// Notes an entry's code; returns `None` if it has none.
     fn code(
         &mut self,
         dwarf: &Dwarf<'_>,
@@ -243,17 +243,17 @@ impl Found {
     }
 }
 
-/// Types by which statics are found.
+/// Says whether statics are found by a type of this name.
 fn is_told_apart(name: &str) -> bool {
     is_memory(name) || is_ring(name)
 }
 
-/// The recognizer's memory, whatever cell it is in.
+/// Says whether a type is the recognizer's memory, whatever cell it is in.
 pub fn is_memory(type_name: &str) -> bool {
     type_name.contains("zerda_firmware::recognizer::Memory<")
 }
 
-/// The ring of audio blocks, whatever cell it is in.
+/// Says whether a type is the ring of audio blocks, whatever cell it is in.
 pub fn is_ring(type_name: &str) -> bool {
     type_name.contains("zerda_firmware::audio::Block")
         && type_name.contains("Queue")

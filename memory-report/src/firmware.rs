@@ -1,4 +1,4 @@
-//! A board's firmware: every byte of every region, and what it is.
+//! Accounts for a board's firmware: every byte of every region, and what it is.
 
 use std::fs;
 use std::ops::Range;
@@ -15,23 +15,23 @@ use crate::memory::{self, Bytes};
 use crate::names;
 use crate::part::{Kind, Part};
 
-/// What a part of a section is: its kind, and its path within that.
+/// Label that says what a part of a section is: its kind, and its path within that.
 pub type Label = (Kind, Vec<String>);
 
-/// Code whose symbol has no name of Rust's.
+/// Name of the part for code whose symbol has no name of Rust's.
 const NO_CRATE: &str = "assembly and intrinsics";
-/// Constants and statics whose symbol has no name of Rust's.
+/// Name of the part for constants and statics whose symbol has no name of Rust's.
 const OTHER_SYMBOLS: &str = "other symbols";
-/// Of a section of code or constants, what no symbol covers.
+/// Name of the part for the bytes of a section of code or constants that no symbol covers.
 const GAPS: &str = "literals and padding";
 
-/// One region of memory.
+/// Region of memory, and what lies in it.
 #[derive(Clone, Debug)]
 pub struct Memory {
     pub region: Region,
-    /// It holds variables or the stack; else it is flash.
+    /// Says whether it holds variables or the stack; otherwise it is flash.
     pub is_ram: bool,
-    /// All of the region, what is unused too.
+    /// Tree that covers all of the region, what is unused too.
     pub part: Part,
 }
 
@@ -42,12 +42,12 @@ impl Memory {
     }
 }
 
-/// What was read of an ELF.
+/// Contents of an ELF that was read.
 pub struct Firmware {
     pub memories: Vec<Memory>,
-    /// From `_stack_end` to `_stack_start`.
+    /// Bytes that are reserved from `_stack_end` to `_stack_start`.
     pub stack_bytes: u64,
-    /// Of them those that `main` keeps the application and its recognizer in, if the debug information
+    /// Bytes of the stack that `main` keeps the application and its recognizer in, if the debug information
     /// says so.
     pub application_bytes: Option<u64>,
 }
@@ -102,7 +102,7 @@ struct Reader<'a, 'data> {
 }
 
 impl Reader<'_, '_> {
-    /// The firmware must hold the image that the report is about.
+    /// Checks that the firmware holds the image that the report is about.
     fn check_image(&self, placements: &[Placed]) -> Result<()> {
         let name = self.path.display();
         let mut images = placements.iter().filter_map(|placed| match placed.what {
@@ -205,7 +205,7 @@ impl Reader<'_, '_> {
         name.unwrap_or("?".into())
     }
 
-    /// What a section is, byte by byte.
+    /// Returns what a section is, byte by byte.
     fn section(&self, index: SectionIndex) -> Vec<(Label, u64)> {
         let Ok(section) = self.elf.section_by_index(index) else {
             return Vec::new();
@@ -220,7 +220,7 @@ impl Reader<'_, '_> {
             _ if sh_flags.contains(elf::SHF_WRITE) => {
                 (Kind::Statics, vec!["alignment padding".into()])
             }
-            // Of the vector table everything is one symbol.
+            // All of the vector table is one symbol.
             ".vector_table" => (Kind::VectorTable, Vec::new()),
             ".rodata" | ".image" => (Kind::Constants, vec![GAPS.into()]),
             _ => (Kind::Other, vec![title]),
@@ -270,7 +270,7 @@ impl Reader<'_, '_> {
     }
 
     /// Paints the recognizer's memory or the audio ring, if the symbol is one of them: by its type, or
-    /// where there is no debug information by its name, and by its size.
+    /// where there is no debug information by its name, and by its size. Returns false if it is neither.
     fn recognizer(&self, kind: Kind, name: &str, range: &Range<u64>, bytes: &mut Bytes) -> bool {
         if kind != Kind::Statics {
             return false;

@@ -1,4 +1,4 @@
-//! The report as one HTML page that needs nothing else: treemaps, and the arena over time.
+//! Renders the report as one HTML page that needs nothing else: treemaps, and the arena over time.
 
 use serde::Serialize;
 use zerda::error::Result;
@@ -15,19 +15,19 @@ use crate::treemap::{Rectangle, squarify};
 
 const TEMPLATE: &str = include_str!("report.html");
 
-/// The drawings, in their own units, which the template knows.
+/// Width of the drawings, in units of their own that the template knows; the heights are in the same.
 const WIDTH: f64 = 1200.0;
 const TREEMAP_HEIGHT: f64 = 560.0;
 const ARENA_HEIGHT: f64 = 340.0;
-/// Of the arena: its axis.
+/// Left edge of the arena, where its axis is.
 const LEFT: f64 = 64.0;
-/// A line of text: above the parts of a part, and in a rectangle.
+/// Height that a line of text takes, above the parts of a part and in a rectangle.
 const HEADING: f64 = 17.0;
-/// Width of a letter, about.
+/// Width that a letter takes, about.
 const LETTER: f64 = 6.8;
-/// Of a heading.
+/// Width that a letter of a heading takes, about.
 const BOLD: f64 = 7.6;
-/// Rows of the table of parts.
+/// Largest number of rows that the table of parts has.
 const ROWS: usize = 16;
 
 #[derive(Serialize)]
@@ -35,10 +35,10 @@ struct Page<'a> {
     image: &'a str,
     passes: bool,
     boards: Vec<Board<'a>>,
-    /// Of the image, so that of all boards.
+    /// Arena of the image, which is that of all boards.
     arena: Option<Arena>,
     shrinking: &'a [Row],
-    /// As it is written: 3, not 3.0.
+    /// Growth that is allowed, as it is written: 3, not 3.0.
     growth_percent: String,
     kinds: Vec<(Kind, &'static str)>,
 }
@@ -50,18 +50,19 @@ struct Board<'a> {
     stack: String,
     treemap: Vec<Block>,
     largest: Vec<Line>,
-    /// The largest differences to the baseline.
+    /// Differences to the baseline that are the largest.
     changed: Vec<&'a Difference>,
 }
 
-/// Tensors over time.
+/// Drawing that shows tensors over time.
 #[derive(Serialize)]
 struct Arena {
     bytes: u64,
     /// Colours and names of the operators that write them.
     writers: Vec<(&'static str, String)>,
     tensors: Vec<Block>,
-    /// Marks on the axes: value, and where.
+    /// Marks on the axis of offsets, each with its value and where it is; `operators` has those of the
+    /// other axis.
     offsets: Vec<(u64, f64)>,
     operators: Vec<(u64, f64)>,
 }
@@ -80,15 +81,15 @@ struct Line {
     name: String,
     region: String,
     bytes: u64,
-    /// Percent of the widest.
+    /// Percent of the widest bar that this one takes.
     bar: f64,
 }
 
-/// A rectangle with a text in it, if there is room, and a longer one over it.
+/// Rectangle with a text in it, if there is room, and a longer one over it.
 #[derive(Serialize)]
 struct Block {
     kind: &'static str,
-    /// Holds others, which follow.
+    /// Says whether it holds others, which follow.
     is_group: bool,
     x: f64,
     y: f64,
@@ -96,7 +97,7 @@ struct Block {
     height: f64,
     title: String,
     label: String,
-    /// Below it, of a high one.
+    /// Text that stands below the label where the rectangle is high.
     bytes: String,
 }
 
@@ -182,7 +183,7 @@ impl<'a> Board<'a> {
 
 impl Arena {
     fn of(report: &Report) -> Arena {
-        /// Colours of the style sheet.
+        /// Classes that have a colour in the style sheet.
         const COLOURS: [&str; 8] = [
             "model",
             "arena",
@@ -243,14 +244,14 @@ fn title(tensor: &Tensor) -> String {
     )
 }
 
-/// From 0, about as many as wanted, at 1, 2 or 5 of a power of ten.
+/// Returns marks from 0 on, about as many as wanted, at multiples of 1, 2 or 5 times a power of ten.
 fn marks(most: u64, wanted: u64) -> impl Iterator<Item = u64> {
     let mut steps = (0..12).flat_map(|power| [1, 2, 5].map(|digit| digit * 10u64.pow(power)));
     let step = steps.find(|step| most / step <= wanted).unwrap_or(most);
     (0..=most).step_by(step as usize)
 }
 
-/// Flash beside RAM, what is unused left out.
+/// Draws flash beside RAM; what is unused is left out.
 fn treemap(report: &Report) -> Vec<Block> {
     let memory = |memory: &str, name: &str| {
         let in_memory = |part: &&Part| report.is_in(&part.name, memory);
@@ -327,7 +328,7 @@ fn block(kind: &'static str, place: Rectangle, title: String, label: &str, bytes
     }
 }
 
-/// Cut where it is too long; nothing where too little would be left.
+/// Cuts a label that is too long; returns nothing where too little would be left.
 fn fitted(label: &str, letters: usize) -> String {
     const LEAST: usize = 4;
     match label.chars().count() {
@@ -337,7 +338,7 @@ fn fitted(label: &str, letters: usize) -> String {
     }
 }
 
-/// Of the style sheet.
+/// Returns the class that a kind has in the style sheet.
 fn class(kind: Kind) -> &'static str {
     match kind {
         Kind::Model => "model",

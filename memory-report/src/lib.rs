@@ -1,15 +1,17 @@
-//! The memory report: what a board's firmware takes of its memory, down to the byte, against the budgets of
+//! Reports what a board's firmware takes of its memory, down to the byte, against the budgets of
 //! `config/budgets.toml` and the committed baseline.
 //!
-//! Read are the firmware's ELF (sections, symbols, debug information), the regions of `memory.x`, the model
-//! image in it, and the stack that it used in QEMU. Nothing is left over: every byte of every region belongs to
-//! one part.
+//! The report reads the firmware's ELF (sections, symbols, debug information), the regions of `memory.x`,
+//! the model image in it, and the stack that it used in QEMU. Nothing is left over: every byte of every
+//! region belongs to one part.
 //!
-//! - Code is by crate and module: of the innermost function that an instruction was inlined from, but for those
-//!   of the language, whose instructions belong to what called them. Fat LTO inlines across crates, so a
-//!   symbol alone would tell little.
-//! - Read-only data and statics are by the crate of their symbol. Literals have none: they are one part.
-//! - The image is by operator: weights, biases, multipliers.
+//! - Code is counted by crate and module: those of the innermost function that an instruction was inlined
+//!   from, but
+//! for functions of the language, whose instructions belong to what called them. Fat LTO inlines across
+//! crates, so a symbol alone would tell little.
+//! - Read-only data and statics are counted by the crate of their symbol. Literals have none: they are one
+//!   part.
+//! - The image is counted by operator: weights, biases, multipliers.
 //! - The stack counts whole, used or margin; it is measured.
 
 mod arena;
@@ -43,29 +45,29 @@ use shrinking::Row;
 use stack::Stacks;
 
 pub struct Options {
-    /// None: all there are.
+    /// Names of the boards that are reported on; if there are none, all are.
     pub names: Vec<String>,
-    /// The folder of the boards.
+    /// Folder that the boards are in.
     pub boards: PathBuf,
     pub image: PathBuf,
-    /// Of the one board; it is not built.
+    /// Firmware of the one board, which is then not built.
     pub elf: Option<PathBuf>,
     pub budgets: PathBuf,
     pub baseline: PathBuf,
-    /// Write the baseline.
+    /// Says whether to write the baseline.
     pub renew: bool,
     /// Audio files, or folders of them, that the stack is measured on.
     pub audio: Vec<PathBuf>,
-    /// Write all forms into this folder.
+    /// Folder that all forms are written into.
     pub output: Option<PathBuf>,
     pub format: Format,
 }
 
-/// The reports on all boards, and what they have in common.
+/// Reports on all boards, and what they have in common.
 pub struct Reports {
     pub image: String,
     pub boards: Vec<Report>,
-    /// The profile `baseline` beside the image.
+    /// Table that compares the profile `baseline` with the image.
     pub shrinking: Vec<Row>,
     pub growth_percent: f64,
 }
@@ -181,7 +183,7 @@ fn recordings(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
 }
 
 impl Reports {
-    /// The failures of all boards, a line each.
+    /// Fails with the failures of all boards, a line each.
     fn verdict(&self) -> Result<()> {
         let lines: Vec<_> = self
             .boards

@@ -1,4 +1,4 @@
-//! The `memory-report` command.
+//! Runs the `memory-report` command.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -16,7 +16,7 @@ Examples:
 
 Exit codes: 0 done, 1 a budget is missed or a board grew, 2 wrong use or an input that could not be used.";
 
-/// What each board's firmware takes of its memory, down to the byte, against budgets and baseline
+/// Report what each board's firmware takes of its memory, down to the byte, against budgets and baseline
 ///
 /// Builds the firmware with the image in it and reads what lies where: code by crate and module (by debug
 /// information, so also where it was inlined), constants, the image by operator, caches, arena, audio ring,
@@ -26,22 +26,22 @@ Exit codes: 0 done, 1 a budget is missed or a board grew, 2 wrong use or an inpu
 #[derive(Parser)]
 #[command(version, after_help = EXAMPLES)]
 struct Arguments {
-    /// The board, a folder of its name; may be given several times [default: all]
+    /// Board that is reported on, by the name of its folder; may be given several times [default: all]
     #[arg(long = "board", value_name = "NAME")]
     names: Vec<String>,
-    /// The folder of the boards
+    /// Folder that the boards are in
     #[arg(long, value_name = "DIR", default_value = "firmware/boards")]
     boards: PathBuf,
-    /// The compiled model
+    /// Compiled model that the firmware holds
     #[arg(long, value_name = "FILE", default_value = "models/shrunk.zerda")]
     image: PathBuf,
-    /// A firmware of the one board, with the image in it, instead of building it
+    /// Firmware of the one board, with the image in it, that is read instead of building one
     #[arg(long, value_name = "FILE", requires = "names")]
     elf: Option<PathBuf>,
-    /// What the firmware may take
+    /// File that says what the firmware may take
     #[arg(long, value_name = "FILE", default_value = "config/budgets.toml")]
     budgets: PathBuf,
-    /// What it took before
+    /// File that says what the firmware took when it was last agreed to
     #[arg(
         long,
         value_name = "FILE",
@@ -57,16 +57,16 @@ struct Arguments {
     /// Write memory.md, memory.json and memory.html into this folder as well
     #[arg(long, value_name = "DIR")]
     output: Option<PathBuf>,
-    /// One JSON object a line and board: version, board, verdict (pass or fail), failures, notes,
-    /// total_bytes and budget_bytes (flash and RAM, the stack with its margin), flash and ram (used, budget),
-    /// regions (name, origin, length, used, memory), parts (a tree for each region of all its length: name,
-    /// bytes, region, kind, children; kind `unused` is not used), stack (bytes used, null where it was not
-    /// measured; margin, basis), arena (tensors: name, offset, bytes, numbers of the first and last
-    /// operator), baseline (null: not in it; bytes, change_percent, flash_percent, ram_percent, parts that
-    /// differ: region, name, was, bytes)
+    /// Print one JSON object a line and board: version, board, verdict (pass or fail), failures, notes,
+    /// total_bytes and budget_bytes (flash and RAM, the stack with its margin), flash and ram (used,
+    /// budget), regions (name, origin, length, used, memory), parts (a tree for each region of all its
+    /// length: name, bytes, region, kind, children; kind `unused` is not used), stack (bytes used, null
+    /// where it was not measured; margin, basis), arena (tensors: name, offset, bytes, numbers of the first
+    /// and last operator), baseline (null: not in it; bytes, change_percent, flash_percent, ram_percent,
+    /// parts that differ: region, name, was, bytes)
     #[arg(long)]
     json: bool,
-    /// Markdown, for a comment on a pull request
+    /// Print Markdown, for a comment on a pull request
     #[arg(long, conflicts_with = "json")]
     markdown: bool,
 }

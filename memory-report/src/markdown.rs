@@ -1,11 +1,12 @@
-//! The report as Markdown, for a comment on a pull request: verdict, a table, and the rest folded away.
+//! Prints the report as Markdown, for a comment on a pull request: verdict, a table, and the rest folded
+//! away.
 
 use crate::Reports;
 use crate::part::{Kind, Part};
 use crate::report::{Report, Use};
 use crate::text::{count, share, signed, stack};
 
-/// Parts within a part that are listed.
+/// Largest number of parts within a part that are listed.
 const LISTED: usize = 12;
 
 pub fn page(reports: &Reports) -> String {
@@ -97,7 +98,7 @@ fn details(report: &Report) -> String {
     text + "\n</details>\n"
 }
 
-/// The largest parts within a part, and what the others are together.
+/// Lists the largest parts within a part, and what the others are together.
 fn within(text: &mut String, part: &Part) {
     for child in part.children.iter().take(LISTED) {
         let name = child.name.replace('|', "\\|");

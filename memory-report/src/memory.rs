@@ -1,4 +1,4 @@
-//! The bytes of a section, each of which belongs to one part.
+//! Labels the bytes of a section, each of which belongs to one part.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -13,10 +13,10 @@ use zerda_firmware::plan::{Op, Space, TensorId};
 use crate::firmware::Label;
 use crate::part::Kind;
 
-/// A ring holds one block of audio at least.
+/// Bytes of one block of audio, which a ring holds at least.
 pub const BLOCK_BYTES: u64 = 2 * BLOCK as u64;
 
-/// A range of addresses, painted byte by byte: what is painted over counts once, for the last.
+/// Range of addresses that is painted byte by byte: what is painted over counts once, for the last.
 pub struct Bytes {
     range: Range<u64>,
     labels: Vec<Label>,
@@ -34,8 +34,8 @@ impl Bytes {
         }
     }
 
-    /// What lies outside is left out. A range that begins outside is none of here: functions that the
-    /// linker dropped keep the address 0.
+    /// Paints a range; what lies outside is left out. A range that begins outside is none of here:
+    /// functions that the linker dropped keep the address 0.
     pub fn paint(&mut self, range: Range<u64>, label: Label) {
         if !self.range.contains(&range.start) {
             return;
@@ -49,7 +49,7 @@ impl Bytes {
         self.owners[range].fill(number);
     }
 
-    /// Bytes of each label, in the order of their addresses.
+    /// Returns the bytes of each label, in the order of their addresses.
     pub fn count(self) -> Vec<(Label, u64)> {
         let mut counts = vec![0; self.labels.len()];
         let mut order = Vec::new();
@@ -94,10 +94,10 @@ fn image_path(image: &Image<'_>, operators: &[Op], part: &ImagePart) -> Vec<Stri
     vec!["operators".into(), name, part.kind.into()]
 }
 
-/// Paints the recognizer's memory at the start of a static; false: it is too small, or much too large,
-/// to be that.
+/// Paints the recognizer's memory at the start of a static; returns false if the static is too small, or
+/// much too large, to be that.
 pub fn paint_memory(bytes: &mut Bytes, range: &Range<u64>, file: &ImageFile) -> bool {
-    /// Of the cell around it: a flag, and what aligns it.
+    /// Largest number of bytes that the cell around it takes: a flag, and what aligns it.
     const CELL: u64 = 64;
     let Ok(image) = file.image() else {
         return false;
@@ -124,7 +124,7 @@ pub fn paint_memory(bytes: &mut Bytes, range: &Range<u64>, file: &ImageFile) -> 
     true
 }
 
-/// What a cache holds, by who reads it.
+/// Says what a cache holds, by who reads it.
 fn role(image: &Image<'_>, number: usize) -> &'static str {
     if number == 0 {
         return "features";

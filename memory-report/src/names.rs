@@ -1,18 +1,18 @@
-//! Whose a symbol is, by its name as rustc mangles it.
+//! Tells whose a symbol is, by its name as rustc mangles it.
 
-/// A crate, and the module within it.
+/// Crate that something belongs to, and the module within it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Owner {
     pub krate: String,
-    /// `a` or `a::b`; empty: of the crate's root.
+    /// Module, which is `a` or `a::b`, and empty in the crate's root.
     pub module: String,
 }
 
-/// Modules of a path that are told apart.
+/// Number of modules of a path that are told apart.
 const DEPTH: usize = 2;
 
 impl Owner {
-    /// By the crate and the modules within it, from outside.
+    /// Makes an owner of the crate and the modules within it, from outside.
     pub fn new<'a>(krate: &str, modules: impl Iterator<Item = &'a str>) -> Owner {
         let modules: Vec<_> = modules.take(DEPTH).collect();
         Owner {
@@ -21,21 +21,21 @@ impl Owner {
         }
     }
 
-    /// Of the language: what calls it is more telling.
+    /// Says whether it is of the language: then what calls it is more telling.
     pub fn is_language(&self) -> bool {
         matches!(self.krate.as_str(), "core" | "alloc" | "std")
     }
 }
 
-/// The path that a symbol names, without a hash; of a table that a `match` became, its function's.
+/// Returns the path that a symbol names, without a hash; for a table that a `match` became, its function's.
 pub fn path(symbol: &str) -> Option<String> {
     let symbol = symbol.strip_prefix(".Lswitch.table.").unwrap_or(symbol);
     let name = rustc_demangle::try_demangle(symbol).ok()?;
     Some(format!("{name:#}"))
 }
 
-/// Whose a symbol is; `None`: it has no name of Rust's. Methods of a generic type belong to the
-/// crate of the type; those of a trait to that of the type, unless the type is of the language.
+/// Returns whose a symbol is, or `None` if it has no name of Rust's. Methods of a generic type belong to
+/// the crate of the type; those of a trait to that of the type, unless the type is of the language.
 pub fn owner(symbol: &str) -> Option<Owner> {
     let path = path(symbol)?;
     let Some(inner) = path.strip_prefix('<') else {
@@ -53,7 +53,7 @@ pub fn owner(symbol: &str) -> Option<Owner> {
     }
 }
 
-/// Of the first path in a text that has a crate; its last part is no module.
+/// Returns the owner that a text's first path with a crate names; the last part of the path is no module.
 fn first_path(text: &str) -> Option<Owner> {
     let in_name = |c: char| c.is_alphanumeric() || matches!(c, '_' | ':');
     let mut paths = text.split(|c| !in_name(c));

@@ -1,8 +1,8 @@
-//! A tree of what takes memory: the bytes of a part are the sum of those within it.
+//! Builds a tree of what takes memory: the bytes of a part are the sum of those within it.
 
 use serde::Serialize;
 
-/// What a part is, which says what would make it smaller.
+/// Kind of a part, which says what would make it smaller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
@@ -22,7 +22,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The name of all of it in a region.
+    /// Returns the name of the part that holds all of this kind in a region.
     pub fn name(self) -> &'static str {
         match self {
             Kind::Code => "code",
@@ -41,12 +41,12 @@ impl Kind {
         }
     }
 
-    /// Parts of it are crates.
+    /// Says whether parts of this kind are divided by crate.
     pub fn is_by_crate(self) -> bool {
         matches!(self, Kind::Code | Kind::Constants | Kind::Statics)
     }
 
-    /// What would make it smaller.
+    /// Says what would make a part of this kind smaller.
     pub fn cure(self) -> &'static str {
         match self {
             Kind::Code => {
@@ -102,7 +102,7 @@ impl Part {
         self.children[at].add(kind, rest, bytes);
     }
 
-    /// The largest first, but what is unused last.
+    /// Sorts the parts: the largest first, but what is unused last.
     pub fn sort(&mut self) {
         let order = |part: &Part| (part.kind == Kind::Unused, std::cmp::Reverse(part.bytes));
         self.children.sort_by_key(order);

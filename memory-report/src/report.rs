@@ -1,4 +1,4 @@
-//! The report on one board, and its verdict.
+//! Reports on one board, and judges it.
 
 use std::path::Path;
 
@@ -12,35 +12,35 @@ use crate::firmware::{Firmware, Memory};
 use crate::part::{Kind, Part};
 use crate::stack::Stack;
 
-/// Contributors that a missed budget names.
+/// Largest number of contributors that a missed budget names.
 const LARGEST: usize = 3;
 
-/// What the JSON holds; described in the help of `memory-report`.
+/// Contents of the JSON, which the help of `memory-report` describes.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
     pub version: u32,
     pub board: String,
-    /// `pass` or `fail`.
+    /// Verdict, which is `pass` or `fail`.
     pub verdict: &'static str,
-    /// What each budget that is missed says; what grew too much.
+    /// Messages of each budget that is missed, and of what grew too much.
     pub failures: Vec<String>,
-    /// What else is to be known.
+    /// Notes that say what else is to be known.
     pub notes: Vec<String>,
-    /// Flash and RAM that are used, the stack with its margin.
+    /// Bytes of flash and RAM that are used, the stack with its margin.
     pub total_bytes: u64,
     pub budget_bytes: u64,
     pub flash: Use,
     pub ram: Use,
     pub regions: Vec<RegionUse>,
-    /// One a region, of its whole length: the bytes of a part are the sum of those within it, and what
-    /// is not `unused` is used.
+    /// Tree of each region, of its whole length: the bytes of a part are the sum of those within it, and
+    /// what is not `unused` is used.
     pub parts: Vec<Part>,
     pub stack: Stack,
     pub arena: Vec<Tensor>,
     pub baseline: Option<Change>,
 }
 
-/// Bytes.
+/// Bytes that are used, and those that the budget allows.
 #[derive(Clone, Debug, Serialize)]
 pub struct Use {
     pub used: u64,
@@ -53,7 +53,7 @@ pub struct RegionUse {
     pub origin: u64,
     pub length: u64,
     pub used: u64,
-    /// `flash` or `ram`.
+    /// Kind of memory, which is `flash` or `ram`.
     pub memory: &'static str,
 }
 
@@ -67,7 +67,7 @@ pub struct Contributor {
 }
 
 impl Report {
-    /// Of flash and RAM together.
+    /// Returns the use of flash and RAM together.
     pub fn total(&self) -> Use {
         Use {
             used: self.total_bytes,
@@ -75,7 +75,7 @@ impl Report {
         }
     }
 
-    /// Without a verdict.
+    /// Makes a report that is not judged yet.
     pub fn new(
         board: &str,
         firmware: Firmware,
@@ -165,7 +165,7 @@ impl Report {
         }
     }
 
-    /// What a budget says that is missed; of both memories or one.
+    /// Returns the message of a budget that is missed, of both memories or one.
     fn missed(&self, name: &str, memory: Option<&str>, usage: &Use) -> Option<String> {
         if usage.used <= usage.budget {
             return None;
@@ -183,7 +183,7 @@ impl Report {
         ))
     }
 
-    /// What grew most in one memory.
+    /// Says what grew most in one memory.
     fn grown(&self, memory: &str, change: &Change) -> String {
         let grown = change.parts.iter().filter(|part| part.signed() > 0);
         let grown = grown.filter(|part| self.is_in(&part.region, memory));
@@ -197,8 +197,8 @@ impl Report {
         regions.any(|other| other.name == region && other.memory == memory)
     }
 
-    /// What takes memory, the largest first: of code, constants and statics each crate. Of equal names
-    /// in two regions each is one.
+    /// Returns what takes memory and passes `counts`, the largest first. Each crate of code, constants and
+    /// statics is one, and so is each of two parts with equal names in two regions.
     pub fn contributors(&self, counts: impl Fn(&Contributor) -> bool) -> Vec<Contributor> {
         let mut all = Vec::new();
         let mut add = |region: &Part, part: &Part, name: String| {
@@ -235,7 +235,7 @@ impl Report {
     }
 }
 
-/// What was used and what was not of the stack.
+/// Divides the stack into what was used of it and what was not.
 fn divide_stack(region: &mut Part, stack: &Stack, application: Option<u64>) {
     let mut parts = region.children.iter_mut();
     let Some(part) = parts.find(|part| part.kind == Kind::Stack) else {
@@ -260,7 +260,8 @@ fn divide_stack(region: &mut Part, stack: &Stack, application: Option<u64>) {
     }
 }
 
-/// Of a part of code, constants or statics. What is of no crate has a name of several words.
+/// Says whether a part of code, constants or statics is a crate: what is of no crate has a name of several
+/// words.
 fn is_crate(name: &str) -> bool {
     !name.contains(' ')
 }

@@ -1,4 +1,4 @@
-//! Where 20 MB went: the profile `baseline` in float32 beside the image in INT8.
+//! Tells where 20 MB went: the profile `baseline` in float32 beside the image in INT8.
 //!
 //! The baseline is estimated from its shapes, of a sequence of [`FRAMES`] frames in one piece, as a network
 //! without a stream runs. With hidden H, feed-forward F, kernel K, heads h, chunk C, left context L, and 4 bytes
@@ -20,21 +20,21 @@ use zerda::operators::bytes;
 use zerda_firmware::Image;
 use zerda_firmware::plan::Op;
 
-/// 5 s: no command is longer.
+/// Number of frames that 5 s have: no command is longer.
 pub const FRAMES: u64 = 500;
 const FLOAT: u64 = 4;
 
-/// A line of the table, bytes.
+/// Line of the table, whose figures are bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Row {
     pub name: &'static str,
-    /// Estimated from the shapes.
+    /// Bytes that are estimated from the shapes of the profile.
     pub baseline: u64,
-    /// Measured: the image's own.
+    /// Bytes that are measured on the image.
     pub image: u64,
 }
 
-/// The rows, and their sum as the last.
+/// Returns the rows, and their sum as the last.
 pub fn table(profile: &Profile, mels: u16, file: &ImageFile, image: &Image<'_>) -> Vec<Row> {
     let of = |kinds: &[&str]| {
         let parts = image_parts::parts(file.bytes(), image).into_iter();

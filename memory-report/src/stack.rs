@@ -1,5 +1,5 @@
-//! How much of its stack a firmware uses: painted before `main`, looked at after it has heard the
-//! recordings, in QEMU.
+//! Measures how much of its stack a firmware uses: it is painted before `main`, and looked at after the
+//! firmware has heard the recordings, in QEMU.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -10,17 +10,17 @@ use zerda::error::Result;
 use zerda::image_file::ImageFile;
 use zerda::qemu;
 
-/// What is reserved for the stack.
+/// Stack that is reserved, and how much of it is used.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Stack {
-    /// Most that was used; none: it could not be measured.
+    /// Largest number of bytes that were used; `None` if that could not be measured.
     pub bytes: Option<u64>,
-    /// What is reserved beyond that; it counts as used.
+    /// Bytes that are reserved beyond that; they count as used.
     pub margin: u64,
     pub basis: String,
 }
 
-/// Measures each board once.
+/// Measures the stack of each board once.
 pub struct Stacks<'a> {
     pub boards: &'a Path,
     pub image: &'a Path,
@@ -45,9 +45,9 @@ impl<'a> Stacks<'a> {
         }
     }
 
-    /// Of a board's firmware: measured where QEMU runs the board, else taken from a board with the same
-    /// target, which has the same instructions and kernels. That one is built where need be, for which
-    /// the caller holds no firmware of its own.
+    /// Returns the stack of a board's firmware: measured where QEMU runs the board, else taken from a board
+    /// with the same target, which has the same instructions and kernels. That one is built where need be,
+    /// for which the caller holds no firmware of its own. `reserved` is in bytes.
     pub fn of(&mut self, board: &Board, elf: &Path, reserved: u64) -> Result<Stack> {
         let (bytes, basis) = match board.machine {
             Some(_) => (
@@ -86,7 +86,7 @@ impl<'a> Stacks<'a> {
         Ok(bytes)
     }
 
-    /// A board of the same target that QEMU runs.
+    /// Finds a board of the same target that QEMU runs.
     fn like(&self, board: &Board) -> Result<Option<Board>> {
         for name in boards::names(self.boards)? {
             let other = Board::open(self.boards, &name)?;

@@ -1,10 +1,10 @@
-//! The report on a terminal.
+//! Prints the report on a terminal.
 
 use crate::Reports;
 use crate::report::Report;
 use crate::shrinking::Row;
 
-/// Parts that are shown of a board.
+/// Number of parts that are shown of a board.
 const SHOWN: usize = 8;
 
 pub fn page(reports: &Reports) -> String {
@@ -64,7 +64,7 @@ fn board(report: &Report) -> String {
     text
 }
 
-/// What of the stack is used, and who says so.
+/// Says how much of the stack is used, and who says so.
 pub fn stack(report: &Report) -> String {
     let stack = &report.stack;
     match stack.bytes {
@@ -100,7 +100,7 @@ fn shrinking(rows: &[Row]) -> String {
     text + "  baseline: estimated from the shapes of its profile, 500 frames in one piece; image: measured\n"
 }
 
-/// With a comma between groups of three digits.
+/// Writes a number with a comma between groups of three digits.
 pub fn count(number: u64) -> String {
     let digits = number.to_string();
     let groups: Vec<_> = digits.as_bytes().rchunks(3).rev().collect();
@@ -108,12 +108,12 @@ pub fn count(number: u64) -> String {
     groups.join(",")
 }
 
-/// Percent.
+/// Returns the share of `part` in `whole`, in percent.
 pub fn share(part: u64, whole: u64) -> f64 {
     100.0 * part as f64 / whole.max(1) as f64
 }
 
-/// A change with its sign, but none of nothing.
+/// Writes a change in percent with its sign, which is `±` where the change rounds to nothing.
 pub fn signed(percent: f64) -> String {
     match percent.abs() < 0.05 {
         true => "±0.0 %".into(),

@@ -1,7 +1,7 @@
-//! Squarified treemaps (Bruls, Huizing, van Wijk 2000): areas stand for bytes, rectangles are as square as
-//! they can be.
+//! Lays out squarified treemaps (Bruls, Huizing, van Wijk 2000): areas stand for bytes, rectangles are as
+//! square as they can be.
 
-/// A place on the page.
+/// Place that something takes on the page.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rectangle {
     pub x: f64,
@@ -15,7 +15,7 @@ impl Rectangle {
         self.width * self.height
     }
 
-    /// Smaller by this on each side, but `top` above.
+    /// Returns a rectangle that is smaller by `side` on each side, but by `top` above.
     pub fn inset(&self, side: f64, top: f64) -> Rectangle {
         Rectangle {
             x: self.x + side,
@@ -26,7 +26,7 @@ impl Rectangle {
     }
 }
 
-/// Places for sizes in falling order, which together fill the rectangle.
+/// Returns places for sizes in falling order, which together fill the rectangle.
 pub fn squarify(sizes: &[u64], within: Rectangle) -> Vec<Rectangle> {
     let total: u64 = sizes.iter().sum();
     let scale = within.area() / total.max(1) as f64;
@@ -46,7 +46,7 @@ pub fn squarify(sizes: &[u64], within: Rectangle) -> Vec<Rectangle> {
     places
 }
 
-/// The worst ratio of sides in a row along this side.
+/// Returns the worst ratio of sides in a row along this side.
 fn worst(row: &[f64], side: f64) -> f64 {
     let sum: f64 = row.iter().sum();
     let ratio = |area: &f64| {
@@ -56,7 +56,7 @@ fn worst(row: &[f64], side: f64) -> f64 {
     row.iter().map(ratio).fold(0.0, f64::max)
 }
 
-/// Places a row along the shorter side; what is left free.
+/// Places a row along the shorter side, and returns what is left free.
 fn lay(row: &[f64], free: Rectangle, places: &mut Vec<Rectangle>) -> Rectangle {
     let sum: f64 = row.iter().sum();
     let upright = free.width >= free.height;

@@ -1,4 +1,4 @@
-//! What values the tensors take, as the float network runs over recorded speech.
+//! Observes which values the tensors take while the float network runs over recorded speech.
 
 use rayon::prelude::*;
 use zerda_firmware::Image;
@@ -9,22 +9,23 @@ use super::histogram::Histogram;
 use crate::error::Result;
 use crate::tract_step::{FloatStep, features};
 
-/// Recordings between two cold starts: caches fill in about as many steps as one recording has, so
-/// that both warm-up and old context are seen.
+/// Number of recordings that run between two cold starts. Caches fill in about as many steps as one
+/// recording has, so both warm-up and old context are seen.
 const RECORDINGS_A_STREAM: usize = 3;
 
-/// Streams are observed in so many parts, merged in order: the same sums on any number of cores.
+/// Number of parts in which the streams are observed. They are merged in order, so the sums are the same on
+/// any number of cores.
 const PARTS: usize = 8;
 
-/// What was seen of one tensor.
+/// Statistics of the values that one tensor took.
 #[derive(Clone)]
 pub struct Observation {
     pub histogram: Histogram,
-    /// Sum of each column, and of its squares.
+    /// Sum of each column's values; `squares` holds the sum of their squares.
     sums: Vec<f64>,
     squares: Vec<f64>,
     rows: u64,
-    /// Smallest maximum of a row, over present keys.
+    /// Smallest of the maxima that the rows had; absent keys do not count.
     pub lowest_peak: f32,
 }
 
@@ -62,7 +63,7 @@ impl Observation {
         self.lowest_peak = self.lowest_peak.min(other.lowest_peak);
     }
 
-    /// Mean of each column.
+    /// Returns the mean of each column.
     pub fn means(&self) -> Vec<f32> {
         let rows = self.rows.max(1) as f64;
         self.sums.iter().map(|sum| (sum / rows) as f32).collect()
@@ -70,7 +71,7 @@ impl Observation {
 }
 
 impl Observation {
-    /// Of each column.
+    /// Returns the variance of each column.
     pub fn variances(&self) -> Vec<f32> {
         let rows = self.rows.max(1) as f64;
         let variance = |(sum, square): (&f64, &f64)| (square / rows - (sum / rows).powi(2)) as f32;
@@ -79,11 +80,11 @@ impl Observation {
     }
 }
 
-/// Observations by tensor; `None` of views and constants.
+/// Observation of each tensor, which is `None` for views and constants.
 pub type Observations = Vec<Option<Observation>>;
 
-/// Runs the float network over `recordings` (16 kHz): `step` tells what [`observed`] names. `draft` is
-/// an image with the front end.
+/// Runs the float network over `recordings` (16 kHz) and returns what was observed. `step` must put out the
+/// tensors that [`observed`] names; `draft` is an image whose front end computes the features.
 pub fn observe(
     graph: &Graph,
     step: &FloatStep,
@@ -126,7 +127,7 @@ fn empty(graph: &Graph) -> Observations {
     seen
 }
 
-/// The features of each step of a stream, [C, mels].
+/// Returns the features of each step of a stream, shape [C, mels].
 pub fn chunks(graph: &Graph, draft: &Image, samples: &[i16]) -> Vec<Vec<f32>> {
     let mels = usize::from(draft.manifest().front_end.mels);
     let (chunk, step) = (

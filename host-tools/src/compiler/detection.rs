@@ -1,5 +1,5 @@
-//! `commands.toml` in an image: thresholds, smoothing, refractory time, commands and wake words; and
-//! `zerda commands`, which puts them into an image that is compiled already.
+//! Puts `commands.toml` into an image: thresholds, smoothing, refractory time, commands and wake words.
+//! `zerda commands` does so with an image that is compiled already.
 
 use std::path::PathBuf;
 
@@ -26,18 +26,18 @@ pub fn commands(options: &Options, commands: &Commands) -> Result<()> {
     output::write(&options.output, file.bytes())
 }
 
-/// The image with other thresholds, smoothing, refractory time, commands and wake words. All else stays, and so
-/// do the bits of the network.
+/// Returns the image with other thresholds, smoothing, refractory time, commands and wake words. Everything
+/// else stays, and so do the bits of the network.
 pub fn with_commands(file: &ImageFile, commands: &Commands) -> Result<ImageFile> {
     let image = file.image()?;
     let names: Vec<_> = image.labels().map(|label| label.name).collect();
     Detection::new(commands, &names, image.manifest().front_end)?.put(file)
 }
 
-/// What `commands.toml` says, in the integers of an image.
+/// Settings of detection in the integers that an image holds.
 pub struct Detection {
     pub decoder: Decoder,
-    /// Q0.8 of each label; 0: never detected.
+    /// Threshold of each label in Q0.8; a label whose threshold is 0 is never detected.
     pub thresholds: Vec<u8>,
     gap: u16,
     phrases: Vec<Phrase>,
@@ -45,10 +45,11 @@ pub struct Detection {
 }
 
 impl Detection {
-    /// `names` are the model's labels.
+    /// Converts `commands` to the integers of an image; `names` are the model's labels. Refractory time and
+    /// gap become frames, rounded up.
     pub fn new(commands: &Commands, names: &[&str], front_end: FrontEnd) -> Result<Detection> {
         let decoder = &commands.decoder;
-        // Frames, the last of them whole.
+        // Rounded up to whole frames.
         let frame_ms = (1000 * u32::from(front_end.hop) / front_end.sample_rate).max(1);
         let frames = |ms: u16| u32::from(ms).div_ceil(frame_ms) as u16;
         let silence = names.iter().position(|&name| name == decoder.silence);
@@ -66,7 +67,7 @@ impl Detection {
         })
     }
 
-    /// What an image has.
+    /// Reads the settings that an image has.
     pub fn of(image: &Image<'_>) -> Detection {
         let phrases = image.commands().map(|command| Phrase {
             name: command.name.into(),
@@ -87,8 +88,8 @@ impl Detection {
         }
     }
 
-    /// Puts a `[wake]` in the place of the wake words; `names` are the model's labels. `error` makes one of what is
-    /// wrong with it.
+    /// Replaces the wake words by those of a `[wake]` section; `names` are the model's labels. `error`
+    /// makes an error of the description of what is wrong with the section.
     pub fn set_wake(
         &mut self,
         wake: &config::Wake,
@@ -104,7 +105,7 @@ impl Detection {
         Ok(())
     }
 
-    /// The image with this instead of what it has.
+    /// Returns the image with these settings instead of those that it has.
     pub fn put(&self, file: &ImageFile) -> Result<ImageFile> {
         let (image, bytes) = (file.image()?, file.bytes());
         let names: Vec<_> = image.labels().map(|label| label.name).collect();
@@ -125,7 +126,8 @@ impl Detection {
         Ok(written)
     }
 
-    /// The image. `manifest` counts what there is; `memory` are the bytes of caches and arena.
+    /// Finishes the image with these settings. `manifest` states the counts of what the image holds;
+    /// `memory` holds the bytes of caches and of the arena.
     pub fn finish(
         &self,
         writer: ImageWriter,

@@ -1,13 +1,13 @@
-//! Cross-layer equalization: makes the columns of a tensor alike, so that one scale fits all of them.
+//! Cross-layer equalization makes the columns of a tensor alike, so that one scale fits all of them.
 //!
-//! What lies between linears may be scaled column by column at no cost: the linear that makes it and
-//! those that read it take that into their weights, and in float the network stays the same.
-//! That holds for the residual stream, all of it with one set of scales, through its additions; for
-//! values and context; for queries and keys, whose scales cancel in their products; for what a gate
-//! lets through into the convolution; and through a ReLU.
+//! A tensor between linears may be scaled column by column at no cost: the linear that makes it and those
+//! that read it take the factors into their weights, and in float the network stays the same. That holds
+//! for the residual stream, all of it with one set of scales, through its additions; for values and
+//! context; for queries and keys, whose scales cancel in their products; for what a gate lets through into
+//! the convolution; and through a ReLU.
 //!
-//! Nagel et al., Data-Free Quantization Through Weight Equalization and Bias Correction (2019), with
-//! the deviations of calibration in place of the weights' ranges.
+//! The method is that of Nagel et al., Data-Free Quantization Through Weight Equalization and Bias
+//! Correction (2019), with the deviations of calibration in place of the weights' ranges.
 
 use zerda_firmware::{Image, plan};
 
@@ -16,16 +16,16 @@ use super::graph::{Graph, Id, Linear, Op, Place, UNCLAMPED};
 use super::quantize::quantized_weights;
 use crate::operators::weight_scales;
 
-/// What a column is multiplied by, of each tensor whose columns may be scaled.
+/// Factors by which the columns of each tensor are multiplied; `None` where they may not be scaled.
 type Scales = Vec<Option<Vec<f32>>>;
 
-/// The graph with its columns made alike.
+/// Returns the graph with the columns of its tensors made alike.
 pub fn equalized(graph: &Graph, seen: &Observations) -> Graph {
     scaled(graph, &scales(graph, seen))
 }
 
-/// The graph as it went into an image that was compiled of it: the scales of the image's weights tell
-/// by what each column was multiplied.
+/// Returns the graph as it went into an image that was compiled from it: the scales of the image's weights
+/// tell by which factor each column was multiplied.
 pub fn recovered(graph: &Graph, image: &Image) -> Graph {
     let groups = Groups::of(graph);
     let mut scales: Scales = vec![None; graph.tensors.len()];
@@ -69,18 +69,18 @@ fn scaled(graph: &Graph, scales: &Scales) -> Graph {
 }
 
 impl Linear {
-    /// Takes inputs whose columns were multiplied.
+    /// Adapts the weights to inputs whose columns were multiplied by `scale`.
     fn before(&mut self, scale: &[f32]) {
         let inverse: Vec<_> = scale.iter().map(|scale| 1.0 / scale).collect();
         self.after_affine(&inverse, &vec![0.0; scale.len()]);
     }
 }
 
-/// Tensors whose columns are scaled together.
+/// Groups of tensors whose columns are scaled together.
 struct Groups {
-    /// Of each tensor: a member that stands for its group.
+    /// Group of each tensor, as the member that stands for it.
     of: Vec<Id>,
-    /// By group: something reads or makes it that cannot take scales.
+    /// Says of each group whether something that cannot take scales reads or makes one of its tensors.
     bound: Vec<bool>,
 }
 
@@ -160,7 +160,7 @@ fn scales(graph: &Graph, seen: &Observations) -> Scales {
     let groups = Groups::of(graph);
     let count = graph.tensors.len();
     let free = |id: Id| !groups.bound[groups.of[id]];
-    // Of each group, the mean square of its tensors' columns, each tensor's mean being 1.
+    // The mean square of the columns of each group's tensors, each tensor's mean being 1.
     let mut squares: Vec<Vec<f32>> = vec![Vec::new(); count];
     for id in (0..count).filter(|&id| free(id)) {
         let Some(seen) = &seen[id] else { continue };
@@ -204,7 +204,7 @@ fn scales(graph: &Graph, seen: &Observations) -> Scales {
     (0..count).map(one).collect()
 }
 
-/// Scales that make the squares alike, their geometric mean 1.
+/// Returns scales that make the squares alike; their geometric mean is 1.
 fn inverse_roots(squares: &[f32]) -> Vec<f32> {
     let largest = squares.iter().copied().fold(0.0, f32::max);
     let squares: Vec<_> = squares

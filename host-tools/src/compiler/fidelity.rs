@@ -1,5 +1,5 @@
-//! What the integers lose, tensor by tensor: the image runs in the firmware crate beside the float
-//! network, and what every operator puts out is compared as soon as it is there.
+//! Measures what the integers lose, tensor by tensor: the image runs in the firmware crate beside the float
+//! network, and the output of every operator is compared as soon as it is there.
 
 use rayon::prelude::*;
 use zerda_firmware::cache::Windows;
@@ -12,29 +12,29 @@ use super::graph::Graph;
 use crate::error::{Error, Result};
 use crate::tract_step::FloatStep;
 
-/// One tensor in integers, against float. Absent keys do not count.
+/// Error that the integers of one tensor have against float. Absent keys do not count.
 #[derive(Clone, Debug, Default)]
 pub struct Fidelity {
-    /// Sums of squares.
+    /// Sum of the squares of the float values; `noise` is that of the errors.
     pub signal: f64,
     pub noise: f64,
-    /// Sum of the absolute errors, and the largest.
+    /// Sum of the absolute errors; `largest` is the largest of them.
     pub absolute: f64,
     pub largest: f64,
     pub values: u64,
-    /// Values that lie outside of what int8 can hold by more than half a step.
+    /// Number of values that lie outside of what int8 can hold by more than half a step.
     pub clipped: u64,
-    /// Sum of the squares of how far those lie outside.
+    /// Sum of the squares of how far the clipped values lie outside of what int8 can hold.
     pub excess: f64,
-    /// Lowest and highest value in float, or 0.
+    /// Lowest value that float takes, or 0 if all are above; `high` is the highest, or 0 if all are below.
     pub low: f32,
     pub high: f32,
-    /// Largest magnitude in each column.
+    /// Largest magnitude that float takes in each column.
     pub peaks: Vec<f32>,
 }
 
 impl Fidelity {
-    /// Signal to quantization noise, dB.
+    /// Returns the ratio of signal to quantization noise in dB.
     pub fn decibels(&self) -> f64 {
         10.0 * (self.signal / self.noise).log10()
     }
@@ -83,8 +83,9 @@ impl Fidelity {
     }
 }
 
-/// Runs `recordings` through float and integers; one for each of [`super::float::observed`], which
-/// `step` tells: the features, then what each operator of the plan puts out.
+/// Runs `recordings` through float and integers and compares them. Returns one result for each tensor that
+/// [`super::float::observed`] names and `step` puts out: the features, then the output of each operator of
+/// the plan.
 pub fn measure(
     graph: &Graph,
     step: &FloatStep,
@@ -118,7 +119,7 @@ pub fn measure(
     Ok(total)
 }
 
-/// The CPU's step, beside it the same step in float.
+/// Runs the CPU's step and, beside it, the same step in float.
 struct Probe<'a, C> {
     chunks: C,
     float: &'a mut FloatStep,
@@ -157,7 +158,7 @@ impl<C: Iterator<Item = Vec<f32>>> Step for Probe<'_, C> {
     }
 }
 
-/// The features of a step: window 0, quantized as the front end does.
+/// Returns the features of a step as a tensor: window 0, quantized as the front end does.
 fn features(image: &Image) -> Option<Tensor> {
     let window = image.cache(0)?;
     Some(Tensor {

@@ -1,9 +1,9 @@
-//! The graph as an ONNX model again, for tract to run: the network as the import understood it, every
-//! tensor of the plan observable, in float or with the rounding of the integers put in (fake
+//! Turns the graph into an ONNX model again, for tract to run: the network as the import understood it,
+//! with every tensor of the plan observable, in float or with the rounding of the integers put in (fake
 //! quantization).
 //!
-//! Inputs are `features` [C, mels], `mask` [1, L + C] and `cache_i`, outputs `logits` and
-//! `next_cache_i`, as the ONNX that is compiled has them.
+//! Its inputs are `features` [C, mels], `mask` [1, L + C] and `cache_i`, its outputs `logits` and
+//! `next_cache_i`, as in the ONNX that is compiled.
 
 use std::collections::HashSet;
 
@@ -15,24 +15,25 @@ use super::quantize;
 use crate::error::{Error, Result};
 use crate::tract_step::FloatStep;
 
-/// What to round, and how.
+/// Rounding that is put into the float network, and the operators that are spared it.
 #[derive(Clone, Copy)]
 pub struct Fake<'a> {
-    /// Of each tensor.
+    /// Quantization that the values of each tensor are rounded to.
     pub quantizations: &'a [Quantization],
-    /// The integers' biases in real values, of each operator; empty of one that has none.
+    /// Biases of each operator in real values, as the integers hold them; empty for an operator without
+    /// any.
     pub biases: &'a [Vec<f32>],
     /// Operators whose weights, constants and output stay as they are.
     pub spared: &'a [usize],
 }
 
-/// The tensors that calibration observes: the features, and what each operator computes.
+/// Returns the tensors that calibration observes: the features, and the output of each operator.
 pub fn observed(graph: &Graph) -> Vec<Id> {
     let outputs = graph.ops.iter().map(|op| op.output());
     std::iter::once(graph.features).chain(outputs).collect()
 }
 
-/// The name of a tensor's value in [`model`].
+/// Returns the name of a tensor's value in [`model`].
 pub fn value(graph: &Graph, id: Id) -> String {
     match id {
         _ if id == graph.features => "features".into(),
@@ -41,14 +42,14 @@ pub fn value(graph: &Graph, id: Id) -> String {
     }
 }
 
-/// One step in tract; it also tells the tensors `observed`.
+/// Builds one step in tract, which also puts out the tensors `observed`.
 pub fn step(graph: &Graph, fake: Option<Fake>, observed: &[Id]) -> Result<FloatStep> {
     let names: Vec<_> = observed.iter().map(|&id| value(graph, id)).collect();
     FloatStep::observing(&model(graph, fake), &names)
         .map_err(|cause| Error::check(format!("the imported network, in tract: {cause}")))
 }
 
-/// One step of the network.
+/// Builds one step of the network as an ONNX model.
 pub fn model(graph: &Graph, fake: Option<Fake>) -> ModelProto {
     let mut emitter = Emitter {
         graph,
@@ -68,7 +69,7 @@ struct Emitter<'a> {
     graph: &'a Graph,
     fake: Option<Fake<'a>>,
     onnx: OnnxBuilder,
-    /// Rows and constants that have their node.
+    /// Names of the rows and constants that have their node already.
     written: HashSet<String>,
 }
 
@@ -85,7 +86,7 @@ impl Emitter<'_> {
         }
     }
 
-    /// Rows that a window keeps of earlier steps, and its columns.
+    /// Returns how many rows a window keeps from earlier steps, and how many columns it has.
     fn kept(&self, window: usize) -> (usize, usize) {
         let window = &self.graph.windows[window];
         let tensors = &self.graph.tensors;
@@ -105,7 +106,8 @@ impl Emitter<'_> {
         }
     }
 
-    /// The value of a tensor that an operator reads; `fake` is the operator's.
+    /// Returns the name of a tensor's value for an operator that reads it, and adds its node if rows or a
+    /// constant have none yet; `fake` is the operator's.
     fn read(&mut self, id: Id, fake: Option<Fake>) -> String {
         let tensor = &self.graph.tensors[id];
         let mut name = value(self.graph, id);
@@ -152,7 +154,7 @@ impl Emitter<'_> {
         }
     }
 
-    /// `exact`, rounded and clipped to what int8 can hold.
+    /// Adds nodes that round `exact` and clip it to what int8 can hold; the result is named `output`.
     fn rounded(&mut self, exact: &str, quantization: Quantization, output: &str) {
         let [steps, integer, clipped] =
             ["steps", "integer", "clipped"].map(|part| format!("{output}.{part}"));
@@ -247,7 +249,7 @@ impl Emitter<'_> {
         }
     }
 
-    /// `[rows, cols]` to `[rows, heads, width]`, its axes then in `order`.
+    /// Adds nodes that split `[rows, cols]` into `[rows, heads, width]` and then put the axes in `order`.
     fn heads(&mut self, input: &str, output: &str, [rows, cols, heads]: [usize; 3], order: &[i64]) {
         let split = format!("{output}.split");
         self.onnx

@@ -1,16 +1,17 @@
-//! Tables of the device's front end, in the form that it reads.
+//! Computes the tables of the device's front end in the form that it reads.
 
 use crate::config::FrontEnd;
 
-/// Periodic Hann window.
+/// Returns a periodic Hann window of `front_end.window` samples.
 pub fn window(front_end: &FrontEnd) -> Vec<f32> {
     let length = f64::from(front_end.window);
     let value = |i: u16| 0.5 - 0.5 * (std::f64::consts::TAU * f64::from(i) / length).cos();
     (0..front_end.window).map(|i| value(i) as f32).collect()
 }
 
-/// For each FFT bin, the triangular mel filter in whose rising half it lies, and the weight there;
-/// one minus that is its weight in the falling half of the filter before. -1 outside of all.
+/// Returns for each FFT bin the triangular mel filter in whose rising half it lies, and its weight there.
+/// One minus that is its weight in the falling half of the filter before. A bin outside of all filters has
+/// -1.
 pub fn mel_filters(front_end: &FrontEnd) -> (Vec<i8>, Vec<f32>) {
     // HTK's mel scale.
     let mel = |hz: f64| 2595.0 * (1.0 + hz / 700.0).log10();

@@ -1,5 +1,5 @@
-//! Functions of one value, on the device a table of every int8 value: in the integer arithmetic of the
-//! TFLite operators that they are exported as.
+//! Tabulates functions of one value, which are tables of every int8 value on the device, in the integer
+//! arithmetic of the TFLite operators that they are exported as.
 
 use zerda_firmware::kernels::{self, Operand, Output};
 use zerda_firmware::plan::Clamp;
@@ -11,16 +11,16 @@ mod hard_swish;
 mod logistic;
 mod rsqrt;
 
-/// The outputs, by input + 128.
+/// Outputs of a function, which are indexed by input + 128.
 pub type Table = [i8; 256];
 
-/// What TFLite's LOGISTIC and SOFTMAX put out.
+/// Quantization that TFLite's LOGISTIC and SOFTMAX give to their output.
 pub const PROBABILITY: Quantization = Quantization {
     scale: 1.0 / 256.0,
     zero_point: -128,
 };
 
-/// All functions.
+/// Lists every function that can be tabulated.
 pub const FUNCTIONS: [Function; 4] = [
     Function::HardSwish,
     Function::Logistic,
@@ -29,7 +29,7 @@ pub const FUNCTIONS: [Function; 4] = [
 ];
 
 impl Function {
-    /// Its table; `None` where TFLite's operators do not take these quantizations.
+    /// Returns the function's table, or `None` where TFLite's operators do not take these quantizations.
     pub fn table(self, input: Quantization, output: Quantization) -> Option<Table> {
         match self {
             Function::HardSwish => {
@@ -42,7 +42,7 @@ impl Function {
     }
 }
 
-/// x / (1 + e^-x): LOGISTIC, then MUL of x and that.
+/// Tabulates x / (1 + e^-x) as LOGISTIC, followed by MUL of x and that.
 fn silu(input: Quantization, output: Quantization) -> Table {
     let values: Table = std::array::from_fn(|index| (index as i16 - 128) as i8);
     let logistic = logistic::table(input);

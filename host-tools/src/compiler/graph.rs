@@ -1,30 +1,30 @@
-//! The network in float, in the vocabulary of the plan: what the import makes of an ONNX, and what
-//! quantization reads. Every tensor is two-dimensional, `[rows, cols]`, row-major.
+//! Holds the network in float, in the vocabulary of the plan: the import makes it of an ONNX, and
+//! quantization reads it. Every tensor is two-dimensional, `[rows, cols]`, row-major.
 
 use zerda_firmware::image::Stream;
 
-/// Index of a tensor in [`Graph::tensors`].
+/// Index that a tensor has in [`Graph::tensors`].
 pub type Id = usize;
 
 #[derive(Clone, Debug)]
 pub struct Graph {
     pub stream: Stream,
     pub tensors: Vec<Tensor>,
-    /// In an order in which they can be computed.
+    /// Operators, in an order in which they can be computed.
     pub ops: Vec<Op>,
-    /// Sliding windows; window 0 holds the features.
+    /// Sliding windows that the caches become; window 0 holds the features.
     pub windows: Vec<Window>,
     pub features: Id,
-    /// [S, classes].
+    /// Tensor that holds the logits, shape [S, classes].
     pub logits: Id,
-    /// Softmax of the logits.
+    /// Tensor that holds the softmax of the logits, shape [S, classes].
     pub posteriors: Id,
-    /// Values that the ONNX gives a quantization for which the graph has no place, and why.
+    /// Values whose quantization in the ONNX has no place in the graph, each with the reason.
     pub left_out: Vec<(String, &'static str)>,
 }
 
 impl Graph {
-    /// Of no tensors yet.
+    /// Returns a graph that has no tensors yet.
     pub fn empty() -> Graph {
         Graph {
             stream: Stream {
@@ -45,27 +45,27 @@ impl Graph {
 
 #[derive(Clone, Debug)]
 pub struct Tensor {
-    /// The ONNX value that it is, for people.
+    /// Name of the ONNX value that the tensor is, for people to read.
     pub name: String,
     pub rows: usize,
     pub cols: usize,
     pub place: Place,
-    /// Known without calibration.
+    /// Quantization that is known without calibration.
     pub fixed: Option<Quantization>,
-    /// The columns are keys, oldest first.
+    /// Says whether the columns are keys, oldest first.
     pub keys: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Place {
-    /// Of its own, within one step.
+    /// Holds elements of its own, within one step.
     Own,
-    /// The rows of another tensor from `first` on.
+    /// Views the rows of another tensor from `first` on.
     Rows {
         of: Id,
         first: usize,
     },
-    /// The rows of a window from `first` on.
+    /// Views the rows of a window from `first` on.
     Window {
         window: usize,
         first: usize,
@@ -73,23 +73,23 @@ pub enum Place {
     Constant(Vec<f32>),
 }
 
-/// A real value is `scale * (q - zero_point)`, q in -128..=127.
+/// Quantization of a tensor: a real value is `scale * (q - zero_point)`, with q in -128..=127.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Quantization {
     pub scale: f32,
     pub zero_point: i8,
 }
 
-/// What a cache becomes: the rows kept from earlier steps and, after them, this step's.
+/// Window that a cache becomes: the rows kept from earlier steps and, after them, this step's.
 #[derive(Clone, Debug)]
 pub struct Window {
-    /// The whole window.
+    /// Tensor that is the whole window.
     pub tensor: Id,
-    /// This step's rows, at the window's end.
+    /// Tensor that holds this step's rows, at the window's end.
     pub newest: Id,
 }
 
-/// Operators of the plan, with float weights. Shapes as in [`zerda_firmware::plan::Op`].
+/// Operator of the plan, with float weights; [`zerda_firmware::plan::Op`] states the shapes.
 #[derive(Clone, Debug)]
 pub enum Op {
     Linear(Linear),
@@ -126,53 +126,54 @@ pub enum Op {
     },
 }
 
-/// A function of one value, on the device a table of 256 entries.
+/// Function of one value, which is a table of 256 entries on the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Function {
-    /// x * clip(x / 6 + 1/2, 0, 1).
+    /// Computes x * clip(x / 6 + 1/2, 0, 1).
     HardSwish,
-    /// 1 / (1 + e^-x), the sigmoid.
+    /// Computes 1 / (1 + e^-x), the sigmoid.
     Logistic,
-    /// x / (1 + e^-x), or swish.
+    /// Computes x / (1 + e^-x), which is also called swish.
     Silu,
-    /// 1 / sqrt(x).
+    /// Computes 1 / sqrt(x).
     Rsqrt,
 }
 
-/// A fully connected layer or a causal depthwise convolution.
+/// Linear operator, which is a fully connected layer or a causal depthwise convolution.
 #[derive(Clone, Debug)]
 pub struct Linear {
     pub kind: LinearKind,
     pub input: Id,
     pub output: Id,
     pub weights: Vec<f32>,
-    /// One an output channel.
+    /// Bias that is added to each output channel.
     pub bias: Vec<f32>,
-    /// What the output is clipped to: a fused activation.
+    /// Lowest and highest value that the output is clipped to: a fused activation.
     pub clamp: (f32, f32),
-    /// The quantized weights' scales, one an output channel, where they are given.
+    /// Scales that are given for the quantized weights, one for each output channel.
     pub scales: Option<Vec<f32>>,
 }
 
-/// The value that all are.
+/// Returns the value that all elements have, or `None` if they differ or there are none.
 pub fn uniform(values: &[f32]) -> Option<f32> {
     let first = *values.first()?;
     values.iter().all(|&value| value == first).then_some(first)
 }
 
-/// No activation.
+/// Clamp of a linear that has no fused activation.
 pub const UNCLAMPED: (f32, f32) = (f32::NEG_INFINITY, f32::INFINITY);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinearKind {
-    /// Weights `[N, K]`.
+    /// Fully connected layer, whose weights have shape `[N, K]`.
     Dense,
-    /// Weights `[kernel, C]`.
+    /// Causal depthwise convolution, whose weights have shape `[kernel, C]`.
     Depthwise,
 }
 
 impl Linear {
-    /// `x * scale + shift`, one each for a channel: a convolution over one frame.
+    /// Makes a linear that computes `x * scale + shift`, one of each for a channel: a convolution over one
+    /// frame.
     pub fn channelwise(input: Id, output: Id, scale: Vec<f32>, shift: Vec<f32>) -> Linear {
         Linear {
             kind: LinearKind::Depthwise,
@@ -189,12 +190,12 @@ impl Linear {
         self.bias.len()
     }
 
-    /// Weights that one output channel sums over.
+    /// Returns the number of weights that one output channel sums over.
     pub fn taps(&self) -> usize {
         self.weights.len() / self.channels()
     }
 
-    /// Index of the weight of `channel` for input column (dense) or tap (depthwise) `tap`.
+    /// Returns the index of the weight of `channel` for input column (dense) or tap (depthwise) `tap`.
     pub fn weight(&self, channel: usize, tap: usize) -> usize {
         match self.kind {
             LinearKind::Dense => channel * self.taps() + tap,
@@ -202,7 +203,7 @@ impl Linear {
         }
     }
 
-    /// The input column that weight multiplies.
+    /// Returns the input column that the weight of `channel` for `tap` multiplies.
     pub fn input_column(&self, channel: usize, tap: usize) -> usize {
         match self.kind {
             LinearKind::Dense => tap,
@@ -210,7 +211,7 @@ impl Linear {
         }
     }
 
-    /// Puts `y * scale + shift` after it, one each for a channel.
+    /// Puts `y * scale + shift` after the linear, one of each for an output channel.
     pub fn then_affine(&mut self, scale: &[f32], shift: &[f32]) {
         if let Some(scales) = self.scales.take().filter(|_| !scale.contains(&0.0)) {
             let scaled = scales.iter().zip(scale);
@@ -225,8 +226,8 @@ impl Linear {
         }
     }
 
-    /// Puts `x * scale + shift` before it, one each for an input column. Given scales of the weights
-    /// are lost where the columns' differ.
+    /// Puts `x * scale + shift` before the linear, one of each for an input column. Given scales of the
+    /// weights are lost where the columns' scales differ.
     pub fn after_affine(&mut self, scale: &[f32], shift: &[f32]) {
         match uniform(scale) {
             Some(scale) if scale != 0.0 => {
@@ -269,7 +270,7 @@ impl Op {
         }
     }
 
-    /// Reads `to` wherever it read `from`.
+    /// Makes the operator read `to` wherever it read `from`.
     pub fn replace_input(&mut self, from: Id, to: Id) {
         let inputs = match self {
             Op::Linear(Linear { input, .. })
@@ -286,8 +287,8 @@ impl Op {
 }
 
 impl Graph {
-    /// The tensor whose elements `id` shares: itself, or for rows of a tensor or of a window the one
-    /// that is computed. All that share elements share one quantization.
+    /// Returns the tensor whose elements `id` shares: itself, or for rows of a tensor or of a window the
+    /// one that is computed. All tensors that share elements share one quantization.
     pub fn root(&self, id: Id) -> Id {
         match self.tensors[id].place {
             Place::Rows { of, .. } => self.root(of),

@@ -1,9 +1,9 @@
-//! Distribution of a tensor's values, in one pass and in fixed memory.
+//! Records the distribution of a tensor's values in one pass and in fixed memory.
 
-/// Bins on each side of zero.
+/// Number of bins that lie on each side of zero.
 const HALF: usize = 4096;
 
-/// Candidates for each end of a range.
+/// Number of candidates that are tried for each end of a range.
 const CANDIDATES: usize = 100;
 
 /// A histogram whose limits double as values demand. Zeros, which every quantization represents
@@ -11,7 +11,7 @@ const CANDIDATES: usize = 100;
 #[derive(Clone, Debug)]
 pub struct Histogram {
     bins: Vec<u64>,
-    /// Bins cover [-limit, limit), a power of two.
+    /// Limit of the bins, which cover [-limit, limit); it is a power of two.
     limit: f32,
     low: f32,
     high: f32,
@@ -29,7 +29,7 @@ impl Default for Histogram {
 }
 
 impl Histogram {
-    /// Values that are not finite are left out.
+    /// Counts a value, unless it is 0 or not finite.
     pub fn add(&mut self, value: f32) {
         if value == 0.0 || !value.is_finite() {
             return;
@@ -68,7 +68,8 @@ impl Histogram {
         self.high = self.high.max(other.high);
     }
 
-    /// Values above 0, in ascending order, with their counts.
+    /// Returns the values above 0, in ascending order, with their counts; a bin's centre stands for its
+    /// values.
     pub fn positive(&self) -> impl Iterator<Item = (f64, f64)> {
         let width = f64::from(self.limit) / HALF as f64;
         let bins = self.bins[HALF..].iter().enumerate();
@@ -76,12 +77,13 @@ impl Histogram {
             .map(move |(bin, &count)| ((bin as f64 + 0.5) * width, count as f64))
     }
 
-    /// Smallest and largest value, 0 included.
+    /// Returns the smallest and the largest value, 0 included.
     pub fn bounds(&self) -> (f32, f32) {
         (self.low, self.high)
     }
 
-    /// The values at a share of `tail` from either end, of those that are not 0.
+    /// Returns the range that leaves out a share of `tail` (0 to 1) at either end of the values that are
+    /// not 0. The range holds 0.
     pub fn percentile_range(&self, tail: f64) -> (f32, f32) {
         let total: u64 = self.bins.iter().sum();
         let beyond = (total as f64 * tail) as u64;
@@ -91,7 +93,8 @@ impl Histogram {
         (low.clamp(self.low, 0.0), high.clamp(0.0, self.high))
     }
 
-    /// Mean square error of rounding to and clipping at a range in 8 bits, of values that are not 0.
+    /// Returns the mean square error of rounding to and clipping at a range in 8 bits, for values that are
+    /// not 0.
     pub fn error(&self, (low, high): (f32, f32)) -> f64 {
         let clipping = Clipping::new(self);
         let (low, high) = (f64::from(low), f64::from(high));
@@ -99,7 +102,7 @@ impl Histogram {
         clipping.error(low, high, below, above) / clipping.total.max(1.0)
     }
 
-    /// The range of least mean square error in 8 bits: narrower ones round finer, but clip.
+    /// Returns the range of least mean square error in 8 bits: narrower ones round finer, but clip.
     pub fn best_range(&self) -> (f32, f32) {
         let clipping = Clipping::new(self);
         let ends = |end: f32| {
@@ -123,7 +126,7 @@ impl Histogram {
     }
 }
 
-/// The bin with which more than `beyond` values are counted.
+/// Returns the bin with which more than `beyond` values are counted.
 fn reaching<'a>(bins: impl Iterator<Item = &'a u64>, beyond: u64) -> Option<usize> {
     let mut counts = bins.scan(0, |count, bin| {
         *count += bin;
@@ -132,10 +135,10 @@ fn reaching<'a>(bins: impl Iterator<Item = &'a u64>, beyond: u64) -> Option<usiz
     counts.position(|count| count > beyond)
 }
 
-/// Sums over bins from below, to tell the square error of clipping at once.
+/// Sums over the bins from below, which tell the square error of clipping at once.
 struct Clipping {
     bin_width: f64,
-    /// Count, sum and sum of squares of the values in the bins before each.
+    /// Count, sum and sum of squares of the values that lie in the bins before each bin.
     sums: Vec<[f64; 3]>,
     total: f64,
 }
@@ -167,13 +170,14 @@ impl Clipping {
             .clamp(0.0, 2.0 * HALF as f64) as usize
     }
 
-    /// Square error and number of the values below `low`, clipped to it.
+    /// Returns the square error and the number of the values below `low`, which are clipped to it.
     fn below(&self, low: f64) -> (f64, f64) {
         let [n, sum, squares] = self.sums[self.bin(low)];
         (squares - 2.0 * low * sum + low * low * n, n)
     }
 
-    /// Square error of all values, given error and number of those that are clipped at either end.
+    /// Returns the square error of all values, given error and number of those that are clipped at either
+    /// end.
     fn error(&self, low: f64, high: f64, below: (f64, f64), above: (f64, f64)) -> f64 {
         let step = (high - low) / 255.0;
         let rounded = self.total - below.1 - above.1;

@@ -10,7 +10,7 @@ use zerda_firmware::plan::{Cache, Element, Op, Space, Tensor, TensorId};
 use super::graph::Quantization;
 use crate::image_parts::number;
 
-/// Records and constants so far.
+/// Collects the records and constants of an image that is being written.
 #[derive(Default)]
 pub struct ImageWriter {
     pub tensors: Vec<Tensor>,
@@ -19,7 +19,7 @@ pub struct ImageWriter {
 }
 
 impl ImageWriter {
-    /// All that an image holds of records and constants.
+    /// Takes over all records and constants that an image holds; `file` is its bytes.
     pub fn of(image: &Image<'_>, file: &[u8]) -> ImageWriter {
         let segment = &file[number(file, field::SEGMENT_OFFSET)..];
         ImageWriter {
@@ -34,12 +34,12 @@ impl ImageWriter {
         (self.tensors.len() - 1) as TensorId
     }
 
-    /// I8 constant `[rows, cols]`.
+    /// Adds an i8 constant `[rows, cols]` and returns its id.
     pub fn i8(&mut self, values: &[i8], cols: usize, quantization: Quantization) -> TensorId {
         self.constant(Element::I8, values, cols, quantization)
     }
 
-    /// I32 constant of one row.
+    /// Adds an i32 constant of one row and returns its id.
     pub fn i32(&mut self, values: &[i32]) -> TensorId {
         self.constant(
             Element::I32,
@@ -52,7 +52,7 @@ impl ImageWriter {
         )
     }
 
-    /// F32 constant of one row.
+    /// Adds an f32 constant of one row and returns its id.
     pub fn f32(&mut self, values: &[f32]) -> TensorId {
         self.constant(
             Element::F32,
@@ -89,7 +89,8 @@ impl ImageWriter {
         })
     }
 
-    /// The image. `manifest` counts what there is; the last are the bytes of caches and arena.
+    /// Returns the finished image. `manifest` states the counts of what it holds; the last argument holds
+    /// the bytes of caches and of the arena.
     pub fn finish(
         self,
         manifest: Manifest,

@@ -1,9 +1,10 @@
-//! ONNX to [`Graph`]: every value is a tensor of the graph, a strided view of one, or a constant.
+//! Imports an ONNX model as a [`Graph`]: every value is a tensor of the graph, a strided view of one, or a
+//! constant.
 //!
-//! What the device need not do is folded here: affines into the linear beside them, a hard sigmoid
+//! Work that the device need not do is folded here: affines into the linear beside them, a hard sigmoid
 //! into its linear's range, slices and transposes into views, concatenations into cache windows; what
-//! exporters write in pieces (norms, SiLU, attention) is put together again.
-//! Everything else is an error that says which node it is and what the nearest supported thing is.
+//! exporters write in pieces (norms, SiLU, attention) is put together again. Everything else is an error
+//! that says which node it is and what the nearest supported thing is.
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -32,32 +33,32 @@ mod shape;
 /// A result whose error is a reason; the import adds file and node.
 type Reason<T> = std::result::Result<T, String>;
 
-/// What the name of an ONNX value stands for.
+/// Meaning that the name of an ONNX value has.
 #[derive(Clone)]
 enum Value {
     Constant(Arc<Constant>),
     Tensor(Operand),
     Gate(activation::Gate),
     Moment(norm::Moment),
-    /// The graph's `mask`, in any shape, plus a table.
+    /// Is the graph's `mask` in any shape, plus a constant table if one was added.
     Mask(Option<Arc<Constant>>),
-    /// A cache input, before the new rows are put after it: its number, and how its elements are seen.
+    /// Is a cache input before the new rows are put after it: its number, and how its elements are seen.
     Cache(usize, View),
 }
 
-/// A computed value.
+/// Value that the graph computes, as the ONNX sees it.
 #[derive(Clone)]
 struct Operand {
     view: View,
-    /// Nothing but its reader needs it, so it may be changed instead of computed upon.
+    /// Says that nothing but its reader needs it, so that it may be changed instead of computed upon.
     sole: bool,
-    /// Still to be applied: the linear that reads it takes it in.
+    /// Affine that is still to be applied: the linear that reads the value takes it in.
     affine: Option<linear::Affine>,
-    /// The mask was added.
+    /// Says whether the mask was added.
     masked: bool,
 }
 
-/// A cache input of the graph.
+/// Cache that the ONNX has as an input.
 struct Cache {
     name: String,
     elements: usize,
@@ -69,19 +70,20 @@ struct Importer<'a> {
     values: HashMap<String, Value>,
     caches: Vec<Cache>,
     graph: Graph,
-    /// Keys that a query sees, L + C.
+    /// Number of keys that a query sees, L + C.
     keys: usize,
     /// Scores whose query nothing else reads.
     own_queries: Vec<Id>,
-    /// Of layer norms.
+    /// Linears that take the mean off for layer norms.
     centrings: Vec<centring::Centring>,
     /// Tensors whose quantization the ONNX gives.
     given: HashSet<Id>,
-    /// The scales that the ONNX gives for weights, by the constant's name.
+    /// Scales that the ONNX gives for weights, by the constant's name.
     weight_scales: HashMap<String, fake::WeightScales>,
 }
 
-/// `scale` is the features' (`zerda.front_end` range / 255); their zero point is 127.
+/// Imports an ONNX model; errors name the file `path` and the node. `scale` is that of the features
+/// (`zerda.front_end` range / 255), whose zero point is 127.
 pub fn import(path: &Path, onnx: &Onnx, scale: f32) -> Result<Graph> {
     let in_file = |reason: String| Error::usage(format!("{}: {reason}", path.display()));
     let mut importer = Importer::new(onnx, scale).map_err(in_file)?;
@@ -217,7 +219,7 @@ impl<'a> Importer<'a> {
         }
     }
 
-    /// The value of an input.
+    /// Returns the value of an input.
     fn take(&self, node: &NodeProto, input: usize) -> Reason<Value> {
         let name = node
             .input
@@ -246,7 +248,7 @@ impl<'a> Importer<'a> {
         }
     }
 
-    /// The value of an input as a tensor.
+    /// Returns the value of an input as a tensor; a gate or a piece of a norm is computed first.
     fn operand(&mut self, node: &NodeProto, input: usize) -> Reason<Operand> {
         match self.take(node, input)? {
             Value::Tensor(operand) => Ok(operand),
@@ -268,7 +270,7 @@ impl<'a> Importer<'a> {
         }
     }
 
-    /// What the name of a value stands for from now on.
+    /// Lets the name of a value stand for `operand` from now on.
     fn remember(&mut self, name: &str, operand: Operand) -> Operand {
         let sole = operand.sole && self.onnx.uses[name] == 1;
         let value = Value::Tensor(operand.clone());
@@ -276,7 +278,7 @@ impl<'a> Importer<'a> {
         Operand { sole, ..operand }
     }
 
-    /// An operand with nothing left to fold.
+    /// Returns an operand with nothing left to fold.
     fn settled(&mut self, node: &NodeProto, input: usize) -> Reason<Operand> {
         let operand = self.operand(node, input)?;
         match operand.affine {
@@ -301,13 +303,13 @@ impl<'a> Importer<'a> {
         self.graph.tensors.len() - 1
     }
 
-    /// A new tensor, all of which the ONNX value `name` sees through `view` (of tensor 0 so far).
+    /// Adds a tensor, all of which the ONNX value `name` sees through `view` (of tensor 0 so far).
     fn computed(&mut self, name: &str, rows: usize, cols: usize, view: View) -> (Id, Value) {
         let id = self.add_tensor(rows, cols, Place::Own);
         (id, self.named(name, View { tensor: id, ..view }))
     }
 
-    /// The value `name`, which is all of a tensor and read by nothing so far.
+    /// Returns the value `name`, which is all of a tensor and which nothing reads so far.
     fn named(&mut self, name: &str, view: View) -> Value {
         Value::Tensor(self.named_operand(name, view))
     }
@@ -326,7 +328,7 @@ impl<'a> Importer<'a> {
         (self.graph.tensors[id].rows, self.graph.tensors[id].cols)
     }
 
-    /// The rows that an operand views, as a tensor.
+    /// Returns the rows that an operand views, as a tensor.
     fn rows(&mut self, operand: &Operand) -> Reason<Id> {
         let of = operand.view.tensor;
         let (rows, cols) = (self.graph.tensors[of].rows, self.graph.tensors[of].cols);

@@ -1,16 +1,17 @@
-//! Ranges of a norm's mean square and of its inverse root. A norm divides by the root, so that what counts
-//! is the error relative to the value, of a quiet row as of a loud one; the square error would leave
+//! Chooses the ranges of a norm's mean square and of its inverse root. A norm divides by the root, so what
+//! counts is the error relative to the value, of a quiet row as of a loud one; the square error would leave
 //! nothing of eight bits to loud rows, whose inverse roots are small.
 
 use super::graph::Quantization;
 use super::histogram::Histogram;
 
-/// Candidates for the end of a range, each this much below the one before.
+/// Number of candidates that are tried for the end of a range; each is `RATIO` times the one before.
 const CANDIDATES: usize = 80;
 const RATIO: f64 = 0.92;
 
-/// The quantizations of mean squares, distributed as seen, and of their inverse roots. `step` is that
-/// of the values that are divided by the root: rows within its rounding have nothing to lose.
+/// Returns the quantizations of mean squares, distributed as in `mean_squares`, and of their inverse roots.
+/// `step` is the scale of the values that are divided by the root: rows within its rounding have nothing to
+/// lose.
 pub fn quantizations(mean_squares: &Histogram, step: f32) -> [Quantization; 2] {
     let noise = f64::from(step).powi(2) / 12.0;
     let weighted = |(square, count): (f64, f64)| (square, count * square / (square + noise));

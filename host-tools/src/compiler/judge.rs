@@ -1,4 +1,4 @@
-//! How far the logits of an image are off: what choices of the compiler are decided by.
+//! Measures how far the logits of an image are off, by which choices of the compiler are decided.
 
 use rayon::prelude::*;
 use zerda_firmware::recognizer::Event;
@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::image_file::ImageFile;
 use crate::tract_step::FloatStep;
 
-/// A few recordings, and the float network's logits for them.
+/// Compares images with the logits that the float network computes for a few recordings.
 pub struct Judge<'a> {
     recordings: Vec<(&'a [i16], Vec<f32>)>,
 }
@@ -41,7 +41,7 @@ impl<'a> Judge<'a> {
         self.recordings.iter().map(|(pcm, _)| *pcm).collect()
     }
 
-    /// Sum of the squared errors of all logits.
+    /// Returns the sum of the squared errors of all logits.
     pub fn error(&self, image: &ImageFile) -> Result<f64> {
         let image = image.image()?;
         let of = |(recording, floats): &(&[i16], Vec<f32>)| error(&image, recording, floats);

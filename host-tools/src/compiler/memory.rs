@@ -1,5 +1,5 @@
-//! Where the activations lie: cache windows, and an arena in which tensors that do not live at the
-//! same time share bytes.
+//! Plans where the activations lie: in cache windows, and in an arena in which tensors that do not live at
+//! the same time share bytes.
 
 use zerda_firmware::plan::{Cache, Space};
 
@@ -7,26 +7,26 @@ use super::graph::{Graph, Id, Place, Quantization, Window};
 
 const ALIGNMENT: usize = 16;
 
-/// Steps of slack of a cache at most. A window of `rows` rows moves back to the start of its buffer
-/// when the slack is used up, which costs a copy of `rows - step` rows; each step of slack costs `step`
-/// rows of memory. With one step fewer than there are largest caches, one of them moves in each
-/// step, and all steps cost the same.
+/// Largest number of steps of slack that a cache is given. A window of `rows` rows moves back to the start
+/// of its buffer when the slack is used up, which costs a copy of `rows - step` rows; each step of slack
+/// costs `step` rows of memory. With one step fewer than there are largest caches, one of them moves in
+/// each step, and all steps cost the same.
 const MAX_SLACK_STEPS: usize = 7;
 
 pub struct Memory {
     pub caches: Vec<Cache>,
     pub cache_bytes: usize,
     pub arena_bytes: usize,
-    /// Byte offset of each tensor that has its own place.
+    /// Byte offset in the arena of each tensor that has its own place.
     arena: Vec<Option<usize>>,
 }
 
-/// A tensor's place in the arena.
+/// Place that a tensor takes in the arena.
 #[derive(Clone, Copy, Debug)]
 struct Block {
     id: Id,
     size: usize,
-    /// Operators during which it is needed.
+    /// First operator during which the tensor is needed; `last` is the last one.
     first: usize,
     last: usize,
     offset: usize,
@@ -70,7 +70,7 @@ impl Memory {
         }
     }
 
-    /// Space and offset of a tensor, as its record states them; `None` for a constant.
+    /// Returns space and offset of a tensor, as its record states them; `None` for a constant.
     pub fn place(&self, graph: &Graph, id: Id) -> Option<(Space, u32)> {
         let tensor = &graph.tensors[id];
         match tensor.place {
@@ -87,7 +87,7 @@ impl Memory {
     }
 }
 
-/// The tensors with a place of their own, and when each is needed.
+/// Returns the tensors that have a place of their own, and when each is needed.
 fn blocks(graph: &Graph) -> Vec<Block> {
     let mut blocks: Vec<Block> = Vec::new();
     for (index, op) in graph.ops.iter().enumerate() {
@@ -120,7 +120,7 @@ fn blocks(graph: &Graph) -> Vec<Block> {
     blocks
 }
 
-/// Largest first, each into the smallest gap that holds it.
+/// Places the blocks, largest first, each into the smallest gap that holds it.
 fn place(mut blocks: Vec<Block>) -> Vec<Block> {
     blocks.sort_by_key(|block| (std::cmp::Reverse(block.size), block.first));
     for index in 0..blocks.len() {

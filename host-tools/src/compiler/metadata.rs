@@ -1,5 +1,5 @@
-//! What the ONNX says of itself (`zerda.*` metadata), held against the configuration: the ONNX is
-//! the truth, and a configuration that says otherwise is an error.
+//! Reads what the ONNX says of itself (`zerda.*` metadata) and checks it against the configuration: the
+//! ONNX is the truth, and a configuration that says otherwise is an error.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -46,7 +46,8 @@ impl Metadata {
         })
     }
 
-    /// `asked` is the profile that the user named.
+    /// Checks the network and its metadata against the configuration; `asked` is the profile that the user
+    /// named.
     pub fn check(
         &self,
         path: &Path,
@@ -134,7 +135,7 @@ impl Metadata {
     }
 }
 
-/// The shape of a Conformer, as its operators tell.
+/// Returns the shape of a Conformer, as its operators tell.
 fn shape(graph: &Graph) -> Profile {
     let (mut layers, mut heads, mut hidden, mut feed_forward, mut kernel) = (0, 0, 0, 0, 0);
     for op in &graph.ops {

@@ -1,4 +1,4 @@
-//! `zerda compile`: a float ONNX of one streaming step to an INT8 image.
+//! `zerda compile` turns a float ONNX of one streaming step into an INT8 image.
 //!
 //! Import ([`import`]) makes a [`graph`] of the plan's operators, calibration ([`calibrate`]) gives
 //! every tensor its range, [`quantize`] makes integers of it, and [`image_writer`] the image.
@@ -56,32 +56,34 @@ use metadata::Metadata;
 use quantize::Quantizer;
 use ranges::{Method, Range};
 
-/// Recordings that are read of a folder, evenly spread over it. More change no range by much.
+/// Largest number of recordings that are read from a folder, evenly spread over it. More change no range by
+/// much.
 const RECORDINGS: usize = 500;
 
 pub struct Options {
     pub onnx: PathBuf,
-    /// Audio files, or folders of them.
+    /// Audio files, or folders of them, that ranges are calibrated on.
     pub calibrate: Vec<PathBuf>,
     pub output: PathBuf,
     pub ranges: Method,
-    /// A profile of `models.toml`, where the ONNX does not name its own.
+    /// Profile of `models.toml` that the network is checked against, instead of one that the ONNX names.
     pub profile: Option<String>,
 }
 
-/// Recordings on which the integers are compared with the float network.
+/// Largest number of recordings on which the integers are compared with the float network.
 const COMPARED: usize = 16;
 
-/// What is left of the error where a range is changed for it: less is taken for chance.
+/// Share of the error that a range must stay below to be taken instead of another: a smaller gain is taken
+/// for chance.
 const WORTH: f64 = 0.98;
 
-/// Recordings on which the imported graph is compared with the ONNX.
+/// Number of recordings on which the imported graph is compared with the ONNX.
 const CHECKED: usize = 3;
 
-/// Error of a logit that reordered float sums explain, of the largest logit.
+/// Error of a logit that reordered float sums explain, as a share of the largest logit.
 const IMPORT_ERROR: f32 = 1e-3;
 
-/// What was made; prints as a few lines.
+/// Summary of the image that was made; prints as a few lines.
 pub struct Summary {
     pub ops: usize,
     pub macs_per_step: u64,
@@ -89,7 +91,8 @@ pub struct Summary {
     pub cache_bytes: usize,
     pub arena_bytes: usize,
     pub recordings: usize,
-    /// Of the features and of every operator, with the name of its output.
+    /// Error that INT8 makes in the features and in the output of every operator, with the name of that
+    /// output.
     pub fidelities: Vec<(String, Fidelity)>,
     /// Values whose quantization the ONNX gives, but which got another, and why.
     pub left_out: Vec<(String, &'static str)>,
@@ -174,24 +177,24 @@ pub fn compile(options: &Options, config: &Config) -> Result<Summary> {
     })
 }
 
-/// The integers, and what each operator of theirs loses.
+/// Image that was compiled, and what each operator of it loses.
 type Compiled = (ImageFile, Vec<Fidelity>);
 
-/// A graph and what there is to choose.
+/// Graph that was calibrated, and the ranges that there are to choose from.
 struct Calibrated {
     graph: Graph,
     seen: Observations,
-    /// Of each tensor.
+    /// Ranges that each tensor may have; `ranges` holds the one that it takes.
     candidates: Vec<Vec<Range>>,
     ranges: Vec<Option<Range>>,
 }
 
-/// A graph in tract, which tells what [`float::observed`] names.
+/// Returns a graph in tract, which puts out what [`float::observed`] names.
 fn observing(graph: &Graph) -> Result<FloatStep> {
     float::step(graph, None, &float::observed(graph))
 }
 
-/// At most `count` of the recordings, evenly spread.
+/// Returns at most `count` of the recordings, evenly spread.
 fn spread(recordings: &[Vec<i16>], count: usize) -> Vec<&[i16]> {
     let every = recordings.len().div_ceil(count).max(1);
     recordings
@@ -201,7 +204,7 @@ fn spread(recordings: &[Vec<i16>], count: usize) -> Vec<&[i16]> {
         .collect()
 }
 
-/// An imported network and what of the configuration goes with it into the image.
+/// Imported network, and what of the configuration goes with it into the image.
 pub struct Compiler<'a> {
     path: &'a Path,
     pub graph: Graph,
@@ -224,8 +227,8 @@ impl<'a> Compiler<'a> {
         })
     }
 
-    /// Calibrates on 16 kHz recordings and quantizes. Whether columns are equalized, and whether a
-    /// tensor takes another range than that of least error of its own, the logits' error decides.
+    /// Calibrates on 16 kHz recordings and quantizes. The logits' error decides whether columns are
+    /// equalized, and whether a tensor takes another range than that of least error of its own.
     pub fn compile(&self, recordings: &[Vec<i16>], method: Method) -> Result<Compiled> {
         let draft = self.image(&self.graph, None)?;
         let draft = draft.image()?;
@@ -261,7 +264,7 @@ impl<'a> Compiler<'a> {
         Ok((image, fidelities))
     }
 
-    /// What a graph's tensors hold in recordings, and the ranges of least error.
+    /// Observes what a graph's tensors hold in recordings, and takes the ranges of least error.
     fn calibrate(
         &self,
         graph: Graph,
@@ -286,7 +289,7 @@ impl<'a> Compiler<'a> {
         self.image(&calibrated.graph, Some(calibrated))
     }
 
-    /// The graph must compute what tract computes of the ONNX itself.
+    /// Checks that the graph computes what tract computes of the ONNX itself.
     fn check_import(&self, step: &FloatStep, draft: &Image, recordings: &[Vec<i16>]) -> Result<()> {
         let (mut onnx, mut graph) = (FloatStep::load(self.path)?, step.clone());
         let (mut largest, mut error): (f32, f32) = (0.0, 0.0);
@@ -309,7 +312,7 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    /// An image; without calibration one that serves for its front end only.
+    /// Builds an image; without calibration it serves for its front end only.
     fn image(&self, graph: &Graph, calibrated: Option<&Calibrated>) -> Result<ImageFile> {
         let ranges = calibrated.map(|calibrated| &calibrated.ranges[..]);
         let seen = calibrated.map(|calibrated| &calibrated.seen);
@@ -368,7 +371,7 @@ impl<'a> Compiler<'a> {
     }
 }
 
-/// The recordings to calibrate on.
+/// Reads the recordings to calibrate on; a folder contributes at most `RECORDINGS`, evenly spread over it.
 pub fn recordings(paths: &[PathBuf]) -> Result<Vec<Vec<i16>>> {
     let mut files = Vec::new();
     for path in paths {

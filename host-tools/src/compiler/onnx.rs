@@ -1,4 +1,4 @@
-//! An ONNX file as the import reads it: nodes, attributes, constants, metadata.
+//! Reads an ONNX file for the import: nodes, attributes, constants, metadata.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -15,14 +15,14 @@ mod fake;
 pub use fake::FakeQuantization;
 
 pub struct Onnx {
-    /// The float network: fake quantization is taken out, Attention written out.
+    /// Float network, which has fake quantization taken out and Attention written out.
     pub graph: GraphProto,
-    /// What fake quantization there was, by the Identity that stands in its place.
+    /// Fake quantization that was taken out, by the output of the Identity that stands in its place.
     pub fakes: HashMap<String, FakeQuantization>,
     pub metadata: HashMap<String, String>,
-    /// How many nodes and graph outputs read each value, but for its shape.
+    /// Number of nodes and graph outputs that read each value, but for its shape.
     pub uses: HashMap<String, usize>,
-    /// For evaluating constant nodes: everything but the graph.
+    /// Model without its graph, with which constant nodes are evaluated.
     shell: ModelProto,
 }
 
@@ -69,20 +69,20 @@ impl Onnx {
         })
     }
 
-    /// The float network as a model.
+    /// Returns the float network as a model.
     pub fn model(&self) -> ModelProto {
         let mut model = self.shell.clone();
         model.graph = Some(self.graph.clone());
         model
     }
 
-    /// The initializers: weights and other constants, by name.
+    /// Returns the initializers by name, which are weights and other constants.
     pub fn initializers(&self) -> Result<HashMap<String, Arc<Tensor>>, String> {
         let load = |proto: &TensorProto| Ok((proto.name.clone(), Arc::new(load(proto)?)));
         self.graph.initializer.iter().map(load).collect()
     }
 
-    /// What a node computes from constants, in tract.
+    /// Returns what a node computes from constants, in tract.
     pub fn evaluate(
         &self,
         node: &NodeProto,
@@ -158,14 +158,14 @@ pub fn integers(tensor: &Tensor) -> Result<Vec<i64>, String> {
         .collect())
 }
 
-/// An axis that counts from the end where it is negative, as an index of `0..rank`.
+/// Turns an axis that counts from the end where it is negative into an index of `0..rank`.
 pub fn axis(index: i64, rank: usize) -> Result<usize, String> {
     let axis = from_end(index, rank)?;
     let outside = || format!("axis {index} is outside of its {rank} dimensions");
     (axis < rank).then_some(axis).ok_or_else(outside)
 }
 
-/// A bound that counts from the end where it is negative, as an index of `0..=len`.
+/// Turns a bound that counts from the end where it is negative into an index of `0..=len`.
 pub fn from_end(index: i64, len: usize) -> Result<usize, String> {
     let len = len as i64;
     let absolute = if index < 0 { index + len } else { index };
@@ -178,7 +178,7 @@ pub fn from_end(index: i64, len: usize) -> Result<usize, String> {
     }
 }
 
-/// Static shape of a graph input.
+/// Returns the static shape of a graph input; a dynamic axis is an error.
 pub fn input_shape(info: &ValueInfoProto) -> Result<Vec<usize>, String> {
     use tract_onnx::pb::tensor_shape_proto::Dimension;
     use tract_onnx::pb::tensor_shape_proto::dimension::Value::{DimParam, DimValue};
@@ -203,7 +203,7 @@ pub fn input_shape(info: &ValueInfoProto) -> Result<Vec<usize>, String> {
     dims.dim.iter().enumerate().map(size).collect()
 }
 
-/// Values of tract's node attributes with ONNX's defaults.
+/// Reads attributes of tract's nodes, with ONNX's defaults.
 pub trait Attributes {
     fn int(&self, name: &str, default: i64) -> Result<i64, String>;
     fn ints(&self, name: &str) -> Result<Option<Vec<i64>>, String>;

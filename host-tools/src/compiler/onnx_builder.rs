@@ -5,7 +5,7 @@ use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::tensor_shape_proto::{Dimension, dimension};
 use tract_onnx::pb::*;
 
-/// Of a graph whose values are float32, in opset 17.
+/// Builds a graph whose values are float32, in opset 17.
 #[derive(Default)]
 pub struct OnnxBuilder {
     pub graph: GraphProto,
@@ -87,7 +87,7 @@ impl OnnxBuilder {
         });
     }
 
-    /// `input[start..end]` along the first axis.
+    /// Adds `input[start..end]` along the first axis, as the value `output`.
     pub fn slice(&mut self, input: &str, output: &str, start: usize, end: usize) {
         let names = ["starts", "ends", "axes"].map(|part| format!("{output}.{part}"));
         for (name, value) in names.iter().zip([start, end, 0]) {
@@ -104,7 +104,7 @@ impl OnnxBuilder {
     }
 }
 
-/// Attributes of a node.
+/// Adds attributes to a node.
 pub trait WithAttributes {
     fn int(&mut self, name: &str, value: i64);
     fn ints(&mut self, name: &str, values: &[i64]);

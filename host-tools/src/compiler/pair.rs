@@ -1,5 +1,5 @@
-//! An image beside the ONNX that it was compiled from, to tell what INT8 cost: the image's integers are
-//! compared with float tensor by tensor, and tract tells what sparing each operator would regain.
+//! Compares an image with the ONNX that it was compiled from, to tell what INT8 cost: the image's integers
+//! are held against float tensor by tensor, and tract tells what sparing each operator would regain.
 
 use std::path::Path;
 
@@ -22,24 +22,26 @@ use crate::operators::{describe, operands};
 pub struct Pair<'a> {
     pub graph: Graph,
     pub image: &'a Image<'a>,
-    /// The image's, of each tensor of the graph.
+    /// Quantization that the image gives each tensor of the graph.
     pub quantizations: Vec<Quantization>,
-    /// The image's in real values, of each operator; empty of one that has none.
+    /// Biases of each operator in real values, as the image holds them; empty for an operator without any.
     biases: Vec<Vec<f32>>,
 }
 
-/// Signal to quantization noise of the logits in tract with fake quantization, dB.
+/// Ratio of signal to quantization noise, in dB, that the logits have in tract with fake quantization.
 pub struct Simulated {
-    /// Everything rounded.
+    /// Ratio in dB that is left with everything rounded.
     pub decibels: f64,
-    /// One of [`float::observed`] left in float, all else rounded.
+    /// Ratios in dB, each with one of [`float::observed`] that stays in float while all else is rounded.
     pub spared: Vec<f64>,
 }
 
-/// The features of each step, of each recording.
+/// Features that each step of each recording sees.
 type Streams = Vec<Vec<Vec<f32>>>;
 
 impl<'a> Pair<'a> {
+    /// Reads an ONNX and matches it with the image.
+    ///
     /// # Errors
     ///
     /// Where the image was not compiled from the ONNX: other operators, shapes, or weights.
@@ -75,7 +77,7 @@ impl<'a> Pair<'a> {
                 found[graph.root(id)].get_or_insert(quantization);
             }
         }
-        // Of the same shapes: the scales of each can be told from the other.
+        // The shapes are the same, so the scales of each can be told from the other.
         let graph = equalize::recovered(&graph, image);
         let mut biases = Vec::new();
         for (number, (op, plan)) in graph.ops.iter().zip(image.ops()).enumerate() {
@@ -103,14 +105,15 @@ impl<'a> Pair<'a> {
         })
     }
 
-    /// One for each of [`float::observed`], of the firmware's own integers.
+    /// Compares the firmware's own integers with float; returns one result for each of [`float::observed`].
     pub fn fidelities(&self, recordings: &[Vec<i16>]) -> Result<Vec<Fidelity>> {
         let step = super::observing(&self.graph)?;
         let recordings: Vec<_> = recordings.iter().map(Vec::as_slice).collect();
         fidelity::measure(&self.graph, &step, self.image, &recordings)
     }
 
-    /// Runs `recordings` in tract, once for each operator.
+    /// Runs `recordings` in tract with everything rounded, and once for each of [`float::observed`] that is
+    /// spared.
     pub fn simulate(&self, recordings: &[Vec<i16>]) -> Result<Simulated> {
         let exact: Streams = recordings
             .iter()
@@ -155,7 +158,7 @@ impl<'a> Pair<'a> {
         }
     }
 
-    /// Of every step of every stream.
+    /// Returns the logits of every step of every stream.
     fn logits(&self, fake: Option<Fake>, streams: &Streams) -> Result<Vec<f32>> {
         let mut step = float::step(&self.graph, fake, &[])?;
         let mut logits = Vec::new();
@@ -193,7 +196,7 @@ fn same_kind(op: &Op, image: &Image, plan: plan::Op) -> Result<(), String> {
     }
 }
 
-/// The quantization of an operand that has the same shape and, where constant, the same values.
+/// Returns the quantization of an operand that has the same shape and, where constant, the same values.
 fn same_tensor(
     graph: &Graph,
     id: Id,
@@ -221,7 +224,7 @@ fn same_tensor(
     Ok(quantization)
 }
 
-/// The bias of a linear of the same weights, in real values.
+/// Returns the bias of a linear of the same weights, in real values.
 fn same_weights(linear: &Linear, image: &Image, dense: plan::Dense) -> Result<Vec<f32>, String> {
     let input = record(image, dense.input)?;
     let (weights, scales) = quantized_weights(linear, input.scale);
@@ -237,8 +240,8 @@ fn same_weights(linear: &Linear, image: &Image, dense: plan::Dense) -> Result<Ve
     Ok(bias.iter().zip(scales).enumerate().map(real).collect())
 }
 
-/// Where columns were scaled, some weights lie on the edge between two integers and may fall to the
-/// other one: one in a hundred, by one step.
+/// Checks that the values are the same. Where columns were scaled, some weights lie on the edge between two
+/// integers and may fall to the other one: one in a hundred, by one step.
 fn same_values(ours: &[i8], theirs: &[i8]) -> Result<(), String> {
     let (count, in_image) = (ours.len(), theirs.len());
     if count != in_image {

@@ -1,4 +1,4 @@
-//! Float graph to INT8 operators: the TFLite 8-bit quantization spec.
+//! Turns the float graph into INT8 operators, after the TFLite 8-bit quantization spec.
 
 use zerda_firmware::plan::{self, Clamp, Dense, Element, Tensor, TensorId};
 
@@ -15,18 +15,18 @@ const FULL: Clamp = Clamp {
     max: i8::MAX,
 };
 
-/// Largest magnitude of a bias: leaves the accumulator as much again for the products.
+/// Largest magnitude that a bias may have, which leaves the accumulator as much again for the products.
 const LARGEST_BIAS: f32 = (1 << 30) as f32;
 
 pub struct Quantizer<'a> {
     pub graph: &'a Graph,
-    /// Of each tensor of the graph.
+    /// Quantization that each tensor of the graph has.
     pub quantizations: &'a [Quantization],
-    /// For bias correction.
+    /// Observations with which biases are corrected; a draft has none.
     pub seen: Option<&'a Observations>,
     pub memory: &'a Memory,
     pub writer: ImageWriter,
-    /// The records of the graph's tensors that have one.
+    /// Records of those tensors of the graph that have one.
     pub ids: Vec<Option<TensorId>>,
 }
 
@@ -56,7 +56,7 @@ impl<'a> Quantizer<'a> {
         }
     }
 
-    /// The record of a tensor of the graph.
+    /// Returns the record of a tensor of the graph, and appends it where there is none yet.
     pub fn id(&mut self, id: Id) -> TensorId {
         if let Some(record) = self.ids[id] {
             return record;
@@ -250,7 +250,7 @@ impl<'a> Quantizer<'a> {
     }
 }
 
-/// Integers in the order of the weights, and the scale of each channel, for inputs of a scale.
+/// Returns integers in the order of the weights, and the scale of each channel, for inputs of a scale.
 pub fn quantized_weights(linear: &Linear, input_scale: f32) -> (Vec<i8>, Vec<f32>) {
     let mut weights = vec![0; linear.weights.len()];
     let scale = |channel| {
@@ -274,7 +274,7 @@ pub fn quantized_weights(linear: &Linear, input_scale: f32) -> (Vec<i8>, Vec<f32
     (weights, scales)
 }
 
-/// The weights that the integers stand for.
+/// Returns the weights that the integers stand for.
 pub fn rounded_weights(linear: &Linear, input_scale: f32) -> Vec<f32> {
     let (weights, scales) = quantized_weights(linear, input_scale);
     let mut rounded = vec![0.0; weights.len()];
@@ -288,7 +288,7 @@ pub fn rounded_weights(linear: &Linear, input_scale: f32) -> Vec<f32> {
 }
 
 impl Quantization {
-    /// The value that an integer holds in its place.
+    /// Returns the value that an integer holds in the place of `value`.
     pub fn round(self, value: f32) -> f32 {
         self.scale * (f32::from(self.quantize(value)) - f32::from(self.zero_point))
     }

@@ -1,4 +1,4 @@
-//! The range of each tensor, of what calibration saw: from it come scale and zero point.
+//! Chooses the range of each tensor from what calibration saw; scale and zero point come from it.
 
 use clap::ValueEnum;
 use zerda_firmware::{Image, plan};
@@ -11,30 +11,30 @@ use super::inverse_root;
 /// Distance below a row's maximum at which TFLite's int8 softmax gives exactly 0.
 const SOFTMAX_ZERO: f32 = 14.5;
 
-/// How far below all that calibration saw the maximum of a row may lie in use.
+/// Distance by which, in use, the maximum of a row may lie below all that calibration saw.
 const SOFTMAX_MARGIN: f32 = 1.0;
 
-/// Share of the values beyond either end of a percentile's range.
+/// Share of the values that lies beyond either end of a percentile's range.
 const TAIL: f64 = 5e-5;
 
-/// How ranges are taken from the values that were seen.
+/// Method by which ranges are taken from the values that were seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Method {
-    /// For each tensor that of least error, and another where the output's error falls by it
+    /// Takes for each tensor the range of least error, or another where the output's error falls by it
     Auto,
-    /// All values: nothing is clipped
+    /// Takes in all values: nothing is clipped
     MinMax,
-    /// All but 1 of 20,000 at either end
+    /// Leaves out 1 of 20,000 values at either end
     Percentile,
-    /// Where rounding and clipping together lose least
+    /// Takes the range in which rounding and clipping together lose least
     Mse,
 }
 
-/// A real range; 0 may lie outside.
+/// Range that goes from the first real value to the second; 0 may lie outside.
 pub type Range = (f32, f32);
 
-/// The ranges that a tensor may have: the first is that of least error, or the only one.
-/// None for a tensor whose quantization is fixed, or not its own.
+/// Returns the ranges that each tensor may have: the first is that of least error, or the only one. There
+/// are none for a tensor whose quantization is fixed, or not its own.
 pub fn candidates(graph: &Graph, seen: &Observations, method: Method) -> Vec<Vec<Range>> {
     let one = |(id, seen): (Id, &Option<Observation>)| {
         let (Some(seen), masked) = (seen, masked(graph, id)) else {
@@ -53,13 +53,13 @@ pub fn candidates(graph: &Graph, seen: &Observations, method: Method) -> Vec<Vec
     seen.iter().enumerate().map(one).collect()
 }
 
-/// Whether absent keys are masked in a tensor: the scores that a softmax reads.
+/// Says whether absent keys are masked in a tensor: the scores that a softmax reads.
 fn masked(graph: &Graph, id: Id) -> bool {
     let reads = |op: &Op| matches!(op, Op::Softmax { input, .. } if *input == id);
     graph.tensors[id].keys && graph.ops.iter().any(reads)
 }
 
-/// Whether the minimum of a given quantization can stand for absent keys.
+/// Says whether the minimum of a given quantization can stand for absent keys.
 fn masks(given: Quantization, seen: &Observation) -> bool {
     let minimum = given.scale * (-128.0 - f32::from(given.zero_point));
     minimum <= seen.lowest_peak - SOFTMAX_ZERO
@@ -84,8 +84,8 @@ fn ranges(seen: &Histogram, method: Method) -> Vec<Range> {
     }
 }
 
-/// The quantization of each tensor: of its range, or where it has none, fixed. Without observations a
-/// draft of no meaning.
+/// Returns the quantization of each tensor: that of its range, or where it has none, the fixed one. Without
+/// observations it is a draft of no meaning.
 pub fn quantizations(
     graph: &Graph,
     seen: Option<&Observations>,
@@ -140,14 +140,14 @@ pub fn quantizations(
         .collect()
 }
 
-/// What a mean square is of.
+/// Returns the tensor that a mean square is computed of.
 fn normalized(graph: &Graph, mean_square: Id) -> Option<Id> {
     let op = |id: Id| graph.ops.iter().find(|op| op.output() == id);
     let squares = op(mean_square)?.inputs();
     op(squares[0])?.inputs().first().copied()
 }
 
-/// The scores whose given quantization an image does not have, and why.
+/// Returns the scores whose given quantization an image does not have, and why.
 pub fn widened(graph: &Graph, image: &Image) -> Vec<(String, &'static str)> {
     let why = "scores, of which the least must lie 14.5 below the maximum of any row: it stands for absent keys";
     let mut widened = Vec::new();
@@ -168,7 +168,7 @@ pub fn widened(graph: &Graph, image: &Image) -> Vec<(String, &'static str)> {
 }
 
 impl Quantization {
-    /// The int8 quantization of [low, high], widened to hold 0, which is exact.
+    /// Returns the int8 quantization of [low, high], widened to hold 0, which is exact.
     pub fn of_range(low: f32, high: f32) -> Quantization {
         let (low, high) = (low.min(0.0), high.max(0.0));
         let scale = ((high - low) / 255.0).max(1e-9);

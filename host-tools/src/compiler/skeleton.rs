@@ -1,5 +1,5 @@
-//! The image that a profile would compile to, with pseudo-random weights: what a shape costs can be said
-//! before anyone trains it.
+//! Makes the image that a profile would compile to, with pseudo-random weights: what a shape costs can be
+//! said before anyone trains it.
 //!
 //! Operators, shapes, caches and sizes are those of the recipe's export (`models/train/export.py`)
 //! after the import; ranges are about those that training leaves.
@@ -19,22 +19,24 @@ use crate::config::{Commands, Config, Profile};
 use crate::error::{Error, Result};
 use crate::image_file::ImageFile;
 
-/// The recipe's commands; what `commands.toml` names comes after them.
+/// Commands that the recipe trains; labels that `commands.toml` names come after them.
 const COMMANDS: [&str; 12] = [
     "yes", "no", "up", "down", "left", "right", "stop", "go", "on", "off", "computer", "jarvis",
 ];
 
-/// A cache's rows and its slack are counted in 16 bits.
+/// Largest number of taps that a kernel may have: a cache's rows and its slack are counted in 16 bits.
 const LONGEST_KERNEL: u16 = 60_000;
 
-/// What most activations hold.
+/// Range that most activations have.
 const ACTIVATION: (f32, f32) = (-8.0, 8.0);
 const HARD_SWISH: (f32, f32) = (-0.375, 8.0);
 const GATE: (f32, f32) = (0.0, 1.0);
-/// Scores with the relative position; absent keys are at the minimum, where softmax gives 0.
+/// Range that scores have with the relative position added; absent keys are at the minimum, where softmax
+/// gives 0.
 const MASKED: (f32, f32) = (-20.0, 16.0);
 
-/// An image of a profile's shape with pseudo-random weights: for cost and memory, not for recognition.
+/// Makes an image of a profile's shape with pseudo-random weights: for cost and memory, not for
+/// recognition.
 pub fn image(profile: &Profile, config: &Config) -> Result<ImageFile> {
     fits(profile).map_err(|reason| Error::usage(format!("{profile}: {reason}")))?;
     let front_end = config.models.front_end.clone();
@@ -57,7 +59,7 @@ pub fn image(profile: &Profile, config: &Config) -> Result<ImageFile> {
     Ok(file)
 }
 
-/// The limits that the records of an image could not even express.
+/// Checks the limits that the records of an image could not even express.
 fn fits(profile: &Profile) -> std::result::Result<(), String> {
     let Profile {
         layers,
@@ -102,7 +104,7 @@ fn fits(profile: &Profile) -> std::result::Result<(), String> {
     }
 }
 
-/// The recipe's labels, and those besides that the configuration names.
+/// Returns the recipe's labels, and those besides that the configuration names.
 fn labels(commands: &Commands) -> Vec<&str> {
     let decoder = &commands.decoder;
     let named = commands.thresholds.keys().chain(&decoder.never);
@@ -118,13 +120,13 @@ fn labels(commands: &Commands) -> Vec<&str> {
     labels
 }
 
-/// The graph so far.
+/// Graph that is being made of a profile.
 struct Skeleton<'a> {
     profile: &'a Profile,
     graph: Graph,
-    /// Of a linear congruential generator: the same shape gives the same image.
+    /// State of a linear congruential generator, by which the same shape gives the same image.
     random: u32,
-    /// Frames that the layer computes, and the tensor in which they are.
+    /// Number of frames that the layer computes; `x` is the tensor in which they are.
     rows: usize,
     x: Id,
 }
@@ -256,7 +258,7 @@ impl<'a> Skeleton<'a> {
         self.graph.tensors.len() - 1
     }
 
-    /// A window of `kept` rows of earlier steps, then a tensor's own.
+    /// Makes a window of `kept` rows of earlier steps, which a tensor's own rows follow.
     fn slide(&mut self, newest: Id, kept: usize) -> Id {
         let window = self.graph.windows.len();
         let Tensor { rows, cols, .. } = self.graph.tensors[newest];
@@ -322,8 +324,8 @@ impl<'a> Skeleton<'a> {
         self.graph.ops.push(Op::Softmax { input, output });
     }
 
-    /// Values of a standard deviation, about as trained weights are spread: a sum of four is nearly
-    /// normal.
+    /// Returns pseudo-random values of a standard deviation, spread about as trained weights are: a sum of
+    /// four is nearly normal.
     fn values(&mut self, count: usize, deviation: f32) -> Vec<f32> {
         let spread = deviation * (3.0f32 / 4.0).sqrt();
         let mut uniform = || {

@@ -1,10 +1,10 @@
-//! Fixed-point parameters of the plan's operators, computed as TFLite Micro's `Prepare` functions
-//! compute them, single and double precision included: one rounding differently and the device's
+//! Computes the fixed-point parameters of the plan's operators as TFLite Micro's `Prepare` functions
+//! compute them, single and double precision included: if one were rounded differently, the device's
 //! integers would not be TFLite's. Zero points and the kernels are in `zerda_firmware`.
 
 use zerda_firmware::plan::Requantize;
 
-/// TFLite `QuantizeMultiplier`: a positive real number as a Q31 multiplier and a power of two.
+/// Returns a positive real number as a Q31 multiplier and a power of two (TFLite's `QuantizeMultiplier`).
 pub fn quantize_multiplier(real: f64) -> Requantize {
     let (fraction, mut shift) = frexp(real);
     let mut multiplier = (fraction * (1u64 << 31) as f64).round() as i64;
@@ -24,7 +24,8 @@ pub fn quantize_multiplier(real: f64) -> Requantize {
     }
 }
 
-/// C's `frexp` for finite numbers of 0 or more: a fraction in [0.5, 1) and an exponent of two.
+/// Splits a finite number of 0 or more like C's `frexp`: into a fraction in [0.5, 1) and an exponent of
+/// two.
 fn frexp(real: f64) -> (f64, i32) {
     if real < f64::MIN_POSITIVE {
         return (0.0, 0);
@@ -34,22 +35,25 @@ fn frexp(real: f64) -> (f64, i32) {
     (f64::from_bits(bits & !(0x7ff << 52) | 1022 << 52), exponent)
 }
 
-/// FULLY_CONNECTED, CONV_2D and DEPTHWISE_CONV_2D: one channel, `PopulateConvolutionQuantizationParams`.
+/// Returns the requantization of one channel of FULLY_CONNECTED, CONV_2D or DEPTHWISE_CONV_2D
+/// (`PopulateConvolutionQuantizationParams`).
 pub fn channel_scale(input: f32, weights: f32, output: f32) -> Requantize {
     quantize_multiplier(f64::from(input) * f64::from(weights) / f64::from(output))
 }
 
-/// BATCH_MATMUL, `GetQuantizedConvolutionMultipler`: the product is taken in single precision.
+/// Returns the requantization of BATCH_MATMUL (`GetQuantizedConvolutionMultipler`): the product is taken in
+/// single precision.
 pub fn matmul_scale(a: f32, b: f32, output: f32) -> Requantize {
     quantize_multiplier(f64::from(a * b) / f64::from(output))
 }
 
-/// MUL.
+/// Returns the requantization of MUL.
 pub fn mul_scale(a: f32, b: f32, output: f32) -> Requantize {
     quantize_multiplier(f64::from(a) * f64::from(b) / f64::from(output))
 }
 
-/// ADD: both inputs to twice the larger scale with 20 more bits, their sum to the output.
+/// Requantizations of ADD: both inputs go to twice the larger scale with 20 more bits, their sum to the
+/// output.
 pub struct AddScales {
     pub a: Requantize,
     pub b: Requantize,
@@ -65,7 +69,8 @@ pub fn add_scales(a: f32, b: f32, output: f32) -> AddScales {
     }
 }
 
-/// SOFTMAX with beta 1: `PreprocessSoftmaxScaling`, 5 integer bits.
+/// Requantization of the input of SOFTMAX with beta 1, which has 5 integer bits
+/// (`PreprocessSoftmaxScaling`).
 pub struct SoftmaxScale {
     pub input: Requantize,
     pub diff_min: i32,
@@ -80,28 +85,29 @@ pub fn softmax_scale(input: f32) -> SoftmaxScale {
     }
 }
 
-/// `CalculateInputRadius`: the largest input that fits the integer bits.
+/// Returns the largest input that fits the integer bits (`CalculateInputRadius`).
 fn input_radius(integer_bits: i32, shift: i8) -> i32 {
     let one = f64::from(1 << (31 - integer_bits));
     let radius = f64::from((1 << integer_bits) - 1) * one / 2f64.powi(shift.into());
     radius.floor() as i32
 }
 
-/// LOGISTIC: inputs to 4 integer bits, and the input from which on the output saturates.
+/// Returns the requantization of LOGISTIC's inputs to 4 integer bits, and the input from which on the
+/// output saturates.
 pub fn logistic_scale(input: f32) -> (Requantize, i32) {
     let scale = quantize_multiplier(f64::from(input) * f64::from(1 << (31 - 4)));
     (scale, input_radius(4, scale.shift))
 }
 
-/// RSQRT: from one over the root of the integer.
+/// Returns the requantization of RSQRT, whose kernel starts from one over the root of the integer.
 pub fn rsqrt_scale(input: f32, output: f32) -> Requantize {
     quantize_multiplier(1.0 / (f64::from(input).sqrt() * f64::from(output)))
 }
 
-/// HARD_SWISH: `HardSwishPrepare`. Multipliers are Q15.
+/// Requantizations of HARD_SWISH, whose multipliers are Q15 (`HardSwishPrepare`).
 pub struct HardSwishScales {
     pub output: Requantize16,
-    /// To the scale where 3.0 is 32768.
+    /// Requantization to the scale in which 3.0 is 32768.
     pub reluish: Requantize16,
 }
 

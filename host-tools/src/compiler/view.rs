@@ -1,9 +1,9 @@
-//! Strided views: what Reshape, Transpose, Slice and their like make of a tensor without moving
-//! any of its elements.
+//! Strided views show what Reshape, Transpose, Slice and their like make of a tensor without moving any of
+//! its elements.
 
 use super::graph::Id;
 
-/// Elements of a tensor, at `offset + sum(index * stride)` of its row-major elements.
+/// Elements of a tensor that lie at `offset + sum(index * stride)` of its row-major elements.
 #[derive(Clone, Debug, PartialEq)]
 pub struct View {
     pub tensor: Id,
@@ -14,7 +14,7 @@ pub struct View {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dim {
     pub size: usize,
-    /// Elements; 0 where the size is 1.
+    /// Number of elements that lie between one index and the next; 0 where the size is 1.
     pub stride: usize,
 }
 
@@ -26,12 +26,12 @@ impl Dim {
 }
 
 impl View {
-    /// All of a tensor `[rows, cols]`.
+    /// Views all of a tensor `[rows, cols]`.
     pub fn all(tensor: Id, rows: usize, cols: usize) -> View {
         View::strided(tensor, &[(rows, cols), (cols, 1)])
     }
 
-    /// From the tensor's first element, with `(size, stride)` of each dimension.
+    /// Views a tensor from its first element, with `(size, stride)` of each dimension.
     pub fn strided(tensor: Id, dims: &[(usize, usize)]) -> View {
         let dims = dims.iter().map(|&(size, stride)| Dim::new(size, stride));
         View {
@@ -49,7 +49,7 @@ impl View {
         self.shape().iter().product()
     }
 
-    /// Dimensions of more than one element.
+    /// Returns the dimensions of more than one element.
     fn long(&self) -> Vec<Dim> {
         self.dims
             .iter()
@@ -73,7 +73,8 @@ impl View {
         view
     }
 
-    /// The same elements in another shape, or `None` where that would need a copy.
+    /// Returns the same elements in another shape, or `None` where that would need a copy or their number
+    /// differs.
     pub fn reshape(&self, shape: &[usize]) -> Option<View> {
         // Neighbours that lie in memory as one dimension would, merged.
         let mut merged: Vec<Dim> = Vec::new();
@@ -110,7 +111,7 @@ impl View {
         })
     }
 
-    /// The view as whole rows of a tensor of `cols` columns: first row and number of rows.
+    /// Returns first row and number of rows, if the view is whole rows of a tensor of `cols` columns.
     pub fn as_rows(&self, cols: usize) -> Option<(usize, usize)> {
         let rows = self.len() / cols;
         let whole = View {
@@ -122,8 +123,8 @@ impl View {
             .then_some((self.offset / cols, rows))
     }
 
-    /// The view as `[heads, rows, width]`, head h being columns `h * width..` of a tensor of `cols`
-    /// columns: heads and rows.
+    /// Returns heads and rows, if the view is `[heads, rows, width]` with head h being columns `h *
+    /// width..` of a tensor of `cols` columns.
     pub fn as_heads(&self, cols: usize) -> Option<(usize, usize)> {
         let axes = self.dims.len().checked_sub(3);
         let (heads, rest) = match axes {
@@ -139,7 +140,7 @@ impl View {
             .then_some((heads, rows))
     }
 
-    /// Index in the tensor of each element, in the view's row-major order.
+    /// Returns the index in the tensor of each element, in the view's row-major order.
     pub fn indices(&self) -> Vec<usize> {
         let mut indices = vec![self.offset];
         for dim in &self.dims {

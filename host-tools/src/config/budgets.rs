@@ -1,4 +1,4 @@
-//! `budgets.toml`: what a firmware may take, and how quick it must be.
+//! Reads `budgets.toml`, which says what a firmware may take, and how quick it must be.
 
 use std::collections::BTreeMap;
 use std::num::{NonZeroU32, NonZeroU64};
@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 
 const BUILT_IN: (&str, &str) = ("budgets.toml", include_str!("../../../config/budgets.toml"));
 
-/// Units and meanings stand in `budgets.toml`.
+/// Contents of `budgets.toml`, where units and meanings stand.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Budgets {
@@ -24,7 +24,7 @@ pub struct Budgets {
     pub boards: BTreeMap<String, BoardBudgets>,
 }
 
-/// `[boards.NAME]`: what differs.
+/// Limits that a board has of its own, `[boards.NAME]`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BoardBudgets {
@@ -33,7 +33,7 @@ pub struct BoardBudgets {
     pub ram_bytes: Option<NonZeroU64>,
 }
 
-/// 0 to 100.
+/// Percentage, which is 0 to 100.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Deserialize)]
 #[serde(try_from = "f64")]
 pub struct Percent(pub f64);
@@ -50,17 +50,17 @@ impl TryFrom<f64> for Percent {
     }
 }
 
-/// What one board may take, in bytes.
+/// Bytes that one board may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     pub total: u64,
     pub flash: u64,
-    /// With the stack.
+    /// Bytes of RAM that it may take, the stack included.
     pub ram: u64,
 }
 
 impl Budgets {
-    /// Reads a file, or the built-in one.
+    /// Reads the file at `path`, or the built-in one.
     pub fn load(path: Option<&Path>) -> Result<Budgets> {
         let (name, text) = BUILT_IN;
         match path {
@@ -72,7 +72,7 @@ impl Budgets {
         }
     }
 
-    /// The product's limits, but for what the board has of its own.
+    /// Returns the product's limits, but for what the board has of its own.
     pub fn of(&self, board: &str) -> Limits {
         let own = self.boards.get(board).copied().unwrap_or_default();
         Limits {

@@ -1,4 +1,4 @@
-//! `commands.toml`: how posteriors become detections.
+//! Reads `commands.toml`, which says how posteriors become detections.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,16 +12,16 @@ use super::Source;
 use super::wake::{Known, Wake, WakeWords};
 use crate::error::{Error, Result};
 
-/// `commands.toml`: how posteriors become detections.
+/// Contents of `commands.toml`, which says how posteriors become detections.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Commands {
     pub decoder: Decoder,
     #[serde(default)]
     pub thresholds: BTreeMap<String, Threshold>,
-    /// None: each word is a command by itself.
+    /// Grammar of the commands; if it is missing, each word is a command by itself.
     pub grammar: Option<Grammar>,
-    /// None: commands count at any time.
+    /// Wake words; if they are missing, commands count at any time.
     pub wake: Option<Wake>,
     #[serde(skip)]
     source: Source,
@@ -37,17 +37,17 @@ pub struct Decoder {
     pub never: Vec<String>,
 }
 
-/// `[grammar]`: commands of one or several words.
+/// Commands of one or several words, which `[grammar]` lists.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Grammar {
-    /// Words of the model, separated by spaces.
+    /// Commands that are written as words of the model, separated by spaces.
     pub commands: Vec<Spanned<String>>,
     #[serde(default)]
     pub gap_ms: Gap,
 }
 
-/// From the decision on a word to that on the next, at most; 100 to 5000 ms.
+/// Longest time that may pass from the decision on a word to that on the next; 100 to 5000 ms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "u16")]
 pub struct Gap(pub u16);
@@ -70,16 +70,16 @@ impl TryFrom<u16> for Gap {
     }
 }
 
-/// A command as the image has it.
+/// Command of the grammar, as the image has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Phrase {
-    /// Its words, one space between them.
+    /// Words that it consists of, with one space between them.
     pub name: String,
-    /// Their numbers among the labels.
+    /// Numbers that its words have among the labels.
     pub words: Vec<u8>,
 }
 
-/// Frames that a posterior is averaged over, 1 to 32.
+/// Number of frames that a posterior is averaged over, 1 to 32.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "u8")]
 pub struct Smoothing(pub u8);
@@ -94,7 +94,7 @@ impl TryFrom<u8> for Smoothing {
     }
 }
 
-/// A posterior as the decoder compares it, Q0.8; written as 0.01 to 0.99.
+/// Threshold that the decoder compares posteriors with, Q0.8; written as 0.01 to 0.99.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "f32")]
 pub struct Threshold(pub u8);
@@ -120,7 +120,8 @@ impl Commands {
         Ok(Commands { source, ..commands })
     }
 
-    /// The `[wake]` that stands in the built-in file, be it still commented out: what `--wake` says without words.
+    /// Returns the `[wake]` that stands in the built-in file, be it still commented out: what `--wake` says
+    /// without words.
     pub fn ready_wake() -> Result<Wake> {
         #[derive(Deserialize)]
         struct Block {
@@ -137,7 +138,7 @@ impl Commands {
         Ok(block.wake)
     }
 
-    /// The wake words, none where there is no `[wake]`; `labels` are the model's.
+    /// Returns the wake words, or `None` where there is no `[wake]`; `labels` are the model's.
     pub fn wake_words(&self, labels: &[&str]) -> Result<Option<WakeWords>> {
         let Some(wake) = &self.wake else {
             return Ok(None);
@@ -151,12 +152,12 @@ impl Commands {
         wake.numbers(known, &error).map(Some)
     }
 
-    /// The file, and its text.
+    /// Returns the path of the file, and its text.
     pub fn source(&self) -> (&Path, &str) {
         (&self.source.path, &self.source.text)
     }
 
-    /// The commands of the grammar, none where there is no grammar; `labels` are the model's.
+    /// Returns the commands of the grammar, none where there is no grammar; `labels` are the model's.
     pub fn phrases(&self, labels: &[&str]) -> Result<Vec<Phrase>> {
         let Some(grammar) = &self.grammar else {
             return Ok(Vec::new());
@@ -209,8 +210,8 @@ impl Commands {
         Ok(phrases)
     }
 
-    /// Q0.8 threshold of each label; 0 where the label is no command. The labels are the model's:
-    /// a name here that it does not have is an error, never silently without effect.
+    /// Returns the Q0.8 threshold of each label; 0 where the label is no command. The labels are the
+    /// model's: a name here that it does not have is an error, never silently without effect.
     pub fn thresholds(&self, labels: &[&str]) -> Result<Vec<u8>> {
         let named = self.thresholds.keys().chain(&self.decoder.never);
         for name in named.chain([&self.decoder.silence]) {

@@ -1,10 +1,10 @@
-//! What the shape of a model tells before there is a model.
+//! Derives from the shape of a model what is known before the model exists.
 
 use std::fmt;
 
 use super::Profile;
 
-/// Its fields as they are written in `models.toml`.
+/// Prints the fields as they are written in `models.toml`.
 impl fmt::Display for Profile {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         write!(
@@ -23,8 +23,8 @@ impl fmt::Display for Profile {
 }
 
 impl Profile {
-    /// Multiply-accumulates of one step in steady state, as
-    /// [`crate::operators::macs_per_step`] counts them in an image of this shape.
+    /// Returns the multiply-accumulates of one step in steady state, as [`crate::operators::macs_per_step`]
+    /// counts them in an image of this shape.
     pub fn macs_per_step(&self, mels: u16, classes: u64) -> u64 {
         let [hidden, feed_forward, kernel] =
             [self.hidden, self.feed_forward, self.kernel].map(u64::from);

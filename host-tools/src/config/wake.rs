@@ -1,4 +1,4 @@
-//! `[wake]` of `commands.toml`: after which words the device listens to commands.
+//! Reads `[wake]` of `commands.toml`, which says after which words the device listens to commands.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use zerda_firmware::image::{MAX_WAKE_WORDS, WINDOW_MS};
 use super::{Phrase, Threshold};
 use crate::error::{Error, Result};
 
-/// `[wake]`: commands count in the time after one of these words only.
+/// Wake words that `[wake]` lists: commands count in the time after one of them only.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Wake {
@@ -18,7 +18,7 @@ pub struct Wake {
     pub window_ms: Window,
     #[serde(default = "yes")]
     pub extend: bool,
-    /// Of the commands' words, where they are to be others than without `[wake]`.
+    /// Thresholds of words of commands that are to have others than without `[wake]`.
     #[serde(default)]
     pub thresholds: BTreeMap<Spanned<String>, Threshold>,
 }
@@ -27,7 +27,7 @@ fn yes() -> bool {
     true
 }
 
-/// How long commands count after a wake word, 500 to 60,000 ms.
+/// Time for which commands count after a wake word, 500 to 60,000 ms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "i64")]
 pub struct Window(pub u16);
@@ -53,23 +53,25 @@ impl TryFrom<i64> for Window {
 pub struct WakeWords {
     pub window_ms: u16,
     pub extend: bool,
-    /// Their numbers among the labels.
+    /// Numbers that the wake words have among the labels.
     pub words: Vec<u8>,
-    /// Q0.8, one a label, or none.
+    /// Q0.8 thresholds at which the commands' words are detected, one a label, and 0 for that of the label;
+    /// empty where `[wake]` gives none.
     pub thresholds: Vec<u8>,
 }
 
-/// What the words of `[wake]` must be among: the model's labels and their thresholds, and the commands.
+/// Names that the words of `[wake]` must be among: the model's labels with their thresholds, and the
+/// commands.
 #[derive(Clone, Copy)]
 pub struct Known<'a> {
     pub labels: &'a [&'a str],
-    /// Q0.8; 0: never detected.
+    /// Q0.8 threshold of each label; a label whose threshold is 0 is never detected.
     pub thresholds: &'a [u8],
     pub phrases: &'a [Phrase],
 }
 
 impl Known<'_> {
-    /// The number of a word that can be detected.
+    /// Returns the number of a word that can be detected; any other word is an error.
     fn number(self, word: &str) -> Result<u8, String> {
         let mut labels = self.labels.iter().zip(self.thresholds);
         let found = labels.position(|(label, &of)| *label == word && of > 0);
@@ -86,7 +88,8 @@ impl Known<'_> {
 }
 
 impl Wake {
-    /// In the numbers of a model. `error` makes one of where it is in the file, and what is wrong.
+    /// Turns the words into the numbers of a model. `error` makes an error of a place in the file, in
+    /// bytes, and of what is wrong there.
     pub fn numbers(
         &self,
         known: Known<'_>,
@@ -130,7 +133,7 @@ impl Wake {
         })
     }
 
-    /// Thresholds of commands, one a label, or none.
+    /// Returns the thresholds of commands, one a label, or none.
     fn thresholds(
         &self,
         known: Known<'_>,

@@ -1,4 +1,4 @@
-//! The plan's memory, symbolically: which TFLite value the rows at each place hold. The plan reuses
+//! Follows the plan's memory symbolically: which TFLite value the rows at each place hold. The plan reuses
 //! places and reads parts of what it wrote; TFLite writes every tensor once and reads it whole.
 
 use std::ops::Range;
@@ -8,7 +8,7 @@ use zerda_firmware::plan::{Space, Tensor};
 use super::{Export, Value, dimensions};
 use crate::tflite::{Graph, Operator, Quantization};
 
-/// A memory of its own: offsets in two places never meet.
+/// Memory whose offsets never meet those of another place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
     Arena,
@@ -16,7 +16,7 @@ pub enum Place {
 }
 
 impl Place {
-    /// Of a tensor that is not a constant.
+    /// Returns the place of a tensor that is not a constant.
     pub fn of(tensor: &Tensor) -> Place {
         match tensor.space {
             Space::Cache => Place::Cache((tensor.offset >> 16) as usize),
@@ -25,15 +25,15 @@ impl Place {
     }
 }
 
-/// Rows of a value at a place.
+/// Rows of a value that lie at a place.
 #[derive(Clone, Debug)]
 struct Piece {
     place: Place,
-    /// From the start of the arena or the window.
+    /// Bytes that the rows take, from the start of the arena or the window.
     bytes: Range<usize>,
     cols: usize,
     value: Value,
-    /// The row of the value at the start of `bytes`.
+    /// Row of the value that is at the start of `bytes`.
     first: usize,
 }
 
@@ -87,7 +87,7 @@ impl Memory {
         self.pieces = pieces;
     }
 
-    /// The values that a tensor's rows come from, with the rows of each.
+    /// Returns the values that a tensor's rows come from, with the rows of each.
     fn read(&self, tensor: &Tensor) -> Result<Vec<(Value, Range<usize>)>, String> {
         let (place, bytes) = (Place::of(tensor), byte_range(tensor));
         let cols = usize::from(tensor.cols);
@@ -116,7 +116,7 @@ impl Memory {
 }
 
 impl Export<'_> {
-    /// What a place in memory holds now: a value, rows of it, or rows of several.
+    /// Returns what a place in memory holds now: a value, rows of it, or rows of several.
     pub(super) fn read_tensor(&mut self, tensor: &Tensor) -> Result<Value, String> {
         let mut parts = self.parts(tensor)?;
         if parts.len() == 1 {
@@ -126,7 +126,7 @@ impl Export<'_> {
         Ok(self.reshaped(joined, &dimensions(tensor)))
     }
 
-    /// The same, rows of several values left as they are.
+    /// Returns what a place in memory holds now, with rows of several values left apart.
     pub(super) fn parts(&mut self, tensor: &Tensor) -> Result<Vec<Value>, String> {
         let mut parts = Vec::new();
         for (value, rows) in self.memory.read(tensor)? {
@@ -140,9 +140,9 @@ impl Export<'_> {
         Ok(parts)
     }
 
-    /// Values end to end. Each passes through a MINIMUM that changes nothing: Vela lets an
-    /// elementwise operator write to its place in the CONCATENATION, where any other input is
-    /// copied by a pooling, at three times the cycles.
+    /// Joins values end to end. Each passes through a MINIMUM that changes nothing: Vela lets an
+    /// elementwise operator write to its place in the CONCATENATION, where any other input is copied by a
+    /// pooling, at three times the cycles.
     pub(super) fn joined(&mut self, parts: Vec<Value>, like: Tensor) -> Value {
         let elements = |value: &Value| value.shape.iter().product::<i32>();
         // Vela counts the fewest accesses for a depth of 16, that of its own layout.
@@ -169,7 +169,7 @@ impl Export<'_> {
         whole
     }
 
-    /// Some of a value's rows and columns.
+    /// Takes some of a value's rows and columns.
     pub(super) fn slice(&mut self, value: &Value, begin: [i32; 2], size: [i32; 2]) -> Value {
         let begin = self.graph.constant_i32("begin", &[2], None, &begin);
         let shape = self.graph.constant_i32("size", &[2], None, &size);

@@ -1,4 +1,4 @@
-//! Each operator of the plan as operators of TFLite.
+//! Exports each operator of the plan as operators of TFLite.
 
 use zerda_firmware::plan::{Clamp, Dense, Op, Requantize, Tensor, TensorId};
 
@@ -12,7 +12,7 @@ use crate::operators::weight_scales;
 use crate::tflite::{Activation, Operator, Quantization, TensorIndex, activation_range};
 
 impl Export<'_> {
-    /// Adds an operator; its output.
+    /// Adds an operator and returns its output.
     pub(super) fn operator(&mut self, op: Op) -> Result<Value, String> {
         match op {
             Op::FullyConnected(dense) => self.fully_connected(&dense),
@@ -145,7 +145,7 @@ impl Export<'_> {
         Ok(output)
     }
 
-    /// Weights and bias, as TFLite has them. `sums`: of each channel's weights.
+    /// Returns weights and bias as TFLite has them; `sums` holds the sum of each channel's weights.
     fn constants(
         &mut self,
         dense: &Dense,
@@ -195,7 +195,7 @@ impl Export<'_> {
         Ok(output)
     }
 
-    /// The function whose table it is, as TFLite's operators.
+    /// Exports the function that a table holds, as TFLite's operators; any other table is an error.
     fn lookup(
         &mut self,
         input: TensorId,
@@ -263,7 +263,7 @@ impl Export<'_> {
         Ok(output)
     }
 
-    /// `[rows, heads * size]` to `[heads, rows, size]`.
+    /// Rearranges `[rows, heads * size]` to `[heads, rows, size]`.
     fn heads_first(&mut self, id: TensorId, heads: u8) -> Result<Value, String> {
         let value = self.read(id)?;
         let (rows, heads) = (value.shape[0], i32::from(heads));
@@ -272,8 +272,8 @@ impl Export<'_> {
         Ok(self.transposed(split, &[1, 0, 2]))
     }
 
-    /// The same of a window that lies in several values: head by head, each rows of each value are
-    /// copied once.
+    /// Rearranges a window that lies in several values to `[heads, rows, size]`: head by head, the rows of
+    /// each value are copied once.
     fn key_heads_first(&mut self, id: TensorId, heads: u8) -> Result<Value, String> {
         let tensor = self.tensor(id)?;
         let (rows, heads) = (i32::from(tensor.rows), i32::from(heads));
@@ -309,7 +309,8 @@ impl Export<'_> {
         self.derived(Operator::Transpose, value, &[permutation], &shape)
     }
 
-    /// The same numbers in another order, or some of them: no new scale.
+    /// Adds an operator that puts out the same numbers in another order, or some of them: there is no new
+    /// scale.
     pub(super) fn derived(
         &mut self,
         operator: Operator,
@@ -332,7 +333,7 @@ impl Export<'_> {
         Ok([a?, b?, c?])
     }
 
-    /// The fused activation that clamps to a quantized range.
+    /// Returns the fused activation that clamps to a quantized range.
     fn activation(&self, output: TensorId, clamp: Clamp) -> Result<Activation, String> {
         let Tensor {
             scale, zero_point, ..
@@ -351,7 +352,7 @@ impl Export<'_> {
     }
 }
 
-/// What TFLite computes from the scales must be what the device uses.
+/// Checks that what TFLite computes from the scales is what the device uses.
 fn same(tflite: Requantize, plan: Requantize) -> Result<(), String> {
     if tflite == plan {
         return Ok(());

@@ -1,18 +1,18 @@
-//! What Vela makes of a model: a TFLite file with one operator `ethos-u`, and beside it those that
-//! it leaves to the CPU.
+//! Reads what Vela makes of a model: a TFLite file with one operator `ethos-u`, and beside it those that it
+//! leaves to the CPU.
 
 use tract_tflite::tflite as schema;
 
-/// The command stream and what it works on.
+/// Command stream that Vela made, and what it works on.
 #[derive(Debug)]
 pub struct Compiled {
-    /// `COP1`, driver actions, command stream.
+    /// Payload that the driver reads: `COP1`, driver actions, command stream.
     pub payload: Vec<u8>,
-    /// What region 0 holds: weights, scales, tables.
+    /// Constants that region 0 holds: weights, scales, tables.
     pub constants: Vec<u8>,
-    /// Of the one buffer for all else, regions 1 and 2.
+    /// Bytes of the one buffer that all else lies in, regions 1 and 2.
     pub scratch_bytes: u32,
-    /// Name, offset in that buffer and bytes of the model's inputs, then of its outputs.
+    /// Inputs that the model has, then its outputs: name, offset in the scratch buffer, and bytes of each.
     pub io: Vec<(String, u32, u32)>,
 }
 
@@ -21,7 +21,7 @@ impl Compiled {
     ///
     /// # Errors
     ///
-    /// The operators that are left to the CPU; what is not as Vela 5.2.0 writes it.
+    /// Names the operators that are left to the CPU, or says what is not as Vela 5.2.0 writes it.
     pub fn read(bytes: &[u8]) -> Result<Compiled, String> {
         let model = schema::root_as_model(bytes).map_err(|error| format!("its TFLite: {error}"))?;
         let graph = model.subgraphs().and_then(|graphs| graphs.iter().next());
@@ -84,7 +84,7 @@ impl<'a> File<'a> {
         code.is_some_and(|code| code.custom_code() == Some("ethos-u"))
     }
 
-    /// The operator's name and that of its first output.
+    /// Returns the operator's name and that of its first output.
     fn describe(&self, operator: &schema::Operator<'_>) -> String {
         let code = self.code(operator);
         let name = code.and_then(|code| code.builtin_code().variant_name());
@@ -109,7 +109,8 @@ impl<'a> File<'a> {
         Some(buffer.data()?.bytes().to_vec())
     }
 
-    /// Of each tensor in the scratch buffer: i32 numbers, behind version, graph and their count.
+    /// Returns the offset of each tensor in the scratch buffer: i32 numbers, behind version, graph and
+    /// their count.
     fn offsets(&self) -> Result<Vec<i32>, String> {
         const NAME: &str = "OfflineMemoryAllocation";
         let mut records = self.model.metadata().into_iter().flatten();

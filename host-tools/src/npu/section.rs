@@ -15,11 +15,11 @@ use super::vela;
 use crate::image_file::ImageFile;
 use crate::image_parts::number;
 
-/// The image with this section instead of any that it has.
+/// Returns the image with this section instead of any that it has.
 ///
 /// # Errors
 ///
-/// What of Vela's output does not fit the image.
+/// Says what of Vela's output does not fit the image.
 pub fn pack(
     file: &[u8],
     image: &Image<'_>,
@@ -123,7 +123,7 @@ fn section(
     Ok(bytes)
 }
 
-/// As the exported model has it.
+/// Returns the name that the exported model has for an input or output.
 fn name(role: Role) -> String {
     match role {
         Role::Features => "features".into(),

@@ -1,4 +1,4 @@
-//! Arm's Vela compiler: the pinned version, how it is called, what it leaves.
+//! Calls Arm's Vela compiler in the pinned version, and reads what it leaves.
 
 use std::env;
 use std::fs;
@@ -10,23 +10,23 @@ use super::compiled::Compiled;
 use crate::error::{Error, Result};
 use crate::venv::{last_line, venv};
 
-/// The one version whose estimates and formulations are known.
+/// Pinned version of Vela, whose estimates and formulations are known.
 pub const VERSION: &str = "5.2.0";
-/// Activations in SRAM, constants behind the other port.
+/// Memory mode that keeps activations in SRAM, and constants behind the other port.
 pub const MEMORY_MODE: &str = "Shared_Sram";
 
-/// What Vela says of a step, none of it measured.
+/// Figures that Vela estimates for a step, none of them measured.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Estimate {
-    /// Operators on the NPU, in percent, as Vela counts its own.
+    /// Share of the operators that are on the NPU, in percent, as Vela counts its own.
     pub npu_percent: f64,
     pub clock_hz: f64,
-    /// Of the step, accesses to memory included.
+    /// Cycles that the step takes, accesses to memory included.
     pub cycles: f64,
-    /// Of the NPU's arithmetic.
+    /// Cycles that the NPU's arithmetic takes.
     pub npu_cycles: f64,
     pub sram_bytes: f64,
-    /// Constants: in flash, or in DRAM where the system has no flash.
+    /// Bytes of constants, which are in flash, or in DRAM where the system has no flash.
     pub flash_bytes: f64,
 }
 
@@ -36,13 +36,13 @@ impl Estimate {
     }
 }
 
-/// An installed Vela of the pinned version.
+/// Vela that is installed in the pinned version.
 pub struct Vela {
     program: PathBuf,
 }
 
 impl Vela {
-    /// The one at `path`, or one that is installed by the first call.
+    /// Finds the Vela at `path`, or the one that the first call without a path installs.
     pub fn find(path: Option<&Path>) -> Result<Vela> {
         let program = match path {
             Some(path) => path.into(),
@@ -62,7 +62,7 @@ impl Vela {
         }
     }
 
-    /// A TFLite model for a target, and what Vela estimates of it.
+    /// Compiles a TFLite model for a target; returns the result and what Vela estimates of it.
     pub fn compile(&self, model: &[u8], target: Target) -> Result<(Compiled, Estimate)> {
         let folder =
             tempfile::tempdir().map_err(|error| Error::write("a temporary folder", error))?;
@@ -106,7 +106,8 @@ impl Vela {
     }
 }
 
-/// The figures of what Vela prints and of its summary, which has a line of names and one of values.
+/// Reads the figures from what Vela prints and from its summary, which has a line of names and one of
+/// values.
 fn estimate(said: &str, summary: &str) -> Result<Estimate, String> {
     // "NPU operators = 162 (100.0%)"
     let operators = |on: &str| {
@@ -148,8 +149,8 @@ fn install() -> Result<PathBuf> {
     Ok(bin.map_err(cannot)?.join("vela"))
 }
 
-/// Where fetched tools are kept: in a checkout of the repository with the others, elsewhere in the
-/// user's cache.
+/// Returns the folder where fetched tools are kept: in a checkout of the repository with the others,
+/// elsewhere in the user's cache.
 fn tools() -> Result<PathBuf> {
     let here = env::current_dir().unwrap_or_default();
     let mut folders = here.ancestors();

@@ -1,5 +1,5 @@
-//! Boards as the simulator knows them, `config/boards/*.toml`. The files are built in; any other is named
-//! by its path.
+//! Reads boards as the simulator knows them, `config/boards/*.toml`. The files are built in; any other is
+//! named by its path.
 
 use std::path::{Path, PathBuf};
 
@@ -25,26 +25,26 @@ const BUILT_IN: [(&str, &str); 8] = built_in![
 /// The table of a board's file that holds its costs.
 pub const COSTS: &str = "[instructions.cost]";
 
-/// A board, and what its core and NPU take.
+/// Board that is simulated, and what its core and NPU take.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Board {
     pub name: String,
     pub core: String,
     pub clock_mhz: f64,
     pub cycles_per_instruction: f64,
-    /// Of constants, each time that an operator reads them.
+    /// Cycles that a byte of constants takes each time that an operator reads it.
     pub flash_cycles_per_byte: f64,
     pub dma_buffer_ms: f64,
-    /// Of the core, what other software takes.
+    /// Share of the core that other software takes, 0 to less than 0.99.
     pub other_load: f64,
     pub output_us: f64,
     pub instructions: Instructions,
-    /// File and line of their costs.
+    /// File and line where the costs of the instructions stand.
     pub costs_at: String,
     pub npu: Option<Npu>,
 }
 
-/// The NPU, and what it leaves to the core.
+/// NPU that a board has, and what it leaves to the core.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Npu {
@@ -55,7 +55,7 @@ pub struct Npu {
 }
 
 impl Board {
-    /// The built-in board of a name, or the one in a file.
+    /// Opens the built-in board of a name, or the one in a file.
     pub fn open(name: &str) -> Result<Board> {
         if let Some((name, text)) = BUILT_IN.iter().find(|(built_in, _)| *built_in == name) {
             return Board::read(&path(name), text);
@@ -71,7 +71,7 @@ impl Board {
         }
     }
 
-    /// The board that the text of a file describes.
+    /// Reads the board that the text of a file describes.
     pub fn read(path: &Path, text: &str) -> Result<Board> {
         let File {
             core,
@@ -131,30 +131,30 @@ impl Board {
         })
     }
 
-    /// Seconds of the core for some cycles, besides other software.
+    /// Returns the seconds that the core takes for some cycles, besides other software.
     pub fn seconds(&self, cycles: f64) -> f64 {
         cycles / (self.clock_mhz * 1e6) / (1.0 - self.other_load)
     }
 }
 
-/// Of the built-in boards.
+/// Returns the names of the built-in boards.
 pub fn names() -> Vec<&'static str> {
     BUILT_IN.iter().map(|(name, _)| *name).collect()
 }
 
-/// The table of a built-in board that has its own, and where its costs are.
+/// Returns the instructions of a built-in board that has its own, and where their costs are.
 fn instructions_like(name: &str) -> Option<(Instructions, String)> {
     let (name, text) = BUILT_IN.iter().find(|(built_in, _)| *built_in == name)?;
     let instructions = toml::from_str::<File>(text).ok()?.instructions?;
     Some((instructions, at(&path(name), text, COSTS)))
 }
 
-/// Of a built-in board.
+/// Returns the path of a built-in board's file.
 fn path(name: &str) -> PathBuf {
     format!("config/boards/{name}.toml").into()
 }
 
-/// The file, and the line that begins with a key.
+/// Returns the file, and the line that begins with a key; the first line if none does.
 fn at(path: &Path, text: &str, key: &str) -> String {
     let line = text
         .lines()

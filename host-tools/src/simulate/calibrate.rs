@@ -1,4 +1,4 @@
-//! `zerda simulate --fit`: the instructions of a board's kernels, counted in QEMU and fitted.
+//! `zerda simulate --fit` fits the costs of a board's kernels to instructions that are counted in QEMU.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -17,10 +17,10 @@ use crate::output;
 use crate::qemu::{self, Step};
 use crate::run::print;
 
-/// Steps with full caches, besides those in which they fill.
+/// Number of steps that run with full caches, besides those in which they fill.
 const STEADY: u64 = 20;
 
-/// Counts, fits, and rewrites the costs in the file of a board that firmware/boards has as well.
+/// Counts, fits, and rewrites the costs in the file of a board that `firmware/boards` has as well.
 pub fn calibrate(options: &Options) -> Result<()> {
     let board = options.board()?;
     let path = match board.ends_with(".toml") {
@@ -51,7 +51,8 @@ pub fn calibrate(options: &Options) -> Result<()> {
     ))
 }
 
-/// The costs of a board's kernels and of the plain ones, from all steps of an image as the caches fill.
+/// Counts and fits the costs of a board's kernels and of the plain ones, over all steps of an image as the
+/// caches fill.
 fn count(board: &boards::Board, kernels: Kernels, path: &Path) -> Result<Instructions> {
     let file = ImageFile::open(path)?;
     let image = file.image()?;
@@ -92,7 +93,7 @@ fn count(board: &boards::Board, kernels: Kernels, path: &Path) -> Result<Instruc
     Ok(Instructions { kernels, cost })
 }
 
-/// Noise that is long enough for the caches to fill, and some steps more.
+/// Returns noise that is long enough for the caches to fill, and some steps more.
 pub fn noise(image: &Image<'_>) -> Vec<i16> {
     let (stream, front_end) = (image.manifest().stream, image.manifest().front_end);
     let steps = u64::from(stream.left_context.div_ceil(stream.step)) + STEADY;
@@ -109,7 +110,7 @@ pub fn noise(image: &Image<'_>) -> Vec<i16> {
         .collect()
 }
 
-/// A class in TOML, with four digits a cost.
+/// Writes a class as a line of TOML, with four digits a cost.
 fn line((class, terms): (&String, &BTreeMap<String, Cost>)) -> String {
     let term = |(term, cost): (&String, &Cost)| {
         let digits = 3usize

@@ -1,4 +1,4 @@
-//! Instructions of each stage of a step, from a small linear model for each class of operator.
+//! Estimates the instructions of each stage of a step, by a small linear model for each class of operator.
 //!
 //! What is counted in QEMU of one model, `shrunk`, is fitted by [`fit`] and stands in the board's file; what
 //! any other image takes follows from its shapes ([`kernels`]). That these are instructions, not cycles, and
@@ -19,7 +19,7 @@ pub mod kernels;
 
 use kernels::Work;
 
-/// The kernels of a core.
+/// Kernels that a core runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kernels {
@@ -27,7 +27,7 @@ pub enum Kernels {
     Mve,
 }
 
-/// What one run of each term of each class takes, `[instructions]` of a board file.
+/// Instructions that one run of each term of each class takes, `[instructions]` of a board file.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Instructions {
@@ -35,7 +35,7 @@ pub struct Instructions {
     pub cost: BTreeMap<String, BTreeMap<String, Cost>>,
 }
 
-/// Instructions or cycles, 0 or more.
+/// Number of instructions or cycles, which is 0 or more.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(try_from = "f64")]
 pub struct Cost(pub f64);
@@ -51,11 +51,11 @@ impl TryFrom<f64> for Cost {
 }
 
 impl Instructions {
-    /// Instructions of some work.
+    /// Returns the instructions of some work.
     ///
     /// # Errors
     ///
-    /// The term that is missing here.
+    /// Names the term that is missing here.
     pub fn of(&self, work: &Work) -> Result<f64, String> {
         let cost = |&(class, term, amount): &(&str, &str, f64)| {
             if amount == 0.0 {
@@ -72,23 +72,25 @@ impl Instructions {
         work.0.iter().map(cost).sum()
     }
 
-    /// The network's operators, of which the oldest `absent` keys are not there yet.
+    /// Returns the instructions of each of the network's operators while the oldest `absent` keys are not
+    /// there yet.
     pub fn operators(&self, image: &Image<'_>, absent: u16) -> Result<Vec<f64>, String> {
         let of = |op| self.of(&kernels::work(image, op, self.kernels, false, absent));
         image.ops().map(of).collect()
     }
 
-    /// Of so many frames.
+    /// Returns the instructions of the front end for `frames` frames.
     pub fn front_end(&self, frames: u16) -> Result<f64, String> {
         self.of(&front_end(frames))
     }
 
-    /// Of a step's committed frames, with the bytes of caches that move.
+    /// Returns the instructions of the decoder for the frames that a step commits, with `moved` bytes of
+    /// caches moving.
     pub fn decoder(&self, image: &Image<'_>, moved: usize) -> Result<f64, String> {
         self.of(&decoder(image, moved))
     }
 
-    /// The first steps of a stream as QEMU would count them.
+    /// Returns the first steps of a stream as QEMU would count them.
     pub fn steps(&self, image: &Image<'_>, count: usize) -> Result<Vec<Step>, String> {
         let stream = image.manifest().stream;
         let mut frames = stream.chunk;
@@ -105,12 +107,12 @@ impl Instructions {
     }
 }
 
-/// Of so many frames.
+/// Returns the work of the front end for `frames` frames.
 pub fn front_end(frames: u16) -> Work {
     Work(vec![("front_end", "frame", frames.into())])
 }
 
-/// Of a step's committed frames, with the bytes of caches that move.
+/// Returns the work of the decoder for the frames that a step commits, with `moved` bytes of caches moving.
 pub fn decoder(image: &Image<'_>, moved: usize) -> Work {
     let frames = image.manifest().stream.step;
     Work(vec![
@@ -119,7 +121,7 @@ pub fn decoder(image: &Image<'_>, moved: usize) -> Work {
     ])
 }
 
-/// Bytes of constants that a step reads: weights once for each block of rows that share them.
+/// Returns the bytes of constants that a step reads: weights once for each block of rows that share them.
 pub fn constant_bytes(image: &Image<'_>, kernels: Kernels) -> f64 {
     let rows = match kernels {
         Kernels::Dsp => 5,
@@ -138,7 +140,8 @@ pub fn constant_bytes(image: &Image<'_>, kernels: Kernels) -> f64 {
     read.sum()
 }
 
-/// Of each step from the first: keys that are absent, and bytes of caches that move after it.
+/// Iterates over the steps from the first: keys that are absent, and bytes of caches that move after the
+/// step.
 pub struct Slides<'a> {
     image: Image<'a>,
     memory: Vec<i8>,

@@ -1,4 +1,4 @@
-//! What a board takes for an image: cycles of its core and its NPU as seconds.
+//! Tells what a board takes for an image: cycles of its core and its NPU as seconds.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,22 +13,24 @@ use crate::error::{Error, Result};
 use crate::npu;
 use crate::operators;
 
-/// Seconds of each stage.
+/// Seconds that each stage takes.
 pub struct Costs<'a> {
     image: Image<'a>,
-    /// Of the network with full caches, by kind of operator, the longest first.
+    /// Seconds that the network takes with full caches, by kind of operator, the longest first.
     pub stages: Vec<(&'static str, f64)>,
-    /// Of the front end, a frame.
+    /// Seconds that the front end takes for a frame.
     pub frame_s: f64,
-    /// The network by how many steps of a stream went before, up to full caches.
+    /// Time that the network takes, by how many steps of a stream went before, up to full caches; on an NPU
+    /// it is the same for all.
     network: Vec<Step>,
-    /// Decoder and caches: of a step, and of each byte that moves.
+    /// Seconds that the decoder takes for a step; `moved_byte_s` is what each byte of the caches that moves
+    /// adds.
     decoder_s: f64,
     moved_byte_s: f64,
 }
 
 impl<'a> Costs<'a> {
-    /// Of an NPU the image says the time, or else Vela is asked.
+    /// Computes the costs; the time of an NPU is what the image says, or else Vela.
     pub fn new(board: &Board, image: &Image<'a>, vela: Option<&Path>) -> Result<Costs<'a>> {
         let npu_s = match &board.npu {
             Some(npu) => npu::step_seconds(image, npu.target, vela)?,
@@ -37,7 +39,8 @@ impl<'a> Costs<'a> {
         Costs::with(board, image, npu_s)
     }
 
-    /// With the seconds of a step on the NPU, where the board has one.
+    /// Computes the costs with the seconds of a step on the NPU, where the board has one. A cost that the
+    /// board's file lacks is an error.
     pub fn with(board: &Board, image: &Image<'a>, npu_s: f64) -> Result<Costs<'a>> {
         let lacks = |why| Error::usage(format!("{}: {why}", board.costs_at));
         let table = &board.instructions;
@@ -101,7 +104,7 @@ impl<'a> Costs<'a> {
         })
     }
 
-    /// What the steps of a stream take, from its first on.
+    /// Iterates over what the steps of a stream take, from its first on.
     pub fn steps(&self) -> impl Iterator<Item = Step> {
         let slides = Slides::new(&self.image).enumerate();
         slides.map(|(number, (_, moved))| {
@@ -111,7 +114,7 @@ impl<'a> Costs<'a> {
         })
     }
 
-    /// Seconds of the first steps, one after the other.
+    /// Returns the seconds of the first `steps` steps, one after the other.
     pub fn sequence_s(&self, steps: u64) -> f64 {
         self.steps()
             .take(steps as usize)

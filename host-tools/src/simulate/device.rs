@@ -1,5 +1,5 @@
-//! The device in time: microphone, DMA buffers, ring, front end, step, decoder, on one core that does one
-//! thing after the other, as `zerda_firmware::app` and `recognizer` do it.
+//! Simulates the device in time: microphone, DMA buffers, ring, front end, step, decoder, on one core that
+//! does one thing after the other, as `zerda_firmware::app` and `recognizer` do it.
 //!
 //! A buffer of DMA is in memory when its last sample is; in blocks of 10 ms it waits in the ring for the main
 //! loop, and is lost where the ring is full. The core computes each frame when its last sample is there and a
@@ -14,13 +14,13 @@ use zerda_firmware::image::SAMPLE_RATE;
 
 use super::histogram::Histogram;
 
-/// Blocks that the boards' rings hold.
+/// Number of blocks that the boards' rings hold.
 const RING: usize = 15;
 
-/// Steps whose latencies are kept one by one.
+/// Number of steps whose latencies are kept one by one.
 pub const KEPT: usize = 4096;
 
-/// What a stream consists of, in frames and samples.
+/// Sizes that a stream has: `chunk`, `step` and `left_context` in frames, `hop` and `window` in samples.
 #[derive(Clone, Copy, Debug)]
 pub struct Shape {
     pub chunk: u64,
@@ -28,7 +28,7 @@ pub struct Shape {
     pub left_context: u64,
     pub hop: u64,
     pub window: u64,
-    /// Samples of a DMA buffer, of any fraction.
+    /// Number of samples that a DMA buffer holds, with any fraction.
     pub buffer: f64,
 }
 
@@ -45,22 +45,23 @@ impl Shape {
         }
     }
 
-    /// The step, from 0, that first has full caches.
+    /// Returns the step, from 0, that first has full caches.
     pub fn full_from(&self) -> u64 {
         self.left_context.div_ceil(self.step)
     }
 
-    /// Samples after which a step can be run.
+    /// Returns the number of samples after which a step can be run.
     pub fn complete(&self, step: u64) -> u64 {
         (step * self.step + self.chunk - 1) * self.hop + self.window
     }
 
-    /// Samples that have been delivered when so many have.
+    /// Returns how many samples DMA has delivered when the buffer that holds the last of `samples` is in
+    /// memory.
     pub fn delivered(&self, samples: u64) -> f64 {
         (samples as f64 / self.buffer).ceil() * self.buffer
     }
 
-    /// Steps of so many frames.
+    /// Returns how many steps `frames` frames make.
     pub fn steps(&self, frames: u64) -> u64 {
         (frames + self.step).saturating_sub(self.chunk) / self.step
     }
@@ -70,18 +71,18 @@ impl Shape {
     }
 }
 
-/// Seconds of so many samples.
+/// Returns the seconds that `samples` samples last.
 fn seconds(samples: f64) -> f64 {
     samples / f64::from(SAMPLE_RATE)
 }
 
-/// What a step takes, in seconds, one part after the other.
+/// Seconds that a step takes, one part after the other.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Step {
-    /// Of the core: the network, or what it does before the NPU can begin.
+    /// Seconds of the core that the network takes, or what it does before the NPU can begin.
     pub before: f64,
     pub npu: f64,
-    /// Of the core: what it does after the NPU, and the decoder.
+    /// Seconds of the core that the decoder takes, and what it does after the NPU.
     pub after: f64,
 }
 
@@ -91,7 +92,7 @@ impl Step {
     }
 }
 
-/// Who is busy, in the order of the page.
+/// Part of the device that is busy, in the order of the page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lane {
     Buffer,
@@ -100,31 +101,32 @@ pub enum Lane {
     Npu,
 }
 
-/// What happened. Times in seconds.
+/// Record of what happened in a run; times are in seconds.
 #[derive(Debug, Default)]
 pub struct Run {
-    /// From the moment at which its last sample was in memory to its end, of each step.
+    /// Time that passes from the moment at which a step's last sample is in memory to the step's end.
     pub latency: Histogram,
-    /// The step alone.
+    /// Time that each step takes by itself.
     pub compute: Histogram,
-    /// Likewise, of steps with full caches.
+    /// Time that each step with full caches takes by itself.
     pub steady: Histogram,
-    /// Latency and compute of the first steps.
+    /// Latency and compute that the first steps had, at most [`KEPT`] of them.
     pub first: Vec<(f64, f64)>,
-    /// Steps that were not done when the next chunk was complete.
+    /// Number of steps that were not done when the next chunk was complete.
     pub misses: u64,
     pub overruns: u64,
     pub lost_samples: u64,
     pub core_s: f64,
     pub npu_s: f64,
-    /// When the last work was done, or the audio ended.
+    /// Time at which the last work was done, or the audio ended.
     pub end_s: f64,
-    /// What was done in the second that was looked at.
+    /// Work that was done in the second that was looked at: who, from when, until when.
     pub spans: Vec<(Lane, f64, f64)>,
 }
 
-/// So many samples of audio. `frame_s` is what the front end takes for a frame, `steps` gives what those of
-/// a stream take, from its first on. What is done from `look_s` on, for a second, is noted.
+/// Runs the device over `samples` samples of audio. `frame_s` is what the front end takes for a frame,
+/// `steps` gives what those of a stream take, from its first on. What is done from `look_s` on, for a
+/// second, is noted.
 pub fn run<I: Iterator<Item = Step>>(
     shape: Shape,
     frame_s: f64,
@@ -141,7 +143,7 @@ pub fn run<I: Iterator<Item = Step>>(
     let mut ring = VecDeque::new();
     let (mut buffer, mut delivered) = (0u64, 0u64);
     let (mut now, mut next) = (0.0f64, 0u64);
-    // Of the stream: its first sample, frames so far, steps so far and those to come.
+    // Position in the stream: its first sample, frames so far, steps so far and those to come.
     let (mut start, mut frames, mut step, mut costs) = (0u64, 0u64, 0u64, steps());
     loop {
         // All buffers that are in memory by now.

@@ -1,11 +1,11 @@
-//! Durations by the microsecond: exact to that, in memory that does not grow with the stream but with how
-//! many different ones there are.
+//! Counts durations by the microsecond: exact to that, in memory that does not grow with the stream but
+//! with how many different ones there are.
 
 use std::collections::BTreeMap;
 
 #[derive(Clone, Debug, Default)]
 pub struct Histogram {
-    /// Microseconds, and how often.
+    /// Microseconds that were seen, and how often.
     counts: BTreeMap<u64, u64>,
     total: u64,
 }
@@ -23,7 +23,7 @@ impl Histogram {
         self.total
     }
 
-    /// Seconds that this share of all, 0 to 1, does not exceed; 0 of none.
+    /// Returns the seconds that this share of all durations, 0 to 1, does not exceed; 0 if there are none.
     pub fn percentile(&self, share: f64) -> f64 {
         let rank = ((self.total as f64 * share).ceil() as u64).max(1);
         let mut seen = 0;

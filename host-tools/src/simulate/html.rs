@@ -1,4 +1,4 @@
-//! The report as one HTML page that needs nothing else.
+//! Renders the report as one HTML page that needs nothing else.
 
 use serde::Serialize;
 
@@ -11,15 +11,15 @@ use crate::html::{Axis, render};
 
 const TEMPLATE: &str = include_str!("report.html");
 
-/// The charts, in their own units, which the template knows.
+/// Left edge of the charts, in units of their own that the template knows; the other edges follow.
 pub(super) const LEFT: f64 = 60.0;
 pub(super) const RIGHT: f64 = 1090.0;
 pub(super) const TOP: f64 = 16.0;
 const BOTTOM: f64 = 200.0;
-/// Height of a lane, and of a part on a word's way.
+/// Height of a lane, which a part on a word's way has as well.
 const LANE: f64 = 34.0;
 
-/// Steps that are drawn after the caches are full.
+/// Number of steps that are drawn after the caches are full.
 const AFTER: u64 = 20;
 
 #[derive(Serialize)]
@@ -28,14 +28,14 @@ struct Page<'a> {
     title: String,
     words: String,
     fill: Chart,
-    /// Where the caches are full.
+    /// Place on the x axis where the caches are full.
     full_x: f64,
     lanes: Vec<Busy>,
-    /// Of the second, in the stream.
+    /// Time at which the second that is drawn begins in the stream, in seconds.
     look_s: f64,
     lane_ticks: Vec<(String, f64)>,
     way: Option<Way>,
-    /// Name, ms, percent of the width.
+    /// Name of each stage, its ms, and the percent of the width that its bar takes.
     stages: Vec<(&'static str, f64, f64)>,
 }
 
@@ -43,27 +43,27 @@ struct Page<'a> {
 struct Busy {
     name: &'static str,
     y: f64,
-    /// Rectangles: x and width.
+    /// Rectangles that show when it is busy: x and width.
     spans: Vec<(f64, f64)>,
 }
 
-/// Curves over a grid. Ticks: label, and where.
+/// Curves that are drawn over a grid; a tick is its label, and where it is.
 #[derive(Serialize)]
 struct Chart {
     x: Vec<(String, f64)>,
     y: Vec<(String, f64)>,
-    /// Points of polylines.
+    /// Points that the polylines go through.
     curves: Vec<String>,
 }
 
-/// Of words from their end to their detection.
+/// Charts that show words from their end to their detection.
 #[derive(Serialize)]
 struct Way {
     share: Chart,
     limit_x: f64,
     p95_x: f64,
     zero_x: f64,
-    /// Name, mean in ms, y, and from where to where.
+    /// Name of each part, its mean in ms, and the bar that stands for it: y, x and width.
     parts: Vec<(&'static str, f64, f64, f64, f64)>,
     part_ticks: Vec<(String, f64)>,
     part_zero_x: f64,
@@ -113,7 +113,7 @@ impl<'a> Page<'a> {
     }
 }
 
-/// Who is busy, in the second that was looked at.
+/// Returns who is busy in the second that was looked at.
 fn lanes(report: &Report) -> Vec<Busy> {
     let mut lanes = vec![
         (Lane::Buffer, "DMA buffer"),

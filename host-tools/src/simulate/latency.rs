@@ -1,4 +1,4 @@
-//! From the end of a word to its detection, part by part.
+//! Times words from their end to their detection, part by part.
 
 use serde::Serialize;
 use zerda_firmware::image::SAMPLE_RATE;
@@ -17,12 +17,12 @@ pub struct Detections {
     pub max: f64,
     pub words: usize,
     pub missed: usize,
-    /// Means; they add up to the mean latency.
+    /// Means of the parts, which add up to the mean latency.
     pub parts: Parts,
     pub each: Vec<Timed>,
 }
 
-/// A word's way to its detection, ms.
+/// Way that a word takes to its detection; times are in ms.
 #[derive(Clone, Debug, Serialize)]
 pub struct Timed {
     pub file: String,
@@ -33,20 +33,22 @@ pub struct Timed {
     pub parts: Parts,
 }
 
-/// In ms, in the order in which they pass.
+/// Parts of a latency in ms, in the order in which they pass.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct Parts {
-    /// To the end of the frame that starts with the word's last hop.
+    /// Time from the word's end to the end of the frame that starts with its last hop.
     pub framing: f64,
-    /// To the end of the frames that are looked ahead to.
+    /// Time from the end of the word's last frame to the end of the frames that are looked ahead to.
     pub look_ahead: f64,
-    /// For the chunk that commits the frame, and for the DMA buffer with its last sample.
+    /// Time until the chunk is complete that commits the frame, and the DMA buffer with its last sample
+    /// delivered.
     pub waiting: f64,
-    /// How much later, or earlier, it was decided than in the step that commits the word's last frame.
+    /// Time by which the word was decided later (if negative, earlier) than in the step that commits its
+    /// last frame.
     pub decision: f64,
-    /// Of the core and the NPU, with what they had to finish before.
+    /// Time that the core and the NPU take, with what they had to finish before.
     pub compute: f64,
-    /// To the pin.
+    /// Time that the output takes, to the pin.
     pub output: f64,
 }
 
@@ -73,7 +75,7 @@ impl Parts {
 }
 
 impl Detections {
-    /// None where audio is lost before the last word, or no word was detected.
+    /// Times the words; returns `None` where audio is lost before the last word, or no word was detected.
     pub fn of(board: &Board, shape: Shape, costs: &Costs<'_>, words: &Words) -> Option<Detections> {
         let last = words.detected.iter().map(|word| word.step).max()?;
         let samples = shape.delivered(shape.complete(last)).ceil() as u64;

@@ -1,4 +1,4 @@
-//! What came of a simulation, and its verdict.
+//! Reports what came of a simulation, and its verdict.
 
 use std::path::Path;
 
@@ -14,13 +14,13 @@ use super::latency::Detections;
 use super::words::Words;
 use crate::npu;
 
-/// Frames of the sequences that are timed in one piece: 5 s, and 3 s as of most commands.
+/// Lengths in frames of the sequences that are timed in one piece: 5 s, and 3 s as of most commands.
 const SEQUENCES: [u64; 2] = [500, 300];
 
-/// Steps with full caches that what caches move is averaged over.
+/// Number of steps with full caches that what caches move is averaged over.
 const AVERAGED: usize = 100;
 
-/// What the JSON holds; described in the help of `zerda simulate`.
+/// Contents of the JSON, which the help of `zerda simulate` describes.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
     pub version: u32,
@@ -29,16 +29,16 @@ pub struct Report {
     pub clock_mhz: f64,
     pub npu: Option<&'static str>,
     pub image: String,
-    /// Frames.
+    /// Frames that a chunk has; `step` and `left_context` are in frames, too.
     pub chunk: u64,
     pub step: u64,
     pub left_context: u64,
     pub verdict: &'static str,
-    /// What each limit that is missed says.
+    /// Message of each limit that is missed.
     pub failures: Vec<String>,
     pub basis: String,
     pub limit_ms: f64,
-    /// Of the stream.
+    /// Length of the stream that was simulated, in seconds.
     pub seconds: u32,
     pub period_ms: f64,
     pub dma_buffer_ms: f64,
@@ -53,13 +53,13 @@ pub struct Report {
     pub sequence_500_ms: f64,
     pub sequence_300_ms: f64,
     pub front_end_500_ms: f64,
-    /// Of a step with full caches, front end included.
+    /// Stages that a step with full caches has, front end included.
     pub stages: Vec<Stage>,
     pub word_end_to_detection_ms: Option<Detections>,
-    /// Latency and compute, ms, of the first steps.
+    /// Latency and compute that the first steps had, in ms.
     #[serde(skip)]
     pub first: Vec<(f64, f64)>,
-    /// A second with full caches, in seconds of the stream.
+    /// Time at which the second with full caches that is drawn begins, in seconds of the stream.
     #[serde(skip)]
     pub look_s: f64,
     #[serde(skip)]
@@ -74,7 +74,7 @@ pub struct Spread {
     pub max: f64,
 }
 
-/// How the compute of a step, in ms, grows while the caches fill, and is flat after.
+/// Compute of a step, in ms, which grows while the caches fill, and is flat after.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Fill {
     pub steps: u64,
@@ -84,7 +84,7 @@ pub struct Fill {
     pub full_max_ms: f64,
 }
 
-/// Shares of 0 to 1; of the core with what other software takes.
+/// Shares of the time, 0 to 1, that core and NPU are busy; the core's includes what other software takes.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Load {
     pub core: f64,
@@ -98,7 +98,7 @@ pub struct Stage {
 }
 
 impl Report {
-    /// Simulates a stream of so many seconds, and the words.
+    /// Simulates a stream of `seconds` seconds and the words, and judges both by `limit_ms`.
     pub fn new(
         board: &Board,
         image: &Image<'_>,
@@ -235,7 +235,7 @@ impl Report {
     }
 }
 
-/// Whose word it is.
+/// Says whose figures they are, and what they assume.
 fn basis(board: &Board) -> String {
     let cycles = format!(
         "instructions fitted to those counted in QEMU, {} assumed cycles for each",

@@ -1,4 +1,4 @@
-//! `zerda simulate --sweep`: many shapes of the network, on many boards.
+//! `zerda simulate --sweep` simulates many shapes of the network on many boards.
 //!
 //! A shape that a compiled image beside `--image` has is simulated with that, so that its words can be timed
 //! and counted; any other with pseudo-random weights ([`skeleton`]), which cost the same and recognise
@@ -29,22 +29,23 @@ mod models;
 mod row;
 mod text;
 
-/// Rows of a sweep.
+/// Largest number of rows that a sweep may have.
 const MOST: usize = 512;
 
-/// What all rows have in common.
+/// Settings that all rows have in common.
 struct Sweep<'a> {
     boards: Vec<Board>,
     models: Vec<Model>,
     config: Config,
     budgets: Budgets,
     audio: &'a [PathBuf],
-    /// Of each stream.
+    /// Length that each stream has, in seconds.
     seconds: u32,
     vela: Option<&'a Path>,
 }
 
-/// Simulates all combinations. To know is the purpose: what misses a limit is no failure.
+/// Simulates all combinations of shapes and boards. What misses a limit is no failure: the purpose is to
+/// know.
 pub fn sweep(options: &Options) -> Result<()> {
     let (sweep, shapes) = Sweep::new(options)?;
     report(options, &sweep, &sweep.rows(&shapes)?)
@@ -62,7 +63,7 @@ fn report(options: &Options, sweep: &Sweep<'_>, rows: &[Row]) -> Result<()> {
 }
 
 impl<'a> Sweep<'a> {
-    /// And the shapes.
+    /// Reads the options; returns the sweep and the shapes.
     fn new(options: &'a Options) -> Result<(Sweep<'a>, Vec<Profile>)> {
         let keys = Keys::parse(&options.sweep)?;
         let names = match (&options.board, &keys.boards[..]) {
@@ -102,7 +103,7 @@ impl<'a> Sweep<'a> {
         Ok((sweep, shapes))
     }
 
-    /// All shapes on the first board, then on the next.
+    /// Returns the rows of all shapes on the first board, then on the next.
     fn rows(&self, shapes: &[Profile]) -> Result<Vec<Row>> {
         let style = "{wide_bar} {pos}/{len} combinations, {eta} left";
         let style =
@@ -117,7 +118,7 @@ impl<'a> Sweep<'a> {
         Ok((0..self.boards.len()).flat_map(of_board).collect())
     }
 
-    /// A row for each board.
+    /// Simulates one shape, and returns a row for each board.
     fn shape(&self, shape: &Profile, progress: &ProgressBar) -> Result<Vec<Row>> {
         let model = self.models.iter().find(|model| model.shape == *shape);
         let skeleton;
@@ -155,7 +156,8 @@ impl<'a> Sweep<'a> {
         self.boards.iter().map(row).collect()
     }
 
-    /// `estimates`: what is known of a step of this shape on NPUs.
+    /// Simulates a shape on a board. `estimates` holds the seconds that are known of a step of this shape
+    /// on NPUs.
     fn row(
         &self,
         board: &Board,
@@ -171,7 +173,7 @@ impl<'a> Sweep<'a> {
                 Some(&(_, seconds)) => seconds,
                 None => match npu::quiet_step_seconds(image, npu.target, self.vela) {
                     Ok(seconds) => seconds,
-                    // Of this shape; without Vela there would be no row at all.
+                    // The error is about this shape; without Vela there would be no row at all.
                     Err(error @ Error::Check(_)) => return refused(error),
                     Err(error) => return Err(error),
                 },

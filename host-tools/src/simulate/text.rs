@@ -1,9 +1,9 @@
-//! The report on a terminal, and as Markdown.
+//! Prints the report on a terminal, and as Markdown.
 
 use super::latency::Parts;
 use super::report::Report;
 
-/// Of bars on a terminal.
+/// Number of characters that the longest bar on a terminal has.
 const BAR: f64 = 30.0;
 
 pub fn page(report: &Report) -> String {
@@ -82,7 +82,7 @@ pub fn title(report: &Report) -> String {
     )
 }
 
-/// From its end to its detection.
+/// Says how long words take from their end to their detection.
 pub fn words(report: &Report) -> String {
     match &report.word_end_to_detection_ms {
         Some(words) => format!(

@@ -1,5 +1,5 @@
-//! Where spoken commands end in recordings, and the step that detects each: the firmware crate says so,
-//! sample by sample, whatever the board.
+//! Finds where spoken commands end in recordings, and the step that detects each: the firmware crate says
+//! so, sample by sample, whatever the board.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -12,16 +12,16 @@ use crate::audio::{self, SAMPLE_RATE};
 use crate::error::{Error, Result};
 use crate::eval;
 
-/// 10 ms.
+/// Number of samples that a hop of 10 ms has.
 const HOP: usize = SAMPLE_RATE as usize / 100;
-/// A hop this far below the loudest, in dB, is no speech.
+/// Distance from the loudest hop, in dB, beyond which a hop is no speech.
 const BELOW_DB: f64 = 25.0;
-/// Hops without speech that separate two stretches of it: 200 ms.
+/// Number of hops without speech that separate two stretches of it: 200 ms.
 const PAUSE: usize = 20;
-/// Silence after a recording: a word that it ends with may be detected so late.
+/// Samples of silence that follow a recording: a word that it ends with may be detected so late.
 const TAIL: usize = 50 * HOP;
 
-/// A spoken command that was detected.
+/// Spoken command that was detected.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Word {
     pub file: PathBuf,
@@ -35,21 +35,21 @@ pub struct Word {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Words {
     pub detected: Vec<Word>,
-    /// Commands of a labelled folder that gave no right detection.
+    /// Number of commands of a labelled folder that gave no right detection.
     pub missed: usize,
-    /// Whether folders told every word: then those that were missed are known.
+    /// Says whether folders told every word: then those that were missed are known.
     pub labelled: bool,
 }
 
-/// A recording and, where its folder says it, the number of the command in it.
+/// Recording and, where its folder says it, the number of the command in it.
 type Recording = (PathBuf, Option<usize>);
 
-/// Runs the firmware crate over recordings. In a folder as of `zerda eval`, of one word a clip, the
-/// first detection of the folder's own label is that of the word; folders of no command are left out.
-/// In any other file a detection belongs to the last stretch of speech that begins before it was
-/// decided. Words that no pause of 200 ms separates are one stretch: of its detections only the last
-/// is told, since the end of the others is not known. Where commands count after a wake word only, those of such a
-/// folder count as if it had been said.
+/// Runs the firmware crate over recordings. In a folder as `zerda eval` reads it, of one word a clip, the
+/// first detection of the folder's own label is that of the word; folders of no command are left out. Where
+/// commands count after a wake word only, those of such a folder count as if it had been said. In any other
+/// file a detection belongs to the last stretch of speech that begins before it was decided. Words that no
+/// pause of 200 ms separates are one stretch: of its detections only the last is told, since the end of the
+/// others is not known.
 pub fn words(image: &Image<'_>, inputs: &[PathBuf]) -> Result<Words> {
     let mut recordings = Vec::new();
     for input in inputs {
@@ -75,7 +75,7 @@ pub fn words(image: &Image<'_>, inputs: &[PathBuf]) -> Result<Words> {
     Ok(words)
 }
 
-/// The recordings that an input names.
+/// Finds the recordings that an input names.
 fn find(image: &Image<'_>, input: &Path, recordings: &mut Vec<Recording>) -> Result<()> {
     if !input.is_dir() {
         recordings.push((input.into(), None));
@@ -96,7 +96,7 @@ fn find(image: &Image<'_>, input: &Path, recordings: &mut Vec<Recording>) -> Res
     Ok(())
 }
 
-/// The words of one recording.
+/// Finds the words of one recording.
 fn of(image: &Image<'_>, memory: &mut [i8], (file, label): &Recording) -> Result<Words> {
     let samples = audio::read(file)?;
     let awake = image.always_awake();
@@ -135,7 +135,7 @@ fn of(image: &Image<'_>, memory: &mut [i8], (file, label): &Recording) -> Result
     Ok(words)
 }
 
-/// Label and step of each detection, from the start of a stream.
+/// Returns label and step of each detection, from the start of a stream.
 fn detections(image: &Image<'_>, memory: &mut [i8], samples: &[i16]) -> Result<Vec<(usize, u64)>> {
     let mut recognizer =
         Recognizer::new(image, memory).map_err(|error| Error::usage(error.to_string()))?;
@@ -150,7 +150,7 @@ fn detections(image: &Image<'_>, memory: &mut [i8], samples: &[i16]) -> Result<V
     Ok(detections)
 }
 
-/// The samples of each stretch of speech.
+/// Returns the samples of each stretch of speech.
 pub(crate) fn stretches(samples: &[i16]) -> Vec<Range<u64>> {
     let power = |hop: &[i16]| {
         let squares = hop.iter().map(|&sample| f64::from(sample).powi(2));

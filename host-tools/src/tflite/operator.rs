@@ -1,11 +1,11 @@
-//! The builtin operators that the writer knows, with their options.
+//! Lists the builtin operators that the writer knows, with their options.
 
 use flatbuffers::{FlatBufferBuilder, UnionWIPOffset, WIPOffset};
 use tract_tflite::tflite as schema;
 pub use tract_tflite::tflite::ActivationFunctionType as Activation;
 use zerda_firmware::plan::Clamp;
 
-/// The quantized range of a fused activation, TFLite's `CalculateActivationRangeQuantized`.
+/// Returns the quantized range of a fused activation, as TFLite's `CalculateActivationRangeQuantized` does.
 pub fn activation_range(activation: Activation, scale: f32, zero_point: i8) -> Clamp {
     let quantized = |real: f32| {
         // Truncates far values to the ends of i32, which the sum must not overflow.
@@ -21,7 +21,7 @@ pub fn activation_range(activation: Activation, scale: f32, zero_point: i8) -> C
     Clamp { min, max }
 }
 
-/// A builtin operator and its options. Inputs are in the order of the TFLite operator.
+/// Builtin operator with its options, whose inputs are in the order of the TFLite operator.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Operator {
     Add(Activation),
@@ -41,7 +41,7 @@ pub enum Operator {
 }
 
 impl Operator {
-    /// The builtin operator and the version of its int8 form.
+    /// Returns the builtin operator and the version of its int8 form.
     pub(super) fn builtin(self) -> (schema::BuiltinOperator, i32) {
         use schema::BuiltinOperator as B;
         match self {
@@ -66,7 +66,7 @@ impl Operator {
         self,
         fbb: &mut FlatBufferBuilder<'f>,
     ) -> (schema::BuiltinOptions, Option<WIPOffset<UnionWIPOffset>>) {
-        /// The option table `$args` of the union member `$member`.
+        /// Makes the option table `$args` of the union member `$member`.
         macro_rules! options {
             ($member:ident, $args:expr) => {{
                 let offset = schema::$member::create(fbb, &$args).as_union_value();

@@ -1,11 +1,11 @@
-//! HARD_SWISH, x * clip(x / 6 + 1/2, 0, 1), in the integer arithmetic of TFLite's reference kernel
-//! (int16, `reference_ops::HardSwish`).
+//! Tabulates HARD_SWISH, x * clip(x / 6 + 1/2, 0, 1), in the integer arithmetic of TFLite's reference
+//! kernel (int16, `reference_ops::HardSwish`).
 
 use super::Table;
 use crate::compiler::graph::Quantization;
 use crate::compiler::tflite_params::{Requantize16, hard_swish_scales};
 
-/// The output's scale must exceed 1/128 of the input's.
+/// Tabulates HARD_SWISH for every int8 input. The output's scale must exceed 1/128 of the input's.
 pub fn table(input: Quantization, output: Quantization) -> Table {
     let scales = hard_swish_scales(input.scale, output.scale);
     let value = |index: usize| {
@@ -22,7 +22,7 @@ pub fn table(input: Quantization, output: Quantization) -> Table {
     std::array::from_fn(value)
 }
 
-/// x / 3, saturated to -1..1, as Q15.
+/// Returns x / 3, saturated to -1..1, in Q15.
 fn reluish(hires: i16, scale: Requantize16) -> i16 {
     let exponent = i32::from(scale.exponent);
     let before = if exponent > 0 {

@@ -1,4 +1,4 @@
-//! LOGISTIC, 1 / (1 + e^-x), in the integer arithmetic of TFLite's reference kernel
+//! Tabulates LOGISTIC, 1 / (1 + e^-x), in the integer arithmetic of TFLite's reference kernel
 //! (`reference_integer_ops::Logistic`): 4 integer bits in, output scale 1/256 and zero point -128.
 
 use zerda_firmware::fixed_point::{
@@ -26,7 +26,7 @@ pub fn table(input: Quantization) -> Table {
     std::array::from_fn(value)
 }
 
-/// Of 4 integer bits, to none (gemmlowp's `logistic`).
+/// Returns the logistic of `x`, which has 4 integer bits, with no integer bits (gemmlowp's `logistic`).
 fn logistic(x: i32) -> i32 {
     match x {
         0 => 1 << 30,

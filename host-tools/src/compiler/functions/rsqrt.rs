@@ -1,5 +1,5 @@
-//! RSQRT, 1 / sqrt(x), in the integer arithmetic of TFLite Micro's kernel; 1 / sqrt(0) is the greatest
-//! output. The input's zero point is -128: TFLite Micro refuses values below 0.
+//! Tabulates RSQRT, 1 / sqrt(x), in the integer arithmetic of TFLite Micro's kernel; 1 / sqrt(0) is the
+//! greatest output. The input's zero point is -128: TFLite Micro refuses values below 0.
 
 use zerda_firmware::fixed_point::{
     multiply_by_quantized_multiplier, rounding_divide_by_pot, saturating_rounding_doubling_high_mul,
@@ -10,7 +10,7 @@ use super::Table;
 use crate::compiler::graph::Quantization;
 use crate::compiler::tflite_params::rsqrt_scale;
 
-/// Fractional bits kept between the two multiplications.
+/// Number of fractional bits that are kept between the two multiplications.
 const KEPT: i8 = 20;
 
 pub fn table(input: Quantization, output: Quantization) -> Table {
@@ -37,8 +37,8 @@ pub fn table(input: Quantization, output: Quantization) -> Table {
     std::array::from_fn(value)
 }
 
-/// 1 / sqrt(x) for `x` of 1..2^29, as a multiplier (TFLite's `GetInvSqrtQuantizedMultiplierExp`): five
-/// Newton-Raphson iterations with 3 integer bits, from 1.
+/// Returns 1 / sqrt(x) for `x` of 1..2^29 as a multiplier (TFLite's `GetInvSqrtQuantizedMultiplierExp`):
+/// five Newton-Raphson iterations with 3 integer bits, from 1.
 fn inverse_square_root(x: i32) -> Requantize {
     if x <= 1 {
         return Requantize {

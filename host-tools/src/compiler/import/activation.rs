@@ -1,4 +1,5 @@
-//! Activations: those fused into a linear, functions of one value, and gates that are one or the other.
+//! Imports activations: those that are fused into a linear, functions of one value, and gates that are one
+//! or the other.
 
 use tract_onnx::pb::NodeProto;
 
@@ -6,7 +7,7 @@ use super::{Function, Importer, Op, Operand, PROBABILITY, Quantization, Reason, 
 use crate::compiler::graph::{UNCLAMPED, uniform};
 use crate::compiler::onnx::{Attributes, floats};
 
-/// A sigmoid or a hard sigmoid, until it is clear what it is multiplied with.
+/// Sigmoid or hard sigmoid that waits until it is clear what it is multiplied with.
 #[derive(Clone)]
 pub(super) struct Gate {
     pub name: String,
@@ -20,8 +21,8 @@ pub(super) enum Curve {
     Clip(Clip),
 }
 
-/// `clip(x * scale + shift, low, high) * factor`, times x where `times_x`: the pieces that exporters
-/// make of a hard sigmoid or a hard swish.
+/// Clip that computes `clip(x * scale + shift, low, high) * factor`, times x where `times_x`. Exporters
+/// make a hard sigmoid or a hard swish of such pieces.
 #[derive(Clone, Copy)]
 pub(super) struct Clip {
     pub scale: f32,
@@ -37,7 +38,7 @@ fn near(a: f32, b: f32) -> bool {
 }
 
 impl Clip {
-    /// x * clip(x / 6 + 1/2, 0, 1)
+    /// Says whether it is x * clip(x / 6 + 1/2, 0, 1).
     fn is_hard_swish(&self) -> bool {
         self.times_x
             && near(self.scale * self.factor, 1.0 / 6.0)
@@ -114,7 +115,7 @@ impl Importer<'_> {
         self.clip(name, x, clip)
     }
 
-    /// A clip that has become a hard swish is one.
+    /// Makes a gate of a clip, or a hard swish if it has become one.
     pub(super) fn clip(&mut self, name: String, x: Operand, clip: Clip) -> Reason<Value> {
         match clip.is_hard_swish() {
             true => self.function(&name, &x, Function::HardSwish),
@@ -146,7 +147,7 @@ impl Importer<'_> {
         Ok(value)
     }
 
-    /// An operand clipped: by the linear that computes it for this alone, or by one made for it.
+    /// Clips an operand in the linear that computes it for this alone, or in one that is made for it.
     fn clamped(&mut self, name: &str, operand: Operand, clamp: (f32, f32)) -> Reason<Value> {
         let operand = match self.linear_of(&operand).is_some() {
             true => operand,
@@ -165,7 +166,7 @@ impl Importer<'_> {
         }))
     }
 
-    /// A gate that is read as a tensor.
+    /// Computes a gate that is read as a tensor.
     pub(super) fn gate_value(&mut self, gate: Gate) -> Reason<Operand> {
         let Gate { name, x, curve } = gate;
         let value = match curve {
@@ -178,7 +179,8 @@ impl Importer<'_> {
         }
     }
 
-    /// A linear saturates at the clip's bounds; the range of a hard sigmoid, 0 to 1, is known.
+    /// Computes a clip in a linear, which saturates at its bounds; the range of a hard sigmoid, 0 to 1, is
+    /// known.
     fn clip_value(&mut self, name: &str, x: Operand, clip: Clip) -> Reason<Value> {
         let Clip {
             scale,

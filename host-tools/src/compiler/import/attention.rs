@@ -1,4 +1,4 @@
-//! Attention, written out: scores, mask, softmax, context.
+//! Imports attention that is written out: scores, mask, softmax, context.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::compiler::onnx::{Attributes, axis};
 use crate::compiler::view::View;
 
 impl Importer<'_> {
-    /// query * key^T or probabilities * value, head by head.
+    /// Imports query * key^T or probabilities * value, head by head.
     pub(super) fn product(&mut self, node: &NodeProto) -> Reason<Value> {
         let a = self.operand(node, 0)?;
         let name = &node.output[0];
@@ -28,7 +28,7 @@ impl Importer<'_> {
         self.scores(name, a, key)
     }
 
-    /// `query * key^T`: query `[heads, C, width]`, key `[heads, keys, width]`.
+    /// Computes `query * key^T`: query `[heads, C, width]`, key `[heads, keys, width]`.
     fn scores(&mut self, name: &str, query: Operand, key: Operand) -> Reason<Value> {
         // What the key is still to be multiplied with is the query's.
         let query = match scale_of(&key)? {
@@ -75,7 +75,7 @@ impl Importer<'_> {
         Ok(value)
     }
 
-    /// `probabilities * value`: `[heads, C, keys]` times `[heads, keys, width]`.
+    /// Computes `probabilities * value`: `[heads, C, keys]` times `[heads, keys, width]`.
     fn context(&mut self, name: &str, probs: &Operand, value: &Operand) -> Reason<Value> {
         let (rows, cols) = (probs.view.shape(), self.shape(value.view.tensor).1);
         let Some((heads, keys)) = value.view.as_heads(cols) else {
@@ -106,7 +106,7 @@ impl Importer<'_> {
         Ok(result)
     }
 
-    /// A query times a number: by the linear that makes it for this alone, or by one made for it.
+    /// Multiplies a query by a number: the linear that makes it for this alone does it, or one made for it.
     fn scaled(&mut self, name: &str, query: Operand, factor: f32) -> Reason<Operand> {
         let cols = self.shape(query.view.tensor).1;
         let affine = Affine {
@@ -204,7 +204,7 @@ impl Importer<'_> {
         Ok(value)
     }
 
-    /// Multiplies what a linear puts out, if one computes `tensor`.
+    /// Multiplies the output of the linear that computes `tensor`; returns false if none does.
     pub(super) fn scale_linear(&mut self, tensor: Id, factor: f32) -> bool {
         let linear = self.graph.ops.iter_mut().find_map(|op| match op {
             Op::Linear(linear) if linear.output == tensor => Some(linear),
@@ -217,7 +217,8 @@ impl Importer<'_> {
         true
     }
 
-    /// The integers of a given quantization stay as they are.
+    /// Scales the quantization that a tensor was given, so that its integers stay as they are; a `factor`
+    /// that is not positive drops it.
     fn scale_fixed(&mut self, tensor: Id, factor: f32) {
         let fixed = &mut self.graph.tensors[tensor].fixed;
         *fixed = fixed.filter(|_| factor > 0.0).map(|given| Quantization {
@@ -227,7 +228,7 @@ impl Importer<'_> {
     }
 }
 
-/// The number that an operand is still to be multiplied with.
+/// Returns the number by which an operand is still to be multiplied.
 fn scale_of(operand: &Operand) -> Reason<f32> {
     let Some(Affine { scale, shift }) = &operand.affine else {
         return Ok(1.0);

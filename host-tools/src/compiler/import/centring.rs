@@ -1,19 +1,20 @@
-//! Layer norms take the mean of each row off, by a linear of weights `I - 1/H`; the linears before them do
-//! that instead where norms alone read what they compute, or sums of it.
+//! Lets linears take the mean of each row off, which layer norms need. That is a linear of weights `I -
+//! 1/H`; the linears before the norms do it instead where norms alone read what they compute, or sums of
+//! it.
 
 use super::{Id, Importer, Linear, Op, Place};
 use crate::compiler::graph::{LinearKind, UNCLAMPED};
 
-/// A linear that takes the mean off, and what reads it.
+/// Linear that takes the mean off a tensor's rows.
 pub(super) struct Centring {
     input: Id,
     output: Id,
-    /// The negative mean that is added, where one linear cannot do both.
+    /// Tensor that holds the negative mean, which is added to `input`; `None` where one linear does both.
     mean: Option<Id>,
 }
 
 impl Importer<'_> {
-    /// A tensor less the mean of each row.
+    /// Returns a tensor less the mean of each row.
     pub(super) fn centred(&mut self, x: Id) -> Id {
         if let Some(known) = self.centrings.iter().find(|known| known.input == x) {
             return known.output;

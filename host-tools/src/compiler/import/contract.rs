@@ -1,4 +1,4 @@
-//! The outputs of a step, held against the streaming contract: what is committed moves on.
+//! Checks the outputs of a step against the streaming contract: what is committed moves on.
 
 use zerda_firmware::image::{MAX_CACHES, MAX_CLASSES, MAX_MELS, Stream};
 use zerda_firmware::kernels::MAX_SOFTMAX_COLS;
@@ -6,11 +6,12 @@ use zerda_firmware::kernels::MAX_SOFTMAX_COLS;
 use super::shape::CacheWindow;
 use super::{Cache, Graph, Id, Importer, Op, PROBABILITY, Place, Reason, Tensor, Value};
 
-/// Most rows or columns of a tensor: they are 16 bits in the image, and caches need some slack.
+/// Largest number of rows or columns that a tensor may have: they are 16 bits in the image, and caches need
+/// some slack.
 const LONGEST: usize = 60_000;
 
 impl Importer<'_> {
-    /// Checks outputs against the streaming contract.
+    /// Checks the outputs against the streaming contract and returns the graph.
     pub(super) fn finish(mut self) -> Reason<Graph> {
         let Some(Value::Tensor(logits)) = self.values.get("logits").cloned() else {
             return Err("expected an output `logits` [S, classes]".into());
@@ -87,8 +88,8 @@ impl Importer<'_> {
         Ok(())
     }
 
-    /// What a cache must be in the next step: the window's tensor, and the index in it of each element of
-    /// the cache input.
+    /// Returns what a cache must be in the next step: the window's tensor, and the index in it of each
+    /// element of the cache input.
     fn next(&self, cache: &Cache, window: &CacheWindow, step: usize) -> Option<(Id, Vec<usize>)> {
         let (axis, kept) = (window.axis, window.cache.dims[window.axis].size);
         if window.view.dims[axis].size < step + kept {
@@ -102,7 +103,7 @@ impl Importer<'_> {
         Some((self.graph.windows[window.window].tensor, next))
     }
 
-    /// Operators that nothing needs go: e.g. linears of which only columns are used.
+    /// Drops operators that nothing needs, e.g. linears of which only columns are used.
     fn drop_unused(&mut self) {
         let graph = &mut self.graph;
         let mut needed = vec![false; graph.tensors.len()];

@@ -1,4 +1,4 @@
-//! Arithmetic, element by element.
+//! Imports arithmetic that works element by element.
 
 use std::sync::Arc;
 
@@ -136,7 +136,7 @@ impl Importer<'_> {
         Ok(self.apply(name, operand, Affine { scale, shift }))
     }
 
-    /// Values plus a constant table times `sign`, e.g. of relative positions.
+    /// Adds a constant table times `sign` to values, e.g. one of relative positions.
     pub(super) fn add_table(
         &mut self,
         name: &str,
@@ -167,7 +167,7 @@ impl Importer<'_> {
         }
     }
 
-    /// A tensor of the operand's elements, and the view of it in which the operand sees them.
+    /// Returns a tensor of the operand's elements, and the view of it in which the operand sees them.
     pub(super) fn elementwise(&mut self, operand: &Operand) -> Reason<(Id, View)> {
         let tensor = operand.view.tensor;
         let (rows, cols) = self.shape(tensor);
@@ -187,13 +187,13 @@ impl Importer<'_> {
 }
 
 impl Gate {
-    /// Whether it is x times a gate already.
+    /// Says whether it is x times a gate already.
     fn is_product(&self) -> bool {
         matches!(self.curve, Curve::Clip(Clip { times_x: true, .. }))
     }
 }
 
-/// A constant as one value for each column of the tensor, if it broadcasts so.
+/// Returns a constant as one value for each column of the tensor, or `None` if it does not broadcast so.
 fn along_columns(view: &View, cols: usize, shape: &[usize], values: &[f32]) -> Option<Vec<f32>> {
     if let [value] = values {
         return Some(vec![*value; cols]);

@@ -1,21 +1,21 @@
-//! Quantization that the ONNX gives (fake quantization): of a tensor of the plan it is taken over as it
-//! is, and so are the scales of weights.
+//! Takes over the quantization that the ONNX gives (fake quantization), of the plan's tensors and of
+//! weights.
 
 use tract_onnx::pb::NodeProto;
 
 use super::{Id, Importer, Quantization, Reason, Value};
 use crate::compiler::onnx::{Attributes, FakeQuantization, axis};
 
-/// Scales of constant weights.
+/// Scales that the ONNX gives for constant weights.
 #[derive(Clone, Debug)]
 pub struct WeightScales {
     scales: Vec<f32>,
-    /// Whose indices the scales are for, unless there is one.
+    /// Axis whose indices the scales are for; it is not used if there is one scale.
     axis: usize,
 }
 
 impl Importer<'_> {
-    /// An Identity in the place of fake quantization.
+    /// Imports an Identity that stands in the place of fake quantization.
     pub(super) fn fake_quantized(
         &mut self,
         node: &NodeProto,
@@ -63,7 +63,8 @@ impl Importer<'_> {
         Ok(value)
     }
 
-    /// Takes over the quantization of a tensor.
+    /// Takes over the quantization of a tensor, unless its range is known or another reader quantizes it
+    /// more coarsely.
     fn give(&mut self, name: &str, tensor: Id, given: Quantization) {
         let root = self.graph.root(tensor);
         let known = self.graph.tensors[root].fixed;
@@ -84,7 +85,7 @@ impl Importer<'_> {
         }
     }
 
-    /// Whether fake quantization is all that reads a value.
+    /// Says whether fake quantization reads a value.
     pub(super) fn is_quantized_after(&self, name: &str) -> bool {
         let reads = |node: &NodeProto| node.input.first().is_some_and(|input| input == name);
         let fake = |node: &NodeProto| self.onnx.fakes.contains_key(&node.output[0]);
@@ -95,7 +96,7 @@ impl Importer<'_> {
             .any(|node| reads(node) && fake(node))
     }
 
-    /// The scales of constant weights after a node that reorders them.
+    /// Keeps the scales of constant weights after a node that reorders them.
     pub(super) fn keep_weight_scales(&mut self, node: &NodeProto) -> Reason<()> {
         let scales = node
             .input
@@ -118,7 +119,8 @@ impl Importer<'_> {
         Ok(())
     }
 
-    /// The scales of weights, an input of a node, for each of `channels`, which lie along `along`.
+    /// Returns the scales of weights, an input of a node, for each of `channels`, which lie along `along`;
+    /// `None` if the ONNX gives none.
     pub(super) fn scales_of(
         &self,
         node: &NodeProto,

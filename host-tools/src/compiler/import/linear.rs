@@ -1,4 +1,4 @@
-//! Linear layers, and the affines folded into them.
+//! Imports linear layers, and folds affines into them.
 
 use tract_onnx::pb::NodeProto;
 use tract_onnx::prelude::Tensor as Constant;
@@ -8,14 +8,14 @@ use crate::compiler::graph::{LinearKind, UNCLAMPED, uniform};
 use crate::compiler::onnx::{Attributes, floats};
 use crate::compiler::view::{Dim, View};
 
-/// `x * scale + shift`, one each for a column of the tensor.
+/// Affine map that computes `x * scale + shift`, one of each for every column of the tensor.
 #[derive(Clone)]
 pub(super) struct Affine {
     pub scale: Vec<f32>,
     pub shift: Vec<f32>,
 }
 
-/// Of a linear, with the scales that are given for them, one an output channel.
+/// Weights [N, K] of a linear, with the scales that are given for them, one for each output channel.
 struct Weights {
     values: Vec<f32>,
     scales: Option<Vec<f32>>,
@@ -63,7 +63,7 @@ impl Importer<'_> {
         }
     }
 
-    /// Constant weights [K, N], [N, K] where `transposed`.
+    /// Returns a node's constant weights as [N, K]; the node has them as [K, N] unless `transposed`.
     fn weights(&self, node: &NodeProto, transposed: bool) -> Reason<Weights> {
         let weights = self.constant(node, 1)?.ok_or("it has no weights")?;
         let values = matrix(&weights, transposed)?;
@@ -72,7 +72,7 @@ impl Importer<'_> {
         Ok(Weights { values, scales })
     }
 
-    /// `weights` are [N, K]; `bias` has N values, or one for all.
+    /// Adds a dense linear: `weights` are [N, K]; `bias` has N values, or one for all.
     fn dense(
         &mut self,
         node: &NodeProto,
@@ -108,7 +108,7 @@ impl Importer<'_> {
         ))
     }
 
-    /// A causal depthwise convolution over the rows of a window, or a pointwise one.
+    /// Imports a causal depthwise convolution over the rows of a window, or a pointwise one.
     pub(super) fn conv(&mut self, node: &NodeProto) -> Reason<Value> {
         const SUPPORTED: &str = "supported is a Conv over frames, of input [1, channels, frames]: depthwise \
                                  (weights [channels, 1, kernel], group = channels; what is before the first \
@@ -208,7 +208,8 @@ impl Importer<'_> {
         value
     }
 
-    /// An operand through a linear of one weight a channel, which takes in what is still to be applied.
+    /// Puts an operand through a linear of one weight a channel, which takes in what is still to be
+    /// applied.
     pub(super) fn channelwise(&mut self, name: &str, operand: Operand) -> Reason<Operand> {
         let (input, view) = self.elementwise(&operand)?;
         let (rows, cols) = self.shape(input);
@@ -228,7 +229,8 @@ impl Importer<'_> {
         ))
     }
 
-    /// Some columns of what a dense linear computes, as a linear of their own; everything else as it is.
+    /// Computes the columns of a dense linear that an operand sees in a linear of their own; returns any
+    /// other operand as it is.
     pub(super) fn narrowed(&mut self, name: &str, operand: Operand) -> Operand {
         let (tensor, view) = (operand.view.tensor, &operand.view);
         let (rows, cols) = self.shape(tensor);
@@ -284,7 +286,7 @@ impl Importer<'_> {
         Operand { affine, ..whole }
     }
 
-    /// The linear that computes an operand, if that may still be changed.
+    /// Returns the linear that computes an operand, if that may still be changed.
     pub(super) fn linear_of(&mut self, operand: &Operand) -> Option<&mut Linear> {
         let linear = |op| match op {
             &mut Op::Linear(ref mut linear) if linear.output == operand.view.tensor => Some(linear),
@@ -365,7 +367,7 @@ impl Importer<'_> {
     }
 }
 
-/// Constant weights as [N, K]; ONNX has them as [K, N] unless `transposed`.
+/// Returns constant weights as [N, K]; ONNX has them as [K, N] unless `transposed`.
 fn matrix(weights: &Constant, transposed: bool) -> Reason<Vec<f32>> {
     let &[rows, cols] = weights.shape() else {
         return Err(format!(

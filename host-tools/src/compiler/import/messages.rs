@@ -1,11 +1,11 @@
-//! What an error of the import says besides its reason.
+//! Words the errors of the import: the node that a reason is about, and what is supported instead.
 
 use tract_onnx::pb::NodeProto;
 
 use super::{Importer, Operand, Value, activation, norm};
 
 impl Importer<'_> {
-    /// Node, operator and shapes before a reason.
+    /// Puts node, operator and shapes before a reason.
     pub(super) fn at(&self, node: &NodeProto, reason: &str) -> String {
         let shape = |name: &String| match self.values.get(name) {
             Some(Value::Constant(constant)) => format!("{:?}", constant.shape()),
@@ -35,7 +35,7 @@ impl Importer<'_> {
     }
 }
 
-/// That an operator is not supported, and what is near it.
+/// Says that an operator is not supported, and what is near it.
 pub(super) fn unsupported(op: &str) -> String {
     let nearest = match op {
         "LSTM" | "GRU" | "RNN" => {

@@ -1,4 +1,4 @@
-//! Layer norms and RMS norms, as one operator or in pieces.
+//! Imports layer norms and RMS norms, which come as one operator or in pieces.
 //!
 //! On the device `x / sqrt(mean(x^2) + e)` is MUL(x, x), a linear whose weights are all 1/H and whose bias is
 //! e (so that the mean stands in every column and nothing need broadcast), RSQRT, and MUL with x. A layer
@@ -17,10 +17,10 @@ use crate::compiler::view::View;
 pub(super) struct Moment {
     name: String,
     pub x: Operand,
-    /// Of x less its mean.
+    /// Says whether it is made of x less its mean instead of x.
     centred: bool,
     stage: Stage,
-    /// From the mean square on: `scale * mean + epsilon`.
+    /// Factor of the mean square, which stands for `scale * mean + epsilon` from that stage on.
     scale: f32,
     epsilon: f32,
 }
@@ -28,7 +28,7 @@ pub(super) struct Moment {
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Stage {
     Mean,
-    /// x less its mean.
+    /// Is x less its mean.
     Centred,
     Square,
     MeanSquare,
@@ -40,7 +40,7 @@ const PIECES: &str = "supported is the mean of each row over the channels as a p
                       (x - mean(x)) / sqrt(mean((x - mean(x))^2) + e), or of RMSNorm, x / sqrt(mean(x^2) + e)";
 
 impl Moment {
-    /// Whether it has one value a row.
+    /// Says whether it has one value a row.
     pub fn is_of_rows(&self) -> bool {
         !matches!(self.stage, Stage::Centred | Stage::Square)
     }
@@ -56,7 +56,7 @@ impl Moment {
 }
 
 impl Importer<'_> {
-    /// LayerNormalization or RMSNormalization.
+    /// Imports LayerNormalization or RMSNormalization.
     pub(super) fn norm(&mut self, node: &NodeProto) -> Reason<Value> {
         let x = self.settled(node, 0)?;
         let rank = x.view.dims.len();
@@ -89,7 +89,7 @@ impl Importer<'_> {
         Ok(self.apply(&node.output[0], normalized, Affine { scale, shift }))
     }
 
-    /// ReduceMean, Pow, Sqrt, Reciprocal.
+    /// Imports ReduceMean, Pow, Sqrt or Reciprocal as a piece of a norm.
     pub(super) fn moment(&mut self, node: &NodeProto) -> Reason<Value> {
         let op = node.op_type.as_str();
         if op == "Pow" {
@@ -136,7 +136,7 @@ impl Importer<'_> {
         }
     }
 
-    /// A square, until it is clear whether it is a norm's.
+    /// Makes a square, which waits until it is clear whether it is a norm's.
     pub(super) fn square(&mut self, node: &NodeProto, input: usize) -> Reason<Value> {
         Ok(Value::Moment(Moment {
             name: node.output[0].clone(),
@@ -233,7 +233,7 @@ impl Importer<'_> {
         moment.renamed(node, Stage::MeanSquare)
     }
 
-    /// A piece that is read for itself.
+    /// Computes a piece that is read for itself.
     pub(super) fn moment_value(&mut self, moment: Moment) -> Reason<Operand> {
         let (x, view) = self.elementwise(&moment.x)?;
         let output = match moment.stage {
@@ -248,7 +248,7 @@ impl Importer<'_> {
         Ok(self.named_operand(&moment.name, view))
     }
 
-    /// `x / sqrt(scale * mean(x^2) + epsilon)`, of x or of x less its mean.
+    /// Computes `x / sqrt(scale * mean(x^2) + epsilon)` of x, or of x less its mean.
     fn normalized(&mut self, name: &str, moment: Moment) -> Reason<Operand> {
         let (x, view) = self.elementwise(&moment.x)?;
         let (rows, cols) = self.shape(x);
@@ -311,7 +311,7 @@ impl Importer<'_> {
 }
 
 impl Moment {
-    /// Whether it is the root that `value` is divided by in a norm.
+    /// Says whether it is the root that `value` is divided by in a norm, or the inverse of that root.
     fn is_for(&self, value: &Value) -> bool {
         match value {
             Value::Tensor(x) => !self.centred && x.view == self.x.view && x.affine.is_none(),
@@ -324,7 +324,7 @@ impl Moment {
 }
 
 impl Value {
-    /// Whether it has one value a row.
+    /// Says whether it has one value a row.
     fn is_of_rows(&self) -> bool {
         matches!(self, Value::Moment(moment) if moment.is_of_rows())
     }

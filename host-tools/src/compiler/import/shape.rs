@@ -1,4 +1,4 @@
-//! Nodes that move nothing: they change the view, or make a cache's window.
+//! Imports nodes that move nothing: they change the view, or make a cache's window.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::compiler::view::{Dim, View};
 /// The window that a cache input became.
 pub(super) struct CacheWindow {
     pub window: usize,
-    /// The cache input, and all of the window, as the Concat along `axis` saw them.
+    /// View of the cache input that the Concat along `axis` saw; `view` is that of the whole window.
     pub cache: View,
     pub view: View,
     pub axis: usize,
@@ -48,7 +48,7 @@ impl Importer<'_> {
         }
     }
 
-    /// A node on the table that was added to the mask.
+    /// Evaluates a node on the table that was added to the mask.
     pub(super) fn on_table(&mut self, node: &NodeProto) -> Reason<Value> {
         let table = |name: &String| match self.values.get(name) {
             Some(Value::Constant(table) | Value::Mask(Some(table))) => Ok(table.clone()),
@@ -60,7 +60,7 @@ impl Importer<'_> {
         Ok(Value::Mask(Some(output)))
     }
 
-    /// What a node that moves nothing makes of a view.
+    /// Returns the view that a node makes of `view` without moving anything.
     fn reshaped(&self, node: &NodeProto, view: &View) -> Reason<View> {
         let shape = view.shape();
         match node.op_type.as_str() {
@@ -84,7 +84,7 @@ impl Importer<'_> {
         }
     }
 
-    /// One index along an axis, or neighbouring ones.
+    /// Takes one index along an axis, or neighbouring ones.
     fn gather(&self, node: &NodeProto, view: &View) -> Reason<View> {
         let indices = self.constant(node, 1)?.ok_or("it has no indices")?;
         let axis = axis(node.int("axis", 0)?, view.dims.len())?;
@@ -223,7 +223,7 @@ impl Importer<'_> {
         Ok(parts)
     }
 
-    /// Concat(cache, new rows): from now on the new rows are computed into the cache's window.
+    /// Imports Concat(cache, new rows): from now on the new rows are computed into the cache's window.
     pub(super) fn window(&mut self, node: &NodeProto) -> Reason<Value> {
         const SUPPORTED: &str = "supported is Concat(cache input, new rows) along the frames";
         let (number, cache, newest) = match (&node.input[..], self.take(node, 0)?) {
@@ -286,7 +286,7 @@ impl Importer<'_> {
     }
 }
 
-/// A Reshape's sizes: 0 keeps the size, one -1 takes what is left.
+/// Returns the sizes that a Reshape asks for: 0 keeps the size, one -1 takes what is left.
 fn sizes(wanted: &[i64], shape: &[usize]) -> Vec<usize> {
     let known = |(axis, &size): (usize, &i64)| match size {
         0 => shape.get(axis).copied().unwrap_or(0),

@@ -1,4 +1,4 @@
-//! The operator Attention (opset 23) written out, as exporters of older opsets write it: query and key to
+//! Writes out the operator Attention (opset 23) as exporters of older opsets write it: query and key to
 //! scores, mask, softmax, context. What tract makes of the operator does not take every mask.
 
 use tract_onnx::pb::{GraphProto, NodeProto};

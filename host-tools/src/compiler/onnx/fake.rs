@@ -1,6 +1,6 @@
-//! Fake quantization, pairs of QuantizeLinear and DequantizeLinear: an Identity takes the place of each,
-//! so that the network is the float one, and what the pair did is kept beside it. Constants that are
-//! stored quantized become float.
+//! Takes fake quantization (pairs of QuantizeLinear and DequantizeLinear) out of a graph. An Identity takes
+//! the place of each pair, so that the network is the float one, and what the pair did is kept beside it.
+//! Constants that are stored quantized become float.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,17 +10,17 @@ use tract_onnx::prelude::Tensor;
 
 use super::{Attributes, axis, floats, integers, load};
 
-/// Affine int8 quantization of a tensor, or of each index along an axis.
+/// Affine int8 quantization that a tensor has as a whole, or for each index along an axis.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FakeQuantization {
     pub scales: Vec<f32>,
-    /// Those of int8 also where the ONNX says uint8.
+    /// Zero points, which are those of int8 also where the ONNX says uint8.
     pub zero_points: Vec<i64>,
-    /// As the ONNX has it: negative from the end. Of no meaning where there is one scale.
+    /// Axis as the ONNX has it: negative from the end. It has no meaning where there is one scale.
     pub axis: i64,
 }
 
-/// Takes the pairs out; what they did, by the name of their output.
+/// Takes the pairs out and returns what they did, by the name of their output.
 pub fn take_out(graph: &mut GraphProto) -> Result<HashMap<String, FakeQuantization>, String> {
     let constants = Constants::of(graph);
     let quantizers: HashMap<String, NodeProto> = graph
@@ -81,7 +81,7 @@ pub fn take_out(graph: &mut GraphProto) -> Result<HashMap<String, FakeQuantizati
     Ok(fakes)
 }
 
-/// Initializers, outputs of Constant nodes, and Identities of them.
+/// Constants that a graph has by name: initializers, outputs of Constant nodes, and Identities of them.
 struct Constants(HashMap<String, TensorProto>);
 
 impl Constants {
@@ -113,7 +113,8 @@ impl Constants {
         self.0.get(name)
     }
 
-    /// What a node's scale, zero point and attributes say. `data_type` is what is known besides them.
+    /// Returns what a node's scale, zero point and attributes say. `data_type` is that of the integers
+    /// where the zero point does not tell it.
     fn quantization(
         &self,
         node: &NodeProto,
@@ -166,7 +167,7 @@ impl Constants {
         })
     }
 
-    /// What a DequantizeLinear makes of stored integers.
+    /// Returns the floats that a DequantizeLinear makes of stored integers.
     fn float(&self, node: &NodeProto, stored: &TensorProto) -> Result<TensorProto, String> {
         let tensor = load(stored)?;
         let known = [DataType::Int8, DataType::Uint8, DataType::Int32];
@@ -202,7 +203,7 @@ impl Constants {
     }
 }
 
-/// Elements between two of neighbouring indices along an axis of `count`.
+/// Returns how many elements lie between two neighbouring indices along an axis of `count`.
 fn along(tensor: &Tensor, of: i64, count: usize) -> Result<usize, String> {
     let axis = axis(of, tensor.rank())?;
     match tensor.shape()[axis] == count {

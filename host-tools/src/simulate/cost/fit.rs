@@ -1,17 +1,17 @@
-//! Costs from counts: least squares of relative errors, of which no cost is below zero (Lawson and
+//! Fits costs to counts: least squares of relative errors, of which no cost is below zero (Lawson and
 //! Hanson, *Solving Least Squares Problems*, chapter 23).
 
 use std::collections::BTreeMap;
 
 use super::kernels::Work;
 
-/// What was counted of some work.
+/// Instructions that were counted of some work.
 pub struct Count {
     pub work: Work,
     pub instructions: u64,
 }
 
-/// A cost for each class and term of the work.
+/// Returns a cost for each class and term of the work.
 pub fn fit(counts: &[Count]) -> BTreeMap<(&'static str, &'static str), f64> {
     let terms = counts.iter().flat_map(|count| &count.work.0);
     let terms = terms.filter(|(_, _, amount)| *amount > 0.0);
@@ -33,7 +33,7 @@ pub fn fit(counts: &[Count]) -> BTreeMap<(&'static str, &'static str), f64> {
             row.iter().for_each(|(&j, b)| normal[i][j] += a * b);
         }
     }
-    // Of columns of length 1, so that one tolerance does for all.
+    // Columns are scaled to length 1, so that one tolerance does for all.
     let lengths: Vec<f64> = (0..index.len()).map(|i| normal[i][i].sqrt()).collect();
     for (i, row) in normal.iter_mut().enumerate() {
         right[i] /= lengths[i];
@@ -47,7 +47,7 @@ pub fn fit(counts: &[Count]) -> BTreeMap<(&'static str, &'static str), f64> {
     costs
 }
 
-/// The `x >= 0` that comes nearest to `normal x = right`.
+/// Returns the `x >= 0` that comes nearest to `normal x = right`.
 fn non_negative(normal: &[Vec<f64>], right: &[f64]) -> Vec<f64> {
     const ENOUGH: f64 = 1e-9;
     let size = right.len();
@@ -69,7 +69,7 @@ fn non_negative(normal: &[Vec<f64>], right: &[f64]) -> Vec<f64> {
         tried[next] = true;
         loop {
             let Some(solved) = solve(normal, right, &free) else {
-                // What the others say already.
+                // It says what the others say already.
                 free.retain(|&i| i != next);
                 break;
             };
@@ -94,7 +94,7 @@ fn non_negative(normal: &[Vec<f64>], right: &[f64]) -> Vec<f64> {
     }
 }
 
-/// The rows and columns `of` a system of equations, solved; none where they say the same twice.
+/// Solves the rows and columns `of` a system of equations; returns `None` where they say the same twice.
 fn solve(normal: &[Vec<f64>], right: &[f64], of: &[usize]) -> Option<Vec<f64>> {
     let row = |&i: &usize| {
         let row = of.iter().map(move |&j| normal[i][j]);

@@ -1,4 +1,4 @@
-//! What an operator does over and over, counted from its shape and from how its kernel goes about it.
+//! Counts what an operator does over and over, from its shape and from how its kernel goes about it.
 //!
 //! The kernels are those of `zerda_firmware::kernels`; their block sizes and what they leave to the
 //! plain ones are repeated here. A term is a loop or a block of a kernel, and its amount how often that
@@ -14,7 +14,7 @@ mod dsp;
 mod mve;
 mod plain;
 
-/// How often each term of a class runs.
+/// List of how often each term of a class runs: class, term, amount.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Work(pub Vec<(&'static str, &'static str, f64)>);
 
@@ -23,7 +23,7 @@ impl Work {
         self.0.push((class, term, amount as f64));
     }
 
-    /// All of one class.
+    /// Adds terms that are all of one class.
     fn all(&mut self, class: &'static str, terms: &[(&'static str, usize)]) {
         for &(term, amount) in terms {
             self.add(class, term, amount);
@@ -31,8 +31,8 @@ impl Work {
     }
 }
 
-/// An operator's work, of which the oldest `absent` keys are not there yet. `plain`: by the plain kernels,
-/// whatever the core has.
+/// Returns an operator's work while the oldest `absent` keys are not there yet. If `plain`, the plain
+/// kernels do it, whatever the core has.
 pub fn work(image: &Image<'_>, op: Op, kernels: Kernels, plain: bool, absent: u16) -> Work {
     let tensor = |id: TensorId| image.tensor(id).unwrap_or(NOTHING);
     let left_out = |id| match tensor(id).keys {
@@ -107,7 +107,7 @@ pub fn work(image: &Image<'_>, op: Op, kernels: Kernels, plain: bool, absent: u1
             rows: output.rows.into(),
             absent: left_out(id),
             present: usize::from(output.cols).saturating_sub(left_out(id)),
-            // Of 256, how many are not 0.
+            // How many of 256 entries are not 0.
             entries: 1 + diff_min.unsigned_abs().min(255) as usize,
             few: output.cols <= MAX_SOFTMAX_COLS,
         },
@@ -131,20 +131,20 @@ const NOTHING: Tensor = Tensor {
     keys: false,
 };
 
-/// The factor 1/2, which kernels take for the operand of the larger scale.
+/// Says whether a scale is the factor 1/2, which kernels take for the operand of the larger scale.
 fn is_half(scale: Requantize) -> bool {
     (scale.multiplier, scale.shift) == (1 << 30, 0)
 }
 
-/// An operator as its kernel sees it.
+/// Operator as its kernel sees it.
 enum Task {
     FullyConnected(Channels),
     DepthwiseConv(Channels),
     Add {
         calls: usize,
-        /// Of a call.
+        /// Number of elements that a call adds.
         elements: usize,
-        /// The scale of the operand that has not the factor 1/2; none: neither has.
+        /// Scale of the operand that does not have the factor 1/2; `None` if neither has it.
         other: Option<Requantize>,
         scale: (Requantize, Clamp),
     },
@@ -164,9 +164,9 @@ enum Task {
 struct Channels {
     rows: usize,
     cols: usize,
-    /// Of a fully connected one its inputs, of a convolution its taps.
+    /// Number of products that an output sums up: inputs of a fully connected layer, taps of a convolution.
     depth: usize,
-    /// Least and greatest shift, and least multiplier.
+    /// Least and greatest shift that a channel has; `multiplier` is the least multiplier.
     shifts: (i8, i8),
     multiplier: i32,
     clamp: Clamp,
@@ -174,9 +174,9 @@ struct Channels {
 
 struct Attention {
     heads: usize,
-    /// Columns of a head.
+    /// Number of columns that a head has.
     size: usize,
-    /// Queries.
+    /// Number of queries, each of which is a row.
     rows: usize,
     present: usize,
     scale: Requantize,
@@ -204,7 +204,7 @@ fn is_full(clamp: Clamp) -> bool {
     (clamp.min, clamp.max) == (i8::MIN, i8::MAX)
 }
 
-/// Whether [`Requantize`] is to the right by `bits` of bits.
+/// Says whether a [`Requantize`] shifts to the right by a number of bits in `bits`.
 fn shifts_right(scale: Requantize, bits: std::ops::RangeInclusive<i32>) -> bool {
     bits.contains(&-i32::from(scale.shift))
 }

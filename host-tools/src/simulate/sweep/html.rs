@@ -1,4 +1,4 @@
-//! The sweep as one HTML page that needs nothing else.
+//! Renders the sweep as one HTML page that needs nothing else.
 
 use serde::Serialize;
 
@@ -11,11 +11,11 @@ use crate::html::{Axis, render};
 
 const TEMPLATE: &str = include_str!("sweep.html");
 
-/// Of the drawings, which the template knows.
+/// Bottom edge of the drawings, which the template knows.
 const BOTTOM: f64 = 320.0;
-/// Colours that the template has.
+/// Number of colours that the template has.
 const COLOURS: usize = 8;
-/// A label, as high as its text, and a digit of it.
+/// Height that a label's text takes; `DIGIT` is the width of one of its digits.
 const LABEL: f64 = 12.0;
 const DIGIT: f64 = 7.0;
 
@@ -23,15 +23,15 @@ const DIGIT: f64 = 7.0;
 struct Page {
     title: String,
     headings: Vec<(&'static str, bool)>,
-    /// Cells: text, and whether on the left. Verdict, for the colour.
+    /// Verdict of each row, by which it is coloured, and its cells: text, and whether it is on the left.
     rows: Vec<(&'static str, Vec<(String, bool)>)>,
     notes: Vec<String>,
-    /// Name and number of the colour.
+    /// Name of each board, and the number that its colour has.
     boards: Vec<(String, usize)>,
     plots: Vec<Plot>,
 }
 
-/// Ticks: label, and where.
+/// Plot of one quantity over another; a tick or limit is its label, and where it is.
 #[derive(Serialize)]
 struct Plot {
     title: &'static str,
@@ -50,21 +50,22 @@ struct Point {
     x: f64,
     y: f64,
     colour: usize,
-    /// A compiled model, not a skeleton.
+    /// Says whether it is a compiled model, not a skeleton.
     model: bool,
     title: String,
-    /// The row's number, and where; empty where there is no room.
+    /// Number of the row, which is left out where there is no room; `label_x` and `label_y` say where it
+    /// is.
     label: String,
     label_x: f64,
     label_y: f64,
 }
 
-/// A quantity of a plot.
+/// Quantity that a plot shows along an axis.
 struct Quantity {
     name: &'static str,
     of: fn(&Figures) -> Option<f64>,
     limits: Vec<(String, f64)>,
-    /// What differs by powers of ten.
+    /// Says whether values differ by powers of ten.
     logarithmic: bool,
 }
 
@@ -224,7 +225,7 @@ fn plot(
 /// Puts each label beside its point where no other is, nor a point; leaves it out where there is no such
 /// place.
 fn label(points: &mut [Point]) {
-    /// Left, top, right, bottom.
+    /// Edges that a rectangle has: left, top, right, bottom.
     type Box = [f64; 4];
     let meet = |a: &Box, b: &Box| a[0] < b[2] && b[0] < a[2] && a[1] < b[3] && b[1] < a[3];
     let mut taken: Vec<Box> = points
@@ -253,14 +254,14 @@ fn label(points: &mut [Point]) {
     }
 }
 
-/// Values on a line of the drawing, or their logarithms.
+/// Scale that puts values, or their logarithms, on a line of the drawing.
 struct Scale {
     axis: Axis,
     logarithmic: bool,
 }
 
 impl Scale {
-    /// With room for all values and limits.
+    /// Makes a scale with room for all values and limits.
     fn new(
         quantity: &Quantity,
         values: impl Iterator<Item = f64> + Clone,
@@ -290,7 +291,7 @@ impl Scale {
         }
     }
 
-    /// Of logarithms: 1, 2 and 5 of each power of ten.
+    /// Returns the ticks, which for logarithms are 1, 2 and 5 of each power of ten.
     fn ticks(&self) -> Vec<(String, f64)> {
         if !self.logarithmic {
             return self.axis.ticks();

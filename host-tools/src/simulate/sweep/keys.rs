@@ -1,9 +1,9 @@
-//! What is swept: `KEY=V,...`.
+//! Reads what is swept: `KEY=V,...`.
 
 use crate::config::Profile;
 use crate::error::{Error, Result};
 
-/// What a number may be.
+/// Number in the shape of a model that can be swept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Key {
     Chunk,
@@ -13,7 +13,7 @@ enum Key {
     Layers,
 }
 
-/// In the order of the table's columns, which is that of its rows as well.
+/// Names of the keys, in the order that the table's columns have, and its rows as well.
 const KEYS: [(&str, Key); 5] = [
     ("chunk", Key::Chunk),
     ("step", Key::Step),
@@ -23,16 +23,16 @@ const KEYS: [(&str, Key); 5] = [
 ];
 const BOARD: &str = "board";
 
-/// What was given, without what was given twice.
+/// Values that were given, without what was given twice.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Keys {
-    /// As of [`KEYS`].
+    /// Values that each key of [`KEYS`] is given, in their order.
     numbers: [Vec<u16>; KEYS.len()],
     pub boards: Vec<String>,
 }
 
 impl Keys {
-    /// Each as `KEY=V,...`; values of a key that is given again are added.
+    /// Reads keys, each as `KEY=V,...`; values of a key that is given again are added.
     pub fn parse(given: &[String]) -> Result<Keys> {
         let mut keys = Keys::default();
         for given in given {
@@ -75,13 +75,13 @@ impl Keys {
         Ok(keys)
     }
 
-    /// How many shapes there are.
+    /// Returns how many shapes there are.
     pub fn count(&self) -> usize {
         let lengths = self.numbers.iter().map(|values| values.len().max(1));
         lengths.fold(1, usize::saturating_mul)
     }
 
-    /// All of them, like `base` in what is not swept.
+    /// Returns all shapes, which are like `base` in what is not swept.
     pub fn shapes(&self, base: &Profile) -> Vec<Profile> {
         let mut shapes = vec![*base];
         for (values, (_, key)) in self.numbers.iter().zip(KEYS) {
@@ -100,7 +100,7 @@ fn add<T: PartialEq>(values: &mut Vec<T>, value: T) {
     }
 }
 
-/// A shape with one value instead of its own. The feed-forward layers grow as hidden does.
+/// Returns a shape with one value instead of its own. The feed-forward layers grow as hidden does.
 fn set(mut shape: Profile, key: Key, value: u16) -> Profile {
     match key {
         Key::Chunk => shape.chunk = value,

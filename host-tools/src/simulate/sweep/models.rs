@@ -1,4 +1,4 @@
-//! Compiled images of the recipe's network: of their shapes more is known than of a skeleton.
+//! Finds compiled images of the recipe's network: more is known of their shapes than of a skeleton.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,8 +18,8 @@ pub struct Model {
     pub shape: Profile,
 }
 
-/// The image at `path`, then those beside it in the order of their names. What is damaged there is told and
-/// left out, and what is no such network left out.
+/// Opens the image at `path`, then those beside it in the order of their names. What is damaged there is
+/// told and left out, and what is no such network left out.
 pub fn find(path: &Path, config: &Config) -> Result<Vec<Model>> {
     let base = open(path, config)?.ok_or_else(|| {
         Error::usage(format!(
@@ -44,7 +44,7 @@ pub fn find(path: &Path, config: &Config) -> Result<Vec<Model>> {
     Ok([base].into_iter().chain(others).collect())
 }
 
-/// An image; none if it is of another network.
+/// Opens an image; returns `None` if it is of another network.
 fn open(path: &Path, config: &Config) -> Result<Option<Model>> {
     let file = ImageFile::open(path)?;
     let shape = shape(&file.image()?, config);
@@ -55,7 +55,7 @@ fn open(path: &Path, config: &Config) -> Result<Option<Model>> {
     }))
 }
 
-/// The shape whose skeleton has the same operators.
+/// Returns the shape whose skeleton has the same operators, if there is one.
 fn shape(image: &Image<'_>, config: &Config) -> Option<Profile> {
     let stream = image.manifest().stream;
     let mut linears = image.ops().filter_map(|op| match op {

@@ -1,4 +1,4 @@
-//! One board with one shape.
+//! Simulates one board with one shape.
 
 use serde::Serialize;
 use zerda_firmware::Image;
@@ -12,15 +12,15 @@ use super::super::words::{Word, Words};
 use super::models::Model;
 use crate::config::{Limits, Profile};
 
-/// Steps with full caches whose every hop a word ends with, for the structural latency.
+/// Number of steps with full caches whose every hop a word ends with, for the structural latency.
 const STRUCTURAL: u64 = 100;
 
-/// What the JSON holds; described in the help of `zerda simulate`.
+/// Contents of a row of the JSON, which the help of `zerda simulate` describes.
 #[derive(Clone, Debug, Serialize)]
 pub struct Row {
     pub version: u32,
     pub board: String,
-    /// Frames.
+    /// Frames that a chunk has; `step` and `cache` are in frames, too.
     pub chunk: u16,
     pub step: u16,
     pub cache: u16,
@@ -29,13 +29,13 @@ pub struct Row {
     pub heads: u16,
     pub feed_forward: u16,
     pub kernel: u16,
-    /// The compiled image of this shape.
+    /// Path of the compiled image that has this shape.
     pub model: Option<String>,
-    /// `pass`, `fail`, or `refused`.
+    /// Verdict, which is `pass`, `fail` or `refused`.
     pub verdict: &'static str,
-    /// Which limits are missed.
+    /// Names of the limits that are missed.
     pub limits_missed: Vec<&'static str>,
-    /// Why it is refused.
+    /// Reason why it is refused.
     pub reason: Option<String>,
     #[serde(flatten)]
     pub figures: Option<Figures>,
@@ -47,9 +47,9 @@ pub struct Figures {
     pub sequence_500_ms: f64,
     pub sequence_300_ms: f64,
     pub step_ms: Spread,
-    /// Of words that the compiled model detected.
+    /// Latency of words that the compiled model detected.
     pub word_end_to_detection_ms: Option<Spoken>,
-    /// Of words that end anywhere, decided by the step that commits their last frame.
+    /// Latency of words that end anywhere and are decided by the step that commits their last frame.
     pub structural_ms: Option<Latency>,
     pub accuracy: Option<Accuracy>,
     pub memory_bytes: usize,
@@ -73,25 +73,25 @@ pub struct Spoken {
     pub words: usize,
 }
 
-/// Of the words of a labelled folder.
+/// Accuracy that was measured on the words of a labelled folder.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Accuracy {
-    /// Share that was detected as what it is, 0 to 1.
+    /// Share of the words that were detected as what they are, 0 to 1.
     pub found: f64,
     pub basis: String,
 }
 
-/// What is simulated.
+/// Shape that is simulated, and its image.
 pub struct Candidate<'a> {
     pub shape: Profile,
     pub image: Image<'a>,
     pub image_bytes: usize,
-    /// What was heard by the compiled model of this shape.
+    /// Compiled model that has this shape, and the words that it heard.
     pub model: Option<(&'a Model, Words)>,
 }
 
 impl Row {
-    /// A row that says why there are no figures.
+    /// Makes a row that says why there are no figures.
     pub fn refused(board: &Board, shape: &Profile, reason: String) -> Row {
         let Profile {
             layers,
@@ -174,7 +174,8 @@ impl Row {
 }
 
 impl Figures {
-    /// Names of the limits that are missed. A structural latency is judged where there is no other.
+    /// Returns the names of the limits that are missed. A structural latency is judged where there is no
+    /// other.
     fn missed(&self, latency_ms: f64, limits: Limits) -> Vec<&'static str> {
         let late = |latency: Latency| latency.p95 > latency_ms;
         let more = |bytes: usize, limit: u64| bytes as u64 > limit;
@@ -213,7 +214,7 @@ fn accuracy(words: &Words) -> Option<Accuracy> {
     })
 }
 
-/// Words that end with each hop of a while with full caches, and are decided without delay.
+/// Returns words that end with each hop of a while with full caches, and are decided without delay.
 fn anywhere(shape: Shape) -> Words {
     let from = shape.full_from() + 1;
     let frames = from * shape.step..(from + STRUCTURAL) * shape.step;

@@ -1,11 +1,11 @@
-//! The sweep as a table, on a terminal and in Markdown.
+//! Prints the sweep as a table, on a terminal and in Markdown.
 
 use super::row::{Figures, Row};
 
-/// What is on the left in its column.
+/// Headings of the columns whose text is on the left.
 const LEFT: [&str; 2] = ["board", "verdict"];
 
-/// A table of strings, without the columns in which all are empty.
+/// Table of strings, without the columns in which all are empty.
 pub struct Table {
     pub headings: Vec<&'static str>,
     pub rows: Vec<Vec<String>>,
@@ -36,7 +36,7 @@ impl Table {
     }
 }
 
-/// Heading and text of each column.
+/// Returns heading and text of each column.
 fn cells(number: usize, row: &Row) -> Vec<(&'static str, String)> {
     let figure = |of: &dyn Fn(&Figures) -> Option<String>| {
         row.figures.as_ref().and_then(of).unwrap_or_default()
@@ -88,7 +88,7 @@ fn cells(number: usize, row: &Row) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// What the columns mean, and whose figures they are.
+/// Says what the columns mean, and whose figures they are.
 pub fn notes(rows: &[Row], latency_ms: u32) -> Vec<String> {
     let mut notes = vec![
         format!(

@@ -1,17 +1,19 @@
-//! The kernels for the DSP extension: five rows at a time, four columns a word.
+//! Counts the work of the kernels for the DSP extension, which take five rows at a time, four columns a
+//! word.
 
 use super::super::Kernels;
 use super::{Attention, Channels, Task, Work, is_full, plain, shifts_right};
 
 const ROWS: usize = 5;
-/// Columns that five packed rows may have.
+/// Largest number of columns that five packed rows may have.
 const DEPTH: usize = 256;
 const HEAD: usize = 64;
-/// Of a head's values, transposed, and of a row of probabilities.
+/// Largest number of words that a head's transposed values may take; `PROB_WORDS` is that of a row of
+/// probabilities.
 const VALUE_WORDS: usize = 512;
 const PROB_WORDS: usize = 32;
 const TAPS: usize = 16;
-/// Elements from which on an addition makes a table.
+/// Number of elements from which on an addition makes a table.
 const TABLE_FROM: usize = 512;
 
 pub fn work(task: &Task, work: &mut Work) {
@@ -103,8 +105,8 @@ fn fully_connected(of: &Channels, work: &mut Work) {
     slow_outputs(of.rows, of.cols, fast, work);
 }
 
-/// Fewer than five rows, and scales that do not shift right by two bits, are requantized as the plain
-/// kernels do it.
+/// Adds the outputs that are requantized as the plain kernels do it: of rows that do not fill a group of
+/// five, or of all rows where scales do not shift right by two bits.
 fn slow_outputs(rows: usize, cols: usize, fast: bool, work: &mut Work) {
     let slow = if fast { rows % ROWS } else { rows };
     work.add("plain_FullyConnected", "output", slow * cols);
@@ -144,7 +146,7 @@ fn is_fast(of: &Attention) -> bool {
     of.scale.multiplier >= 1 << 30 && shifts_right(of.scale, 2..=31)
 }
 
-/// Columns of sums of so many words, which are multiplied four by four.
+/// Adds sums of `words` words for so many columns; four words are multiplied at a time.
 fn product(columns: usize, words: usize, work: &mut Work) {
     work.all(
         "product",

@@ -1,4 +1,4 @@
-//! The kernels for Helium: products of two rows by two, 32 columns by ten rows.
+//! Counts the work of the kernels for Helium: products of two rows by two, 32 columns by ten rows.
 
 use super::super::Kernels;
 use super::{Attention, Channels, Task, Work, plain, shifts_right};
@@ -6,7 +6,7 @@ use super::{Attention, Channels, Task, Work, plain, shifts_right};
 const ROWS: usize = 10;
 const COLS: usize = 32;
 const TAPS: usize = 16;
-/// Bytes of a head's values, transposed.
+/// Largest number of bytes that a head's transposed values may take.
 const VALUES: usize = 2048;
 
 pub fn work(task: &Task, work: &mut Work) {
@@ -78,7 +78,7 @@ pub fn work(task: &Task, work: &mut Work) {
     }
 }
 
-/// The lengths of the pieces that `whole` is cut into.
+/// Returns the lengths of the pieces that `whole` is cut into.
 fn parts(whole: usize, of: usize) -> impl Iterator<Item = usize> {
     (0..whole)
         .step_by(of)
@@ -123,7 +123,7 @@ fn context(of: &Attention, work: &mut Work) {
     }
 }
 
-/// Sums of products of a depth, and their requantization.
+/// Adds sums of products of a depth, and their requantization.
 fn product(rows: usize, cols: usize, depth: usize, work: &mut Work) {
     let blocks = rows.div_ceil(2) * cols.div_ceil(2);
     match depth {

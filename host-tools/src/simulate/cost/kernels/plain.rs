@@ -1,9 +1,9 @@
-//! The plain kernels.
+//! Counts the work of the plain kernels.
 
 use super::super::Kernels;
 use super::{Task, Work};
 
-/// LLVM finds vectors of 16 in them for Helium.
+/// Adds the work of an operator; LLVM finds vectors of 16 in the plain kernels for Helium.
 pub fn work(task: &Task, kernels: Kernels, work: &mut Work) {
     let width = match kernels {
         Kernels::Dsp => 1,
