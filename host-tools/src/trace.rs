@@ -1,4 +1,4 @@
-//! The smoothed posteriors over time as an SVG, one panel an input: what the decoder saw.
+//! Draws the smoothed posteriors over time as an SVG, one panel an input: what the decoder saw.
 
 use std::error::Error as StdError;
 use std::ops::Range;
@@ -10,14 +10,16 @@ use zerda_firmware::{Detection, Image, Word};
 use crate::error::{Error, Result};
 
 const PANEL: (u32, u32) = (1100, 330);
-/// Right of the chart, for the legend.
+/// Width in pixels that the legend takes, right of the chart.
 const LEGEND_WIDTH: i32 = 120;
-/// Below the posteriors, for the waveform.
+/// Height in pixels that the waveform takes, below the posteriors.
 const WAVEFORM_HEIGHT: i32 = 60;
-/// Most points of a line: an hour of audio is drawn, and opened, as quickly as a minute.
+/// Number of points that a line has at most: an hour of audio is drawn, and opened, as quickly as a
+/// minute.
 const MAX_POINTS: usize = 2000;
 
-/// Colour-blind safe (Okabe and Ito), then two more; labels that are no commands are grey.
+/// Colours that labels have: six that are colour-blind safe (Okabe and Ito), then two more. Labels
+/// that are no commands are grey.
 const COLOURS: [RGBColor; 8] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
@@ -32,34 +34,34 @@ const COLOURS: [RGBColor; 8] = [
 type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
 type Drawn<T = ()> = std::result::Result<T, Box<dyn StdError>>;
 
-/// What is drawn, and how the image's numbers are to be read.
+/// Holds what is drawn, and how the image's numbers are to be read.
 pub struct Trace {
     pub panels: Vec<Panel>,
     labels: Vec<(String, RGBColor)>,
-    /// Names of the commands, where they are other than the labels.
+    /// Names that the commands have, where they are other than the labels.
     commands: Vec<String>,
-    /// Samples.
+    /// Number of samples that the front end's window has.
     window: usize,
     hop: usize,
-    /// Samples a second.
+    /// Number of samples that a second has.
     rate: f64,
 }
 
-/// One input.
+/// Holds what is drawn of one input.
 pub struct Panel {
     name: String,
     pub words: Vec<Word>,
     pub detections: Vec<Detection>,
-    /// In which commands count, as far as they were foreseen: from and until, ms.
+    /// Times in which commands count, as far as they were foreseen: from and until, ms.
     pub windows: Vec<(u32, u32)>,
-    /// Q0.8, one a class, frame after frame.
+    /// Smoothed posteriors, which are Q0.8, shape [frames, classes].
     smoothed: Vec<u8>,
-    /// Loudest sample of every [`ENVELOPE`] samples.
+    /// Magnitude that the loudest of every [`ENVELOPE`] samples has.
     peaks: Vec<u16>,
     samples: usize,
 }
 
-/// Samples a point of the waveform: 10 ms.
+/// Number of samples that a point of the waveform stands for: 10 ms.
 const ENVELOPE: usize = 160;
 
 impl Panel {
@@ -184,7 +186,7 @@ impl Trace {
         waveform(&lower, panel, seconds, self.rate)
     }
 
-    /// From start to end of each word, in its colour, with its name and score above.
+    /// Shades each word from start to end, in its colour, with its name and score above.
     fn words(&self, chart: &mut Chart<'_, '_>, panel: &Panel) -> Drawn {
         for word in &panel.words {
             let Some((name, colour)) = self.labels.get(usize::from(word.label)) else {
@@ -206,7 +208,7 @@ impl Trace {
         Ok(())
     }
 
-    /// A frame around the words of each command of several words, with its name.
+    /// Draws a frame around the words of each command of several words, with its name.
     fn commands(&self, chart: &mut Chart<'_, '_>, panel: &Panel) -> Drawn {
         for detection in &panel.detections {
             let Some(name) = self.commands.get(usize::from(detection.command)) else {
@@ -221,7 +223,7 @@ impl Trace {
         Ok(())
     }
 
-    /// Seconds from the start of the stream.
+    /// Returns the end of a frame in seconds from the start of the stream.
     fn frame_end(&self, frame: usize) -> f64 {
         (frame * self.hop + self.window) as f64 / self.rate
     }
@@ -266,7 +268,7 @@ fn waveform(
     Ok(())
 }
 
-/// At most [`MAX_POINTS`] points, each the maximum of what it stands for, with its index.
+/// Returns at most [`MAX_POINTS`] points, each the maximum of what it stands for, with its index.
 fn decimated<T: Copy + Ord>(values: &[T]) -> impl Iterator<Item = (usize, T)> {
     let group = values.len().div_ceil(MAX_POINTS).max(1);
     let maximum = move |(index, part): (usize, &[T])| Some((index * group, *part.iter().max()?));

@@ -32,7 +32,8 @@ const FADE: usize = 50 * MS;
 const LEAD: usize = 2000 * MS;
 /// Number of samples that follow the last word: 1.5 s, time enough to be late.
 const REST: usize = 1500 * MS;
-/// Range of the number of samples that lie between the end of a word and the start of the next: 0.5 to 3 s.
+/// Range of the number of samples that lie between the end of an utterance, with its rest, and the start of the next:
+/// 0.5 to 3 s.
 const PAUSE: Range<usize> = 500 * MS..3000 * MS;
 /// Time from the end of a wake word to the start of the command that follows it, in ms.
 pub const GAP_MS: Range<usize> = 300..1500;

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 /// Settings of the decoder that a person may tune.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// Frames that a posterior is averaged over.
+    /// Number of frames that a posterior is averaged over.
     pub smoothing: u8,
     /// Threshold of each label, Q0.8; a label with 0 is never detected.
     pub thresholds: Vec<u8>,
