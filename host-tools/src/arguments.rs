@@ -122,7 +122,8 @@ pub struct CompileArgs {
     /// Reads the float model from this file: one streaming step with its caches as inputs and outputs
     #[arg(value_name = "ONNX")]
     pub onnx: PathBuf,
-    /// Calibrates on these WAV and FLAC files, or folders of them; of more than 500 files 500 are taken, evenly spread
+    /// Calibrates on these WAV and FLAC files, or folders of them; of a folder at most 500 files are taken, evenly
+    /// spread
     #[arg(long, value_name = "PATH", required = true, num_args = 1..)]
     pub calibrate: Vec<PathBuf>,
     /// Writes the image to this file [default: beside the ONNX, ending in .zerda]

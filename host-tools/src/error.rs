@@ -12,7 +12,7 @@ pub enum Error {
     /// The arguments or an input cannot be used; the exit code is 2.
     #[error("{0}")]
     Usage(String),
-    /// The input was good and a check on it failed; the exit code is 1.
+    /// The input was good, but a check on it failed; the exit code is 1.
     #[error("{0}")]
     Check(String),
     #[error("{}: cannot be read: {source}", path.display())]
@@ -25,7 +25,7 @@ pub enum Error {
     /// Inputs could not be used, each of which was reported when it was met.
     #[error("some inputs could not be used")]
     Reported,
-    /// The user (Ctrl-C) or another program asked it to end; the exit code is 130, as of shells.
+    /// The user (Ctrl-C) or another program asked it to end; the exit code is 130, as in shells.
     #[error("interrupted")]
     Interrupted,
 }

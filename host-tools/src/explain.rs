@@ -1,4 +1,4 @@
-//! Says what INT8 cost an image, layer by layer: `zerda compile --report` and `zerda inspect --onnx`.
+//! Says what INT8 cost an image, layer by layer, for `zerda compile --report` and `zerda inspect --onnx`.
 //!
 //! The image runs in the firmware crate beside its float ONNX in tract, on recordings. For each operator the report
 //! says how far its output is from float, and what the logits would regain if it alone had stayed in float; for the
@@ -134,12 +134,13 @@ struct Audio {
 struct EndToEnd {
     /// Ratio of signal to quantization noise that the logits have, in dB.
     sqnr_db: f64,
-    /// Ratio that they have in tract with fake quantization, in dB, from which the regained figures start.
+    /// Ratio of signal to quantization noise that the logits have in tract with fake quantization, in dB, from which
+    /// the regained figures start.
     simulated_sqnr_db: f64,
-    /// Mean absolute difference that a posterior (0 to 1) has from float, before smoothing.
+    /// Mean absolute difference that posteriors (0 to 1) have from float, before smoothing.
     posterior_mean_difference: f64,
     posterior_largest_difference: f64,
-    /// Share of the recordings, 0 to 1, that have another answer in INT8 than in float: the label of the highest
+    /// Share of the recordings, 0 to 1, that INT8 answers otherwise than float; an answer is the label of the highest
     /// smoothed posterior.
     answers_differ: f64,
     differing: Vec<Differing>,
@@ -156,7 +157,7 @@ struct Differing {
 #[derive(Clone, Serialize)]
 struct Row {
     number: Option<usize>,
-    /// Name of the ONNX value that it is.
+    /// Name of the ONNX value that the tensor is.
     name: String,
     kind: &'static str,
     shape: String,

@@ -39,7 +39,7 @@ pub fn flash(options: &Options) -> Result<()> {
                 board.name
             ))
         })?;
-        // That it is there and knows the chip needs no probe.
+        // Whether it is there and knows the chip can be asked without a probe.
         probe_rs(chip, &["chip", "info", chip].map(String::from))?;
     }
     let firmware = board.build(&options.image, None)?;
@@ -100,7 +100,7 @@ fn probe_rs(chip: &str, arguments: &[String]) -> Result<()> {
     }
 }
 
-/// Writes the one line about a `probe-rs` (0.32) that failed.
+/// Writes the one line that says why `probe-rs` (0.32) failed.
 fn failure(chip: &str, stdout: &str, stderr: &str) -> String {
     let said = |part| stderr.contains(part);
     if said("No connected probes were found") || said("Probe not found") {
@@ -138,7 +138,7 @@ fn failure(chip: &str, stdout: &str, stderr: &str) -> String {
     line
 }
 
-/// Finds what failed, and why, which is at the bottom of its causes.
+/// Finds the error in what `probe-rs` said, and the last of its causes.
 fn error_and_cause(stderr: &str) -> (&str, Option<String>) {
     let mut lines = stderr
         .lines()

@@ -1,5 +1,5 @@
-//! Makes pages that need nothing else: the look that all reports have, and the axes of their
-//! charts.
+//! Renders pages that need no other file, in the look that all reports have, and places values on
+//! the axes of their charts.
 
 use minijinja::value::{Serde, Value};
 use minijinja::{AutoEscape, Environment};
@@ -30,7 +30,7 @@ pub fn render_with(
     page.map_err(|error| Error::check(format!("the HTML report: {error:#}")))
 }
 
-/// Writes a value with so many decimals; zero has no sign.
+/// Writes a value with `digits` decimals; zero has no sign.
 pub fn fixed(value: f64, digits: usize) -> String {
     let text = format!("{value:.digits$}");
     match text.strip_prefix('-') {

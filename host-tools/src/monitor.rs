@@ -14,8 +14,8 @@ use crate::error::{Error, Result};
 use crate::report;
 use crate::run::print;
 
-/// Number of bytes without one good frame after which a source is no telemetry: a second of a line
-/// at 921600 baud, many minutes of reports.
+/// Number of bytes without one good frame after which a source counts as no telemetry: a second of
+/// a line at 921600 baud, many minutes of reports.
 const NO_TELEMETRY: u64 = 64 * 1024;
 
 /// Time that a TCP server that refuses may take to come up: QEMU or a bridge that starts at the

@@ -14,7 +14,7 @@ use crate::run::print;
 pub enum Format {
     Text,
     Markdown,
-    /// JSON has one object a line.
+    /// JSON is printed with one object a line.
     Json,
 }
 
@@ -35,7 +35,7 @@ pub struct Forms<H> {
     pub markdown: String,
     /// Holds JSON, one object a line.
     pub json: String,
-    /// Makes the page, only where it is written.
+    /// Makes the HTML page; it is called only where that is written.
     pub html: H,
 }
 

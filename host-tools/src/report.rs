@@ -6,7 +6,7 @@ use zerda_firmware::npu::registers::{Config, Status as NpuStatus};
 use zerda_firmware::npu::{Failure, Fault};
 use zerda_firmware::telemetry::{Report, Status};
 
-/// Writes a report as a line, in the stream of that name; `None` for a kind that is not known.
+/// Writes a report as a line that names its stream; `None` for a kind that is not known.
 pub fn line(name: &str, report: &Report<'_>, json: bool) -> Option<String> {
     let (text, fields) = match *report {
         Report::Detection {
@@ -116,7 +116,7 @@ fn reason_text(reason: Reason) -> &'static str {
     }
 }
 
-/// Says why the window closed, as JSON has it.
+/// Returns the name that JSON has for the reason why the window closed.
 fn reason_key(reason: Reason) -> &'static str {
     match reason {
         Reason::WindowOver => "window_over",

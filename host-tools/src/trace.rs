@@ -38,12 +38,12 @@ type Drawn<T = ()> = std::result::Result<T, Box<dyn StdError>>;
 pub struct Trace {
     pub panels: Vec<Panel>,
     labels: Vec<(String, RGBColor)>,
-    /// Names that the commands have, where they are other than the labels.
+    /// Names of the commands that the image lists; it is empty where each label is a command.
     commands: Vec<String>,
-    /// Number of samples that the front end's window has.
+    /// Length in samples that the front end's window has.
     window: usize,
     hop: usize,
-    /// Number of samples that a second has.
+    /// Sample rate in Hz that the audio has.
     rate: f64,
 }
 
@@ -52,9 +52,9 @@ pub struct Panel {
     name: String,
     pub words: Vec<Word>,
     pub detections: Vec<Detection>,
-    /// Times in which commands count, as far as they were foreseen: from and until, ms.
+    /// Spans of time in which commands count, as far as they were foreseen: start and end in ms.
     pub windows: Vec<(u32, u32)>,
-    /// Smoothed posteriors, which are Q0.8, shape [frames, classes].
+    /// Smoothed posteriors that the frames have, Q0.8, shape [frames, classes].
     smoothed: Vec<u8>,
     /// Magnitude that the loudest of every [`ENVELOPE`] samples has.
     peaks: Vec<u16>,

@@ -76,10 +76,10 @@ pub struct StreamArgs {
     #[arg(long, requires = "negatives", conflicts_with = "onnx")]
     pub stream: bool,
     /// Counts false alarms in these WAV and FLAC files of speech and other sound in which no command is spoken, or
-    /// folders of them; words are heard in front of them as well
+    /// folders of them; they also serve as the speech that words are heard in
     #[arg(long, value_name = "PATH", num_args = 1.., requires = "stream")]
     pub negatives: Vec<PathBuf>,
-    /// Hears the words in the noise of these files, or folders of them
+    /// Mixes the noise of these files, or folders of them, under the words
     #[arg(long, value_name = "PATH", num_args = 1.., requires = "stream")]
     pub noise: Vec<PathBuf>,
     /// Sets the signal to noise ratios in dB; `clean` adds nothing
@@ -116,7 +116,7 @@ pub struct StreamArgs {
     /// Seeds all that is drawn by chance
     #[arg(long, value_name = "N", default_value_t = 1, requires = "stream")]
     pub seed: u64,
-    /// Tells misses at so many false alarms an hour, besides those at the image's thresholds; with --wake at so many
+    /// Reports misses at so many false alarms an hour, besides those at the image's thresholds; with --wake at so many
     /// false wakes an hour of each wake word
     #[arg(long, value_name = "RATE", default_value = "0.5", value_parser = rate, requires = "stream")]
     pub fa_per_hour: f64,
@@ -160,7 +160,7 @@ pub struct TuneArgs {
     /// Hears these WAV and FLAC files without commands, or folders of them: several hours
     #[arg(long, value_name = "PATH", required = true, num_args = 1..)]
     pub negatives: Vec<PathBuf>,
-    /// Tells what thresholds cost by the words of this folder, which has one folder a label, named as the label
+    /// Measures what thresholds cost on the words of this folder, which has one folder a label, named as the label
     #[arg(long, value_name = "DIR")]
     pub commands: Option<PathBuf>,
     /// Sets the wanted false alarms an hour, of all commands together [default: 0.5]

@@ -1,4 +1,4 @@
-//! Defines the arguments of `zerda simulate`.
+//! Defines the arguments of `zerda simulate`, which estimates the latency of a board.
 
 use std::path::PathBuf;
 
@@ -37,7 +37,7 @@ pub struct SimulateArgs {
     /// Reads the limits from this file instead of those built in, which are config/budgets.toml
     #[arg(long, value_name = "FILE")]
     pub budgets: Option<PathBuf>,
-    /// Writes latency.md, .json and .html into this folder as well, or sweep.md, .json and .html
+    /// Writes latency.md, .json and .html into this folder as well, or with --sweep sweep.md, .json and .html
     #[arg(long, value_name = "DIR")]
     pub output: Option<PathBuf>,
     /// Prints one JSON object: verdict (pass or fail) and failures, basis, step_ms (from the last sample in memory to

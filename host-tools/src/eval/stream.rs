@@ -56,7 +56,7 @@ pub struct Options {
     pub wake: Option<Words>,
     /// Number of pairs of a wake word and a command that are said in each condition.
     pub pairs: usize,
-    /// False alarms an hour, or false wakes an hour of each wake word, at which misses are told.
+    /// False alarms an hour, or false wakes an hour of each wake word, at which misses are reported.
     pub fa_per_hour: f64,
     /// Share of 0 to 1 that may be missed at most.
     pub max_miss: Option<f64>,
@@ -93,7 +93,7 @@ pub struct Heard {
     pub silent: usize,
 }
 
-/// Holds what streams are made of.
+/// Holds all that streams are made of: scripts, backgrounds, conditions and a seed.
 pub struct Making<'a> {
     /// Utterances that are said in each stream.
     pub scripts: Vec<Vec<Utterance>>,

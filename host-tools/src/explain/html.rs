@@ -1,4 +1,4 @@
-//! Draws the report as one HTML page that needs nothing else.
+//! Draws the report as one HTML page that needs no other file.
 
 use serde::Serialize;
 
@@ -8,7 +8,7 @@ use crate::html;
 
 const TEMPLATE: &str = include_str!("report.html");
 
-/// Left edge of the chart, whose units are its own; the template knows the edges. The SQNR is drawn
+/// Left edge of the chart, in units of its own that the template knows as well. The SQNR is drawn
 /// from the top to the bottom, what is regained upwards from a line of its own.
 const LEFT: f64 = 44.0;
 const RIGHT: f64 = 1090.0;
@@ -30,7 +30,7 @@ struct Page<'a> {
     input_bar: f64,
     lines: Vec<Line<'a>>,
     groups: Vec<Group>,
-    /// Holds the ticks of the SQNR, each in dB, and where in the chart they are.
+    /// Holds the ticks of the SQNR: a value in dB and its place in the chart.
     ticks: Vec<(f64, f64)>,
     /// Points of the polyline that draws the SQNR.
     curve: String,

@@ -23,9 +23,9 @@ const POLL: Duration = Duration::from_millis(10);
 /// Says whether the user (Ctrl-C) or another program asked this one to end.
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
-/// A board's machine that runs its firmware.
+/// A machine of QEMU's that runs the firmware of a board.
 pub struct Machine<'a> {
-    /// Name that the board has.
+    /// Name of the board, which errors begin with.
     name: &'a str,
     program: PathBuf,
     /// Name that QEMU has for the machine.
@@ -38,19 +38,19 @@ pub struct Machine<'a> {
 /// Says where the bytes of the machine's serial port go.
 pub enum Serial<'a> {
     Here(&'a mut dyn FnMut(&[u8]) -> Result<()>),
-    /// They go to whoever connects to this address; the machine waits for it.
+    /// The bytes go to whoever connects to this address; the machine waits for that.
     Served(SocketAddr),
 }
 
-/// Settings that one start of the machine has.
+/// Describes one start of the machine.
 pub struct Boot<'a> {
     /// Arguments that the firmware gets.
     pub arguments: Vec<String>,
     /// Says whether time passes as on the board, at 125 million instructions a second. Otherwise it
-    /// passes at one million, so that instructions are counted in units of the board's clock.
+    /// passes at about one million, so that instructions are counted in units of the board's clock.
     pub realtime: bool,
     pub serial: Serial<'a>,
-    /// Says whether its logs are printed on standard error.
+    /// Says whether the firmware's logs are printed on standard error.
     pub logs: bool,
     /// Time after which QEMU is stopped; `None` means never.
     pub limit: Option<Duration>,
@@ -76,7 +76,7 @@ impl<'a> Machine<'a> {
 
     /// Runs the firmware until it ends.
     pub fn boot(&self, boot: Boot<'_>) -> Result<()> {
-        // Else whoever ends us with a signal leaves QEMU behind. An error: it is there already.
+        // Without a handler a signal would end this process and leave QEMU behind. On an error there is one already.
         let _ = ctrlc::set_handler(|| INTERRUPTED.store(true, Ordering::Relaxed));
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
             .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
@@ -169,7 +169,7 @@ impl<'a> Machine<'a> {
                 break status;
             }
         };
-        // What was on its way.
+        // Some bytes may still be on their way.
         accept(listener, &mut sender);
         drop(sender);
         receiver.iter().try_for_each(handle)?;
@@ -186,7 +186,7 @@ struct Running(Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // Errors: it has ended.
+        // Errors mean that it has ended.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }

@@ -22,9 +22,9 @@ use why::Why;
 
 /// Time after a command's end, in ms, in which it may be decided, as in `zerda eval --stream`.
 const LATE_MS: u32 = crate::eval::stream::score::LATE_MS as u32;
-/// Time before a word, in ms, at which what is shown begins.
+/// Time in ms before a word at which its table begins.
 const LEAD_MS: u32 = 100;
-/// Number of frames that lie between the rows of the table: 50 ms.
+/// Number of frames that a row of the table stands for: 50 ms.
 const EVERY: usize = 5;
 /// Number of labels that are shown beside the one that counts.
 const OTHERS: usize = 3;
@@ -61,7 +61,7 @@ struct Row {
     refractory: bool,
     /// Says whether no command counted, since no wake word had opened the window.
     asleep: bool,
-    /// Says whether the label that counts could be detected again since the last time.
+    /// Says whether the label that counts was armed: once detected, it cannot be again before its average has fallen.
     armed: bool,
     /// Word that was detected since the row before.
     detected: Option<String>,
@@ -235,7 +235,7 @@ impl Explanation<'_> {
     }
 }
 
-/// Fails where standard input is among the inputs: it has no label file.
+/// Fails if standard input, which has no label file, is among the inputs.
 pub fn refuse_stdin(inputs: &[std::path::PathBuf]) -> Result<()> {
     match inputs.iter().any(|input| input == Path::new("-")) {
         true => Err(Error::usage(

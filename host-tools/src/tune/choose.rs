@@ -5,14 +5,14 @@ use super::tail::rates;
 use crate::eval::stream::sweep::{Point, Sweep};
 use crate::eval::stream::track::Settings;
 
-/// Number of events that the tails are trusted as much as: with far more counted, the count decides.
+/// Number of counted events that the tails weigh as much as: with far more counted, the count decides.
 const TRUST: f64 = 3.0;
 /// Number of times that the rate is corrected by what was counted with all commands at once.
 const CORRECTIONS: usize = 4;
 
 pub struct Chosen {
     pub point: Point,
-    /// False alarms an hour that the tails expect of each label whose threshold was chosen.
+    /// False alarms an hour that the tails predict, for each label whose threshold was chosen.
     pub expected: Vec<(usize, f64)>,
     /// Says whether thresholds are high enough for the rate.
     pub met: bool,
@@ -24,7 +24,7 @@ struct Costs {
     /// Holds for each command the number of its label and, by threshold, the false alarms an hour, which fall, and the
     /// words missed.
     commands: Vec<(usize, Vec<f64>, Vec<u64>)>,
-    /// Says whether there are words that can be missed.
+    /// Says whether there are words to count misses of.
     words: bool,
 }
 

@@ -21,7 +21,7 @@ pub struct Report {
     pub files: usize,
     pub before: Figures,
     pub after: Figures,
-    /// False alarms an hour that the tails expect on other audio of the kind.
+    /// False alarms an hour that the tails predict for other audio of the kind.
     pub expected_per_hour: f64,
     pub expected_by_command: serde_json::Map<String, serde_json::Value>,
     pub met: bool,
@@ -37,7 +37,7 @@ pub struct Figures {
     pub per_hour: f64,
     pub per_hour_upper: f64,
     pub by_command: serde_json::Map<String, serde_json::Value>,
-    /// Number of false commands in the negatives, which came awake after a false wake.
+    /// Number of false commands in the negatives that came while awake after a false wake.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub false_commands: Option<u64>,
     pub words: Option<u64>,

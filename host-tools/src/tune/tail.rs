@@ -10,7 +10,7 @@
 const PEAKS: u64 = 20;
 /// Number of peaks that the scale of all commands weighs as much as.
 const PRIOR: f64 = 5.0;
-/// Scale in logits that is taken where nothing at all was detected.
+/// Scale in logits that is assumed where nothing at all was detected.
 const SCALE: f64 = 1.0;
 
 /// Returns the false detections an hour of each command at each threshold, from `counts[command][threshold]` in
@@ -57,12 +57,12 @@ fn logit(threshold: u8) -> f64 {
     (p / (1.0 - p)).ln()
 }
 
-/// Holds the excess of the highest peaks over the threshold from which on it tells them.
+/// Excess of the highest peaks over the last threshold that was reached often enough for its count to be trusted.
 struct Excess {
-    /// Index of the threshold that the excess is over.
+    /// Index of the threshold that the excess is measured from.
     from: usize,
     count: f64,
-    /// Sum that the excesses have, in logits.
+    /// Sum of the excesses, which are in logits.
     sum: f64,
     /// Number of peaks that ended below the last threshold: the excess of the others is only known to be more.
     ended: f64,
@@ -75,7 +75,7 @@ impl Excess {
             .rposition(|&count| count >= PEAKS)
             .unwrap_or(0);
         let tail = logits.windows(2).zip(counts.windows(2)).skip(from);
-        // Peaks between two thresholds count as in the middle.
+        // Peaks between two thresholds count as if they lay in the middle.
         let sum = tail
             .map(|(logits, counts)| (logits[1] - logits[0]) * (counts[0] + counts[1]) as f64 / 2.0);
         let first = counts.get(from).copied().unwrap_or(0);

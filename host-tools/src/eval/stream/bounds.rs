@@ -2,11 +2,10 @@
 
 use crate::error::{Error, Result};
 
-/// Number of expected events below which a rate is told badly: if none comes in so long, it may still be the rate asked
-/// for.
+/// Number of expected events below which a rate is poorly resolved: even if none is counted, the rate may still be the
+/// one asked for.
 pub const RESOLVED: f64 = 3.0;
-/// Number of expected events below which nothing is told of a rate, nor can a tail of the highest posteriors be trusted
-/// to.
+/// Number of expected events below which a rate cannot be estimated, not even from the tail of the highest posteriors.
 const HOPELESS: f64 = 0.2;
 
 /// One-sided normal quantile that belongs to [`MISSED`].
@@ -14,8 +13,8 @@ const Z: f64 = 1.644_853_626_951_472_7;
 /// Share of cases in which a rate lies above its bound.
 const MISSED: f64 = 0.05;
 
-/// Says whether so many hours of negatives can tell a rate of false alarms or wakes (`what` names them): `None` if they
-/// can, a note if they tell it badly. Hours that tell nothing of it are an error.
+/// Says whether so many hours of negatives resolve a rate of false alarms or wakes (`what` names them): returns `None`
+/// if they do, and a note if they do so poorly. Too few hours to estimate the rate are an error.
 pub fn resolved(what: &str, per_hour: f64, hours: f64) -> Result<Option<String>> {
     let expected = per_hour * hours;
     let needed = RESOLVED / per_hour;
@@ -34,7 +33,7 @@ pub fn resolved(what: &str, per_hour: f64, hours: f64) -> Result<Option<String>>
     }))
 }
 
-/// Returns the mean that may be behind so many counted events at most: Garwood's exact bound (Biometrika 28, 1936), the
+/// Returns the highest mean that may be behind so many counted events: Garwood's exact bound (Biometrika 28, 1936), the
 /// mean at which so few or fewer come in 5 % of the cases. It is 3.0 where none was counted.
 pub fn poisson_upper(events: u64) -> f64 {
     let (mut low, mut high) = (events as f64, 2.0 * events as f64 + 20.0);
@@ -51,7 +50,7 @@ pub fn poisson_upper(events: u64) -> f64 {
     f64::midpoint(low, high)
 }
 
-/// Returns the probability of at most so many events where the mean is so high; `factorial` is the logarithm of the
+/// Returns the probability of at most `events` events where the mean is `mean`; `factorial` is the logarithm of the
 /// factorial of `events`.
 fn poisson_at_most(events: u64, factorial: f64, mean: f64) -> f64 {
     let mut term = (events as f64 * mean.ln() - mean - factorial).exp();
@@ -67,7 +66,7 @@ fn poisson_at_most(events: u64, factorial: f64, mean: f64) -> f64 {
     sum
 }
 
-/// Returns the share, 0 to 1, that may be behind `count` out of `of` at most: Wilson's score bound (JASA 22, 1927). It
+/// Returns the highest share, 0 to 1, that may be behind `count` out of `of`: Wilson's score bound (JASA 22, 1927). It
 /// is 1 if `of` is 0.
 pub fn wilson_upper(count: u64, of: u64) -> f64 {
     if of == 0 {

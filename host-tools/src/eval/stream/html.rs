@@ -10,7 +10,7 @@ use crate::html::{Axis, render};
 
 const TEMPLATE: &str = include_str!("report.html");
 
-/// Left edge of the charts, whose units are their own; the template knows the edges.
+/// Left edge of the charts, in units of their own that the template knows as well.
 const LEFT: f64 = 60.0;
 const RIGHT: f64 = 1090.0;
 const TOP: f64 = 16.0;
@@ -155,7 +155,7 @@ fn section<'a>(number: usize, det: &'a Det, summary: &'a Summary, axes: &Axes) -
 }
 
 impl Axes {
-    /// Makes the axes, which begin at half an event or below, for what has no logarithm: none.
+    /// Makes the axes, which begin at half an event or below, since zero events have no logarithm.
     fn of(summary: &Summary) -> Axes {
         let det = summary.det.iter().flat_map(|det| &det.points);
         let most = det.map(|point| point.fa_per_hour).fold(1.0, f64::max);

@@ -75,7 +75,7 @@ impl Condition {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Utterance {
     pub words: Vec<Clip>,
-    /// Time in ms that passes until the next utterance, beyond a pause.
+    /// Time in ms that passes before the next utterance, beyond a pause.
     pub rest_ms: usize,
 }
 
@@ -119,7 +119,7 @@ impl Word {
     }
 }
 
-/// A stream to which no condition was applied yet: it is the same for all of them.
+/// A stream to which no condition was applied yet; it is the same for all conditions.
 pub struct Script {
     words: Vec<Word>,
     length: usize,
@@ -146,8 +146,8 @@ pub struct Backgrounds<'a> {
     pub each: bool,
 }
 
-/// Number of files of each kind that a stream takes its backgrounds from: they are decoded as a whole, and a stream
-/// holds all kinds.
+/// Number of files of each kind that a stream takes its backgrounds from, few because they are decoded as a whole and a
+/// stream holds all kinds.
 const FILES: usize = 3;
 
 impl Script {
@@ -338,8 +338,8 @@ fn cut(clip: &[i16]) -> Option<(Vec<f64>, Range<usize>)> {
     Some((samples.collect(), word.start - from..word.end - from))
 }
 
-/// Returns `length` samples of one of the recordings, repeated where it is shorter; over `heard` it is no pause, if a
-/// few draws find such.
+/// Returns `length` samples of one of the recordings, repeated where it is shorter. The part in `heard` is no pause,
+/// unless `DRAWS` draws find nothing better.
 fn excerpt(
     pool: &[Vec<f64>],
     length: usize,

@@ -17,8 +17,8 @@ use super::score::{Spoken, Verdict};
 use super::sources::Clips;
 use super::wake::Wake;
 
-/// Draws so many pairs, in an order by chance, each with its rest until the device sleeps again. There are none if no
-/// wake word or no command has clips.
+/// Draws `count` pairs in random order; each is followed by a rest in which the device falls asleep again. There are
+/// none if no wake word or no command has clips.
 pub fn draw(
     clips: &Clips,
     wake: &Wake,

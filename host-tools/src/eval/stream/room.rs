@@ -138,7 +138,7 @@ fn high_pass(response: &mut [f64]) {
     }
 }
 
-/// Returns `signal` as it sounds in a room of this impulse response; it is as long as both together.
+/// Returns `signal` as it sounds in a room of this impulse response; its length is the sum of both lengths.
 pub fn convolve(signal: &[f64], response: &[f64]) -> Result<Vec<f64>> {
     let length = signal.len() + response.len();
     let mut planner = RealFftPlanner::<f64>::new();

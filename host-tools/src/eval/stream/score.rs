@@ -14,12 +14,12 @@ pub const LATE_MS: f64 = 500.0;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Spoken {
     pub label: usize,
-    /// Time in ms at which it starts, from the start of the stream.
+    /// Time in ms at which the word starts, from the start of the stream.
     pub start_ms: f64,
     pub end_ms: f64,
-    /// Number of the clip that it was taken from.
+    /// Number of the clip that the word was taken from.
     pub clip: usize,
-    /// Background that it is heard in.
+    /// Background that the word is heard in.
     pub background: Background,
 }
 
@@ -39,7 +39,7 @@ impl Background {
     }
 }
 
-/// Says what became of a detection.
+/// Says whether a detection is right, and else what is wrong with it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Verdict {
     /// The detection is of this word, and came `delay_ms` after its end.

@@ -109,7 +109,7 @@ pub struct DetPoint {
     pub gated: Option<Gated>,
 }
 
-/// Counts what follows from a threshold for wake words.
+/// Counts what a threshold of wake words leads to.
 #[derive(Serialize)]
 pub struct Gated {
     pub false_commands: u64,
@@ -206,7 +206,7 @@ impl Summary {
         }
     }
 
-    /// Says at which rate of false alarms or wakes misses are told.
+    /// Says at which rate of false alarms or wakes misses are reported.
     pub fn limit(&self) -> String {
         limit(&self.wake, self.fa_per_hour)
     }

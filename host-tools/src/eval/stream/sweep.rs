@@ -17,7 +17,7 @@ pub fn grid() -> impl Iterator<Item = u8> {
     (26..=226).step_by(4).chain(230..=253)
 }
 
-/// Holds what one setting gives.
+/// Holds what one setting of the decoder gives.
 #[derive(Clone, Debug)]
 pub struct Point {
     pub settings: Settings,
@@ -125,8 +125,8 @@ impl<'a> Sweep<'a> {
         (sum.0 as f64 / f64::from(SAMPLE_RATE) / 3600.0, sum.1)
     }
 
-    /// Returns the point of the lowest threshold from which on all have no more false alarms than the rate allows;
-    /// `None` if none does.
+    /// Returns the point of the lowest threshold from which on all points have no more false alarms than the rate
+    /// allows; `None` if the highest has more.
     pub fn target(&self, per_hour: f64) -> Option<&Point> {
         let allowed = per_hour * self.hours();
         let good = |(_, point): &&(u8, Point)| point.all_false_alarms() as f64 <= allowed;

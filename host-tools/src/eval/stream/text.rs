@@ -133,7 +133,7 @@ pub fn clips(summary: &Summary) -> String {
     }
 }
 
-/// Says at which thresholds false alarms and misses are read.
+/// Names the thresholds at which false alarms and misses are counted.
 pub fn point_name(point: &OperatingPoint, summary: &Summary) -> String {
     match point.name {
         "image" => "at the image's thresholds".into(),

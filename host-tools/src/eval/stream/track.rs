@@ -107,7 +107,7 @@ impl Track {
         }
     }
 
-    /// Returns the words that a decoder that starts here detects, echoes left out.
+    /// Returns the words that a decoder detects which starts with the stream, echoes left out.
     pub fn detections(&self, decoder: Decoder) -> Vec<Word> {
         let mut words = Vec::new();
         self.decode(decoder, |_, _, word| {
@@ -116,8 +116,8 @@ impl Track {
         words
     }
 
-    /// Gives a decoder that starts here what the recognizer gives it, in the same order. `frame` gets each
-    /// frame's posteriors (Q0.8 minus 128), the decoder after it, and the word that it decided.
+    /// Gives a decoder, which starts with the stream, what the recognizer gives it, in the same order. `frame` gets
+    /// each frame's posteriors (Q0.8 minus 128), the decoder after it, and the word that it decided.
     pub fn decode(
         &self,
         mut decoder: Decoder,

@@ -1,5 +1,5 @@
-//! Tells which wake words are judged, and what the device makes of a stream: the firmware's own gate runs over what its
-//! decoder detects.
+//! Runs the firmware's own gate over what its decoder detects in a stream, to judge wake words as the device hears
+//! them.
 
 use zerda_firmware::Image;
 use zerda_firmware::decoder::{Decoder, Word};

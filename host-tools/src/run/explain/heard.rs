@@ -12,16 +12,16 @@ use crate::error::Result;
 use crate::eval::stream::track::Track;
 use crate::run::tail;
 
-/// Number of samples that 10 ms have.
+/// Number of samples that make a hop of 10 ms.
 const HOP: usize = SAMPLE_RATE as usize / 100;
-/// Number of 10 ms that the background is taken from before and after a word: 1.5 s.
+/// Number of hops before and after a word that its background is taken from: 1.5 s.
 const AROUND: usize = 150;
-/// Loudness in dB that a unit of the front end's has: an eighth of a nat of power.
+/// Level in dB that a unit of the front end's loudness stands for: an eighth of a nat of power.
 const LOUDNESS_DB: f64 = 10.0 * std::f64::consts::LOG10_E / 8.0;
 
 pub struct Heard<'a> {
     pub image: &'a Image<'a>,
-    /// Mean square that every 10 ms have, where full scale is 1.
+    /// Mean square that each hop of 10 ms has, where full scale is 1.
     powers: Vec<f64>,
     loudness: Vec<u8>,
     pub frames: Vec<Frame>,
@@ -35,7 +35,7 @@ pub struct Frame {
     pub end_ms: u32,
     pub posteriors: Vec<u8>,
     pub smoothed: Vec<u8>,
-    /// Says of each label whether it could be detected again since the last time.
+    /// Says of each label whether it was armed: once detected, it cannot be again before its average has fallen.
     pub armed: Vec<bool>,
     /// Says whether nothing could be detected, so soon after a word.
     pub refractory: bool,
@@ -152,7 +152,7 @@ impl<'a> Heard<'a> {
         (decibels(word), snr)
     }
 
-    /// Returns how far what was heard before a word, as the front end still remembers it, is above the word, in dB.
+    /// Returns by how many dB something before a word, as the front end still remembers it, is louder than the word.
     pub fn louder_before(&self, start_ms: u32, end_ms: u32) -> f64 {
         let span = self.span(start_ms, end_ms);
         let (start, end) = (span.start, span.end.min(self.loudness.len()));
@@ -174,7 +174,7 @@ fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len().max(1) as f64
 }
 
-/// Returns a power in dB, and -100 at least.
+/// Converts a power to dB, -100 at least.
 fn decibels(power: f64) -> f64 {
     10.0 * power.max(1e-10).log10()
 }

@@ -1,4 +1,4 @@
-//! Finds what decided: a name for it, and one sentence.
+//! Finds what decided about a command: a name for it, and one sentence.
 
 mod false_alarm;
 
@@ -68,7 +68,7 @@ fn needed(heard: &Heard<'_>, label: u8, faint: bool) -> u8 {
     }
 }
 
-/// Says why no command was made of its words, which were all heard.
+/// Says why no command was made of words that were all heard.
 fn command_missed(heard: &Heard<'_>, spoken: &Spoken, in_time: impl Fn(&Word) -> bool) -> Why {
     let words = &spoken.words;
     let all: Vec<Word> = heard.with_faint().filter(in_time).collect();

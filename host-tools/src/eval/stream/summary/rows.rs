@@ -1,4 +1,5 @@
-//! Turns counts into what is said of them: misses, delays and false alarms, with their bounds.
+//! Turns counts into the rows that are reported: misses, delays and false alarms, with their
+//! bounds.
 
 use std::collections::BTreeMap;
 
@@ -34,7 +35,7 @@ pub struct Misses {
     pub miss_rate_upper: f64,
 }
 
-/// Figures that are said of all commands, or of one.
+/// Figures that are reported of all commands, or of one.
 #[derive(Serialize)]
 pub struct Row {
     #[serde(flatten)]

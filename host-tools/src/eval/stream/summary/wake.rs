@@ -1,4 +1,4 @@
-//! Gathers what is said of wake words, and of pairs of a wake word and a command.
+//! Gathers what is reported of wake words, and of pairs of a wake word and a command.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::eval::stream::pairs::PairTally;
 use crate::eval::stream::sources::{Clips, Negative};
 use crate::eval::stream::track::Settings;
 
-/// The gate that is judged.
+/// Gate that is judged.
 #[derive(Serialize)]
 pub struct Wake {
     pub words: Vec<String>,
@@ -41,7 +41,7 @@ pub struct Rate {
     pub per_hour_upper: f64,
 }
 
-/// Figures that are said of the pairs of a condition.
+/// Figures that are reported of the pairs of a condition.
 #[derive(Serialize)]
 pub struct PairRow {
     /// Counts the pairs and those that are missed.
