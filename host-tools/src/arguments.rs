@@ -39,8 +39,8 @@ Examples:
 
 Exit codes: 0 done, 1 a check failed, 2 wrong use or an input that could not be used.";
 
-/// Compiles a streaming Conformer for spoken commands to INT8 and runs it, with the integers of the firmware, on this
-/// machine.
+/// Compiles a streaming Conformer that recognises spoken commands on the device to INT8, and runs it on this machine
+/// with the integers of the firmware.
 #[derive(Parser)]
 #[command(version, after_help = EXAMPLES, arg_required_else_help = true)]
 pub struct Cli {
@@ -89,8 +89,8 @@ pub struct WakeArg {
 /// computed the same.
 #[derive(Args)]
 pub struct RunArgs {
-    /// Reads WAV or FLAC files of any sample rate and channel count, or with - raw 16 kHz mono s16le PCM from standard
-    /// input
+    /// Reads WAV or FLAC files of any sample rate and channel count, or raw 16 kHz mono s16le PCM from standard input
+    /// with -
     #[arg(required = true, value_name = "FILE")]
     pub inputs: Vec<PathBuf>,
     #[command(flatten)]
