@@ -1,8 +1,8 @@
-//! Audio files as the front end takes them: 16 kHz, mono, 16-bit.
+//! Reads audio files as the front end takes them: 16 kHz, mono, 16-bit.
 //!
-//! WAV (8, 16, 24, 32-bit and float) and FLAC, told apart by their first bytes, of any rate and
-//! channel count. What is 16 kHz, mono and 16-bit already comes out bit for bit as it is.
-//! A file that is not whole is an error, never a shorter recording.
+//! Files may be WAV (8, 16, 24, 32-bit and float) or FLAC, told apart by their first bytes, of any
+//! channel count and of 1 kHz to 1 MHz. Audio that is 16 kHz, mono and 16-bit already comes out bit
+//! for bit as it is. A file that is not whole is an error, never a shorter recording.
 
 use std::fs::File;
 use std::io::{BufReader, Cursor, Read};
@@ -21,10 +21,10 @@ use crate::error::{Error, Result};
 
 pub const SAMPLE_RATE: u32 = 16_000;
 
-/// Full scale of 16-bit audio. Samples of every format are brought to it, exactly, as f64.
+/// Full scale of 16-bit audio, to which samples of every format are brought, exactly, as f64.
 const FULL_SCALE: f64 = 32_768.0;
 
-/// Why a file is no audio for us. One line, to be put after the file's name.
+/// Says in one line, to be put after the file's name, why a file cannot be read as audio.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AudioError {
@@ -50,20 +50,22 @@ pub enum AudioError {
     Read(std::io::Error),
 }
 
-/// Mono audio in units of 16-bit samples, not yet rounded.
+/// Holds mono audio in units of 16-bit samples, not yet rounded.
 struct Mono {
     rate: u32,
     samples: Vec<f64>,
 }
 
-/// The audio of a file at [`SAMPLE_RATE`], channels averaged, rounded and saturated to 16 bits.
+/// Reads the audio of a file at [`SAMPLE_RATE`], with channels averaged, rounded and saturated to
+/// 16 bits.
 pub fn read(path: &Path) -> Result<Vec<i16>> {
     let file = File::open(path).map_err(|error| Error::read(path, error))?;
     decode(BufReader::new(file))
         .map_err(|error| Error::usage(format!("{}: {error}", path.display())))
 }
 
-/// WAV and FLAC files under `directory`, folders within it included, in the order of their names.
+/// Lists the WAV and FLAC files under `directory`, folders within it included, in the order of
+/// their paths.
 pub fn list(directory: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     let mut folders = vec![directory.to_path_buf()];
@@ -83,7 +85,7 @@ pub fn list(directory: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Decodes a whole file; see [`read`].
+/// Decodes a whole file to 16-bit mono samples at [`SAMPLE_RATE`], as [`read`] does.
 pub fn decode(mut file: impl Read + Send + Sync + 'static) -> Result<Vec<i16>, AudioError> {
     let mut magic = Vec::new();
     let read = file.by_ref().take(4).read_to_end(&mut magic);
@@ -123,7 +125,8 @@ fn decode_wav(source: Source) -> Result<Mono, AudioError> {
     }
 }
 
-/// hound says "the file ended" as `io::ErrorKind::Other`, as nothing else here does.
+/// Turns an error of hound into an [`AudioError`]; hound says "the file ended" as
+/// `io::ErrorKind::Other`, as nothing else here does.
 fn wav_header_error(error: hound::Error) -> AudioError {
     match error {
         hound::Error::IoError(e) if e.kind() == std::io::ErrorKind::Other => {
@@ -220,10 +223,10 @@ fn decode_flac(source: Source) -> Result<Mono, AudioError> {
     })
 }
 
-/// Averages interleaved channels.
+/// Averages interleaved channels to one.
 struct Downmix {
     channels: usize,
-    /// Channels of the current sample that have come, and their sum.
+    /// Number of channels of the current sample that have come; `sum` is their sum.
     pending: usize,
     sum: f64,
     samples: Vec<f64>,
@@ -253,7 +256,7 @@ impl Downmix {
     }
 }
 
-/// To [`SAMPLE_RATE`], the delay of the filter taken out again.
+/// Resamples to [`SAMPLE_RATE`] and takes the delay of the filter out again.
 fn resample(mono: &Mono) -> Result<Vec<f64>, AudioError> {
     let failed = |error: &dyn std::fmt::Display| AudioError::Damaged(error.to_string());
     // A filter 50 ms long or longer keeps everything up to 7.8 kHz, above the last mel filter; an

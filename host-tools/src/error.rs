@@ -1,31 +1,31 @@
-//! What can go wrong in the command line, and the exit code that says so to a script.
+//! Defines what can go wrong in the command line, and the exit code that says so to a script.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// One line for the person who must act: what, where, what was expected, what to do.
+/// Tells the person who must act, in one line, what went wrong, where, what was expected and what to do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Bad use or bad input, exit code 2.
+    /// The arguments or an input cannot be used; the exit code is 2.
     #[error("{0}")]
     Usage(String),
-    /// The input was good and a check on it failed, exit code 1.
+    /// The input was good, but a check on it failed; the exit code is 1.
     #[error("{0}")]
     Check(String),
     #[error("{}: cannot be read: {source}", path.display())]
     Read { path: PathBuf, source: io::Error },
     #[error("{}: cannot be written: {source}", path.display())]
     Write { path: PathBuf, source: io::Error },
-    /// Whoever read our output is gone (`zerda run ... | head`): no fault of the user.
+    /// Whoever read the output is gone (`zerda run ... | head`), which is no fault of the user.
     #[error("nobody reads the output any more")]
     OutputClosed,
-    /// Some inputs could not be used, each of which was reported when it was met.
+    /// Inputs could not be used, each of which was reported when it was met.
     #[error("some inputs could not be used")]
     Reported,
-    /// Ctrl-C, exit code 130 as of shells.
+    /// The user (Ctrl-C) or another program asked it to end; the exit code is 130, as in shells.
     #[error("interrupted")]
     Interrupted,
 }
@@ -53,7 +53,8 @@ impl Error {
         }
     }
 
-    /// For `map_err` on writes to standard output.
+    /// Turns an error of writing to standard output into [`Error::OutputClosed`] if nobody reads it any more, else into
+    /// [`Error::Write`].
     pub fn stdout(source: io::Error) -> Self {
         match source.kind() {
             io::ErrorKind::BrokenPipe => Error::OutputClosed,
@@ -65,7 +66,9 @@ impl Error {
         self.report_by("zerda");
     }
 
-    /// A line for each failure on standard error, where there is one: unlike `eprintln!`, never a panic.
+    /// Prints each line of the error on standard error, behind the name of the program. Nothing is printed if the error
+    /// was reported before, the output was closed or the user interrupted. Unlike `eprintln!` it never panics where
+    /// there is no standard error.
     pub fn report_by(&self, program: &str) {
         if !matches!(
             self,

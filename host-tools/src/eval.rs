@@ -1,5 +1,5 @@
-//! `zerda eval`: accuracy on a folder of clips, of the float network in tract and of the INT8 image
-//! in the firmware crate, on the same clips.
+//! `zerda eval` measures accuracy on a folder of clips, of the float network in tract and of the
+//! INT8 image in the firmware crate, on the same clips.
 //!
 //! A clip's answer is what `zerda run` would go by: the label with the highest smoothed posterior
 //! over the clip, silence if none reaches one half.
@@ -22,7 +22,7 @@ pub(crate) use answer::Answerer;
 use report::Report;
 
 pub struct Options {
-    /// Of one folder a label, of WAV and FLAC files.
+    /// Folders that have one folder a label, of WAV and FLAC files.
     pub directories: Vec<PathBuf>,
     pub image: PathBuf,
     pub onnx: PathBuf,
@@ -30,18 +30,20 @@ pub struct Options {
     pub wanted: Wanted,
 }
 
-/// Which clips of a labelled folder count.
+/// Says which clips of a labelled folder count.
 #[derive(Default)]
 pub struct Wanted {
-    /// Labels whose folders are read; all of the model's if there is none.
+    /// Labels whose folders are read; if it is empty, all of the model's.
     pub labels: Vec<String>,
-    /// Clips of each label, the first by name; all if `None`.
+    /// Number of clips that count of each label in each directory, the first by name; `None` counts
+    /// all.
     pub limit: Option<usize>,
 }
 
-/// The label whose clips serve as other speech before a clip.
+/// Label whose clips serve as other speech before a clip.
 const OTHER_SPEECH: &str = "_unknown_";
-/// Samples of other speech before a clip: 1.2 s, which fills the attention cache.
+/// Number of samples of other speech that come before a clip: 1.2 s, which fills the attention
+/// cache.
 const CONTEXT: usize = SAMPLE_RATE as usize * 12 / 10;
 
 struct Clip {
@@ -49,12 +51,12 @@ struct Clip {
     samples: Vec<i16>,
 }
 
-/// Labels that a clip was answered with, by number.
+/// Labels that a clip was answered with, each by its number.
 struct Outcome {
     label: usize,
     float: usize,
     int8: usize,
-    /// Where there is other speech to put before it.
+    /// Answer of INT8 after other speech; `None` where there is none to put before the clip.
     int8_after_speech: Option<usize>,
 }
 
@@ -93,17 +95,17 @@ pub fn eval(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// What the directory holds.
+/// Holds what was found in the directories.
 #[derive(Default)]
 pub(crate) struct Found {
-    /// With the numbers of their labels.
+    /// Clips that count, each of which comes with the number of its label.
     pub files: Vec<(usize, PathBuf)>,
     /// Folders whose clips do not count.
     pub left_out: Vec<String>,
 }
 
 impl Wanted {
-    /// What folders that are left out have in common.
+    /// Says what the folders that are left out have in common.
     pub(crate) fn why_left_out(&self) -> &'static str {
         match &self.labels[..] {
             [] => "as no labels of the model",
@@ -111,7 +113,8 @@ impl Wanted {
         }
     }
 
-    /// The labels of the model, or those of them that were asked for.
+    /// Returns the labels of the model, or those of them that were asked for. An unknown label is
+    /// an error.
     fn among<'a>(&'a self, labels: &[&'a str]) -> Result<Vec<&'a str>> {
         let unknown = |label: &&String| !labels.contains(&label.as_str());
         if let Some(label) = self.labels.iter().find(unknown) {
@@ -127,7 +130,7 @@ impl Wanted {
     }
 }
 
-/// The clips that are wanted of directories of one folder a label.
+/// Finds the wanted clips in directories that have one folder a label.
 pub(crate) fn find(directories: &[PathBuf], labels: &[&str], wanted: &Wanted) -> Result<Found> {
     let among = wanted.among(labels)?;
     let mut found = Found::default();
@@ -184,7 +187,7 @@ impl Found {
     }
 }
 
-/// What can be read; of what cannot, a line each.
+/// Reads the clips that can be read, and prints an error line for each of the others.
 fn read(files: &[(usize, PathBuf)]) -> Vec<Clip> {
     let read = |(label, path): &(usize, PathBuf)| {
         let samples = audio::read(path).inspect_err(Error::report).ok()?;
@@ -196,7 +199,7 @@ fn read(files: &[(usize, PathBuf)]) -> Vec<Clip> {
     files.par_iter().filter_map(read).collect()
 }
 
-/// Answers to every clip, in their order, on every core.
+/// Answers every clip on all cores; the outcomes keep the order of the clips.
 fn answer_all(answerer: Answerer<'_>, labels: &[&str], clips: &[Clip]) -> Result<Vec<Outcome>> {
     let speech = labels.iter().position(|label| *label == OTHER_SPEECH);
     let speech: Vec<usize> = (0..clips.len())
@@ -224,9 +227,10 @@ fn answer_all(answerer: Answerer<'_>, labels: &[&str], clips: &[Clip]) -> Result
     outcomes
 }
 
-/// Other speech to come before a clip: the last [`CONTEXT`] samples of several clips of unknown
-/// words, never the clip itself, which ones depending on nothing but the clip's number. It ends as
-/// its last clip ends, not within a word that would rightly be recognised late.
+/// Returns the other speech that comes before a clip: the last [`CONTEXT`] samples of several clips
+/// of unknown words, never of the clip itself, which ones depending on nothing but the clip's
+/// number. It ends as its last clip ends, not within a word that would rightly be recognised late.
+/// `None` means that there is no other clip of unknown words.
 fn context(clips: &[Clip], speech: &[usize], index: usize) -> Option<Vec<i16>> {
     if !speech.iter().any(|&other| other != index) {
         return None;

@@ -1,9 +1,8 @@
-//! What INT8 cost an image, layer by layer: `zerda compile --report` and `zerda inspect --onnx`.
+//! Says what INT8 cost an image, layer by layer, for `zerda compile --report` and `zerda inspect --onnx`.
 //!
-//! The image runs in the firmware crate beside its float ONNX in tract, on recordings. Of each operator
-//! stands how far its output is from float, and what the logits would regain if it alone had stayed in
-//! float; of the whole, how far logits, posteriors and answers are apart; and what to do where an
-//! operator stands out.
+//! The image runs in the firmware crate beside its float ONNX in tract, on recordings. For each operator the report
+//! says how far its output is from float, and what the logits would regain if it alone had stayed in float; for the
+//! whole, how far logits, posteriors and answers are apart; and what to do where an operator stands out.
 
 mod advice;
 mod html;
@@ -29,25 +28,26 @@ use crate::output;
 use crate::run::print;
 use advice::Advice;
 
-/// Recordings that are measured on at most, evenly spread over those given, and samples of each: 5 s.
+/// Number of recordings that are measured on at most, evenly spread over those given.
 const RECORDINGS: usize = 20;
+/// Number of samples of each recording that are measured on at most: 5 s.
 const SAMPLES: usize = 5 * SAMPLE_RATE as usize;
 
 pub struct Options {
     pub image: PathBuf,
-    /// What the image was compiled from.
+    /// Float model that the image was compiled from.
     pub onnx: PathBuf,
-    /// Audio files, or folders of them.
+    /// Audio files that are measured on, or folders of them.
     pub audio: Vec<PathBuf>,
     pub output: Output,
 }
 
 pub enum Output {
-    /// A table on the terminal.
+    /// Prints a table on the terminal.
     Table,
-    /// JSON on standard output.
+    /// Prints JSON on standard output.
     Json,
-    /// As its name ends: `.json` or `.html`.
+    /// Writes a file: a page if its name ends in `.html`, else JSON.
     File(PathBuf),
 }
 
@@ -67,22 +67,22 @@ pub fn explain(options: &Options) -> Result<()> {
     print(&format!("{summary}\nreport      {}", path.display()))
 }
 
-/// What the JSON holds; described in the help of `zerda inspect`. Figures are `null` where they are not
+/// Holds what the JSON says, which is described in the help of `zerda inspect`. Figures are `null` where they are not
 /// finite: the SQNR of a tensor without error.
 #[derive(Serialize)]
 pub struct Report {
     report_version: u32,
-    /// What each figure is.
+    /// Says what each figure is, and whether it is measured or counted.
     figures: Figures,
     image: ImageFacts,
     onnx: String,
     audio: Audio,
     end_to_end: EndToEnd,
-    /// Empty where nothing stands out.
+    /// Advice on what stands out; it is empty where nothing does.
     advice: Vec<Advice>,
-    /// The features; neither an operator nor ever advised on.
+    /// Row of the features, which are neither an operator nor ever advised on.
     input: Row,
-    /// In the order of the plan.
+    /// Rows of the operators, which are in the order of the plan.
     operators: Vec<Row>,
 }
 
@@ -113,7 +113,8 @@ struct ImageFacts {
     bytes: usize,
     memory_bytes: usize,
     macs_per_step: u64,
-    /// Frames of a step, committed or only looked ahead to; of them committed; cached.
+    /// Number of frames that a step sees, committed or only looked ahead to; `step` of them are committed, and
+    /// `left_context` frames are cached.
     chunk: u16,
     step: u16,
     left_context: u16,
@@ -124,21 +125,23 @@ struct ImageFacts {
 #[derive(Serialize)]
 struct Audio {
     recordings: usize,
-    /// Recordings given, of which those were taken.
+    /// Number of recordings that were given, of which `recordings` were taken.
     given: usize,
     seconds: f64,
 }
 
 #[derive(Serialize)]
 struct EndToEnd {
-    /// Signal to quantization noise of the logits.
+    /// Ratio of signal to quantization noise that the logits have, in dB.
     sqnr_db: f64,
-    /// The same in tract with fake quantization, from which the regained figures start.
+    /// Ratio of signal to quantization noise that the logits have in tract with fake quantization, in dB, from which
+    /// the regained figures start.
     simulated_sqnr_db: f64,
-    /// Absolute difference of a posterior, before smoothing.
+    /// Mean absolute difference that posteriors (0 to 1) have from float, before smoothing.
     posterior_mean_difference: f64,
     posterior_largest_difference: f64,
-    /// Share of the recordings with another answer: the label of the highest smoothed posterior.
+    /// Share of the recordings, 0 to 1, that INT8 answers otherwise than float; an answer is the label of the highest
+    /// smoothed posterior.
     answers_differ: f64,
     differing: Vec<Differing>,
 }
@@ -150,29 +153,29 @@ struct Differing {
     int8: String,
 }
 
-/// One tensor and the operator that makes it.
+/// A tensor and the operator that makes it.
 #[derive(Clone, Serialize)]
 struct Row {
     number: Option<usize>,
-    /// The ONNX value that it is.
+    /// Name of the ONNX value that the tensor is.
     name: String,
     kind: &'static str,
     shape: String,
     macs: u64,
     bytes: usize,
-    /// Real values of the lowest and the highest int8.
+    /// Real values that the lowest and the highest int8 stand for.
     range: [f64; 2],
-    /// Lowest and highest value in float.
+    /// Lowest and highest value that was seen in float; 0 always counts as seen.
     seen: [f64; 2],
     sqnr_db: f64,
     saturation: f64,
-    /// What lies beyond the range, of all that is wrong: noise power over noise power.
+    /// Share of the noise power, 0 to 1, that values beyond the range make.
     saturation_noise: f64,
-    /// Largest magnitude of a channel over that of the median channel; of scores, whose columns are
-    /// keys, `None`.
+    /// Ratio of the largest magnitude of a channel to that of the median channel; `None` for scores, whose columns are
+    /// keys.
     channel_ratio: Option<f64>,
     regained_db: f64,
-    /// The quantization is chosen by calibration, not given by arithmetic.
+    /// Says whether the quantization is chosen by calibration, not given by arithmetic.
     calibrated: bool,
     stands_out: bool,
 }
@@ -236,7 +239,7 @@ impl Report {
     }
 
     fn json(&self) -> String {
-        // Of a struct of numbers and strings: cannot fail.
+        // A struct of numbers and strings cannot fail.
         serde_json::to_string(self).expect("a report as JSON")
     }
 }
@@ -260,7 +263,8 @@ impl ImageFacts {
     }
 }
 
-/// At most [`RECORDINGS`] files of those given, evenly spread, and how many those are.
+/// Returns at most [`RECORDINGS`] files of those given, evenly spread, and how many those are. No file at all is an
+/// error.
 fn spread(audio: &[PathBuf]) -> Result<(Vec<PathBuf>, usize)> {
     let mut given = Vec::new();
     for path in audio {
@@ -279,7 +283,7 @@ fn spread(audio: &[PathBuf]) -> Result<(Vec<PathBuf>, usize)> {
     Ok((taken.collect(), given.len()))
 }
 
-/// The features, then each operator; what is regained is not yet known.
+/// Makes the row of the features, then that of each operator; what is regained is not yet known.
 fn rows(pair: &Pair, fidelities: &[Fidelity]) -> Vec<Row> {
     let (graph, image) = (&pair.graph, pair.image);
     let scores = |id| {
@@ -328,7 +332,7 @@ fn rows(pair: &Pair, fidelities: &[Fidelity]) -> Vec<Row> {
     ids.enumerate().map(row).collect()
 }
 
-/// Largest over median.
+/// Returns the largest peak over the median one; 1 if the median is 0.
 fn channel_ratio(peaks: &[f32]) -> f64 {
     let mut peaks = peaks.to_vec();
     peaks.sort_by(f32::total_cmp);
@@ -340,7 +344,7 @@ fn channel_ratio(peaks: &[f32]) -> f64 {
     }
 }
 
-/// The recordings with another answer.
+/// Returns the recordings that have another answer in INT8 than in float.
 fn differing(
     image: &Image,
     onnx: &Path,

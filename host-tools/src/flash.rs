@@ -1,5 +1,5 @@
-//! `zerda flash`: a board's firmware, what it takes of the board's memory, and onto the board with
-//! the installed `probe-rs`.
+//! `zerda flash` builds a board's firmware, says what it takes of the board's memory, and writes it
+//! to the board with the installed `probe-rs`.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -17,15 +17,16 @@ use crate::wake;
 
 pub struct Options {
     pub board: String,
-    /// The folder of the boards.
+    /// Folder that holds the boards.
     pub boards: PathBuf,
     pub image: PathBuf,
-    /// Show what would be done.
+    /// Says whether to show only what would be done.
     pub dry_run: bool,
     pub json: bool,
 }
 
-/// Without a dry run, what needs no firmware is checked before it is built.
+/// Builds a board's firmware, says what it takes and flashes it. Without a dry run, what needs no
+/// firmware is checked before it is built.
 pub fn flash(options: &Options) -> Result<()> {
     let board = Board::open(&options.boards, &options.board)?;
     let file = ImageFile::open(&options.image)?;
@@ -38,7 +39,7 @@ pub fn flash(options: &Options) -> Result<()> {
                 board.name
             ))
         })?;
-        // That it is there and knows the chip needs no probe.
+        // Whether it is there and knows the chip can be asked without a probe.
         probe_rs(chip, &["chip", "info", chip].map(String::from))?;
     }
     let firmware = board.build(&options.image, None)?;
@@ -60,7 +61,7 @@ pub fn flash(options: &Options) -> Result<()> {
     }
 }
 
-/// Arguments of the calls of `probe-rs`: write and read back, then start.
+/// Returns the arguments of the calls of `probe-rs`: write and read back, then start.
 fn calls(chip: &str, elf: &Path) -> Vec<Vec<String>> {
     let elf = elf.display().to_string();
     let download = [
@@ -99,7 +100,7 @@ fn probe_rs(chip: &str, arguments: &[String]) -> Result<()> {
     }
 }
 
-/// The one line about a `probe-rs` (0.32) that failed.
+/// Writes the one line that says why `probe-rs` (0.32) failed.
 fn failure(chip: &str, stdout: &str, stderr: &str) -> String {
     let said = |part| stderr.contains(part);
     if said("No connected probes were found") || said("Probe not found") {
@@ -121,7 +122,7 @@ fn failure(chip: &str, stdout: &str, stderr: &str) -> String {
         );
     }
     let (error, cause) = error_and_cause(stderr);
-    // Of a target without power there is but a warning, and then some failure.
+    // A target without power gives but a warning, and then some failure.
     let voltage = |line: &'_ str| line.find("Target voltage").map(|at| line[at..].to_string());
     let mut line = format!("{chip}: probe-rs: {error}");
     for part in [cause, stderr.lines().find_map(voltage)]
@@ -137,7 +138,7 @@ fn failure(chip: &str, stdout: &str, stderr: &str) -> String {
     line
 }
 
-/// What failed, and at the bottom of its causes, why.
+/// Finds the error in what `probe-rs` said, and the last of its causes.
 fn error_and_cause(stderr: &str) -> (&str, Option<String>) {
     let mut lines = stderr
         .lines()

@@ -1,4 +1,5 @@
-//! Pages that need nothing else: the look that all reports have, and the axes of their charts.
+//! Renders pages that need no other file, in the look that all reports have, and places values on
+//! the axes of their charts.
 
 use minijinja::value::{Serde, Value};
 use minijinja::{AutoEscape, Environment};
@@ -8,12 +9,12 @@ use crate::error::{Error, Result};
 
 const STYLE: &str = include_str!("html/style.css");
 
-/// A page of this look.
+/// Renders a page in the look that all reports have.
 pub fn render(template: &str, page: impl Serialize) -> Result<String> {
     render_with(template, page, |_| {})
 }
 
-/// A page with filters of its own.
+/// Renders a page in that look with filters of its own.
 pub fn render_with(
     template: &str,
     page: impl Serialize,
@@ -29,7 +30,7 @@ pub fn render_with(
     page.map_err(|error| Error::check(format!("the HTML report: {error:#}")))
 }
 
-/// Zero without a sign.
+/// Writes a value with `digits` decimals; zero has no sign.
 pub fn fixed(value: f64, digits: usize) -> String {
     let text = format!("{value:.digits$}");
     match text.strip_prefix('-') {
@@ -38,7 +39,7 @@ pub fn fixed(value: f64, digits: usize) -> String {
     }
 }
 
-/// Values from `low` to `high`, on a line of the drawing.
+/// Places values from `low` to `high` on a line of the drawing.
 pub struct Axis {
     pub low: f64,
     pub high: f64,
@@ -61,7 +62,7 @@ impl Axis {
         self.from + (self.to - self.from) * (value - self.low) / (self.high - self.low)
     }
 
-    /// Four to ten round numbers.
+    /// Returns four to ten round numbers, each as text and with its place on the line.
     pub fn ticks(&self) -> Vec<(String, f64)> {
         let rough = (self.high - self.low) / 8.0;
         let power = 10f64.powf(rough.log10().floor());

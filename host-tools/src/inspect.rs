@@ -1,4 +1,4 @@
-//! `zerda inspect`: what an image holds, as far as it says so itself.
+//! `zerda inspect` says what an image holds, as far as it says so itself.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -31,7 +31,7 @@ pub fn inspect(path: &Path, json: bool) -> Result<()> {
     }
 }
 
-/// Bytes of each kind of part; together they are the file.
+/// Counts the bytes of each kind of part; together they are the file.
 fn sections(file: &[u8], image: &Image<'_>) -> Vec<(&'static str, usize)> {
     let mut kinds = BTreeMap::new();
     for part in image_parts::parts(file, image) {
@@ -53,14 +53,14 @@ struct Inspection<'a> {
     image: &'a Image<'a>,
 }
 
-/// Real values of a tensor's lowest and highest integer.
+/// Returns the real values of a tensor's lowest and highest integer.
 fn range(tensor: Tensor) -> [f64; 2] {
     let real =
         |q: i8| f64::from(tensor.scale) * f64::from(i32::from(q) - i32::from(tensor.zero_point));
     [real(i8::MIN), real(i8::MAX)]
 }
 
-/// Of 0 to 1; none of a label that is never detected.
+/// Returns the threshold of a label, 0 to 1; `None` if it is never detected.
 fn threshold(label: Label<'_>) -> Option<f64> {
     (label.threshold > 0).then(|| f64::from(label.threshold) / 256.0)
 }
@@ -74,14 +74,14 @@ impl Inspection<'_> {
         f64::from(samples) * 1000.0 / f64::from(self.image.manifest().front_end.sample_rate)
     }
 
-    /// Label that stands for silence.
+    /// Returns the label that stands for silence.
     fn silence(&self) -> &str {
         let silence = self.image.manifest().decoder.silence;
         let label = self.image.labels().nth(silence.into());
         label.map_or("", |label| label.name)
     }
 
-    /// Commands of several words; null where each label is a command.
+    /// Describes the commands of several words as JSON; null where each label is a command.
     fn grammar(&self) -> Value {
         let grammar = self.image.grammar();
         let labels: Vec<_> = self.image.labels().map(|label| label.name).collect();
@@ -101,7 +101,7 @@ impl Inspection<'_> {
         }
     }
 
-    /// Bytes of constants that an operator reads, by kind.
+    /// Counts the bytes of constants that an operator reads, by kind.
     fn constants(&self, op: Op) -> BTreeMap<&'static str, usize> {
         let mut kinds = BTreeMap::new();
         for (kind, tensor) in constants(self.image, op) {

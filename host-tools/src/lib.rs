@@ -1,4 +1,5 @@
-//! The commands of `zerda` as a library, so that the tests across crates call what users call.
+//! Holds the commands of `zerda` as a library, so that the tests across crates call what users
+//! call.
 
 pub mod audio;
 pub mod boards;

@@ -1,4 +1,4 @@
-//! The `zerda` command.
+//! Runs the `zerda` command: reads its arguments and calls the library.
 
 mod arguments;
 

@@ -1,4 +1,4 @@
-//! `zerda monitor`: what a device reports about itself, as it reports it.
+//! `zerda monitor` prints what a device reports about itself, as it reports it.
 
 use std::fmt::Display;
 use std::fs::File;
@@ -14,17 +14,18 @@ use crate::error::{Error, Result};
 use crate::report;
 use crate::run::print;
 
-/// Bytes without one good frame after which a source is no telemetry: a second of a line at
-/// 921600 baud, many minutes of reports.
+/// Number of bytes without one good frame after which a source counts as no telemetry: a second of
+/// a line at 921600 baud, many minutes of reports.
 const NO_TELEMETRY: u64 = 64 * 1024;
 
-/// How long a TCP server that refuses may take to come up: QEMU or a bridge that starts beside us.
+/// Time that a TCP server that refuses may take to come up: QEMU or a bridge that starts at the
+/// same time.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 pub struct Options {
-    /// A serial port, `tcp:HOST:PORT`, a file, or `-` for standard input.
+    /// Source that is read: a serial port, `tcp:HOST:PORT`, a file, or `-` for standard input.
     pub source: String,
-    /// Of a serial port.
+    /// Rate in baud that a serial port is opened at.
     pub baud: u32,
     pub json: bool,
 }
@@ -32,7 +33,7 @@ pub struct Options {
 /// Prints every report until the source ends.
 ///
 /// A frame that cannot be read is skipped and counted as corrupted. Bytes before the first
-/// delimiter are the rest of a frame that began before we listened, unless they happen to be a
+/// delimiter are the rest of a frame that began before listening did, unless they happen to be a
 /// whole one: they are not counted. Bytes after the last are a frame that was cut short: corrupted.
 /// Frames missing between two good ones by their sequence numbers, less the corrupted ones seen
 /// there, are lost.
@@ -97,7 +98,7 @@ pub fn monitor(options: &Options) -> Result<()> {
     }
 }
 
-/// The bytes of a source, and whether it is a serial port.
+/// Opens a source, and says whether it is a serial port.
 fn open(source: &str, baud: u32) -> Result<(Box<dyn Read>, bool)> {
     if source == "-" {
         return Ok((Box::new(io::stdin()), false));
@@ -190,12 +191,13 @@ struct Counts {
 
 struct Session<'a> {
     source: &'a str,
-    /// Of a serial port.
+    /// Rate in baud that a serial port was opened at; `None` for any other source.
     baud: Option<u32>,
     json: bool,
     counts: Counts,
-    /// Sequence number of the last good frame, and corrupted ones since.
+    /// Sequence number that the last good frame had.
     last: Option<u16>,
+    /// Number of corrupted frames that came since the last good one.
     corrupted_since: u64,
 }
 
@@ -233,7 +235,8 @@ impl Session<'_> {
         self.counts.lost += lost;
     }
 
-    /// Said at once; before the first good frame only counted, for it may be no telemetry at all.
+    /// Counts a corrupted frame and says so at once; before the first good frame it is only
+    /// counted, for it may be no telemetry at all.
     fn corrupted(&mut self, why: impl Display) {
         self.counts.corrupted += 1;
         self.corrupted_since += 1;
@@ -252,7 +255,7 @@ impl Session<'_> {
         self.baud.map(hint).unwrap_or_default()
     }
 
-    /// A line on standard error, beside the reports.
+    /// Prints a line on standard error, beside the reports.
     fn note(&self, text: &str) {
         let _ = writeln!(io::stderr(), "zerda: {}: {text}", self.source);
     }

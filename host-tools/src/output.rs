@@ -1,4 +1,4 @@
-//! What the commands write: files, whole or not at all, and reports in all their forms.
+//! Writes what the commands produce: files, whole or not at all, and reports in all their forms.
 
 use std::fs;
 use std::io::{self, Write};
@@ -9,17 +9,17 @@ use serde::Serialize;
 use crate::error::{Error, Result};
 use crate::run::print;
 
-/// Of a report on standard output.
+/// Form in which a report is printed on standard output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     Text,
     Markdown,
-    /// One object a line.
+    /// JSON is printed with one object a line.
     Json,
 }
 
 impl Format {
-    /// What `--json` and `--markdown` ask for.
+    /// Returns the form that `--json` and `--markdown` ask for.
     pub fn of(json: bool, markdown: bool) -> Format {
         match (json, markdown) {
             (true, _) => Format::Json,
@@ -29,13 +29,13 @@ impl Format {
     }
 }
 
-/// A report in all its forms.
+/// Holds a report in every form that it can be shown in.
 pub struct Forms<H> {
     pub text: String,
     pub markdown: String,
-    /// One object a line.
+    /// Holds JSON, one object a line.
     pub json: String,
-    /// Made only where it is written.
+    /// Makes the HTML page; it is called only where that is written.
     pub html: H,
 }
 
@@ -60,14 +60,14 @@ impl<H: FnOnce() -> Result<String>> Forms<H> {
     }
 }
 
-/// One object a line, of structs of numbers and strings.
+/// Writes structs of numbers and strings as JSON, one object a line.
 pub fn json_lines<T: Serialize>(objects: &[T]) -> String {
     let line = |object| serde_json::to_string(object).expect("numbers and strings as JSON") + "\n";
     objects.iter().map(line).collect()
 }
 
-/// Writes beside `path`, then renames, so that nobody ever reads half a file and what was there
-/// before stays when the disk is full. Devices and pipes are written to directly.
+/// Writes a file beside `path`, then renames it, so that nobody ever reads half a file and what was
+/// there before stays when the disk is full. Devices and pipes are written to directly.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     let written = match fs::metadata(path) {
         Ok(there) if !there.is_file() && !there.is_dir() => fs::write(path, bytes),
@@ -82,7 +82,7 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     builder.prefix(".zerda-");
     #[cfg(unix)]
     {
-        // As any new file has them; the default of temporary files is 0600.
+        // Any new file has these; the default of temporary files is 0600.
         use std::os::unix::fs::PermissionsExt;
         builder.permissions(fs::Permissions::from_mode(0o666));
     }

@@ -1,4 +1,4 @@
-//! `zerda qemu`: a board's firmware on audio files, in QEMU.
+//! `zerda qemu` runs a board's firmware on audio files, in QEMU.
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -28,31 +28,31 @@ pub use profile::Step;
 
 pub struct Options {
     pub board: String,
-    /// The folder of the boards.
+    /// Folder that holds the boards.
     pub boards: PathBuf,
     pub image: PathBuf,
     pub wake: Option<wake::Words>,
     pub inputs: Vec<PathBuf>,
     pub json: bool,
-    /// Count instructions on the first input.
+    /// Says whether instructions are counted on the first input.
     pub profile: bool,
-    /// Another clock than the board's, for the profile's verdict.
+    /// Clock in MHz that the profile's verdict is for; `None` is the board's.
     pub mhz: Option<f64>,
-    /// Samples come by the clock, from an interrupt.
+    /// Says whether samples come by the clock, from an interrupt.
     pub realtime: bool,
-    /// After so many ms of audio the main loop is held up for so many ms.
+    /// Time in ms of audio after which the main loop is held up, and for how many ms that is.
     pub stall: Option<(u32, u32)>,
-    /// The serial port is served on this address.
+    /// Address that the serial port is served on.
     pub serve: Option<SocketAddr>,
-    /// Steps run by the NPU driver, over a model of its registers, which fails as `STEP:FAULT,...`
-    /// says.
+    /// Faults, as `STEP:FAULT,...`, with which a model of the NPU's registers fails; steps then run by the NPU driver,
+    /// over that model. With `None` they run on the CPU.
     pub npu_model: Option<String>,
-    /// Instead of audio: the board compares its kernels with the plain ones.
+    /// Says whether the board compares its kernels with the plain ones instead of hearing audio.
     pub kernels: bool,
 }
 
-/// Boots the board once for each input. An input that cannot be read is reported at once and fails
-/// the run at the end, after the others; what fails in QEMU ends it.
+/// Boots the board once for each input. An input that cannot be read is reported at once and fails the run at the end,
+/// after the others; a failure in QEMU ends the run.
 pub fn qemu(options: &Options) -> Result<()> {
     let board = Board::open(&options.boards, &options.board)?;
     board.qemu_machine()?;
@@ -123,7 +123,7 @@ pub fn qemu(options: &Options) -> Result<()> {
     }
 }
 
-/// Most stack, in bytes, that the board's firmware in `elf` takes in QEMU on the recordings, with audio
+/// Returns the most stack, in bytes, that the board's firmware in `elf` takes in QEMU on the recordings, with audio
 /// from the main loop and from an interrupt.
 pub fn stack_bytes(
     board: &Board,
@@ -150,7 +150,7 @@ pub fn stack_bytes(
     Ok(most)
 }
 
-/// Instructions of each step of some audio, from the first on, with a firmware that holds the image.
+/// Counts the instructions of each step of some audio, from the first on, with a firmware that holds the image.
 pub fn count(
     board: &Board,
     firmware: Firmware,
@@ -170,7 +170,7 @@ pub fn count(
     profile::read(&counts, image)
 }
 
-/// What the boots have in common.
+/// Holds what the boots have in common.
 struct Session<'a> {
     options: &'a Options,
     machine: Machine<'a>,
@@ -180,10 +180,10 @@ struct Session<'a> {
     crc: crc32fast::Hasher,
     overruns: u32,
     lost_samples: u32,
-    /// Most of all boots.
+    /// Most stack, in bytes, that any of the boots took.
     stack_bytes: u32,
     kernels: String,
-    /// Steps on the NPU, and faults.
+    /// Number of steps that ran on the NPU, and of faults.
     npu: Option<(u64, u64)>,
     profile: Option<Vec<profile::Step>>,
 }
@@ -248,7 +248,7 @@ impl Session<'_> {
         print_end(name, heard, samples.len() as u64, self.options.json)
     }
 
-    /// The counters of one boot.
+    /// Adds the counters of one boot.
     fn add(&mut self, status: Status, heard: Counts) {
         let step = u64::from(self.image.manifest().stream.step);
         let logits = u64::from(status.steps) * step * self.image.labels().count() as u64;

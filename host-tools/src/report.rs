@@ -1,4 +1,4 @@
-//! What a recognizer reports, here or on a device, as a line of text or JSON.
+//! Writes what a recognizer reports, here or on a device, as a line of text or JSON.
 
 use serde_json::{Value, json};
 use zerda_firmware::gate::Reason;
@@ -6,7 +6,7 @@ use zerda_firmware::npu::registers::{Config, Status as NpuStatus};
 use zerda_firmware::npu::{Failure, Fault};
 use zerda_firmware::telemetry::{Report, Status};
 
-/// A report in the stream of that name; none of a kind that is not known.
+/// Writes a report as a line that names its stream; `None` for a kind that is not known.
 pub fn line(name: &str, report: &Report<'_>, json: bool) -> Option<String> {
     let (text, fields) = match *report {
         Report::Detection {
@@ -108,7 +108,7 @@ pub fn line(name: &str, report: &Report<'_>, json: bool) -> Option<String> {
     })
 }
 
-/// Why the window closed.
+/// Says why the window closed.
 fn reason_text(reason: Reason) -> &'static str {
     match reason {
         Reason::WindowOver => "the window is over",
@@ -116,7 +116,7 @@ fn reason_text(reason: Reason) -> &'static str {
     }
 }
 
-/// Likewise, in JSON.
+/// Returns the name that JSON has for the reason why the window closed.
 fn reason_key(reason: Reason) -> &'static str {
     match reason {
         Reason::WindowOver => "window_over",
@@ -124,7 +124,7 @@ fn reason_key(reason: Reason) -> &'static str {
     }
 }
 
-/// What went wrong, and what there is to know of it.
+/// Says what went wrong, and what there is to know of it.
 fn failure_text(failure: &Failure) -> String {
     let Failure { fault, detail } = *failure;
     let status = |what: &str| format!("{what} (STATUS {detail:08x})");

@@ -1,4 +1,4 @@
-//! `zerda run`: commands in audio files or in a live stream, as they are said.
+//! `zerda run` recognises commands in audio files or in a live stream, as they are said.
 
 mod explain;
 
@@ -19,19 +19,19 @@ use crate::trace::{Panel, Trace};
 use crate::wake;
 
 pub struct Options {
-    /// Audio files; `-` is raw 16 kHz mono s16le on standard input.
+    /// Audio files that are heard; `-` is raw 16 kHz mono s16le on standard input.
     pub inputs: Vec<PathBuf>,
     pub image: PathBuf,
     pub wake: Option<wake::Words>,
     pub json: bool,
-    /// Where to draw the posteriors.
+    /// SVG file that the posteriors are drawn into.
     pub trace: Option<PathBuf>,
-    /// Say why what the label file beside an input tells was missed, and what else was detected.
+    /// Says whether to explain, by the label file beside each input, what was missed and what else was detected.
     pub explain: bool,
 }
 
-/// Processes every input. One that cannot be read is reported at once and fails the run at the
-/// end, after the others.
+/// Processes every input. An input that cannot be read is reported at once and fails the run at the end, after the
+/// others.
 pub fn run(options: &Options) -> Result<()> {
     let file = wake::open(&options.image, options.wake.as_ref())?;
     let image = file.image()?;
@@ -86,15 +86,15 @@ pub fn run(options: &Options) -> Result<()> {
     }
 }
 
-/// Silence after a stream: one chunk, so that the last word is committed and decided, and where there
-/// are commands of several words the gap in which another could follow.
+/// Returns the silence that follows a stream: one chunk, so that the last word is committed and decided, and where
+/// there are commands of several words the gap in which another could follow.
 pub fn tail(image: &Image<'_>) -> Vec<i16> {
     let (stream, front_end) = (image.manifest().stream, image.manifest().front_end);
     let frames = usize::from(stream.chunk) + usize::from(image.grammar().gap);
     vec![0; frames * usize::from(front_end.hop)]
 }
 
-/// What the inputs have in common.
+/// Holds what the inputs have in common.
 struct Session<'a> {
     recognizer: Recognizer<'a>,
     image: Image<'a>,
@@ -103,7 +103,7 @@ struct Session<'a> {
     explain: bool,
     crc: crc32fast::Hasher,
     samples: u64,
-    /// Time within the recognizer: reading and decoding files is the host's business.
+    /// Time that the recognizer took: reading and decoding files is the host's business.
     processing: Duration,
     steps: u64,
     heard: Counts,
@@ -162,7 +162,7 @@ impl Session<'_> {
         }
     }
 
-    /// The end of one input, and the line about it.
+    /// Ends one input, and prints the line about it.
     fn finish(
         &mut self,
         name: &str,
@@ -269,7 +269,7 @@ impl Session<'_> {
     }
 }
 
-/// Sums over all inputs, wherever they were recognized.
+/// Holds sums over all inputs, wherever they were recognized.
 pub struct Totals {
     pub files: usize,
     pub heard: Counts,
@@ -279,7 +279,7 @@ pub struct Totals {
 }
 
 impl Totals {
-    /// The last line; `how` and `fields` say where and how fast it was.
+    /// Prints the last line; `how` (as text) and `fields` (as JSON) say where and how fast it was.
     pub fn print(&self, how: &str, fields: Value, json: bool) -> Result<()> {
         let audio = self.samples as f64 / f64::from(SAMPLE_RATE);
         let (steps, Counts { commands, .. }) = (self.steps, self.heard);
@@ -307,17 +307,17 @@ impl Totals {
     }
 }
 
-/// What was heard, of inputs or of one.
+/// Counts what was heard, in all inputs or in one.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Counts {
     pub commands: u64,
     pub wake_words: u64,
-    /// Whether the image names wake words: else none are told.
+    /// Says whether the image names wake words; if not, none are told.
     pub gated: bool,
 }
 
 impl Counts {
-    /// Nothing yet.
+    /// Returns counts of zero for an image.
     pub fn of(image: &Image<'_>) -> Counts {
         Counts {
             gated: image.wake().is_some(),
@@ -333,7 +333,7 @@ impl Counts {
         }
     }
 
-    /// What follows the number of commands.
+    /// Returns the text about wake words that follows the number of commands.
     fn wake_words_text(self) -> String {
         match (self.gated, self.wake_words) {
             (false, _) => String::new(),
@@ -343,7 +343,7 @@ impl Counts {
     }
 }
 
-/// The line after an input's detections.
+/// Prints the line that follows an input's detections; as JSON there is none.
 pub fn print_end(name: &str, heard: Counts, samples: u64, json: bool) -> Result<()> {
     if json {
         return Ok(());
@@ -358,7 +358,7 @@ pub fn print_end(name: &str, heard: Counts, samples: u64, json: bool) -> Result<
     print(&format!("{name}: {commands}{wakes} in {seconds:.2} s"))
 }
 
-/// A line to standard output, at once: someone may be watching.
+/// Prints a line to standard output at once, since someone may be watching.
 pub fn print(line: &str) -> Result<()> {
     let mut stdout = io::stdout().lock();
     writeln!(stdout, "{line}")

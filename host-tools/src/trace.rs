@@ -1,4 +1,4 @@
-//! The smoothed posteriors over time as an SVG, one panel an input: what the decoder saw.
+//! Draws the smoothed posteriors over time as an SVG, one panel an input: what the decoder saw.
 
 use std::error::Error as StdError;
 use std::ops::Range;
@@ -10,13 +10,13 @@ use zerda_firmware::{Detection, Image, Word};
 use crate::error::{Error, Result};
 
 const PANEL: (u32, u32) = (1100, 330);
-/// Right of the chart, for the legend.
+/// Width in pixels that the legend takes, right of the chart.
 const LEGEND_WIDTH: i32 = 120;
-/// Below the posteriors, for the waveform.
+/// Height in pixels that the waveform takes, below the posteriors.
 const WAVEFORM_HEIGHT: i32 = 60;
-/// Share of the chart's width that a word's name takes, at most.
+/// Share of the chart's width that a word's name takes at most.
 const NAME_WIDTH: f64 = 0.1;
-/// Most points of a line: an hour of audio is drawn, and opened, as quickly as a minute.
+/// Number of points that a line has at most: an hour of audio is drawn, and opened, as quickly as a minute.
 const MAX_POINTS: usize = 2000;
 
 /// The colours of words: six that are colour-blind safe (Okabe and Ito), then six more. Labels that are no words are grey.
@@ -38,34 +38,34 @@ const COLOURS: [RGBColor; 12] = [
 type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
 type Drawn<T = ()> = std::result::Result<T, Box<dyn StdError>>;
 
-/// What is drawn, and how the image's numbers are to be read.
+/// Holds what is drawn, and how the image's numbers are to be read.
 pub struct Trace {
     pub panels: Vec<Panel>,
     labels: Vec<(String, RGBColor)>,
-    /// Names of the commands, where they are other than the labels.
+    /// Names of the commands that the image lists; it is empty where each label is a command.
     commands: Vec<String>,
-    /// Samples.
+    /// Length in samples that the front end's window has.
     window: usize,
     hop: usize,
-    /// Samples a second.
+    /// Sample rate in Hz that the audio has.
     rate: f64,
 }
 
-/// One input.
+/// Holds what is drawn of one input.
 pub struct Panel {
     name: String,
     pub words: Vec<Word>,
     pub detections: Vec<Detection>,
-    /// In which commands count, as far as they were foreseen: from and until, ms.
+    /// Spans of time in which commands count, as far as they were foreseen: start and end in ms.
     pub windows: Vec<(u32, u32)>,
-    /// Q0.8, one a class, frame after frame.
+    /// Smoothed posteriors that the frames have, Q0.8, shape [frames, classes].
     smoothed: Vec<u8>,
-    /// Loudest sample of every [`ENVELOPE`] samples.
+    /// Magnitude that the loudest of every [`ENVELOPE`] samples has.
     peaks: Vec<u16>,
     samples: usize,
 }
 
-/// Samples a point of the waveform: 10 ms.
+/// Number of samples that a point of the waveform stands for: 10 ms.
 const ENVELOPE: usize = 160;
 
 impl Panel {
@@ -190,7 +190,7 @@ impl Trace {
         waveform(&lower, panel, seconds, self.rate)
     }
 
-    /// From start to end of each word, in its colour, with its name and score above.
+    /// Shades each word from start to end, in its colour, with its name and score above.
     fn words(&self, chart: &mut Chart<'_, '_>, panel: &Panel) -> Drawn {
         let duration = panel.samples as f64 / self.rate;
         let (mut before, mut height) = (f64::NEG_INFINITY, 1.09);
@@ -218,7 +218,7 @@ impl Trace {
         Ok(())
     }
 
-    /// A frame around the words of each command of several words, with its name.
+    /// Draws a frame around the words of each command of several words, with its name.
     fn commands(&self, chart: &mut Chart<'_, '_>, panel: &Panel) -> Drawn {
         for detection in &panel.detections {
             let Some(name) = self.commands.get(usize::from(detection.command)) else {
@@ -233,7 +233,7 @@ impl Trace {
         Ok(())
     }
 
-    /// Seconds from the start of the stream.
+    /// Returns the end of a frame in seconds from the start of the stream.
     fn frame_end(&self, frame: usize) -> f64 {
         (frame * self.hop + self.window) as f64 / self.rate
     }
@@ -278,7 +278,7 @@ fn waveform(
     Ok(())
 }
 
-/// At most [`MAX_POINTS`] points, each the maximum of what it stands for, with its index.
+/// Returns at most [`MAX_POINTS`] points, each the maximum of what it stands for, with its index.
 fn decimated<T: Copy + Ord>(values: &[T]) -> impl Iterator<Item = (usize, T)> {
     let group = values.len().div_ceil(MAX_POINTS).max(1);
     let maximum = move |(index, part): (usize, &[T])| Some((index * group, *part.iter().max()?));

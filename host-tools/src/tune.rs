@@ -1,4 +1,4 @@
-//! `zerda tune`: thresholds and smoothing for as few false alarms an hour as wanted, on recordings of the
+//! `zerda tune` chooses thresholds and smoothing for as few false alarms an hour as wanted, on recordings of the
 //! surroundings that the device will hear.
 //!
 //! [`tail`] says how often a command is falsely detected at a threshold, [`choose`] finds the thresholds,
@@ -32,33 +32,33 @@ use report::{Figures, Report, delay_p95};
 
 pub struct Options {
     pub image: PathBuf,
-    /// Sound without commands: files, and folders of them.
+    /// Files, and folders of them, of sound that has no command in it.
     pub negatives: Vec<PathBuf>,
-    /// A labelled folder.
+    /// Folder that has one folder a label; its words tell what thresholds cost.
     pub commands: Option<PathBuf>,
-    /// Of all commands together.
+    /// False alarms an hour that all commands together may have; `None` is 0.5.
     pub fa_per_hour: Option<f64>,
-    /// Instead of the image's own; none: those of the image, if it has any.
+    /// Wake words that take the place of the image's own; `None` leaves those of the image, if it has any.
     pub wake: Option<Words>,
-    /// Of each wake word.
+    /// False wakes an hour that each wake word may have; `None` is 0.5.
     pub wakes_per_hour: Option<f64>,
-    /// The image to write.
+    /// File that the tuned image is written to.
     pub output: Option<PathBuf>,
-    /// The folder of the `commands.toml` to write.
+    /// Folder of the `commands.toml` that is written.
     pub config: Option<PathBuf>,
     pub json: bool,
 }
 
-/// Words to tell what thresholds cost are heard so: in their surroundings, not in a studio.
+/// Condition in which words are heard that tell what thresholds cost: in their surroundings, not in a studio.
 const CONDITION: Condition = Condition {
     snr: Some(10.0),
     reverberant: false,
     level: -10.0,
     background: None,
 };
-/// False alarms or wakes an hour, unless others are wanted.
+/// False alarms or wakes an hour that are wanted, unless others are named.
 const PER_HOUR: f64 = 0.5;
-/// Other smoothings that are tried where words tell what they cost.
+/// Smoothings in frames that are tried besides the image's own, where words tell what they cost.
 const SMOOTHINGS: [u8; 9] = [1, 2, 3, 5, 8, 12, 16, 24, 32];
 
 pub fn tune(options: &Options) -> Result<()> {
@@ -67,7 +67,7 @@ pub fn tune(options: &Options) -> Result<()> {
     let gated = words.map(|words| wake::with_wake(&file, words));
     let gated = gated.transpose()?;
     let image = gated.as_ref().unwrap_or(&file).image()?;
-    // Before the minutes that hearing takes.
+    // A mistake in the config is told before the minutes that hearing takes.
     let config = options.config.as_deref();
     let config = config
         .map(|folder| Commands::load(Some(folder)))
@@ -178,7 +178,7 @@ struct Tuning<'a> {
 }
 
 impl Tuning<'_> {
-    /// What was chosen, and what it gives.
+    /// Chooses smoothing and thresholds, and reports what they give.
     fn report(&self, own: Settings, notes: Vec<String>) -> Result<(Report, Settings)> {
         let mut smoothings = vec![own.smoothing];
         // With a gate the commands' thresholds stay, which are for this smoothing.

@@ -1,4 +1,5 @@
-//! Python packages at pinned versions, each set of them in a virtual environment of its own.
+//! Installs Python packages at pinned versions, each set of them in a virtual environment of its
+//! own.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -6,12 +7,12 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The `bin` folder of the environment `folder` with `packages` (as pip takes them, one a line) in
-/// it; made unless it is there, by one process at a time.
+/// Returns the `bin` folder of the environment `folder` with `packages` (as pip takes them, one a
+/// line) in it. It is made unless it is there, by one process at a time.
 ///
 /// # Errors
 ///
-/// Why it cannot be made (no Python, no network), in one line.
+/// Says in one line why it cannot be made (no Python, no network).
 pub fn venv(folder: &Path, packages: &str, what: &str) -> Result<PathBuf, String> {
     let failed = |error: io::Error| format!("{}: cannot be written: {error}", folder.display());
     let bin = folder.join(match cfg!(windows) {
@@ -64,7 +65,7 @@ fn run<'a>(program: &Path, arguments: impl Iterator<Item = &'a OsStr>) -> Result
     Err(format!("{name} {} failed: {reason}", arguments.display()))
 }
 
-/// The last line that is not blank: where Python programs say what went wrong.
+/// Returns the last line that is not blank: where Python programs say what went wrong.
 pub fn last_line(text: &str) -> &str {
     let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     lines.next_back().unwrap_or("it said nothing")

@@ -1,4 +1,4 @@
-//! `--wake`: wake words for an image that is compiled already; and what is said of any image's wake words.
+//! Puts the wake words of `--wake` into an image that is compiled already, and says what any image's wake words are.
 
 use std::fmt;
 use std::path::Path;
@@ -13,7 +13,7 @@ use crate::config::Commands;
 use crate::error::{Error, Result};
 use crate::image_file::ImageFile;
 
-/// What `--wake` says: the words, or none for those of the `[wake]` that stands ready in `commands.toml`.
+/// Holds what `--wake` says: the words, or `None` for those of the `[wake]` that stands ready in `commands.toml`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Words(Option<Vec<String>>);
 
@@ -46,7 +46,8 @@ pub fn open(path: &Path, words: Option<&Words>) -> Result<ImageFile> {
     }
 }
 
-/// The image with these wake words instead of those that it has; all else of `[wake]` is as `commands.toml` has it.
+/// Returns the image with these wake words in place of those that it has; all else of `[wake]` is as `commands.toml`
+/// has it.
 pub fn with_wake(file: &ImageFile, words: &Words) -> Result<ImageFile> {
     let image = file.image()?;
     let mut wake = Commands::ready_wake()?;
@@ -62,7 +63,7 @@ pub fn with_wake(file: &ImageFile, words: &Words) -> Result<ImageFile> {
     detection.put(file)
 }
 
-/// Whether an image's commands count after a wake word only, in a line.
+/// Says in a line whether an image's commands count after a wake word only.
 pub fn describe(image: &Image<'_>) -> String {
     let Some(wake) = image.wake() else {
         return "not gated, every command counts at any time".into();
@@ -81,7 +82,7 @@ pub fn describe(image: &Image<'_>) -> String {
     )
 }
 
-/// The same as JSON: null where the image is not gated.
+/// Returns the image's wake words as JSON; null where the image is not gated.
 pub fn json(image: &Image<'_>) -> Value {
     let Some(wake) = image.wake() else {
         return Value::Null;
@@ -97,7 +98,7 @@ pub fn json(image: &Image<'_>) -> Value {
     })
 }
 
-/// Names of the wake words.
+/// Returns the names of the wake words.
 fn words<'a>(image: &Image<'a>) -> impl Iterator<Item = &'a str> {
     let labels: Vec<_> = image.labels().map(|label| label.name).collect();
     let wake = image.wake().map_or(&[][..], |wake| wake.words);

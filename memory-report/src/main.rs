@@ -16,7 +16,7 @@ Examples:
 
 Exit codes: 0 done, 1 a budget is missed or a board grew, 2 wrong use or an input that could not be used.";
 
-/// Report what each board's firmware takes of its memory, down to the byte, against budgets and baseline
+/// Reports what each board's firmware takes of its memory, down to the byte, against budgets and baseline
 ///
 /// Builds the firmware with the image in it and reads what lies where: code by crate and module (by debug
 /// information, so also where it was inlined), constants, the image by operator, caches, arena, audio ring,
@@ -26,38 +26,38 @@ Exit codes: 0 done, 1 a budget is missed or a board grew, 2 wrong use or an inpu
 #[derive(Parser)]
 #[command(version, after_help = EXAMPLES)]
 struct Arguments {
-    /// Board that is reported on, by the name of its folder; may be given several times [default: all]
+    /// Names a board that is reported on, by the name of its folder; may be given several times [default: all]
     #[arg(long = "board", value_name = "NAME")]
     names: Vec<String>,
-    /// Folder that the boards are in
+    /// Names the folder that the boards are in
     #[arg(long, value_name = "DIR", default_value = "firmware/boards")]
     boards: PathBuf,
-    /// Compiled model that the firmware holds
+    /// Names the compiled model that the firmware holds
     #[arg(long, value_name = "FILE", default_value = "models/shrunk.zerda")]
     image: PathBuf,
-    /// Firmware of the one board, with the image in it, that is read instead of building one
+    /// Names the firmware of the one board, with the image in it, which is read instead of building one
     #[arg(long, value_name = "FILE", requires = "names")]
     elf: Option<PathBuf>,
-    /// File that says what the firmware may take
+    /// Names the file that says what the firmware may take
     #[arg(long, value_name = "FILE", default_value = "config/budgets.toml")]
     budgets: PathBuf,
-    /// File that says what the firmware took when it was last agreed to
+    /// Names the file that says what the firmware took when it was last agreed to
     #[arg(
         long,
         value_name = "FILE",
         default_value = "memory-report/baseline.toml"
     )]
     baseline: PathBuf,
-    /// Agree to what grew: write the baseline
+    /// Agrees to what grew: writes the baseline
     #[arg(long)]
     renew: bool,
-    /// WAV and FLAC files, or folders of them, on which the stack is measured
+    /// Names WAV and FLAC files, or folders of them, on which the stack is measured
     #[arg(long, value_name = "PATH", num_args = 1.., default_value = "models/samples")]
     audio: Vec<PathBuf>,
-    /// Write memory.md, memory.json and memory.html into this folder as well
+    /// Writes memory.md, memory.json and memory.html into this folder as well
     #[arg(long, value_name = "DIR")]
     output: Option<PathBuf>,
-    /// Print one JSON object a line and board: version, board, verdict (pass or fail), failures, notes,
+    /// Prints one JSON object a line and board: version, board, verdict (pass or fail), failures, notes,
     /// total_bytes and budget_bytes (flash and RAM, the stack with its margin), flash and ram (used,
     /// budget), regions (name, origin, length, used, memory), parts (a tree for each region of all its
     /// length: name, bytes, region, kind, children; kind `unused` is not used), stack (bytes used, null
@@ -66,7 +66,7 @@ struct Arguments {
     /// parts that differ: region, name, was, bytes)
     #[arg(long)]
     json: bool,
-    /// Print Markdown, for a comment on a pull request
+    /// Prints Markdown, for a comment on a pull request
     #[arg(long, conflicts_with = "json")]
     markdown: bool,
 }

@@ -1,4 +1,4 @@
-//! The answer of each network to one clip.
+//! Finds the answer of each network to one clip.
 
 use std::path::Path;
 
@@ -10,11 +10,11 @@ use crate::error::{Error, Result};
 use crate::run::tail;
 use crate::tract_step::{FloatStep, features};
 
-/// For so long after the end of a word its own label may still be the answer: 120 ms until training
-/// asks for another, and the decoder's smoothing.
+/// Time after the end of a word, in ms, in which its own label may still be the answer: 120 ms
+/// until training asks for another, and the decoder's smoothing.
 const LINGER_MS: usize = 200;
 
-/// Both networks behind the same front end and the same decoder.
+/// Runs both networks behind the same front end and the same decoder.
 #[derive(Clone)]
 pub struct Answerer<'a> {
     image: &'a Image<'a>,
@@ -44,8 +44,8 @@ impl<'a> Answerer<'a> {
         })
     }
 
-    /// The INT8 image in the firmware crate, after `context`, of whose time nothing counts, nor of
-    /// the [`LINGER_MS`] after it.
+    /// Returns the label, by number, that the INT8 image answers in the firmware crate. The clip
+    /// follows `context`, of whose time nothing counts, nor of the [`LINGER_MS`] after it.
     pub fn int8(&mut self, context: &[i16], clip: &[i16]) -> Result<usize> {
         let mut peaks = Peaks::new(self.image);
         let hop = usize::from(self.image.manifest().front_end.hop);
@@ -66,7 +66,7 @@ impl<'a> Answerer<'a> {
         Ok(peaks.answer())
     }
 
-    /// The float network in tract.
+    /// Returns the label, by number, that the float network answers in tract.
     pub fn float(&mut self, clip: &[i16]) -> Result<usize> {
         let manifest = self.image.manifest();
         let (mels, classes) = (
@@ -100,7 +100,7 @@ impl<'a> Answerer<'a> {
     }
 }
 
-/// Softmax of one frame's logits as the decoder reads it: Q0.8 minus 128, rounded.
+/// Returns the softmax of one frame's logits as the decoder reads it: Q0.8 minus 128, rounded.
 fn posteriors(logits: &[f32]) -> Vec<i8> {
     let highest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let exponentials: Vec<f32> = logits.iter().map(|logit| (logit - highest).exp()).collect();
@@ -109,7 +109,7 @@ fn posteriors(logits: &[f32]) -> Vec<i8> {
     exponentials.iter().map(quantized).collect()
 }
 
-/// Highest smoothed posterior of each label so far, Q0.8.
+/// Keeps the highest smoothed posterior of each label so far, Q0.8.
 struct Peaks {
     peaks: Vec<u8>,
     silence: usize,
@@ -130,7 +130,7 @@ impl Peaks {
         }
     }
 
-    /// The label with the highest peak, silence aside; silence if it is below one half.
+    /// Returns the label with the highest peak, silence aside; silence if that is below one half.
     fn answer(&self) -> usize {
         let labels = (0..self.peaks.len()).filter(|&label| label != self.silence);
         labels

@@ -1,4 +1,4 @@
-//! What `zerda eval` says.
+//! Makes the report of `zerda eval`, as text or JSON.
 
 use std::io::{self, Write};
 
@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 
 pub struct Report<'a> {
     pub labels: &'a [&'a str],
-    /// Which labels are commands.
+    /// Says of each label whether it is a command.
     pub commands: Vec<bool>,
     /// Folders whose clips do not count.
     pub left_out: Vec<String>,
@@ -18,7 +18,8 @@ pub struct Report<'a> {
     pub outcomes: &'a [Outcome],
 }
 
-/// Shares of 0 to 1, of all clips and of those of commands alone; `None` of no clips.
+/// Shares of clips, 0 to 1, that are answered rightly: of all clips and of those of commands alone;
+/// `None` where there are no clips.
 #[derive(Debug, PartialEq)]
 struct Top1 {
     all: Option<f64>,
@@ -39,7 +40,8 @@ impl Report<'_> {
             .map_err(Error::stdout)
     }
 
-    /// Share of the clips, of those that `of` picks, of which `holds` is true.
+    /// Returns the share, 0 to 1, of the clips picked by `of` for which `holds` is true; `None` if
+    /// none is picked.
     fn share(
         &self,
         of: impl Fn(&Outcome) -> bool,
@@ -76,7 +78,7 @@ impl Report<'_> {
         self.share(|_| true, |outcome| outcome.float != outcome.int8)
     }
 
-    /// INT8, `[said, answered]`.
+    /// Counts the clips that INT8 answered, with shape [label said, label answered].
     fn confusion(&self) -> Vec<Vec<usize>> {
         let mut confusion = vec![vec![0; self.labels.len()]; self.labels.len()];
         for outcome in self.outcomes {
@@ -85,7 +87,7 @@ impl Report<'_> {
         confusion
     }
 
-    /// Labels of which there are clips, with their number.
+    /// Returns the labels that have clips, each with their number.
     fn classes(&self) -> Vec<(usize, usize)> {
         let clips = |label| {
             self.outcomes
@@ -97,7 +99,7 @@ impl Report<'_> {
         counted.filter(|&(_, clips)| clips > 0).collect()
     }
 
-    /// Recall of one label by the float network and by INT8.
+    /// Returns the recall of one label, 0 to 1, by the float network and by INT8.
     fn recall(&self, label: usize) -> [Option<f64>; 2] {
         let of = |outcome: &Outcome| outcome.label == label;
         [

@@ -1,8 +1,8 @@
-//! `zerda eval --stream`: misses against false alarms an hour in long streams, as the device hears them.
+//! `zerda eval --stream` measures misses against false alarms an hour in long streams, as the device hears them.
 //!
-//! [`make`] places the commands of a labelled folder into noise and other speech, [`track`] runs the network over
-//! each stream once and over the negatives, [`score`] says which detections of the firmware's own decoder are right
-//! at a grid of thresholds, and [`summary`] what that means. With [`wake`] words these are what is judged, and
+//! [`make`] places the commands of a labelled folder into noise and other speech, [`track`] runs the network over each
+//! stream once and over the negatives, [`score`] says which detections of the firmware's own decoder are right at a
+//! grid of thresholds, and [`summary`] says what that means. With [`wake`] words these are what is judged, and
 //! [`pairs`] of a wake word and a command.
 
 pub mod bounds;
@@ -40,43 +40,43 @@ use track::{Settings, Track};
 use wake::Wake;
 
 pub struct Options {
-    /// Of one folder a label, of WAV and FLAC files.
+    /// Folders that have one folder a label, of WAV and FLAC files.
     pub directories: Vec<PathBuf>,
     pub image: PathBuf,
-    /// Speech and other sound without commands: files, and folders of them.
+    /// Files, and folders of them, of speech and other sound that has no command in it.
     pub negatives: Vec<PathBuf>,
     pub noise: Vec<PathBuf>,
-    /// dB; none: clean.
+    /// Signal to noise ratios in dB; `None` adds nothing.
     pub snr: Vec<Option<f64>>,
     pub rooms: Vec<bool>,
-    /// dBFS.
+    /// Levels in dBFS that the loudest samples of the words are brought to.
     pub levels: Vec<f64>,
     pub seed: u64,
-    /// Instead of the image's own; none: those of the image, if it has any.
+    /// Wake words that take the place of the image's own; `None` leaves those of the image, if it has any.
     pub wake: Option<Words>,
-    /// Of a wake word and a command.
+    /// Number of pairs of a wake word and a command that are said in each condition.
     pub pairs: usize,
-    /// False alarms, or false wakes of each wake word.
+    /// False alarms an hour, or false wakes an hour of each wake word, at which misses are reported.
     pub fa_per_hour: f64,
-    /// A share of 0 to 1 that the misses may be.
+    /// Share of 0 to 1 that may be missed at most.
     pub max_miss: Option<f64>,
     pub wanted: Wanted,
     pub json: bool,
     pub report: Option<PathBuf>,
 }
 
-/// Words of a stream: a minute of it, about.
+/// Number of words that a stream has: about a minute of it.
 const WORDS: usize = 24;
-/// Pairs of a stream: two minutes, about.
+/// Number of pairs that a stream has: about two minutes of it.
 const PAIRS: usize = 12;
-/// Rooms that words are heard in.
+/// Number of rooms that words are heard in.
 const ROOMS: usize = 8;
 
-/// A stream with words, heard.
+/// A stream with words that was heard under one condition.
 pub struct Mixed {
-    /// Number of the condition.
+    /// Number of the condition that it was heard under.
     pub condition: usize,
-    /// Whether its words are pairs, of a wake word and a command.
+    /// Says whether its words are pairs, of a wake word and a command.
     pub pairs: bool,
     pub words: Vec<Spoken>,
     pub track: Track,
@@ -84,18 +84,18 @@ pub struct Mixed {
     pub clipped: u64,
 }
 
-/// All of them, and clips that gave no word.
+/// Holds all streams that were heard, and counts the clips that gave no word.
 #[derive(Default)]
 pub struct Heard {
     pub streams: Vec<Mixed>,
     pub unreadable: usize,
-    /// In which nothing is heard.
+    /// Number of clips in which nothing is heard.
     pub silent: usize,
 }
 
-/// What streams are made of.
+/// Holds all that streams are made of: scripts, backgrounds, conditions and a seed.
 pub struct Making<'a> {
-    /// What is said in each stream.
+    /// Utterances that are said in each stream.
     pub scripts: Vec<Vec<Utterance>>,
     pub noise: &'a [PathBuf],
     pub speech: &'a [PathBuf],
@@ -124,7 +124,7 @@ pub fn eval(options: &Options) -> Result<()> {
     }
 }
 
-/// What was found, and whether every file could be used; those that could not were said.
+/// Measures everything and says whether every file could be used; those that could not were reported.
 fn summarize(options: &Options) -> Result<(Summary, bool)> {
     let file = crate::wake::open(&options.image, options.wake.as_ref())?;
     let image = file.image()?;
@@ -166,7 +166,7 @@ fn summarize(options: &Options) -> Result<(Summary, bool)> {
     Ok((summary, whole))
 }
 
-/// All of SNR, room and level; with a gate each background apart.
+/// Returns all combinations of SNR, room and level; with a gate each background is a condition of its own.
 fn conditions(options: &Options, gated: bool, noise: bool) -> Vec<Condition> {
     let backgrounds = |snr: Option<f64>| match snr {
         None => vec![None],
@@ -192,8 +192,8 @@ fn conditions(options: &Options, gated: bool, noise: bool) -> Vec<Condition> {
 }
 
 impl Clips {
-    /// What is said in each stream: the words that are said by themselves, in an order that the seed gives; wake
-    /// words to a device that sleeps.
+    /// Returns what is said in each stream: the words that are said by themselves, in an order that the seed gives;
+    /// wake words are said to a device that sleeps.
     pub fn scripts(&self, seed: u64, wake: Option<&Wake>) -> Vec<Vec<Utterance>> {
         let words = self.alone().map(|number| Utterance {
             words: vec![self.clip(number)],
@@ -206,8 +206,8 @@ impl Clips {
 }
 
 impl Making<'_> {
-    /// Every stream under every condition: of one script the words, their times and their backgrounds are the
-    /// same, so that conditions differ by nothing else.
+    /// Makes every stream under every condition and runs the network over it. The words of one script, their times and
+    /// their backgrounds are the same under all, so that conditions differ by nothing else.
     pub fn streams(
         &self,
         image: &zerda_firmware::Image<'_>,

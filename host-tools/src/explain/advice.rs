@@ -1,30 +1,31 @@
-//! What to do where an operator stands out: few rules, each with its threshold.
+//! Says what to do where an operator stands out, by few rules that have a threshold each.
 
 use serde::Serialize;
 
 use super::{Report, Row};
 
-/// Share of values beyond the range from which a tensor counts as saturated, if that is also the
-/// larger part of what is wrong with it: a range that is best for most values leaves some outside.
+/// Share of values beyond the range, 0 to 1, from which a tensor counts as saturated, if they also
+/// make the larger part of its noise: a range that is best for most values leaves some outside.
 const SATURATION: f64 = 0.001;
 const SATURATION_NOISE: f64 = 0.5;
 
-/// Largest channel over the median one: at 8, the median channel has 5 of its 8 bits.
+/// Ratio of the largest channel to the median one from which channels count as unequal: at 8, the
+/// median channel has 5 of its 8 bits.
 const CHANNEL_RATIO: f64 = 8.0;
-/// What sparing such a tensor must regain at least, dB: a ninth of all noise.
+/// Gain in dB that sparing such a tensor must bring at least: a ninth of all noise.
 const CHANNEL_REGAINED: f64 = 0.5;
 
-/// What sparing an operator regains where it stands out for itself, dB: 3 tenths of all noise.
+/// Gain in dB from which an operator stands out for itself if it is spared: 3 tenths of all noise.
 const REGAINED: f64 = 1.5;
 
-/// SQNR of the logits below which their noise, a tenth of their amplitude, changes answers, dB.
+/// SQNR of the logits, in dB, below which their noise, a tenth of their amplitude, changes answers.
 const LOGITS: f64 = 20.0;
 
-/// One rule that something trips.
+/// A rule that something trips, and what to do about it.
 #[derive(Serialize)]
 pub struct Advice {
     pub rule: Rule,
-    /// Numbers, those that matter most first.
+    /// Numbers of the operators that trip it, those that matter most first.
     pub operators: Vec<usize>,
     pub text: String,
 }
@@ -74,7 +75,7 @@ pub fn advice(report: &Report) -> Vec<Advice> {
     all
 }
 
-/// The first rule that an operator trips.
+/// Returns the first rule that an operator trips.
 fn rule(row: &Row) -> Option<Rule> {
     let saturated = row.saturation >= SATURATION && row.saturation_noise >= SATURATION_NOISE;
     let unequal = row

@@ -1,4 +1,4 @@
-//! The report as one HTML page that needs nothing else.
+//! Draws the report as one HTML page that needs no other file.
 
 use serde::Serialize;
 
@@ -8,37 +8,37 @@ use crate::html;
 
 const TEMPLATE: &str = include_str!("report.html");
 
-/// The chart, in its own units, which the template knows: SQNR from the top to the bottom, what is
-/// regained upwards from its own line.
+/// Left edge of the chart, in units of its own that the template knows as well. The SQNR is drawn
+/// from the top to the bottom, what is regained upwards from a line of its own.
 const LEFT: f64 = 44.0;
 const RIGHT: f64 = 1090.0;
 const TOP: f64 = 28.0;
 const BOTTOM: f64 = 220.0;
 const REGAINED_HEIGHT: f64 = 56.0;
 
-/// Operators of a group above which there is room for its name.
+/// Number of operators of a group from which on there is room for its name.
 const NAMED: usize = 4;
 
-/// What is regained that fills a bar, dB, unless an operator regains more.
+/// Gain in dB that fills a bar, unless an operator regains more.
 const REGAINED: f64 = 1.0;
 
 #[derive(Serialize)]
 struct Page<'a> {
     report: &'a Report,
     input_range: String,
-    /// Of what the features regain, percent of the width.
+    /// Length of the bar that shows what the features regain, in percent of the width.
     input_bar: f64,
     lines: Vec<Line<'a>>,
     groups: Vec<Group>,
-    /// dB, and where in the chart.
+    /// Holds the ticks of the SQNR: a value in dB and its place in the chart.
     ticks: Vec<(f64, f64)>,
-    /// The curve of the SQNR: points of a polyline.
+    /// Points of the polyline that draws the SQNR.
     curve: String,
-    /// What fills a bar, dB.
+    /// Gain in dB that fills a bar.
     most_regained: f64,
 }
 
-/// One operator, as the page shows it.
+/// Holds one operator as the page shows it.
 #[derive(Serialize)]
 struct Line<'a> {
     row: &'a Row,
@@ -46,20 +46,20 @@ struct Line<'a> {
     range: String,
     lowest: bool,
     costliest: bool,
-    /// Percent of the width.
+    /// Length of the bar that shows the SQNR, in percent of the width.
     sqnr_bar: f64,
     regained_bar: f64,
-    /// In the chart.
+    /// Place across the chart that the operator has, in its units.
     x: f64,
     y: Option<f64>,
     height: f64,
 }
 
-/// Neighbours whose names begin alike.
+/// Neighbouring operators whose names begin alike.
 #[derive(Serialize)]
 struct Group {
     name: String,
-    /// Whether there is room for it.
+    /// Says whether there is room for its name.
     named: bool,
     x: f64,
     width: f64,
@@ -119,7 +119,7 @@ impl<'a> Page<'a> {
     }
 }
 
-/// By the first part of names with parts, as PyTorch's `/attention.0/key/Gemm`.
+/// Groups neighbours by the first part of names with parts, as PyTorch's `/attention.0/key/Gemm`.
 fn groups(lines: &[Line<'_>], slot: f64) -> Vec<Group> {
     let part = |line: &Line| line.label.split_once('/').map(|(part, _)| part.to_string());
     let runs = lines.chunk_by(|a, b| part(a).is_some() && part(a) == part(b));
@@ -134,7 +134,7 @@ fn groups(lines: &[Line<'_>], slot: f64) -> Vec<Group> {
     runs.filter_map(group).collect()
 }
 
-/// With a thin space between groups of three digits.
+/// Writes a count with a thin space between groups of three digits.
 fn thousands(count: u64) -> String {
     let digits = count.to_string();
     let groups: Vec<_> = digits.as_bytes().rchunks(3).rev().collect();

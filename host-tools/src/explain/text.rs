@@ -1,9 +1,10 @@
-//! The report on a terminal: a table of the operators, what it comes to, what to do.
+//! Writes the report for a terminal: a table of the operators, what it comes to, what to do.
 
 use super::{Report, Row};
 use crate::html::fixed;
 
-/// Widest name; of longer ones the end tells them apart.
+/// Number of characters that a name may have; of longer ones the end is shown, which tells them
+/// apart.
 const NAME: usize = 31;
 
 pub fn table(report: &Report) -> String {
@@ -42,7 +43,7 @@ pub fn table(report: &Report) -> String {
         + &summary(report)
 }
 
-/// What it comes to, and what to do.
+/// Writes what the report comes to, and what to do.
 pub fn summary(report: &Report) -> String {
     let (end, audio) = (&report.end_to_end, &report.audio);
     let mut text = format!(
@@ -72,7 +73,8 @@ pub fn summary(report: &Report) -> String {
     text
 }
 
-/// A piece of advice in lines that fit a terminal, the first one marked.
+/// Breaks a piece of advice into lines that fit a terminal, 120 columns at most, the first one
+/// marked.
 fn wrapped(advice: &str) -> String {
     let mut text = "advice     ".to_string();
     let mut length = text.len();
@@ -88,7 +90,7 @@ fn wrapped(advice: &str) -> String {
     text
 }
 
-/// "-" where a figure is not finite: there is no error, or no signal.
+/// Writes a figure in dB, or "-" where it is not finite: there is no error, or no signal.
 pub fn decibels(decibels: f64) -> String {
     match decibels.is_finite() {
         true => format!("{decibels:.1}"),
@@ -115,7 +117,7 @@ fn fitted(name: &str) -> String {
 }
 
 impl Report {
-    /// Numbers of the operators of lowest SQNR and of most regained.
+    /// Returns the numbers of the operators of lowest SQNR and of most regained.
     pub fn marked(&self) -> [Option<usize>; 2] {
         let finite = |figure: fn(&Row) -> f64| {
             let rows = self
@@ -131,7 +133,7 @@ impl Report {
 }
 
 impl Row {
-    /// The name without what exporters put around it, safe on a terminal.
+    /// Returns the name without what exporters put around it, safe on a terminal.
     pub fn label(&self) -> String {
         let name = self.name.strip_prefix('/').unwrap_or(&self.name);
         let name = name.strip_suffix("_output_0").unwrap_or(name);

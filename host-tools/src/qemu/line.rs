@@ -1,4 +1,4 @@
-//! The telemetry of one boot.
+//! Reads the telemetry of one boot.
 
 use std::time::Duration;
 
@@ -12,21 +12,22 @@ use crate::report;
 use crate::run::print;
 
 pub struct Line<'a> {
-    /// Of the file.
+    /// Name of the file that is heard.
     name: &'a str,
-    /// How detections are printed, if they and the logs are.
+    /// Says whether detections are printed as JSON or as text; with `None` neither they nor the
+    /// logs are.
     pub json: Option<bool>,
-    /// Of the image that we know.
+    /// Checksum that the image in the firmware must have.
     image_crc32: u32,
     decoder: Decoder,
-    /// So far.
+    /// Number of frames that have come so far, which is the sequence number of the next.
     frames: u16,
     pub kernels: String,
-    /// Steps on the NPU, and faults.
+    /// Number of steps that ran on the NPU, and of faults.
     pub npu: Option<(u32, u32)>,
-    /// Wake words, where the image has some.
+    /// Number of wake words that were heard, where the image has some.
     pub wake_words: u32,
-    /// The last one.
+    /// Status that came last.
     status: Option<Status>,
 }
 
@@ -45,7 +46,8 @@ impl<'a> Line<'a> {
         }
     }
 
-    /// Boots the machine on so many samples.
+    /// Boots the machine on so many samples of 16 kHz audio, and returns the last status as well. A
+    /// boot that ends without one, or whose telemetry is damaged, is an error.
     pub fn hear(
         mut self,
         machine: &Machine<'_>,

@@ -1,4 +1,4 @@
-//! A QEMU process: the firmware, what it hears, and what it says.
+//! Runs a QEMU process: the firmware, what it hears, and what it says.
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -17,47 +17,47 @@ use crate::error::{Error, Result};
 
 const PROGRAM: &str = "qemu-system-arm";
 
-/// How often the state of the process is looked at; what it sends is seen at once.
+/// Time between two looks at the state of the process; what it sends is seen at once.
 const POLL: Duration = Duration::from_millis(10);
 
-/// Ctrl-C, or the wish of another program that we end.
+/// Says whether the user (Ctrl-C) or another program asked this one to end.
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
-/// A board's machine, with its firmware.
+/// A machine of QEMU's that runs the firmware of a board.
 pub struct Machine<'a> {
-    /// Of the board.
+    /// Name of the board, which errors begin with.
     name: &'a str,
     program: PathBuf,
-    /// QEMU's name of it.
+    /// Name that QEMU has for the machine.
     machine: &'a str,
-    /// Our own copy, which no other build replaces.
+    /// Copy of the firmware, which no other build replaces.
     elf: NamedTempFile,
     defmt: Option<Table>,
 }
 
-/// Where the bytes of the machine's serial port go.
+/// Says where the bytes of the machine's serial port go.
 pub enum Serial<'a> {
     Here(&'a mut dyn FnMut(&[u8]) -> Result<()>),
-    /// To whoever connects to this address; the machine waits for it.
+    /// The bytes go to whoever connects to this address; the machine waits for that.
     Served(SocketAddr),
 }
 
-/// Of one start of the machine.
+/// Describes one start of the machine.
 pub struct Boot<'a> {
-    /// The firmware's.
+    /// Arguments that the firmware gets.
     pub arguments: Vec<String>,
-    /// Time passes as on the board, at 125 million instructions a second. Otherwise at one million,
-    /// so that instructions are counted in units of the board's clock.
+    /// Says whether time passes as on the board, at 125 million instructions a second. Otherwise it
+    /// passes at about one million, so that instructions are counted in units of the board's clock.
     pub realtime: bool,
     pub serial: Serial<'a>,
-    /// Print its logs on standard error.
+    /// Says whether the firmware's logs are printed on standard error.
     pub logs: bool,
-    /// After which QEMU is stopped.
+    /// Time after which QEMU is stopped; `None` means never.
     pub limit: Option<Duration>,
 }
 
 impl<'a> Machine<'a> {
-    /// With the firmware in `path`, which it copies.
+    /// Makes a machine with the firmware in `path`, which it copies.
     pub fn new(board: &'a Board, path: &Path) -> Result<Self> {
         let bytes = std::fs::read(path).map_err(|error| Error::read(path, error))?;
         let defmt = Table::parse(&bytes)
@@ -76,7 +76,7 @@ impl<'a> Machine<'a> {
 
     /// Runs the firmware until it ends.
     pub fn boot(&self, boot: Boot<'_>) -> Result<()> {
-        // Else whoever ends us with a signal leaves QEMU behind. An error: it is there already.
+        // Without a handler a signal would end this process and leave QEMU behind. On an error there is one already.
         let _ = ctrlc::set_handler(|| INTERRUPTED.store(true, Ordering::Relaxed));
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
             .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
@@ -169,7 +169,7 @@ impl<'a> Machine<'a> {
                 break status;
             }
         };
-        // What was on its way.
+        // Some bytes may still be on their way.
         accept(listener, &mut sender);
         drop(sender);
         receiver.iter().try_for_each(handle)?;
@@ -181,18 +181,18 @@ impl<'a> Machine<'a> {
     }
 }
 
-/// Ends with its owner.
+/// Child process that is killed when its owner drops it.
 struct Running(Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // Errors: it has ended.
+        // Errors mean that it has ended.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
-/// QEMU on the path, else as the set-up script gets it.
+/// Finds QEMU on the path, or else where the set-up script puts it, which it calls.
 fn program(board: &Board) -> Result<PathBuf> {
     let works = |program: &Path| {
         let mut command = Command::new(program);
@@ -256,7 +256,7 @@ fn logs(mut stdout: impl Read, table: Option<&Table>) {
     }
 }
 
-/// Why QEMU did not end well, by what it and the firmware said.
+/// Says why QEMU did not end well, by what it and the firmware said.
 fn cause(status: ExitStatus, said: &str) -> String {
     let chatter = |line: &str| line.contains(": warning: ") || line.contains(": info: ");
     let lines = || said.lines().filter(|line| !chatter(line));

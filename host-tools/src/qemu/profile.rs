@@ -1,4 +1,4 @@
-//! What a board would have to do: instructions of each stage, and whether it keeps up.
+//! Says what a board would have to do: the instructions of each stage, and whether it keeps up.
 //!
 //! Instructions are counted by QEMU. That one takes one cycle is assumed: it is the best case of
 //! code in single-cycle memory on a Cortex-M4 or M55.
@@ -15,16 +15,17 @@ use crate::error::{Error, Result};
 use crate::operators::{describe, macs_per_step};
 use crate::run::print;
 
-/// Of the processor's time. The rest is for what else a product does, and for waiting on memory.
+/// Share of the processor's time that may be taken. The rest is for what else a product does, and
+/// for waiting on memory.
 const LIMIT: f64 = 0.7;
 
-/// Steps after the caches have filled that the steady state is taken from.
+/// Number of steps after the caches have filled that the steady state is taken at.
 const SETTLED: usize = 10;
 
-/// Instructions of one step.
+/// Instructions that one step takes.
 #[derive(Debug, PartialEq)]
 pub struct Step {
-    /// Of the frames since the step before.
+    /// Instructions that the front end takes for the frames since the step before.
     pub front_end: u64,
     pub decoder: u64,
     pub operators: Vec<u64>,
@@ -42,11 +43,12 @@ pub struct Profile<'a> {
     pub image: &'a Image<'a>,
     pub stack_bytes: u32,
     pub clock_mhz: f64,
-    /// From the first on.
+    /// Steps that were counted, from the first on.
     pub steps: Vec<Step>,
 }
 
-/// The file that the firmware writes: a line `step FRONT_END DECODER OPERATOR...` for each step.
+/// Reads the file that the firmware writes: a line `step FRONT_END DECODER OPERATOR...` for each
+/// step. Too few steps for the steady state are an error.
 pub fn read(path: &Path, image: &Image<'_>) -> Result<Vec<Step>> {
     let text = fs::read_to_string(path).map_err(|error| Error::read(path, error))?;
     let step = |line: &str| {
@@ -82,13 +84,13 @@ pub fn read(path: &Path, image: &Image<'_>) -> Result<Vec<Step>> {
     Ok(steps)
 }
 
-/// Number of the first step whose caches are full.
+/// Returns the number of the first step whose caches are full.
 fn full(image: &Image<'_>) -> usize {
     let stream = image.manifest().stream;
     stream.left_context.div_ceil(stream.step).into()
 }
 
-/// Seconds of audio that a step is for.
+/// Returns the seconds of audio that a step is for.
 fn step_s(image: &Image<'_>) -> f64 {
     let (stream, front_end) = (image.manifest().stream, image.manifest().front_end);
     let samples = u32::from(stream.step) * u32::from(front_end.hop);
@@ -96,7 +98,7 @@ fn step_s(image: &Image<'_>) -> f64 {
 }
 
 impl Profile<'_> {
-    /// Prints the profile; the verdict, if it is a bad one, comes as the error.
+    /// Prints the profile; the verdict, if it is a bad one, comes as the inner error.
     pub fn print(&self, json: bool) -> Result<Result<()>> {
         let estimates = self.estimates(&Config::load(None)?);
         let verdict = self.verdict(&estimates);
@@ -111,7 +113,8 @@ impl Profile<'_> {
         &self.steps[full(self.image) + SETTLED]
     }
 
-    /// Largest difference of a step with full caches from [`Self::steady`], as a fraction.
+    /// Returns the largest difference of a step with full caches from [`Self::steady`], as a
+    /// fraction.
     fn spread(&self) -> f64 {
         let steady = self.steady().total();
         let steps = self.steps[full(self.image)..].iter();
@@ -119,14 +122,14 @@ impl Profile<'_> {
         most.unwrap_or_default() as f64 / steady as f64
     }
 
-    /// Number and instructions of the step that takes most.
+    /// Returns the number and the instructions of the step that takes most.
     fn peak(&self) -> (usize, u64) {
         let totals = self.steps.iter().map(Step::total).enumerate();
         let peak = totals.max_by_key(|&(_, total)| total);
         peak.unwrap_or_default()
     }
 
-    /// Million instructions a second that real time takes.
+    /// Returns the million instructions a second that real time takes.
     fn mips(&self) -> f64 {
         self.steady().total() as f64 / step_s(self.image) / 1e6
     }
@@ -135,8 +138,8 @@ impl Profile<'_> {
         self.mips() / self.clock_mhz
     }
 
-    /// Load of each profile that can be compiled, smallest first, estimated: the front end and the
-    /// decoder as counted, the operators by multiply-accumulates.
+    /// Estimates the load (1 is all of the clock) of each profile that can be compiled, smallest
+    /// first: the front end and the decoder as counted, the operators by multiply-accumulates.
     fn estimates(&self, config: &Config) -> Vec<(String, f64)> {
         let (steady, seconds) = (self.steady(), step_s(self.image));
         let hop = step_s(self.image) / f64::from(self.image.manifest().stream.step);

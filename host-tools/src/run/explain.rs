@@ -1,8 +1,8 @@
-//! `zerda run --explain`: why a spoken command was missed, and why one was detected that nobody said.
+//! `zerda run --explain` says why a spoken command was missed, and why one was detected that nobody said.
 //!
-//! A label file beside each recording ([`labels`]) tells what is said. The decoder of the firmware crate runs over
-//! the recording once more, every frame of it kept ([`heard`]), and the first reason that holds is told ([`why`]):
-//! what the decoder did, which is certain, before what the audio was like, which is likely.
+//! A label file beside each recording ([`labels`]) tells what is said. The decoder of the firmware crate runs over the
+//! recording once more, and every frame of it is kept ([`heard`]). The first reason that holds is told ([`why`]): what
+//! the decoder did, which is certain, before what the audio was like, which is likely.
 
 mod heard;
 mod labels;
@@ -20,16 +20,16 @@ use heard::Heard;
 use labels::Spoken;
 use why::Why;
 
-/// Time after a command's end in which it may be decided, as in `zerda eval --stream`.
+/// Time after a command's end, in ms, in which it may be decided, as in `zerda eval --stream`.
 const LATE_MS: u32 = crate::eval::stream::score::LATE_MS as u32;
-/// Around a word, what is shown begins so early.
+/// Time in ms before a word at which its table begins.
 const LEAD_MS: u32 = 100;
-/// Frames between the rows of the table: 50 ms.
+/// Number of frames that a row of the table stands for: 50 ms.
 const EVERY: usize = 5;
-/// Labels shown beside the one that counts.
+/// Number of labels that are shown beside the one that counts.
 const OTHERS: usize = 3;
 
-/// Of Q0.8.
+/// Returns a posterior of Q0.8 as 0 to 1.
 fn posterior(q: u8) -> f64 {
     f64::from(q) / 256.0
 }
@@ -37,7 +37,7 @@ fn posterior(q: u8) -> f64 {
 #[derive(Serialize)]
 struct Explanation<'a> {
     file: &'a str,
-    /// `missed` or `false_alarm`.
+    /// Is `missed` or `false_alarm`.
     kind: &'static str,
     command: String,
     start_ms: u32,
@@ -47,7 +47,7 @@ struct Explanation<'a> {
     threshold: f64,
     reason: &'static str,
     why: String,
-    /// The label that counts, and the likeliest others.
+    /// Names of the label that counts and of the likeliest others.
     labels: Vec<&'a str>,
     frames: Vec<Row>,
 }
@@ -55,19 +55,19 @@ struct Explanation<'a> {
 #[derive(Serialize)]
 struct Row {
     end_ms: u32,
-    /// 0 to 1, of `labels`.
+    /// Smoothed posteriors, 0 to 1, that the `labels` have.
     smoothed: Vec<f64>,
-    /// Whether nothing could be detected, so soon after a word.
+    /// Says whether nothing could be detected, so soon after a word.
     refractory: bool,
-    /// Whether no command counted, since no wake word had opened the window.
+    /// Says whether no command counted, since no wake word had opened the window.
     asleep: bool,
-    /// Whether the label that counts could be.
+    /// Says whether the label that counts was armed: once detected, it cannot be again before its average has fallen.
     armed: bool,
-    /// What was detected since the row before.
+    /// Word that was detected since the row before.
     detected: Option<String>,
 }
 
-/// Explains what went wrong in a recording, and counts it.
+/// Explains what went wrong in a recording and prints it, as text with counts.
 pub fn explain(image: &Image<'_>, path: &Path, samples: &[i16], json: bool) -> Result<()> {
     let spoken = labels::beside(path, samples, image)?;
     let heard = Heard::of(image, samples)?;
@@ -90,7 +90,7 @@ pub fn explain(image: &Image<'_>, path: &Path, samples: &[i16], json: bool) -> R
 }
 
 impl Heard<'_> {
-    /// Of what was missed and of false alarms, in order; and how many commands were heard.
+    /// Explains what was missed and what was a false alarm, in order of time, and counts the commands that were heard.
     fn explanations<'a>(
         &'a self,
         file: &'a str,
@@ -235,7 +235,7 @@ impl Explanation<'_> {
     }
 }
 
-/// Standard input has no label file.
+/// Fails if standard input, which has no label file, is among the inputs.
 pub fn refuse_stdin(inputs: &[std::path::PathBuf]) -> Result<()> {
     match inputs.iter().any(|input| input == Path::new("-")) {
         true => Err(Error::usage(

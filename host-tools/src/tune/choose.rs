@@ -5,25 +5,26 @@ use super::tail::rates;
 use crate::eval::stream::sweep::{Point, Sweep};
 use crate::eval::stream::track::Settings;
 
-/// Events that the tails are trusted as much as: with far more counted, the count decides.
+/// Number of counted events that the tails weigh as much as: with far more counted, the count decides.
 const TRUST: f64 = 3.0;
-/// Corrections of the rate by what was counted with all commands at once.
+/// Number of times that the rate is corrected by what was counted with all commands at once.
 const CORRECTIONS: usize = 4;
 
 pub struct Chosen {
     pub point: Point,
-    /// By the tails, of each label whose threshold was chosen.
+    /// False alarms an hour that the tails predict, for each label whose threshold was chosen.
     pub expected: Vec<(usize, f64)>,
-    /// Whether thresholds are high enough for the rate.
+    /// Says whether thresholds are high enough for the rate.
     pub met: bool,
 }
 
-/// What commands cost at the thresholds of the grid.
+/// Holds what commands cost at the thresholds of the grid.
 struct Costs {
     thresholds: Vec<u8>,
-    /// Number of the label; false alarms an hour, falling; words missed.
+    /// Holds for each command the number of its label and, by threshold, the false alarms an hour, which fall, and the
+    /// words missed.
     commands: Vec<(usize, Vec<f64>, Vec<u64>)>,
-    /// Whether there are words.
+    /// Says whether there are words to count misses of.
     words: bool,
 }
 
@@ -114,7 +115,8 @@ impl Costs {
         }
     }
 
-    /// The number of each command's threshold: the lowest that keeps to its part.
+    /// Returns the number of each command's threshold: the lowest that keeps to its part of the false alarms an hour,
+    /// or the highest if none does.
     fn each(&self, parts: &[f64]) -> Vec<usize> {
         let commands = self.commands.iter().zip(parts);
         let lowest = commands.map(|((_, rates, _), &part)| {
@@ -125,8 +127,8 @@ impl Costs {
         lowest.collect()
     }
 
-    /// As few misses as the rate allows: each command's threshold is the one at which misses and false alarms, at a
-    /// price in misses that is the same for all commands, cost least.
+    /// Returns the numbers of the thresholds with as few misses as the rate allows: each command's threshold is the one
+    /// at which misses and false alarms, at a price in misses that is the same for all commands, cost least.
     fn fewest_misses(&self, per_hour: f64) -> Vec<usize> {
         let at = |price: f64| -> Vec<usize> {
             let cheapest = |(_, rates, misses): &(usize, Vec<f64>, Vec<u64>)| {

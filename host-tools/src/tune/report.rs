@@ -1,4 +1,4 @@
-//! What `zerda tune` says, and what it writes beside thresholds.
+//! Writes what `zerda tune` says, and what it puts beside thresholds.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::eval::stream::sweep::Point;
 #[derive(Serialize)]
 pub struct Report {
     pub basis: &'static str,
-    /// Of all commands together, or false wakes of each wake word.
+    /// False alarms an hour that are wanted of all commands together, or false wakes of each wake word.
     pub fa_per_hour: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub wake_words: Option<Vec<String>>,
@@ -21,14 +21,14 @@ pub struct Report {
     pub files: usize,
     pub before: Figures,
     pub after: Figures,
-    /// Of the tails, on other audio of the kind.
+    /// False alarms an hour that the tails predict for other audio of the kind.
     pub expected_per_hour: f64,
     pub expected_by_command: serde_json::Map<String, serde_json::Value>,
     pub met: bool,
     pub notes: Vec<String>,
 }
 
-/// What settings give on what was heard.
+/// Holds what settings give on the audio that was heard.
 #[derive(Serialize)]
 pub struct Figures {
     pub smoothing: u8,
@@ -37,14 +37,14 @@ pub struct Figures {
     pub per_hour: f64,
     pub per_hour_upper: f64,
     pub by_command: serde_json::Map<String, serde_json::Value>,
-    /// Of commands, awake after a false wake.
+    /// Number of false commands in the negatives that came while awake after a false wake.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub false_commands: Option<u64>,
     pub words: Option<u64>,
     pub misses: Option<u64>,
     pub miss_rate: Option<f64>,
     pub delay_p95_ms: Option<f64>,
-    /// Words and misses of each that was said.
+    /// Number of words and of misses of each command that was said.
     pub misses_by_command: BTreeMap<String, (u64, u64)>,
 }
 
@@ -149,7 +149,7 @@ impl Figures {
         }
     }
 
-    /// What was measured at the threshold of each command or wake word, for whoever reads the config.
+    /// Says what was measured at the threshold of each command or wake word, for whoever reads the config.
     pub fn remarks(&self, hours: f64) -> BTreeMap<String, String> {
         let what = match self.false_commands {
             Some(_) => "false wakes",

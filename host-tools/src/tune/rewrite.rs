@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::eval::stream::track::Settings;
 use crate::image_file::ImageFile;
 
-/// The image with other settings; nothing else of it changes but the checksum.
+/// Returns the image with other settings; nothing else of it changes but the checksum.
 pub fn image(file: &ImageFile, settings: &Settings) -> Result<ImageFile> {
     let mut detection = Detection::of(&file.image()?);
     detection.decoder.smoothing = settings.smoothing;
@@ -22,11 +22,11 @@ pub fn image(file: &ImageFile, settings: &Settings) -> Result<ImageFile> {
     detection.put(file)
 }
 
-/// Stands at the start of a comment beside a threshold that this module wrote, and may write again.
+/// Text that stands at the start of a comment beside a threshold that this module wrote, and may write again.
 const MEASURED: &str = "measured: ";
 
-/// The text of a `commands.toml` with other settings, and beside each threshold what was measured at it, by label;
-/// other comments and all else stay.
+/// Returns the text of a `commands.toml` with other settings, and beside each threshold what was measured at it, by
+/// label; other comments and all else stay.
 pub fn config(
     path: &Path,
     text: &str,
@@ -60,7 +60,7 @@ pub fn config(
     Ok(text)
 }
 
-/// Sets a value, with the comment that stands behind it.
+/// Sets a value and keeps the comment that stands behind it.
 fn set(item: &mut Item, new: Value) {
     let decor = item.as_value().map(|old| old.decor().clone());
     *item = value(new);
@@ -69,7 +69,8 @@ fn set(item: &mut Item, new: Value) {
     }
 }
 
-/// Puts what was measured behind a value, after a comment of somebody else's and instead of its own of before.
+/// Puts what was measured behind a value, after a comment that somebody else wrote and in place of what stood there of
+/// an earlier measurement.
 fn remark(value: &mut Value, measured: &str) {
     let suffix = value.decor().suffix().and_then(|suffix| suffix.as_str());
     let old = suffix.unwrap_or_default();

@@ -1,4 +1,4 @@
-//! How often a command is falsely detected at a threshold, from how often at others.
+//! Estimates how often a command is falsely detected at a threshold, from how often it is at others.
 //!
 //! Where a threshold was reached often, its count says it. Beyond that the peaks of the posterior are taken to fall
 //! off exponentially over the logit of the threshold: the peaks-over-threshold method with an exponential excess
@@ -6,14 +6,15 @@
 //! the highest peaks, those above the last threshold censored, pulled towards that of all commands where there are
 //! few.
 
-/// Peaks that an excess is fitted to.
+/// Number of peaks that an excess is fitted to, if there are so many.
 const PEAKS: u64 = 20;
-/// Peaks that the scale of all commands weighs as much as.
+/// Number of peaks that the scale of all commands weighs as much as.
 const PRIOR: f64 = 5.0;
-/// Scale, in logits, where nothing at all was detected.
+/// Scale in logits that is assumed where nothing at all was detected.
 const SCALE: f64 = 1.0;
 
-/// False detections of each command: `counts[command][threshold]`, of rising thresholds (Q0.8), in `hours`.
+/// Returns the false detections an hour of each command at each threshold, from `counts[command][threshold]` in
+/// `hours`; thresholds are Q0.8 and rise.
 pub fn rates(thresholds: &[u8], counts: &[Vec<u64>], hours: f64) -> Vec<Vec<f64>> {
     let logits: Vec<f64> = thresholds
         .iter()
@@ -56,14 +57,14 @@ fn logit(threshold: u8) -> f64 {
     (p / (1.0 - p)).ln()
 }
 
-/// Of the highest peaks over the threshold from which on they are told by their excess.
+/// Excess of the highest peaks over the last threshold that was reached often enough for its count to be trusted.
 struct Excess {
-    /// Number of the threshold.
+    /// Index of the threshold that the excess is measured from.
     from: usize,
     count: f64,
-    /// Of excesses, in logits.
+    /// Sum of the excesses, which are in logits.
     sum: f64,
-    /// Peaks below the last threshold: the excess of the others is only known to be more.
+    /// Number of peaks that ended below the last threshold: the excess of the others is only known to be more.
     ended: f64,
 }
 
@@ -74,7 +75,7 @@ impl Excess {
             .rposition(|&count| count >= PEAKS)
             .unwrap_or(0);
         let tail = logits.windows(2).zip(counts.windows(2)).skip(from);
-        // Of the peaks between two thresholds the middle.
+        // Peaks between two thresholds count as if they lay in the middle.
         let sum = tail
             .map(|(logits, counts)| (logits[1] - logits[0]) * (counts[0] + counts[1]) as f64 / 2.0);
         let first = counts.get(from).copied().unwrap_or(0);

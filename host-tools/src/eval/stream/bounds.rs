@@ -1,18 +1,20 @@
-//! What a count of events says about the rate behind it: upper bounds at 95 %, one-sided.
+//! Says what a count of events tells about the rate behind it: upper bounds at 95 %, one-sided.
 
 use crate::error::{Error, Result};
 
-/// Fewer expected events than that tell a rate badly: none in so long, and it may still be the rate asked for.
+/// Number of expected events below which a rate is poorly resolved: even if none is counted, the rate may still be the
+/// one asked for.
 pub const RESOLVED: f64 = 3.0;
-/// Fewer expected events than this tell nothing of a rate, nor can a tail of the highest posteriors be trusted to.
+/// Number of expected events below which a rate cannot be estimated, not even from the tail of the highest posteriors.
 const HOPELESS: f64 = 0.2;
 
-/// One-sided normal quantile of [`MISSED`].
+/// One-sided normal quantile that belongs to [`MISSED`].
 const Z: f64 = 1.644_853_626_951_472_7;
-/// How often a rate lies above its bound.
+/// Share of cases in which a rate lies above its bound.
 const MISSED: f64 = 0.05;
 
-/// What the hours can tell of a rate of false `alarms` or `wakes`: nothing to say, a note, or why they cannot.
+/// Says whether so many hours of negatives resolve a rate of false alarms or wakes (`what` names them): returns `None`
+/// if they do, and a note if they do so poorly. Too few hours to estimate the rate are an error.
 pub fn resolved(what: &str, per_hour: f64, hours: f64) -> Result<Option<String>> {
     let expected = per_hour * hours;
     let needed = RESOLVED / per_hour;
@@ -31,8 +33,8 @@ pub fn resolved(what: &str, per_hour: f64, hours: f64) -> Result<Option<String>>
     }))
 }
 
-/// Events that the mean may be, at most, where so many were counted: Garwood's exact bound (Biometrika 28,
-/// 1936), the mean at which so few or fewer come in 5 % of the cases. 3.0 where none was counted.
+/// Returns the highest mean that may be behind so many counted events: Garwood's exact bound (Biometrika 28, 1936), the
+/// mean at which so few or fewer come in 5 % of the cases. It is 3.0 where none was counted.
 pub fn poisson_upper(events: u64) -> f64 {
     let (mut low, mut high) = (events as f64, 2.0 * events as f64 + 20.0);
     let factorial: f64 = (1..=events).map(|k| (k as f64).ln()).sum();
@@ -48,7 +50,8 @@ pub fn poisson_upper(events: u64) -> f64 {
     f64::midpoint(low, high)
 }
 
-/// Probability of at most so many events, of whose factorial this is the logarithm, where the mean is so high.
+/// Returns the probability of at most `events` events where the mean is `mean`; `factorial` is the logarithm of the
+/// factorial of `events`.
 fn poisson_at_most(events: u64, factorial: f64, mean: f64) -> f64 {
     let mut term = (events as f64 * mean.ln() - mean - factorial).exp();
     let mut sum = 0.0;
@@ -63,7 +66,8 @@ fn poisson_at_most(events: u64, factorial: f64, mean: f64) -> f64 {
     sum
 }
 
-/// Share, 0 to 1, that is behind so many of `of` at most: Wilson's score bound (JASA 22, 1927). 1 of none.
+/// Returns the highest share, 0 to 1, that may be behind `count` out of `of`: Wilson's score bound (JASA 22, 1927). It
+/// is 1 if `of` is 0.
 pub fn wilson_upper(count: u64, of: u64) -> f64 {
     if of == 0 {
         return 1.0;

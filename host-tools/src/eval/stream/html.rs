@@ -1,4 +1,5 @@
-//! The summary as one page, with a DET plot of each condition: misses over false alarms an hour, both logarithmic.
+//! Draws the summary as one page, with a DET plot of each condition: misses over false alarms an hour, both
+//! logarithmic.
 
 use serde::Serialize;
 
@@ -9,25 +10,25 @@ use crate::html::{Axis, render};
 
 const TEMPLATE: &str = include_str!("report.html");
 
-/// The charts, in their own units, which the template knows.
+/// Left edge of the charts, in units of their own that the template knows as well.
 const LEFT: f64 = 60.0;
 const RIGHT: f64 = 1090.0;
 const TOP: f64 = 16.0;
 const BOTTOM: f64 = 320.0;
-/// Of the delays.
+/// Bottom edge of the chart that shows the delays.
 const LOW: f64 = 160.0;
-/// Delays in ms that are drawn: of a few words it is far less.
+/// Range of delays, in ms, that is drawn: a few words are decided far earlier.
 const DELAYS: (f64, f64) = (-400.0, 500.0);
-/// Colours that the template has.
+/// Number of colours that the template has.
 const COLOURS: usize = 8;
 
 #[derive(Serialize)]
 struct Page<'a> {
     summary: &'a Summary,
     clips: String,
-    /// Title, false alarms.
+    /// Holds the title and the false alarms of each operating point, as text.
     points: Vec<(String, String)>,
-    /// All conditions in one.
+    /// Shows all conditions in one plot.
     all: Plot,
     conditions: Vec<Section<'a>>,
     target_x: f64,
@@ -47,12 +48,12 @@ struct Section<'a> {
     backgrounds: String,
 }
 
-/// Curves over a grid. Ticks: label, and where.
+/// Holds curves over a grid, whose ticks have a label and a place each.
 #[derive(Serialize)]
 struct Plot {
     x: Vec<(String, f64)>,
     y: Vec<(String, f64)>,
-    /// Name, number of the colour, points.
+    /// Holds the name, the number of the colour and the points of each curve.
     curves: Vec<(String, usize, String)>,
 }
 
@@ -65,7 +66,7 @@ struct Bar {
     title: String,
 }
 
-/// Of all DET plots, so that they can be compared.
+/// Axes that all DET plots share, so that they can be compared.
 struct Axes {
     x: Axis,
     y: Axis,
@@ -154,7 +155,7 @@ fn section<'a>(number: usize, det: &'a Det, summary: &'a Summary, axes: &Axes) -
 }
 
 impl Axes {
-    /// From half an event on, for what no logarithm has: none.
+    /// Makes the axes, which begin at half an event or below, since zero events have no logarithm.
     fn of(summary: &Summary) -> Axes {
         let det = summary.det.iter().flat_map(|det| &det.points);
         let most = det.map(|point| point.fa_per_hour).fold(1.0, f64::max);
@@ -193,7 +194,8 @@ impl Axes {
     }
 }
 
-/// 1, 2 and 5 of each decade, of an axis of decimal logarithms.
+/// Returns ticks at 1, 2 and 5 of each decade of an axis of decimal logarithms; their labels show the value times
+/// `scale`.
 fn decades(axis: &Axis, scale: f64) -> Vec<(String, f64)> {
     let powers = axis.low.floor() as i32..=axis.high.ceil() as i32;
     let values = powers.flat_map(|power| [1.0, 2.0, 5.0].map(|digit| (digit, power)));

@@ -1,14 +1,14 @@
-//! Streams whose commands are known: each word of a labelled folder once, among noise and other speech; or pairs, of
-//! a wake word and a command.
+//! Makes streams whose commands are known: each word of a labelled folder once, among noise and other speech; or pairs,
+//! of a wake word and a command.
 //!
 //! A word is its clip from the first 10 ms hop within 25 dB of the loudest to the end of the last, with up to
 //! 100 ms of the clip around it, faded. From the end of a word to the start of the next there are 0.5 to 3 s, within
 //! a pair [`GAP_MS`]. The background of a word is an excerpt of its own, of noise or of other speech in turn or as the
 //! condition says, which reaches halfway to the words beside it.
 //!
-//! Level: the word's loudest sample, in dBFS: at no level up to 0 is a word itself clipped. SNR: the word's root mean
-//! square over that of its background, from the word's start to its end. In a room both are those of what reaches the
-//! microphone; backgrounds are as they were recorded.
+//! The level is that of the word's loudest sample, in dBFS: at no level up to 0 is a word itself clipped. The SNR is
+//! the word's root mean square over that of its background, from the word's start to its end. In a room both are those
+//! of what reaches the microphone; backgrounds are as they were recorded.
 
 use std::ops::Range;
 use std::path::PathBuf;
@@ -24,30 +24,33 @@ use crate::error::{Error, Result};
 use crate::simulate::words::stretches;
 
 const MS: usize = SAMPLE_RATE as usize / 1000;
-/// Of a clip, around its word.
+/// Number of samples of a clip that are kept before and after its word at most: 100 ms.
 const MARGIN: usize = 100 * MS;
-/// From one background to the next.
+/// Number of samples in which one background fades into the next: 50 ms.
 const FADE: usize = 50 * MS;
-/// Before the first word, and after the last: time enough to be late.
+/// Number of samples that come before the first word: 2 s.
 const LEAD: usize = 2000 * MS;
+/// Number of samples that follow the last word: 1.5 s, time enough to be late.
 const REST: usize = 1500 * MS;
+/// Range of the number of samples that lie between the end of an utterance, with its rest, and the start of the next:
+/// 0.5 to 3 s.
 const PAUSE: Range<usize> = 500 * MS..3000 * MS;
-/// From the end of a wake word to the start of the command that follows it.
+/// Time from the end of a wake word to the start of the command that follows it, in ms.
 pub const GAP_MS: Range<usize> = 300..1500;
-/// An excerpt is drawn again where it is so much quieter over the word than as a whole, in dB: in its pauses the
-/// rest of it would be far louder than the SNR says.
+/// Level, in dB, by which an excerpt may be quieter over the word than as a whole; else it is drawn again. A word in a
+/// pause of its background would make the rest of that far louder than the SNR says.
 const PAUSE_DB: f64 = 10.0;
 const DRAWS: usize = 30;
 
-/// What is added to the words, and how they sound.
+/// Says what is added to the words, and how they sound.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Condition {
-    /// dB; none: nothing is added.
+    /// Signal to noise ratio in dB; with `None` nothing is added.
     pub snr: Option<f64>,
     pub reverberant: bool,
-    /// dBFS, peak.
+    /// Level in dBFS that the loudest sample of each word is brought to.
     pub level: f64,
-    /// What all words are heard in; none: noise and speech in turn.
+    /// Background that all words are heard in; with `None` noise and speech take turns.
     pub background: Option<Background>,
 }
 
@@ -68,36 +71,37 @@ impl Condition {
     }
 }
 
-/// What is said in one breath: a word, or a wake word and a command.
+/// Words that are said in one breath: one word, or a wake word and a command.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Utterance {
     pub words: Vec<Clip>,
-    /// Until the next, beyond a pause.
+    /// Time in ms that passes before the next utterance, beyond a pause.
     pub rest_ms: usize,
 }
 
-/// A recording of a word.
+/// A recording that holds one word.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Clip {
     pub label: usize,
-    /// Its place among all clips.
+    /// Number that it has among all clips.
     pub number: usize,
     pub path: PathBuf,
 }
 
-/// A word before anything was done to it.
+/// A word of a script, to which no condition was applied yet.
 struct Word {
     label: usize,
     clip: usize,
-    /// With what of the clip is around it.
+    /// Samples of the word and of what the clip has around it.
     samples: Vec<f64>,
-    /// The word's, within `samples`.
+    /// Range of `samples` that the word takes.
     span: Range<usize>,
-    /// Where the word starts in the stream.
+    /// Sample of the stream at which the word starts.
     start: usize,
-    /// Its own part of the stream.
+    /// Range of the stream, in samples, that its background fills.
     section: Range<usize>,
-    /// What it may be heard in, the one whose turn it is first: as long as the section and a fade before and after.
+    /// Excerpts that it may be heard in, the one whose turn it is first; each is as long as the section and a fade
+    /// before and after.
     excerpts: Vec<(Background, Vec<f64>)>,
     room: usize,
 }
@@ -107,7 +111,7 @@ impl Word {
         self.start..self.start + self.span.len()
     }
 
-    /// The excerpt that a condition asks for, or the one whose turn it is.
+    /// Returns the excerpt that a condition asks for, or the one whose turn it is.
     fn excerpt(&self, condition: &Condition) -> Option<&(Background, Vec<f64>)> {
         let asked = |(kind, _): &&(Background, Vec<f64>)| Some(*kind) == condition.background;
         let found = self.excerpts.iter().find(asked);
@@ -115,22 +119,22 @@ impl Word {
     }
 }
 
-/// A stream before it gets its condition: the same for all of them.
+/// A stream to which no condition was applied yet; it is the same for all conditions.
 pub struct Script {
     words: Vec<Word>,
     length: usize,
-    /// Clips that could not be read, each of which was said.
+    /// Number of clips that could not be read, each of which was reported.
     pub unreadable: usize,
-    /// Clips in which nothing is heard.
+    /// Number of clips in which nothing is heard.
     pub silent: usize,
 }
 
-/// A stream.
+/// A stream that was mixed under one condition.
 #[derive(Debug, PartialEq)]
 pub struct Made {
     pub samples: Vec<i16>,
     pub words: Vec<Spoken>,
-    /// Samples that did not fit into 16 bits.
+    /// Number of samples that did not fit into 16 bits.
     pub clipped: u64,
 }
 
@@ -138,15 +142,17 @@ pub struct Made {
 pub struct Backgrounds<'a> {
     pub noise: &'a [PathBuf],
     pub speech: &'a [PathBuf],
-    /// Whether each word gets one of every kind, for conditions that ask for it.
+    /// Says whether each word gets an excerpt of every kind, for conditions that ask for one.
     pub each: bool,
 }
 
-/// A few of the files: they are decoded as a whole, and a stream holds all kinds.
+/// Number of files of each kind that a stream takes its backgrounds from, few because they are decoded as a whole and a
+/// stream holds all kinds.
 const FILES: usize = 3;
 
 impl Script {
-    /// A stream of what is said, in that order.
+    /// Draws a stream of what is said, in that order. An utterance with a clip that is silent or cannot be read is left
+    /// out. Backgrounds that cannot be read or hold only silence are an error.
     pub fn draw(
         utterances: &[Utterance],
         backgrounds: &Backgrounds<'_>,
@@ -179,7 +185,7 @@ impl Script {
         let (mut unreadable, mut silent) = (0, 0);
         let mut said = 0;
         for utterance in utterances {
-            // Of a pair both or none.
+            // A pair is said as a whole or not at all.
             let mut cuts = Vec::new();
             for clip in &utterance.words {
                 match audio::read(&clip.path) {
@@ -248,7 +254,7 @@ impl Script {
         self.words.is_empty()
     }
 
-    /// The stream under a condition; `rooms` are impulse responses.
+    /// Mixes the stream under a condition; `rooms` are impulse responses.
     pub fn mix(&self, condition: &Condition, rooms: &[Vec<f64>]) -> Result<Made> {
         let mut mix = vec![0.0; self.length];
         for word in &self.words {
@@ -290,7 +296,7 @@ impl Script {
         })
     }
 
-    /// The excerpt in its section, faded into those of the sections beside it, of constant power.
+    /// Adds the excerpt in its section, faded into those of the sections beside it, of constant power.
     fn add_background(&self, mix: &mut [f64], word: &Word, excerpt: &[f64], gain: f64) {
         let (from, to) = (word.section.start, word.section.end);
         let last = to == self.length;
@@ -311,7 +317,8 @@ impl Script {
     }
 }
 
-/// The word of a clip and what is around it, faded, and where in that the word is. None is heard in silence.
+/// Returns the word of a clip and what is around it, faded, and the range of it that the word takes; `None` if the clip
+/// is silent.
 fn cut(clip: &[i16]) -> Option<(Vec<f64>, Range<usize>)> {
     let stretches = stretches(clip);
     let word = stretches.first()?.start as usize..stretches.last()?.end as usize;
@@ -331,8 +338,8 @@ fn cut(clip: &[i16]) -> Option<(Vec<f64>, Range<usize>)> {
     Some((samples.collect(), word.start - from..word.end - from))
 }
 
-/// So many samples of one of the recordings, repeated where it is shorter; over `heard` it is no pause, if a few
-/// draws find such.
+/// Returns `length` samples of one of the recordings, repeated where it is shorter. The part in `heard` is no pause,
+/// unless `DRAWS` draws find nothing better.
 fn excerpt(
     pool: &[Vec<f64>],
     length: usize,
@@ -372,7 +379,7 @@ fn add(mix: &mut [f64], from: usize, samples: impl Iterator<Item = f64>) {
         .for_each(|(slot, sample)| *slot += sample);
 }
 
-/// Root mean square, never 0: a billionth of a step where there is nothing.
+/// Returns the root mean square; it is never 0 but a billionth of a step where there is nothing.
 fn rms(samples: &[f64]) -> f64 {
     let squares: f64 = samples.iter().map(|sample| sample * sample).sum();
     (squares / samples.len().max(1) as f64).sqrt().max(1e-9)

@@ -1,8 +1,10 @@
-//! Pairs of a wake word and a command, as people say them to a device that sleeps.
+//! Draws pairs of a wake word and a command, as people say them to a device that sleeps, and counts those that are
+//! heard.
 //!
 //! Clips are drawn without replacement: each wake word and each command takes part equally often, and a clip comes
 //! again only when all of its word have come. A pair is right if its wake word and then its command are heard, each in
-//! its time; what is detected of a command that was not said is wrong, wherever in the stream it is.
+//! its time; a command that is detected and was not said, or was detected already, is wrong, wherever in the stream it
+//! is.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +17,8 @@ use super::score::{Spoken, Verdict};
 use super::sources::Clips;
 use super::wake::Wake;
 
-/// So many pairs, in an order by chance, each with its rest until the device sleeps again.
+/// Draws `count` pairs in random order; each is followed by a rest in which the device falls asleep again. There are
+/// none if no wake word or no command has clips.
 pub fn draw(
     clips: &Clips,
     wake: &Wake,
@@ -49,7 +52,7 @@ pub fn draw(
     utterances.collect()
 }
 
-/// The clips of a word, dealt in turn.
+/// Deals the clips of a word in turn.
 struct Deck {
     clips: Vec<usize>,
     next: usize,
@@ -63,21 +66,21 @@ impl Deck {
     }
 }
 
-/// What is counted of pairs; of those whose wake word was heard, whether the command was as well.
+/// Counts pairs, and of those whose wake word was heard the ones whose command was heard as well.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PairTally {
     pub pairs: u64,
     pub wakes: u64,
     pub right: u64,
-    /// Pairs and those that are right, by the label of the wake word.
+    /// Number of pairs and of those that are right, by the label of the wake word.
     pub by_wake_word: BTreeMap<usize, (u64, u64)>,
-    /// Wake words heard and pairs that are right, by the label of the command.
+    /// Number of wake words that were heard and of pairs that are right, by the label of the command.
     pub by_command: BTreeMap<usize, (u64, u64)>,
-    /// Commands that were detected and not said.
+    /// Number of commands that were detected and not said, or detected again.
     pub wrong: u64,
-    /// From the end of a command to its detection, of those that are right.
+    /// Times in ms from the end of a command to its detection, for the pairs that are right.
     pub delays_ms: Vec<f64>,
-    /// Clips of the wake word and the command of pairs that are missed.
+    /// Clips of the wake word and the command of each pair that is missed, by number.
     pub missed: Vec<(usize, usize)>,
 }
 

@@ -1,7 +1,7 @@
-//! Rooms: how a word sounds some metres away, by the image method of Allen and Berkley (Image method for
-//! efficiently simulating small-room acoustics, JASA 65(4), 1979), delays rounded to samples and with their
-//! high-pass filter, as in the paper. The walls' absorption is chosen so that the response decays by 60 dB in the
-//! time that was asked for.
+//! Models how a word sounds in a room, some metres away, by the image method of Allen and Berkley (Image method for
+//! efficiently simulating small-room acoustics, JASA 65(4), 1979). Delays are rounded to samples, and the high-pass
+//! filter is that of the paper. The walls' absorption is chosen so that the response decays by 60 dB in the time that
+//! was asked for.
 
 use rand::RngExt;
 use rand::rngs::Xoshiro256PlusPlus;
@@ -11,24 +11,24 @@ use realfft::num_complex::Complex;
 use crate::audio::SAMPLE_RATE;
 use crate::error::{Error, Result};
 
-/// Metres a second, at 20 °C.
+/// Speed of sound in metres a second, which holds at 20 °C.
 const SOUND: f64 = 343.0;
-/// How often the absorption is corrected by the decay that it gave.
+/// Number of times that the absorption is corrected by the decay that it gave.
 const CORRECTIONS: usize = 4;
 
-/// A shoe box with a talker and a microphone in it. Metres.
+/// A shoe box that holds a talker and a microphone; lengths are in metres.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Room {
     pub size: [f64; 3],
     pub talker: [f64; 3],
     pub microphone: [f64; 3],
-    /// Time in which sound decays by 60 dB, seconds.
+    /// Time in seconds in which sound decays by 60 dB.
     pub rt60: f64,
 }
 
 impl Room {
-    /// 3 to 6 by 3 to 5 by 2.4 to 3 m, RT60 of 0.3 to 0.6 s, the talker 1 to 3 m from the microphone, both half a
-    /// metre from the walls or more.
+    /// Draws a room of 3 to 6 by 3 to 5 by 2.4 to 3 m with an RT60 of 0.3 to 0.6 s. The talker is 1 to 3 m from the
+    /// microphone, and both are half a metre from the walls or more.
     pub fn draw(random: &mut Xoshiro256PlusPlus) -> Room {
         let size = [
             random.random_range(3.0..6.0),
@@ -50,7 +50,7 @@ impl Room {
         }
     }
 
-    /// The impulse response, from the direct sound on, which is 1 before the filter.
+    /// Returns the impulse response at 16 kHz, from the direct sound on, which is 1 before the filter.
     pub fn response(&self) -> Vec<f64> {
         let [x, y, z] = self.size;
         let (volume, surface) = (x * y * z, 2.0 * (x * y + y * z + z * x));
@@ -64,14 +64,14 @@ impl Room {
         response
     }
 
-    /// Reflections, filtered.
+    /// Returns the impulse response, filtered, of walls that reflect `exp(-exponent)` of the energy.
     fn heard(&self, exponent: f64) -> Vec<f64> {
         let mut response = self.reflections(exponent);
         high_pass(&mut response);
         response
     }
 
-    /// Of walls that reflect `exp(-exponent)` of the energy.
+    /// Returns the impulse response, not filtered, of walls that reflect `exp(-exponent)` of the energy.
     fn reflections(&self, exponent: f64) -> Vec<f64> {
         let length = (self.rt60 * f64::from(SAMPLE_RATE)) as usize;
         let direct = distance(self.talker, self.microphone);
@@ -113,7 +113,8 @@ fn distance(a: [f64; 3], b: [f64; 3]) -> f64 {
     squares.sum::<f64>().sqrt()
 }
 
-/// RT60, from the decay between 5 and 25 dB down (T20 of ISO 3382-2), by Schroeder's backward integration.
+/// Returns the RT60 in seconds, from the decay between 5 and 25 dB down (T20 of ISO 3382-2), by Schroeder's backward
+/// integration.
 fn decay_time(response: &[f64]) -> f64 {
     let mut energy: Vec<f64> = response.iter().map(|sample| sample * sample).collect();
     for at in (0..energy.len().saturating_sub(1)).rev() {
@@ -124,7 +125,7 @@ fn decay_time(response: &[f64]) -> f64 {
     (below(25.0) - below(5.0)) as f64 * 3.0 / f64::from(SAMPLE_RATE)
 }
 
-/// The paper's filter at 100 Hz: images that are all positive add up to a slow pressure that no room has.
+/// Applies the paper's filter at 100 Hz: images that are all positive add up to a slow pressure that no room has.
 fn high_pass(response: &mut [f64]) {
     let angle = std::f64::consts::TAU * 100.0 / f64::from(SAMPLE_RATE);
     let r = (-angle).exp();
@@ -137,7 +138,7 @@ fn high_pass(response: &mut [f64]) {
     }
 }
 
-/// `signal` in a room of this response: as long as both.
+/// Returns `signal` as it sounds in a room of this impulse response; its length is the sum of both lengths.
 pub fn convolve(signal: &[f64], response: &[f64]) -> Result<Vec<f64>> {
     let length = signal.len() + response.len();
     let mut planner = RealFftPlanner::<f64>::new();

@@ -1,4 +1,4 @@
-//! Which detections are right, and what is counted.
+//! Judges which detections are right, and counts them.
 //!
 //! A detection of a word's own label, decided between the word's start and [`LATE_MS`] after its end, is a hit.
 //! Each word has one: a second is a repetition. A detection of another label there is a substitution, which leaves
@@ -6,24 +6,24 @@
 
 use zerda_firmware::decoder::Word;
 
-/// Time after a word's end in which it may be decided: thrice the 160 ms that the product allows, so that a late
-/// decision counts as late, in the delays, and not as a miss with a false alarm.
+/// Time after a word's end, in ms, in which it may be decided: thrice the 160 ms that the product allows, so that a
+/// late decision counts as late, in the delays, and not as a miss with a false alarm.
 pub const LATE_MS: f64 = 500.0;
 
 /// A command that is spoken in a stream.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Spoken {
     pub label: usize,
-    /// In the stream.
+    /// Time in ms at which the word starts, from the start of the stream.
     pub start_ms: f64,
     pub end_ms: f64,
-    /// Of the labelled folder.
+    /// Number of the clip that the word was taken from.
     pub clip: usize,
-    /// What it is heard in.
+    /// Background that the word is heard in.
     pub background: Background,
 }
 
-/// What was added around and under a word.
+/// Kind of sound that was added around and under a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Background {
     Noise,
@@ -39,23 +39,24 @@ impl Background {
     }
 }
 
-/// What a detection is.
+/// Says whether a detection is right, and else what is wrong with it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Verdict {
-    /// Of this word, so long after its end.
+    /// The detection is of this word, and came `delay_ms` after its end.
     Hit {
         word: usize,
         delay_ms: f64,
     },
-    /// Of this word, which was hit already.
+    /// The detection is of this word, which was hit already.
     Repetition(usize),
-    /// Of another label than this word's.
+    /// The detection came in the time of this word, but is of another label.
     Substitution(usize),
     FalseAlarm,
 }
 
-/// Judges the detections of a stream, in their order. Words are in theirs. Where the times of two overlap, as those of
-/// a wake word and a command soon after it do, a detection belongs to the one that it is the label of.
+/// Judges the detections of a stream; both they and the words are in the order of their times. Where the times of two
+/// words overlap, as those of a wake word and a command soon after it do, a detection belongs to the one that it is the
+/// label of.
 pub fn judge(words: &[Spoken], detections: impl IntoIterator<Item = Word>) -> Vec<(Word, Verdict)> {
     let mut hit = vec![false; words.len()];
     let judged = detections.into_iter().map(|detection| {
@@ -79,18 +80,18 @@ pub fn judge(words: &[Spoken], detections: impl IntoIterator<Item = Word>) -> Ve
     judged.collect()
 }
 
-/// Counts of one label in streams with words.
+/// Counts what was said and detected of one label, in streams with words.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Counts {
     pub words: u64,
     pub hits: u64,
-    /// Words of it in which this label number was detected wrongly, with how often.
+    /// Number of times that each other label, by its number, was wrongly detected in words of this one.
     pub answered: std::collections::BTreeMap<usize, u64>,
-    /// Detections of it where it was not said.
+    /// Number of times that this label was detected in words of another.
     pub substitutions: u64,
     pub repetitions: u64,
     pub false_alarms: u64,
-    /// Of the hits.
+    /// Times in ms from the end of a word to its detection, for the hits.
     pub delays_ms: Vec<f64>,
 }
 
@@ -112,14 +113,14 @@ impl Counts {
     }
 }
 
-/// Counts of streams with words.
+/// Counts what was said and detected in streams with words.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Tally {
-    /// By number of the label.
+    /// Counts of the labels, which are indexed by the number of the label.
     pub labels: Vec<Counts>,
-    /// Words and hits, by what they were heard in: noise, speech.
+    /// Number of words and of hits by the background that they were heard in: noise, speech.
     pub backgrounds: [(u64, u64); 2],
-    /// Clips of missed words.
+    /// Numbers of the clips whose words were missed.
     pub missed: Vec<usize>,
 }
 
@@ -131,7 +132,7 @@ impl Tally {
         }
     }
 
-    /// Counts a stream.
+    /// Counts the words and the judged detections of a stream.
     pub fn add(&mut self, words: &[Spoken], judged: &[(Word, Verdict)]) {
         let mut hit = vec![false; words.len()];
         for &(detection, verdict) in judged {
@@ -162,7 +163,7 @@ impl Tally {
         }
     }
 
-    /// Of all labels.
+    /// Returns the counts of all labels together.
     pub fn all(&self) -> Counts {
         let mut all = Counts::default();
         self.labels.iter().for_each(|label| all.add(label));

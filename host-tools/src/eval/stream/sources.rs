@@ -1,4 +1,4 @@
-//! The recordings that streams are made of, and the negatives.
+//! Finds the recordings that streams are made of, and the negatives.
 
 use std::path::PathBuf;
 
@@ -14,15 +14,15 @@ use crate::error::{Error, Result};
 use crate::eval::{Found, Wanted, find};
 use crate::run::tail;
 
-/// The commands of labelled folders; with a gate, the wake words and the commands.
+/// Holds the clips of commands in labelled folders; with a gate, those of wake words and commands.
 pub struct Clips {
-    /// With the number of the label.
+    /// Files of the clips, each of which comes with the number of its label.
     pub files: Vec<(usize, PathBuf)>,
-    /// Of the model.
+    /// Names of all labels that the model has.
     pub labels: Vec<String>,
     /// Labels whose words are said by themselves: the commands that have clips, with a gate the wake words.
     pub spoken: Vec<usize>,
-    /// With a gate the labels that are said after a wake word: the commands that have clips.
+    /// Labels that are said after a wake word, if there is a gate: the commands that have clips.
     pub commands: Vec<usize>,
     /// Folders whose clips do not count.
     pub left_out: Vec<String>,
@@ -54,7 +54,8 @@ impl Clips {
         })
     }
 
-    /// The same clips as a gate sees them.
+    /// Returns the same clips as a gate sees them: wake words apart from commands. A wake word without a clip is an
+    /// error.
     pub fn gated(self, wake: &Wake, directories: &[PathBuf]) -> Result<Clips> {
         let (spoken, commands): (Vec<_>, Vec<_>) = self
             .spoken
@@ -88,7 +89,7 @@ impl Clips {
         }
     }
 
-    /// The numbers of the clips that are said by themselves.
+    /// Returns the numbers of the clips that are said by themselves.
     pub fn alone(&self) -> impl Iterator<Item = usize> {
         let numbers = 0..self.files.len();
         numbers.filter(|&number| self.spoken.contains(&self.files[number].0))
@@ -100,7 +101,7 @@ fn named(directories: &[PathBuf]) -> String {
     names.collect::<Vec<_>>().join(", ")
 }
 
-/// The files that are named, and those of the folders that are.
+/// Lists the files that are named, and the WAV and FLAC files of the folders that are, sorted and each once.
 pub fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for path in paths {
@@ -117,13 +118,13 @@ pub fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
         }
         files.extend(found);
     }
-    // Of a file that is named twice the hours would count twice.
+    // A file that is named twice would have its hours counted twice.
     files.sort();
     files.dedup();
     Ok(files)
 }
 
-/// A recording without commands, heard from its start as it was recorded.
+/// A recording without commands that was heard from its start, as it was recorded.
 pub struct Negative {
     pub file: PathBuf,
     pub track: Track,
@@ -137,7 +138,7 @@ impl Negative {
     }
 }
 
-/// Runs the network over all that can be read; of what cannot, a line each.
+/// Runs the network over all files that can be read, and prints an error line for each of the others.
 pub fn negatives(
     image: &Image<'_>,
     memory: impl Fn() -> Vec<i8> + Send + Sync,

@@ -1,4 +1,4 @@
-//! What `zerda eval --stream` says: as it is written in JSON.
+//! Gathers what `zerda eval --stream` says, as it is written in JSON.
 
 mod rows;
 mod wake;
@@ -21,10 +21,10 @@ pub use rows::{Alarm, Alarms, Misses, Row, percentile};
 use wake::names;
 pub use wake::{FalseWakes, PairRow, Rate, Wake};
 
-/// Delays are counted in bins of so many ms.
+/// Width of the bins in ms that delays are counted in.
 pub const BIN_MS: f64 = 20.0;
 
-/// Objects with the order that they were filled in.
+/// JSON object that keeps the order in which it was filled.
 type Object = Map<String, Value>;
 
 #[derive(Serialize)]
@@ -37,7 +37,7 @@ pub struct Summary {
     pub wake: Option<Wake>,
     pub late_ms: f64,
     pub clips: usize,
-    /// Clips without a word.
+    /// Number of clips in which no word is heard.
     pub silent_clips: usize,
     pub negatives: Hours,
     pub fa_per_hour: f64,
@@ -56,14 +56,15 @@ pub struct Hours {
 
 #[derive(Serialize)]
 pub struct OperatingPoint {
-    /// `image`, and `target` or, where no threshold meets that, `highest`.
+    /// Is `image` for the image's own thresholds, and `target` or, where no threshold meets that,
+    /// `highest`.
     pub name: &'static str,
     pub smoothing: u8,
-    /// 0 to 1, by command.
+    /// Thresholds of 0 to 1, by label; labels that are never detected have none.
     pub thresholds: Object,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub false_wakes: Option<FalseWakes>,
-    /// With a gate those of commands, while awake.
+    /// False alarms in the negatives; with a gate those of commands, which came while awake.
     pub false_alarms: Alarms,
     pub conditions: Vec<Heading>,
 }
@@ -82,7 +83,7 @@ pub struct Heading {
     pub in_noise: Option<Misses>,
     pub in_speech: Option<Misses>,
     pub commands: BTreeMap<String, Row>,
-    /// From the first bin's start on, each of [`BIN_MS`]: in ms, and how many.
+    /// Holds the start in ms of each bin of [`BIN_MS`] that has delays, and how many it has.
     pub delays: Vec<(f64, u64)>,
     pub missed: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -102,13 +103,13 @@ pub struct DetPoint {
     pub fa_per_hour: f64,
     pub misses: u64,
     pub miss_rate: f64,
-    /// False alarms and misses of each command, with a gate of each wake word.
+    /// Counts the false alarms and the misses of each command; with a gate of each wake word.
     pub commands: BTreeMap<String, (u64, u64)>,
     #[serde(flatten)]
     pub gated: Option<Gated>,
 }
 
-/// What follows of a threshold for wake words.
+/// Counts what a threshold of wake words leads to.
 #[derive(Serialize)]
 pub struct Gated {
     pub false_commands: u64,
@@ -197,7 +198,7 @@ impl Summary {
         }
     }
 
-    /// The words whose thresholds are judged.
+    /// Returns the words whose thresholds are judged.
     pub fn judged(&self) -> &[String] {
         match &self.wake {
             Some(wake) => &wake.words,
@@ -205,7 +206,7 @@ impl Summary {
         }
     }
 
-    /// The rate of false alarms or wakes at which misses are told.
+    /// Says at which rate of false alarms or wakes misses are reported.
     pub fn limit(&self) -> String {
         limit(&self.wake, self.fa_per_hour)
     }
@@ -222,7 +223,7 @@ fn limit(wake: &Option<Wake>, per_hour: f64) -> String {
     }
 }
 
-/// What misses more than was asked, where the false alarms are as few as was asked.
+/// Says what misses more than the share `most`, where the false alarms are as few as was asked.
 fn failures(most: f64, points: &[OperatingPoint], limit: &str) -> Vec<String> {
     let Some(target) = points.iter().find(|point| point.name == "target") else {
         return vec![format!("no threshold has {limit} or fewer")];

@@ -1,4 +1,4 @@
-//! The decoder over what was heard, at one setting after the other.
+//! Runs the decoder over what was heard, at one setting after the other.
 
 use rayon::prelude::*;
 use zerda_firmware::Image;
@@ -12,43 +12,43 @@ use super::track::Settings;
 use super::{Heard, Mixed};
 use crate::audio::SAMPLE_RATE;
 
-/// Thresholds that are tried, Q0.8: 0.1 to 0.99, every one where posteriors saturate.
+/// Returns the thresholds that are tried, Q0.8: 0.1 to 0.99, and every one from 0.9 on, where posteriors saturate.
 pub fn grid() -> impl Iterator<Item = u8> {
     (26..=226).step_by(4).chain(230..=253)
 }
 
-/// What a setting gives.
+/// Holds what one setting of the decoder gives.
 #[derive(Clone, Debug)]
 pub struct Point {
     pub settings: Settings,
-    /// False alarms in the negatives, by number of the label; of commands while awake.
+    /// Number of false alarms in the negatives, by number of the label; with a gate commands count only while awake.
     pub false_alarms: Vec<u64>,
-    /// By number of the condition.
+    /// Tallies of words, which are indexed by the number of the condition.
     pub tallies: Vec<Tally>,
-    /// Likewise, where there is a gate.
+    /// Tallies of pairs, which are indexed by the number of the condition; without a gate they are empty.
     pub pairs: Vec<PairTally>,
 }
 
 impl Point {
-    /// Those of the labels whose thresholds are judged.
+    /// Returns the number of false alarms of the labels whose thresholds are judged.
     pub fn all_false_alarms(&self) -> u64 {
         let judged = self.settings.judged();
         judged.map(|label| self.false_alarms[label]).sum()
     }
 
-    /// Those of commands, where wake words are judged.
+    /// Returns the number of false alarms of commands, where wake words are judged.
     pub fn false_commands(&self) -> u64 {
         self.false_alarms.iter().sum::<u64>() - self.all_false_alarms()
     }
 }
 
-/// All that was heard, and what the same threshold for all commands gives, with one smoothing.
+/// Holds all that was heard, and what the same threshold for all commands gives, with one smoothing.
 pub struct Sweep<'a> {
     pub image: &'a Image<'a>,
     pub conditions: &'a [Condition],
     streams: &'a [Mixed],
     pub negatives: &'a [Negative],
-    /// Threshold and what it gives, rising.
+    /// Holds each threshold (Q0.8) and what it gives, rising.
     pub points: Vec<(u8, Point)>,
 }
 
@@ -99,7 +99,7 @@ impl<'a> Sweep<'a> {
         }
     }
 
-    /// What is detected in the negatives, with a gate in as much as it counts.
+    /// Returns what is detected in the negatives; with a gate only what counts.
     pub fn alarms(&self, settings: &Settings) -> impl Iterator<Item = (&'a Negative, Word)> {
         self.negatives.iter().flat_map(move |negative| {
             let detections = settings.heard(self.image, &negative.track);
@@ -113,7 +113,7 @@ impl<'a> Sweep<'a> {
         Negative::hours(self.negatives)
     }
 
-    /// Hours and clipped samples of the streams of a condition.
+    /// Returns the hours and the clipped samples of the streams of a condition.
     pub fn length(&self, condition: usize) -> (f64, u64) {
         let streams = self
             .streams
@@ -125,7 +125,8 @@ impl<'a> Sweep<'a> {
         (sum.0 as f64 / f64::from(SAMPLE_RATE) / 3600.0, sum.1)
     }
 
-    /// The lowest threshold from which on all have no more false alarms than the rate allows.
+    /// Returns the point of the lowest threshold from which on all points have no more false alarms than the rate
+    /// allows; `None` if the highest has more.
     pub fn target(&self, per_hour: f64) -> Option<&Point> {
         let allowed = per_hour * self.hours();
         let good = |(_, point): &&(u8, Point)| point.all_false_alarms() as f64 <= allowed;
@@ -133,8 +134,8 @@ impl<'a> Sweep<'a> {
         good.last().map(|(_, point)| point)
     }
 
-    /// For each wake word the lowest threshold from which on it by itself has no more false alarms than the rate
-    /// allows.
+    /// Finds for each wake word the lowest threshold from which on it by itself has no more false alarms than the rate
+    /// allows, and returns their point; `None` if a wake word has no such threshold.
     pub fn each_target(&self, own: &Settings, per_hour: f64) -> Option<Point> {
         let allowed = per_hour * self.hours();
         let mut settings = own.clone();

@@ -1,4 +1,4 @@
-//! The summary as text.
+//! Writes the summary as text for a terminal.
 
 use super::summary::{FalseWakes, Heading, Misses, OperatingPoint, Row, Summary};
 
@@ -57,7 +57,7 @@ fn row(name: &str, width: usize, row: &Row) -> String {
     )
 }
 
-/// The wake words, one by one, and pairs of them and commands.
+/// Writes the figures of the wake words, one by one, and of pairs of them and commands.
 fn gated(point: &OperatingPoint, wakes: &FalseWakes) -> String {
     let mut text = false_wakes(wakes);
     text += &format!("\n{:<48}{HEAD}", "wake words");
@@ -97,7 +97,7 @@ fn misses(misses: &Misses) -> String {
     )
 }
 
-/// A line for each wake word.
+/// Writes a line about the false wakes of each wake word.
 pub fn false_wakes(wakes: &FalseWakes) -> String {
     let words = wakes.by_word.iter().map(|(word, rate)| {
         format!(
@@ -133,7 +133,7 @@ pub fn clips(summary: &Summary) -> String {
     }
 }
 
-/// Where false alarms and misses are read.
+/// Names the thresholds at which false alarms and misses are counted.
 pub fn point_name(point: &OperatingPoint, summary: &Summary) -> String {
     match point.name {
         "image" => "at the image's thresholds".into(),
@@ -162,7 +162,7 @@ pub fn title(point: &OperatingPoint, summary: &Summary) -> String {
     format!("{name}: {thresholds}, smoothing {}", point.smoothing)
 }
 
-/// Those in the negatives.
+/// Writes a line about the false alarms in the negatives; with a gate about the false commands.
 pub fn false_alarms(point: &OperatingPoint) -> String {
     let alarms = &point.false_alarms;
     let mut by_command: Vec<_> = alarms.by_command.iter().collect();
@@ -182,7 +182,8 @@ pub fn false_alarms(point: &OperatingPoint) -> String {
     )
 }
 
-/// Misses by what was heard behind the words.
+/// Writes a line about the misses in noise and one about those in speech, where words were heard in
+/// both.
 pub fn backgrounds(condition: &Heading) -> String {
     let kinds = [
         ("noise", &condition.in_noise),

@@ -1,4 +1,4 @@
-//! What the network says of a stream, kept, so that the decoder can be run over it again and again.
+//! Keeps what the network says of a stream, so that the decoder can be run over it again and again.
 
 use zerda_firmware::decoder::{Decoder, Word};
 use zerda_firmware::front_end::FrontEnd;
@@ -7,19 +7,19 @@ use zerda_firmware::{Event, Image, Recognizer};
 use super::wake::{self, Wake};
 use crate::error::{Error, Result};
 
-/// What a person may tune of the decoder.
+/// Settings of the decoder that a person may tune.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// Frames that a posterior is averaged over.
+    /// Number of frames that a posterior is averaged over.
     pub smoothing: u8,
-    /// Q0.8, one a label; 0: never detected.
+    /// Threshold of each label, Q0.8; a label with 0 is never detected.
     pub thresholds: Vec<u8>,
-    /// None: always awake.
+    /// Gate that commands pass; with `None` the device is always awake.
     pub wake: Option<Wake>,
 }
 
 impl Settings {
-    /// The image's own.
+    /// Returns the settings that the image has.
     pub fn of(image: &Image<'_>) -> Settings {
         Settings {
             smoothing: image.manifest().decoder.smoothing,
@@ -28,7 +28,8 @@ impl Settings {
         }
     }
 
-    /// The same threshold for every command; with a gate for every wake word, the commands keeping theirs.
+    /// Returns settings with the same threshold (Q0.8) for every command; with a gate for every wake word, while the
+    /// commands keep theirs.
     pub fn shared(&self, threshold: u8) -> Settings {
         let mut settings = self.clone();
         for label in self.judged() {
@@ -37,7 +38,7 @@ impl Settings {
         settings
     }
 
-    /// The labels whose thresholds are judged: all commands; with a gate the wake words.
+    /// Returns the labels whose thresholds are judged: all commands; with a gate the wake words.
     pub fn judged(&self) -> impl Iterator<Item = usize> {
         let labels = self.thresholds.iter().enumerate();
         let labels = labels.filter(|&(label, &threshold)| {
@@ -47,7 +48,7 @@ impl Settings {
         labels.map(|(label, _)| label)
     }
 
-    /// The words of a track that the device would act on.
+    /// Returns the words of a track that the device would act on.
     pub fn heard(&self, image: &Image<'_>, track: &Track) -> Vec<Word> {
         let decoder = self.decoder(image);
         match &self.wake {
@@ -61,20 +62,20 @@ impl Settings {
     }
 }
 
-/// Posteriors of a stream's committed frames, one byte a frame and class, and the loudness of all its frames.
+/// Holds the posteriors of a stream's committed frames, one byte a frame and class, and the loudness of all its frames.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Track {
     classes: usize,
-    /// Q0.8 minus 128.
+    /// Holds the posteriors in Q0.8 minus 128, shape [frames, classes].
     posteriors: Vec<i8>,
     loudness: Vec<u8>,
-    /// Frames that a step sees, and of them those that it commits.
+    /// Number of frames that a step sees, of which it commits `step`.
     chunk: usize,
     step: usize,
 }
 
 impl Track {
-    /// Runs the network over a stream, from its start.
+    /// Runs the network over a stream, from its start, and keeps what it says.
     pub fn of(image: &Image<'_>, memory: &mut [i8], samples: &[i16]) -> Result<Track> {
         let mut recognizer =
             Recognizer::new(image, memory).map_err(|error| Error::usage(error.to_string()))?;
@@ -106,7 +107,7 @@ impl Track {
         }
     }
 
-    /// The words that a decoder that starts here detects, echoes left out.
+    /// Returns the words that a decoder detects which starts with the stream, echoes left out.
     pub fn detections(&self, decoder: Decoder) -> Vec<Word> {
         let mut words = Vec::new();
         self.decode(decoder, |_, _, word| {
@@ -115,8 +116,8 @@ impl Track {
         words
     }
 
-    /// Gives a decoder that starts here what the recognizer gives it, in the same order. `frame` gets each
-    /// frame's posteriors (Q0.8 minus 128), the decoder after it, and the word that it decided.
+    /// Gives a decoder, which starts with the stream, what the recognizer gives it, in the same order. `frame` gets
+    /// each frame's posteriors (Q0.8 minus 128), the decoder after it, and the word that it decided.
     pub fn decode(
         &self,
         mut decoder: Decoder,
@@ -134,7 +135,7 @@ impl Track {
         }
     }
 
-    /// Of each frame, in the unit of [`FrontEnd::loudness`].
+    /// Returns the loudness of each frame, in the unit of [`FrontEnd::loudness`].
     pub fn loudness(&self) -> &[u8] {
         &self.loudness
     }

@@ -1,5 +1,5 @@
-//! The wake words that are judged, and what the device makes of a stream: the firmware's own gate over what its decoder
-//! detects.
+//! Runs the firmware's own gate over what its decoder detects in a stream, to judge wake words as the device hears
+//! them.
 
 use zerda_firmware::Image;
 use zerda_firmware::decoder::{Decoder, Word};
@@ -7,18 +7,18 @@ use zerda_firmware::gate::Gate;
 
 use super::track::Track;
 
-/// Which labels are wake words, and the window that they open.
+/// Says which labels are wake words, and what window they open.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wake {
-    /// One a label.
+    /// Says of each label whether it is a wake word.
     pub words: Vec<bool>,
     pub window_ms: u16,
-    /// Whether a command opens the window anew.
+    /// Says whether a command opens the window anew.
     pub extend: bool,
 }
 
 impl Wake {
-    /// None where the image names no wake words: it is always awake.
+    /// Returns the gate of an image; `None` if it names no wake words and is always awake.
     pub fn of(image: &Image<'_>) -> Option<Wake> {
         let wake = image.wake()?;
         let labels = 0..image.manifest().classes;
@@ -34,7 +34,8 @@ impl Wake {
     }
 }
 
-/// The words of a track that count, asleep at its start: in the order in which the recognizer asks decoder and gate.
+/// Returns the words of a track that count, for a device that is asleep at its start. Decoder and gate are asked in the
+/// order in which the recognizer asks them.
 pub fn words(image: &Image<'_>, track: &Track, mut decoder: Decoder) -> Vec<Word> {
     let mut gate = Gate::new(image);
     let mut words = Vec::new();

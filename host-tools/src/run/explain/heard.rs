@@ -1,4 +1,4 @@
-//! All that the recognizer made of a recording, frame by frame.
+//! Keeps all that the recognizer made of a recording, frame by frame.
 
 use std::ops::Range;
 
@@ -12,37 +12,37 @@ use crate::error::Result;
 use crate::eval::stream::track::Track;
 use crate::run::tail;
 
-/// 10 ms.
+/// Number of samples that make a hop of 10 ms.
 const HOP: usize = SAMPLE_RATE as usize / 100;
-/// Of the background, before and after a word: 1.5 s.
+/// Number of hops before and after a word that its background is taken from: 1.5 s.
 const AROUND: usize = 150;
-/// dB a unit of the front end's loudness: an eighth of a nat of power.
+/// Level in dB that a unit of the front end's loudness stands for: an eighth of a nat of power.
 const LOUDNESS_DB: f64 = 10.0 * std::f64::consts::LOG10_E / 8.0;
 
 pub struct Heard<'a> {
     pub image: &'a Image<'a>,
-    /// Mean square of every 10 ms, full scale 1.
+    /// Mean square that each hop of 10 ms has, where full scale is 1.
     powers: Vec<f64>,
     loudness: Vec<u8>,
     pub frames: Vec<Frame>,
     pub detections: Vec<Detection>,
-    /// Ends of the windows that closed, ms.
+    /// Times in ms at which windows closed.
     pub closed: Vec<u32>,
 }
 
-/// A frame, as the decoder had it. Posteriors are Q0.8, one a label.
+/// Holds a frame as the decoder had it. Posteriors are Q0.8, one a label.
 pub struct Frame {
     pub end_ms: u32,
     pub posteriors: Vec<u8>,
     pub smoothed: Vec<u8>,
-    /// One a label.
+    /// Says of each label whether it was armed: once detected, it cannot be again before its average has fallen.
     pub armed: Vec<bool>,
-    /// Nothing could be detected so soon after a word.
+    /// Says whether nothing could be detected, so soon after a word.
     pub refractory: bool,
-    /// Whether commands counted; always, where there are no wake words.
+    /// Says whether commands counted; without wake words they always do.
     pub awake: bool,
     pub word: Option<Word>,
-    /// A word that counts in a command of several only.
+    /// Word that counts only in a command of several.
     pub faint: Option<Word>,
 }
 
@@ -94,13 +94,13 @@ impl<'a> Heard<'a> {
         self.frames.iter().filter_map(|frame| frame.word)
     }
 
-    /// What commands may be made of.
+    /// Returns the words that commands may be made of, faint ones included.
     pub fn with_faint(&self) -> impl DoubleEndedIterator<Item = Word> {
         let words = self.frames.iter();
         words.filter_map(|frame| frame.word.or(frame.faint))
     }
 
-    /// The wake words' labels.
+    /// Returns the labels of the wake words.
     pub fn wake_words(&self) -> &'a [u8] {
         self.image.wake().map_or(&[], |wake| wake.words)
     }
@@ -110,13 +110,13 @@ impl<'a> Heard<'a> {
         u32::from(frames) * hop / (SAMPLE_RATE / 1000)
     }
 
-    /// Frames that end from one time to another.
+    /// Returns the frames that end from `start_ms` to `end_ms`, both included.
     pub fn span(&self, start_ms: u32, end_ms: u32) -> Range<usize> {
         let before = |ms: u32| self.frames.partition_point(|frame| frame.end_ms < ms);
         before(start_ms)..before(end_ms.saturating_add(1))
     }
 
-    /// The frame of a span with a label's highest average, and that average.
+    /// Returns the frame of a span with a label's highest average, and that average (Q0.8).
     pub fn peak(&self, label: u8, span: Range<usize>) -> (usize, u8) {
         let average = |frame: usize| self.frames[frame].smoothed[usize::from(label)];
         let first = (span.start, 0);
@@ -129,13 +129,14 @@ impl<'a> Heard<'a> {
         labels.nth(label.into()).map_or("", |label| label.name)
     }
 
-    /// Q0.8; 0: never detected.
+    /// Returns the threshold of a label, Q0.8; with 0 it is never detected.
     pub fn threshold(&self, label: u8) -> u8 {
         self.image.thresholds().nth(label.into()).unwrap_or(0)
     }
 
-    /// Level, RMS in dBFS, and how far above its background that is, in dB. The background is what the
-    /// quietest fifth of the 10 ms around it has at most, 1.5 s before and after; none where that is digital silence.
+    /// Returns the level, RMS in dBFS, and how far above its background that is, in dB. The background is what the
+    /// quietest fifth of the 10 ms around it has at most, 1.5 s before and after; where it is digital silence, the
+    /// second is `None`.
     pub fn level(&self, start_ms: u32, end_ms: u32) -> (f64, Option<f64>) {
         let hops = &self.powers;
         let clamp = |ms: u32| (ms as usize / 10).min(hops.len());
@@ -151,7 +152,7 @@ impl<'a> Heard<'a> {
         (decibels(word), snr)
     }
 
-    /// How far what was heard before a word, as the front end still remembers it, is above the word, in dB.
+    /// Returns by how many dB something before a word, as the front end still remembers it, is louder than the word.
     pub fn louder_before(&self, start_ms: u32, end_ms: u32) -> f64 {
         let span = self.span(start_ms, end_ms);
         let (start, end) = (span.start, span.end.min(self.loudness.len()));
@@ -173,7 +174,7 @@ fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len().max(1) as f64
 }
 
-/// Not below that of a 16-bit sample's last bit.
+/// Converts a power to dB, -100 at least.
 fn decibels(power: f64) -> f64 {
     10.0 * power.max(1e-10).log10()
 }

@@ -1,4 +1,4 @@
-//! The label file of a recording: what is said in it, and when.
+//! Reads the label file of a recording: what is said in it, and when.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use zerda_firmware::Image;
 use crate::audio::SAMPLE_RATE;
 use crate::error::{Error, Result};
 
-/// As of `models/samples`: what else is in it does not matter here.
+/// A label file as `models/samples` has them: what else is in it does not matter here.
 #[derive(Deserialize)]
 struct File {
     commands: Vec<Spoken>,
@@ -17,17 +17,19 @@ struct File {
 /// A command that is spoken.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Spoken {
-    /// A word, or several with spaces between them.
+    /// Text of the command: a word, or several that have spaces between them.
     pub command: String,
-    /// From the start of the recording.
+    /// Time in ms at which it starts, from the start of the recording.
     pub start_ms: u32,
     pub end_ms: u32,
-    /// Numbers of its words' labels.
+    /// Numbers of the labels that its words have.
     #[serde(skip)]
     pub words: Vec<u8>,
 }
 
-/// Reads the label file beside a recording, in the order of the starts; what would end after the recording ends with it.
+/// Reads the label file beside a recording, and returns its commands in the order of their starts; one that would end
+/// after the recording ends with it. A file that is missing, has a word that is no label, or has times that cannot be
+/// is an error.
 pub fn beside(recording: &Path, samples: &[i16], image: &Image<'_>) -> Result<Vec<Spoken>> {
     let path = recording.with_extension("json");
     let bad = |problem: &dyn std::fmt::Display| {

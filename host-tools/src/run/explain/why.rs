@@ -1,4 +1,4 @@
-//! What decided: a name for it, and one sentence.
+//! Finds what decided about a command: a name for it, and one sentence.
 
 mod false_alarm;
 
@@ -11,18 +11,19 @@ use super::labels::Spoken;
 use super::{LATE_MS, posterior};
 pub use false_alarm::false_alarm;
 
-/// Below this the level above the background, in dB, is a reason.
+/// Level above the background, in dB, below which noise is a reason.
 const LOW_SNR_DB: f64 = 6.0;
-/// dBFS, RMS: likewise. What 16 bits leave of it, a microphone's own noise covers.
+/// Level in dBFS, RMS, below which quietness is a reason: what 16 bits leave of such a word, a
+/// microphone's own noise covers.
 const QUIET_DBFS: f64 = -65.0;
-/// dB: likewise, how much louder than a word something shortly before it is.
+/// Level in dB by which something shortly before a word must be louder than it to be a reason.
 const LOUDER_DB: f64 = 10.0;
-/// An average that is this near to its threshold, in Q0.8, missed it by little.
+/// Distance from its threshold, in Q0.8, up to which an average missed it by little.
 const NEAR: u8 = 26;
 
 #[derive(Debug, PartialEq, Eq)]
 pub struct Why {
-    /// In JSON.
+    /// Name that the reason has in JSON.
     pub reason: &'static str,
     pub text: String,
 }
@@ -31,13 +32,13 @@ fn why(reason: &'static str, text: String) -> Why {
     Why { reason, text }
 }
 
-/// Why a spoken command was not detected, and the word of it that it was for.
+/// Says why a spoken command was not detected, and the label of its word that is to blame.
 pub fn missed(heard: &Heard<'_>, spoken: &Spoken) -> (u8, Why) {
     let last_ms = spoken.end_ms + LATE_MS;
     let in_time = |word: &Word| (spoken.start_ms..=last_ms).contains(&word.decided_ms);
     let mut words = heard.with_faint().filter(&in_time);
     let mut from_ms = spoken.start_ms;
-    // Of several words one may be faint.
+    // One of several words may be faint.
     let mut sure = spoken.words.len() == 1;
     let mut last = None;
     for &label in &spoken.words {
@@ -57,7 +58,7 @@ pub fn missed(heard: &Heard<'_>, spoken: &Spoken) -> (u8, Why) {
     (label, command_missed(heard, spoken, in_time))
 }
 
-/// The average that is enough for a word, faint or not; Q0.8.
+/// Returns the average that is enough for a word, faint or not; Q0.8.
 fn needed(heard: &Heard<'_>, label: u8, faint: bool) -> u8 {
     let threshold = heard.threshold(label);
     if faint {
@@ -67,7 +68,7 @@ fn needed(heard: &Heard<'_>, label: u8, faint: bool) -> u8 {
     }
 }
 
-/// Why no command was made of its words, which were all heard.
+/// Says why no command was made of words that were all heard.
 fn command_missed(heard: &Heard<'_>, spoken: &Spoken, in_time: impl Fn(&Word) -> bool) -> Why {
     let words = &spoken.words;
     let all: Vec<Word> = heard.with_faint().filter(in_time).collect();
@@ -115,7 +116,7 @@ fn command_missed(heard: &Heard<'_>, spoken: &Spoken, in_time: impl Fn(&Word) ->
     }
 }
 
-/// Why a word was not detected from its start until [`LATE_MS`] after its end.
+/// Says why a word was not detected from its start until [`LATE_MS`] after its end.
 fn word_missed(heard: &Heard<'_>, label: u8, needed: u8, start_ms: u32, end_ms: u32) -> Why {
     let span = heard.span(start_ms, end_ms + LATE_MS);
     let word = Missed {
@@ -145,13 +146,13 @@ fn word_missed(heard: &Heard<'_>, label: u8, needed: u8, start_ms: u32, end_ms: 
 struct Missed<'a> {
     heard: &'a Heard<'a>,
     label: u8,
-    /// Average that would have been enough.
+    /// Average that would have been enough, Q0.8.
     needed: u8,
     start_ms: u32,
     end_ms: u32,
-    /// In which it may be detected.
+    /// Frames in which it may be detected.
     span: Range<usize>,
-    /// Frame and height of its highest average.
+    /// Frame in which its average is highest, and that average (Q0.8).
     peak: (usize, u8),
 }
 
@@ -164,7 +165,7 @@ impl Missed<'_> {
         self.heard.name(self.label)
     }
 
-    /// "0.48 of the 0.60 needed"
+    /// Says how high the average was, as "`go` reached 0.48 of the 0.60 needed".
     fn reached(&self) -> String {
         let (peak, needed) = (posterior(self.peak.1), posterior(self.needed));
         format!(
@@ -186,7 +187,8 @@ impl Missed<'_> {
         ))
     }
 
-    /// High enough, but no wake word had opened the window, or it had closed.
+    /// Tells that the average was high enough, but no wake word had opened the window, or it had
+    /// closed.
     fn asleep(&self) -> Option<Why> {
         if self.heard.wake_words().contains(&self.label) {
             return None;
@@ -246,7 +248,7 @@ impl Missed<'_> {
         ))
     }
 
-    /// High enough, but shortly after another detection.
+    /// Tells that the average was high enough, but shortly after another detection.
     fn not_yet(&self) -> Option<Why> {
         let (label, threshold) = (usize::from(self.label), self.threshold());
         let high = |&frame: &usize| self.heard.frames[frame].smoothed[label] >= threshold;
@@ -302,7 +304,7 @@ impl Missed<'_> {
         ))
     }
 
-    /// The posterior was high, its average was not.
+    /// Tells that the posterior was high, but its average was not.
     fn too_short(&self) -> Option<Why> {
         let (label, threshold) = (usize::from(self.label), self.threshold());
         let frames = &self.heard.frames[self.span.clone()];
@@ -337,7 +339,8 @@ impl Missed<'_> {
         ))
     }
 
-    /// The level that features are measured against falls slowly.
+    /// Tells that something louder came before: the level that features are measured against falls
+    /// slowly.
     fn after_louder(&self) -> Option<Why> {
         let louder = self.heard.louder_before(self.start_ms, self.end_ms);
         if louder < LOUDER_DB {
@@ -370,7 +373,7 @@ impl Missed<'_> {
         }
     }
 
-    /// What was likeliest at its best.
+    /// Tells what was likeliest where the average was highest.
     fn no_command(&self) -> Why {
         let frame = self.heard.frames.get(self.peak.0);
         let all = (0..).zip(frame.map_or(&[][..], |frame| &frame.smoothed));

@@ -1,4 +1,5 @@
-//! Counts as they are said: misses, delays and false alarms, with their bounds.
+//! Turns counts into the rows that are reported: misses, delays and false alarms, with their
+//! bounds.
 
 use std::collections::BTreeMap;
 
@@ -34,7 +35,7 @@ pub struct Misses {
     pub miss_rate_upper: f64,
 }
 
-/// Of all commands, or of one.
+/// Figures that are reported of all commands, or of one.
 #[derive(Serialize)]
 pub struct Row {
     #[serde(flatten)]
@@ -81,7 +82,8 @@ impl Row {
     }
 }
 
-/// The least that this share of all does not exceed; `sorted` rises.
+/// Returns the least value that `share` (0 to 1) of all values do not exceed; `sorted` rises.
+/// `None` if there are no values.
 pub fn percentile(sorted: &[f64], share: f64) -> Option<f64> {
     let rank = (share * sorted.len() as f64).ceil() as usize;
     sorted.get(rank.max(1) - 1).copied()

@@ -1,4 +1,4 @@
-//! What is said of wake words, and of pairs of a wake word and a command.
+//! Gathers what is reported of wake words, and of pairs of a wake word and a command.
 
 use std::collections::BTreeMap;
 
@@ -13,19 +13,19 @@ use crate::eval::stream::pairs::PairTally;
 use crate::eval::stream::sources::{Clips, Negative};
 use crate::eval::stream::track::Settings;
 
-/// The gate that is judged.
+/// Gate that is judged.
 #[derive(Serialize)]
 pub struct Wake {
     pub words: Vec<String>,
     pub window_ms: u16,
     pub extend: bool,
-    /// Of each condition.
+    /// Number of pairs that are said in each condition.
     pub pairs: usize,
-    /// From a wake word to its command, at least and at most.
+    /// Time in ms that passes from a wake word to its command, at least and at most.
     pub gap_ms: (usize, usize),
 }
 
-/// Wake words detected in the negatives.
+/// Wake words that were detected in the negatives.
 #[derive(Serialize)]
 pub struct FalseWakes {
     #[serde(flatten)]
@@ -41,28 +41,28 @@ pub struct Rate {
     pub per_hour_upper: f64,
 }
 
-/// Pairs of a condition.
+/// Figures that are reported of the pairs of a condition.
 #[derive(Serialize)]
 pub struct PairRow {
-    /// Of pairs.
+    /// Counts the pairs and those that are missed.
     pub all: Misses,
-    /// Of their wake words.
+    /// Counts the wake words of the pairs and those that are missed.
     pub wake_words: Misses,
-    /// Of the commands whose wake word was heard.
+    /// Counts the commands whose wake word was heard, and those of them that are missed.
     pub after_wake: Misses,
-    /// Pairs, by wake word.
+    /// Counts the pairs and those that are missed, by wake word.
     pub by_wake_word: BTreeMap<String, Misses>,
-    /// Commands whose wake word was heard.
+    /// Counts the commands whose wake word was heard and those of them that are missed, by command.
     pub by_command: BTreeMap<String, Misses>,
     pub wrong_commands: u64,
     pub delay_p50_ms: Option<f64>,
     pub delay_p95_ms: Option<f64>,
-    /// Clips of the wake word and the command.
+    /// Files of the wake word and the command of each pair that is missed.
     pub missed: Vec<(String, String)>,
 }
 
 impl Wake {
-    /// None without a gate.
+    /// Describes the gate that is judged; `None` if there is none.
     pub fn of(options: &Options, own: &Settings, clips: &Clips) -> Option<Wake> {
         let wake = own.wake.as_ref()?;
         Some(Wake {
@@ -77,7 +77,7 @@ impl Wake {
         })
     }
 
-    /// What a reader has to know of the pairs.
+    /// Says what a reader has to know of the pairs, if anything.
     pub fn note(&self, clips: &Clips) -> Option<String> {
         if clips.commands.is_empty() {
             return Some("no clips of commands: no pairs of a wake word and a command".into());
@@ -132,7 +132,7 @@ impl FalseWakes {
 }
 
 impl PairRow {
-    /// None where there are no pairs.
+    /// Makes the row of a condition; `None` if it has no pairs.
     pub fn of(tally: &PairTally, clips: &Clips) -> Option<PairRow> {
         let by = |counts: &BTreeMap<usize, (u64, u64)>| {
             let named = counts.iter().map(|(&label, &(of, right))| {

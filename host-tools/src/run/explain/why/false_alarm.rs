@@ -1,4 +1,4 @@
-//! Of a command that nobody said.
+//! Finds what made a command that nobody said.
 
 use zerda_firmware::grammar::Detection;
 
@@ -7,7 +7,7 @@ use crate::run::explain::heard::Heard;
 use crate::run::explain::labels::Spoken;
 use crate::run::explain::{LATE_MS, posterior};
 
-/// Why a command was detected that was not said, or not said again.
+/// Says why a command was detected that was not said, or not said again.
 pub fn false_alarm(
     heard: &Heard<'_>,
     detection: &Detection,
