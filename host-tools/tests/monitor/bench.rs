@@ -44,12 +44,22 @@ pub fn frame(sequence: u16, report: &Report<'_>) -> Vec<u8> {
 
 /// The frames of one run: the start, three detections, an overrun and the status.
 pub fn frames() -> Vec<Vec<u8>> {
-    let commands = ["yes", "no", "stop"].map(detection);
-    let reports = [START].into_iter().chain(commands).chain([OVERRUN, STATUS]);
+    let [yes, no, stop] = ["yes", "no", "stop"].map(detection);
+    numbered(&[START, yes, no, stop, OVERRUN, STATUS])
+}
+
+/// The frames of these reports, numbered from 0.
+fn numbered(reports: &[Report<'_>]) -> Vec<Vec<u8>> {
     let numbered = (0..).zip(reports);
     numbered
-        .map(|(sequence, report)| frame(sequence, &report))
+        .map(|(sequence, report)| frame(sequence, report))
         .collect()
+}
+
+/// A file of these reports in a folder, and its name.
+pub fn recording(reports: &[Report<'_>]) -> (TempDir, String) {
+    let (folder, path) = file(&numbered(reports).concat());
+    (folder, path.display().to_string())
 }
 
 pub struct Outcome {

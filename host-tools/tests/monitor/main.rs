@@ -11,7 +11,8 @@ use zerda_firmware::telemetry::Report;
 mod bench;
 
 use bench::{
-    OVERRUN, STATUS, counts, detection, file, finish, frame, frames, monitor, recorded, start,
+    OVERRUN, STATUS, counts, detection, file, finish, frame, frames, monitor, recorded, recording,
+    start,
 };
 
 #[test]
@@ -59,13 +60,8 @@ fn faults_of_an_npu_say_what_happened_and_what_follows() {
         npu_fault(Fault::Scratch, 512, 0),
         Report::Npu { steps, faults },
     ];
-    let frames: Vec<u8> = (0..)
-        .zip(&reports)
-        .flat_map(|(n, report)| frame(n, report))
-        .collect();
-    let (_folder, path) = file(&frames);
-    let name = path.to_str().unwrap();
-    let outcome = monitor(&[name]);
+    let (_folder, name) = recording(&reports);
+    let outcome = monitor(&[&name]);
     assert_eq!((outcome.code, outcome.stderr.as_str()), (0, ""));
     let fault = |what: &str, next: &str| {
         format!("{name}: NPU fault 3 at 2100 ms, {what}; that step ran on the CPU, and {next}")
@@ -92,7 +88,7 @@ fn faults_of_an_npu_say_what_happened_and_what_follows() {
     ];
     assert_eq!(outcome.stdout.lines().collect::<Vec<_>>()[..5], expected);
 
-    let (objects, _) = monitor(&["--json", name]).objects();
+    let (objects, _) = monitor(&["--json", &name]).objects();
     let expected = json!({ "file": name, "npu_fault": { "at_ms": 2100, "fault": "Bus",
         "detail": "00009806", "faults": 3, "backoff": 1 }});
     assert_eq!(objects[0], expected);
@@ -118,12 +114,7 @@ fn a_gate_tells_when_commands_count() {
             wake_words,
         },
     ];
-    let frames: Vec<u8> = (0..)
-        .zip(&reports)
-        .flat_map(|(n, report)| frame(n, report))
-        .collect();
-    let (_folder, path) = file(&frames);
-    let name = path.to_str().unwrap();
+    let (_folder, name) = recording(&reports);
     let expected = [
         "awake  until  8100 ms",
         "asleep at  8100 ms, the window is over",
@@ -131,9 +122,9 @@ fn a_gate_tells_when_commands_count() {
         "gate: asleep, 2 wake words",
     ];
     let lines = expected.map(|line| format!("{name}: {line}"));
-    let stdout = monitor(&[name]).stdout;
+    let stdout = monitor(&[&name]).stdout;
     assert_eq!(stdout.lines().collect::<Vec<_>>()[..4], lines);
-    let (objects, _) = monitor(&["--json", name]).objects();
+    let (objects, _) = monitor(&["--json", &name]).objects();
     let expected = [
         json!({ "file": name, "awake": { "at_ms": 2100, "until_ms": 8100 }}),
         json!({ "file": name, "asleep": { "at_ms": 8100, "reason": "window_over" }}),
