@@ -364,8 +364,6 @@ where
     fn detected(&mut self, detection: Detection) {
         let command = self.recognizer.image().command(detection.command);
         let command = command.unwrap_or("?");
-        let since_start = ms(self.stream_start);
-        let at = |ms: u32| since_start.saturating_add(ms);
         let is_wake_word = self.recognizer.image().is_wake_word(detection.command);
         let count = if is_wake_word {
             &mut self.wake_words
@@ -386,13 +384,12 @@ where
         }
         #[cfg(feature = "defmt")]
         defmt::info!("{=str}, score {=u8}/256", command, detection.score);
-        self.report(Report::Detection {
-            command,
-            score: detection.score,
-            start_ms: at(detection.start_ms),
-            end_ms: at(detection.end_ms),
-            decided_ms: at(detection.decided_ms),
-        });
+        let since_start = ms(self.stream_start);
+        self.report(Report::heard(
+            self.recognizer.image(),
+            &detection,
+            since_start,
+        ));
     }
 
     fn release_outputs(&mut self) {

@@ -13,6 +13,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::CRC;
 use crate::gate::Reason;
+use crate::grammar::Detection;
+use crate::image::Image;
 use crate::npu::Failure;
 
 /// The most bytes that a frame has, its zero included.
@@ -34,9 +36,9 @@ pub enum Report<'a> {
         /// Names the kernels that were built: [`crate::kernels::NAME`].
         kernels: &'a str,
     },
-    /// A command or a wake word was detected, as [`crate::Detection`] describes it.
+    /// A command was detected, as [`crate::Detection`] describes it.
     Detection {
-        /// Names the command or wake word, or its one word where the image lists no commands.
+        /// Names the command, or its one word where the image lists no commands.
         command: &'a str,
         /// The lowest smoothed posterior that one of its words has, Q0.8.
         score: u8,
@@ -95,6 +97,46 @@ pub enum Report<'a> {
         /// Counts the wake words since boot.
         wake_words: u32,
     },
+    /// A wake word was detected, as [`crate::Detection`] describes it; [`Report::Awake`] follows.
+    WakeWord {
+        /// Names the wake word.
+        word: &'a str,
+        /// The smoothed posterior that the word has, Q0.8.
+        score: u8,
+        /// The time at which the word starts, in ms.
+        start_ms: u32,
+        /// The time at which the frame ends that decided the word, in ms.
+        end_ms: u32,
+        /// The time, in ms, at which the audio ends that was needed to decide.
+        decided_ms: u32,
+    },
+}
+
+impl<'a> Report<'a> {
+    /// Reports a detection, of a command or of a wake word as `image` tells, in a stream that began at `stream_ms`.
+    pub fn heard(image: &Image<'a>, detection: &Detection, stream_ms: u32) -> Self {
+        let name = image.command(detection.command).unwrap_or("?");
+        let score = detection.score;
+        let at = |ms: u32| stream_ms.saturating_add(ms);
+        let (start_ms, end_ms) = (at(detection.start_ms), at(detection.end_ms));
+        let decided_ms = at(detection.decided_ms);
+        if image.is_wake_word(detection.command) {
+            return Self::WakeWord {
+                word: name,
+                score,
+                start_ms,
+                end_ms,
+                decided_ms,
+            };
+        }
+        Self::Detection {
+            command: name,
+            score,
+            start_ms,
+            end_ms,
+            decided_ms,
+        }
+    }
 }
 
 /// Holds counters since boot, and the load.
@@ -257,6 +299,7 @@ fn unstuff(frame: &mut [u8]) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test_image::{GO_GO, WAKE, tiny, with_wake};
     use std::{vec, vec::Vec};
 
     const STATUS: Report<'_> = Report::Status(Status {
@@ -272,6 +315,13 @@ mod tests {
     });
     const DETECTION: Report<'_> = Report::Detection {
         command: "stop",
+        score: 200,
+        start_ms: 0,
+        end_ms: 1234,
+        decided_ms: 1280,
+    };
+    const WAKE_WORD: Report<'_> = Report::WakeWord {
+        word: "stop",
         score: 200,
         start_ms: 0,
         end_ms: 1234,
@@ -341,14 +391,43 @@ mod tests {
             Report::Awake { at_ms, until_ms },
             Report::Asleep { at_ms, reason },
             Report::Gate { awake, wake_words },
+            WAKE_WORD,
         ];
         let kind = |report: &Report<'_>| postcard::to_slice(report, &mut [0; 64]).unwrap()[0];
-        assert_eq!(reports.each_ref().map(kind), [3, 4, 5, 6, 7, 8]);
+        assert_eq!(reports.each_ref().map(kind), [3, 4, 5, 6, 7, 8, 9]);
         assert_eq!(kind(&DETECTION), 1);
         let sent = (0..).zip(&reports[1..]);
         let line: Vec<_> = sent.clone().map(|(n, report)| frame(n, report)).collect();
         let expected: Vec<_> = sent.map(|(n, report)| ok(n, report)).collect();
         assert_eq!(decode(&line.concat()), expected);
+    }
+
+    #[test]
+    fn a_detection_is_reported_as_the_command_or_the_wake_word_that_it_is() {
+        let detection = |command| Detection {
+            command,
+            score: 200,
+            start_ms: 0,
+            end_ms: 1234,
+            decided_ms: 1280,
+        };
+        let bytes = with_wake(tiny(2).get(), 30, &GO_GO, &WAKE);
+        let gated = Image::parse(bytes.get()).unwrap();
+        // Numbered after the two commands.
+        assert_eq!(Report::heard(&gated, &detection(2), 0), WAKE_WORD);
+        // The same label, where it is none.
+        let bytes = tiny(2);
+        let plain = Image::parse(bytes.get()).unwrap();
+        assert_eq!(Report::heard(&plain, &detection(1), 0), DETECTION);
+        let later = Report::heard(&gated, &detection(1), u32::MAX - 1000);
+        let expected = Report::Detection {
+            command: "go go",
+            score: 200,
+            start_ms: u32::MAX - 1000,
+            end_ms: u32::MAX,
+            decided_ms: u32::MAX,
+        };
+        assert_eq!(later, expected);
     }
 
     #[test]

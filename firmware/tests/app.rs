@@ -158,14 +158,7 @@ fn alone(parts: &[&[i16]]) -> (Vec<Vec<Detection>>, u32) {
 
 fn report(detection: &Detection, since_ms: u32) -> String {
     let image = Image::parse(&IMAGE.0).unwrap();
-    let report = Report::Detection {
-        command: image.command(detection.command).unwrap(),
-        score: detection.score,
-        start_ms: detection.start_ms + since_ms,
-        end_ms: detection.end_ms + since_ms,
-        decided_ms: detection.decided_ms + since_ms,
-    };
-    format!("{report:?}")
+    format!("{:?}", Report::heard(&image, detection, since_ms))
 }
 
 fn with<'l>(log: &'l [String], start: &str) -> Vec<&'l str> {
@@ -280,6 +273,7 @@ fn run_gated(lost: std::ops::Range<usize>) -> Vec<String> {
     let log = run_image(&bytes[..length as usize], Cpu, &answers(), lost);
     let kinds = [
         "Detection",
+        "WakeWord",
         "Awake",
         "Asleep",
         "Overrun",
@@ -291,6 +285,7 @@ fn run_gated(lost: std::ops::Range<usize>) -> Vec<String> {
         let kind = kinds.into_iter().find(|kind| line.starts_with(kind))?;
         match kind {
             "Detection" => line.split('"').nth(1).map(str::to_string),
+            "WakeWord" => Some(format!("wake word {}", line.split('"').nth(1)?)),
             "Awake" | "Overrun" => Some(kind.into()),
             _ => Some(line),
         }
@@ -311,7 +306,7 @@ fn a_pin_is_high_while_commands_count_and_commands_alone_are_counted() {
         "any low",
         "listens low",
         &asleep(0),
-        "yes",
+        "wake word yes",
         "Awake",
         "listens high",
         &awake(1),
@@ -325,7 +320,7 @@ fn a_pin_is_high_while_commands_count_and_commands_alone_are_counted() {
         &asleep(1),
         &asleep(1),
         &asleep(1),
-        "yes",
+        "wake word yes",
         "Awake",
         "listens high",
         &awake(2),

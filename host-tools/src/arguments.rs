@@ -97,8 +97,8 @@ pub struct RunArgs {
     pub image: ImageArg,
     #[command(flatten)]
     pub wake: WakeArg,
-    /// Prints one JSON object a line: detections, where the image has wake words {"awake": {at_ms, until_ms}} and
-    /// {"asleep": {at_ms, reason}}, then {"summary": {...}}
+    /// Prints one JSON object a line: detections (those of wake words with wake_word: true), where the image has wake words
+    /// {"awake": {at_ms, until_ms}} and {"asleep": {at_ms, reason}}, then {"summary": {...}}
     #[arg(long)]
     pub json: bool,
     /// Draws the smoothed posteriors over time into this SVG file
@@ -354,7 +354,8 @@ pub struct FlashArgs {
 /// Prints what a device reports: detections, overruns, and once a second its load and counters
 ///
 /// A damaged report is skipped, and a note on standard error says so; at the end of the source the last line counts
-/// reports (frames), corrupted and lost ones. Listening may begin at any time.
+/// reports (frames), corrupted and lost ones, commands and, where the image has wake words, these and the windows that
+/// they opened. Listening may begin at any time.
 #[derive(Args)]
 pub struct MonitorArgs {
     /// Reads a serial port (/dev/ttyACM0, COM3), tcp:HOST:PORT, a recorded file, or - for standard input
@@ -364,7 +365,8 @@ pub struct MonitorArgs {
     #[arg(long, value_name = "RATE", default_value_t = 115_200)]
     pub baud: u32,
     /// Prints one JSON object a line: detections, {"awake"} and {"asleep"} as `run` has them, {"start"}, {"overrun"},
-    /// {"status"}, before it {"gate"} where the image has wake words, then {"summary": {...}}
+    /// {"status"}, before it {"gate"} where the image has wake words, then {"summary": {...}}: frames, corrupted, lost,
+    /// detections (of commands) and, where there are wake words, wake_words, windows_opened and windows_closed
     #[arg(long)]
     pub json: bool,
 }

@@ -7,12 +7,12 @@ use std::net::{TcpStream, ToSocketAddrs};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use zerda_firmware::telemetry::{Decoder, Report};
 
 use crate::error::{Error, Result};
 use crate::report;
-use crate::run::print;
+use crate::run::{self, print};
 
 /// Number of bytes without one good frame after which a source counts as no telemetry: a second of
 /// a line at 921600 baud, many minutes of reports.
@@ -186,7 +186,78 @@ struct Counts {
     frames: u64,
     corrupted: u64,
     lost: u64,
-    detections: u64,
+    /// Commands and wake words, which are told where there is a sign of a gate.
+    heard: run::Counts,
+    windows_opened: u64,
+    windows_closed: u64,
+    /// Whether the window is open, as far as is known.
+    awake: bool,
+}
+
+impl Counts {
+    /// Counts a report. A window that stays open for longer opens once.
+    fn add(&mut self, report: &Report<'_>) {
+        self.frames += 1;
+        match *report {
+            Report::Start { .. } => self.awake = false,
+            Report::Detection { .. } => self.heard.commands += 1,
+            Report::WakeWord { .. } => self.heard.wake_words += 1,
+            Report::Awake { .. } => {
+                self.windows_opened += u64::from(!self.awake);
+                self.awake = true;
+            }
+            Report::Asleep { .. } => {
+                self.windows_closed += 1;
+                self.awake = false;
+            }
+            // It knows better, where a report was lost or came before we listened.
+            Report::Gate { awake, .. } => self.awake = awake,
+            _ => {}
+        }
+        self.heard.gated |= matches!(
+            report,
+            Report::WakeWord { .. }
+                | Report::Awake { .. }
+                | Report::Asleep { .. }
+                | Report::Gate { .. }
+        );
+    }
+
+    fn text(&self) -> String {
+        let Counts {
+            frames,
+            corrupted,
+            lost,
+            heard,
+            windows_opened,
+            windows_closed,
+            ..
+        } = self;
+        let windows = match (heard.gated, windows_opened) {
+            (false, _) => String::new(),
+            (true, 1) => format!("; 1 window opened, {windows_closed} closed"),
+            (true, n) => format!("; {n} windows opened, {windows_closed} closed"),
+        };
+        let (commands, wake_words) = (heard.commands, heard.wake_words_text());
+        format!(
+            "{frames} frames, {corrupted} corrupted, {lost} lost; {commands} commands{wake_words}{windows}"
+        )
+    }
+
+    fn json(&self) -> Value {
+        let mut summary = json!({
+            "frames": self.frames,
+            "corrupted": self.corrupted,
+            "lost": self.lost,
+            "detections": self.heard.commands,
+        });
+        if self.heard.gated {
+            summary["wake_words"] = json!(self.heard.wake_words);
+            summary["windows_opened"] = json!(self.windows_opened);
+            summary["windows_closed"] = json!(self.windows_closed);
+        }
+        json!({ "summary": summary })
+    }
 }
 
 struct Session<'a> {
@@ -208,8 +279,7 @@ impl Session<'_> {
             self.note(&format!("{corrupted} corrupted before the first good one"));
         }
         self.count_lost(sequence, matches!(report, Report::Start { .. }));
-        self.counts.frames += 1;
-        self.counts.detections += u64::from(matches!(report, Report::Detection { .. }));
+        self.counts.add(report);
         match report::line(self.source, report, self.json) {
             Some(line) => print(&line),
             None => Ok(()),
@@ -261,25 +331,9 @@ impl Session<'_> {
     }
 
     fn summary(&self) -> Result<()> {
-        let Counts {
-            frames,
-            corrupted,
-            lost,
-            detections,
-        } = self.counts;
         print(&match self.json {
-            true => json!({ "summary": {
-                "frames": frames,
-                "corrupted": corrupted,
-                "lost": lost,
-                "detections": detections,
-            }})
-            .to_string(),
-            false => {
-                format!(
-                    "{frames} frames, {corrupted} corrupted, {lost} lost; {detections} commands"
-                )
-            }
+            true => self.counts.json().to_string(),
+            false => self.counts.text(),
         })
     }
 }

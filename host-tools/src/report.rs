@@ -15,22 +15,17 @@ pub fn line(name: &str, report: &Report<'_>, json: bool) -> Option<String> {
             start_ms,
             end_ms,
             decided_ms,
+        } => heard(name, command, score, [start_ms, end_ms, decided_ms]),
+        Report::WakeWord {
+            word,
+            score,
+            start_ms,
+            end_ms,
+            decided_ms,
         } => {
-            let score = f64::from(score) / 256.0;
-            (
-                format!(
-                    "{command:<6} score {score:.2}, from {start_ms:>5} to {end_ms:>5} ms, decided \
-                     at {decided_ms:>5} ms"
-                ),
-                json!({
-                    "file": name,
-                    "command": command,
-                    "score": score,
-                    "start_ms": start_ms,
-                    "end_ms": end_ms,
-                    "decided_ms": decided_ms,
-                }),
-            )
+            let (text, mut fields) = heard(name, word, score, [start_ms, end_ms, decided_ms]);
+            fields["wake_word"] = json!(true);
+            (text, fields)
         }
         Report::Start {
             version,
@@ -106,6 +101,29 @@ pub fn line(name: &str, report: &Report<'_>, json: bool) -> Option<String> {
         true => fields.to_string(),
         false => format!("{name}: {text}"),
     })
+}
+
+/// Returns text and JSON of a command or a wake word; `score` is Q0.8, times are of its start, its end and its decision.
+fn heard(
+    name: &str,
+    said: &str,
+    score: u8,
+    [start_ms, end_ms, decided_ms]: [u32; 3],
+) -> (String, Value) {
+    let score = f64::from(score) / 256.0;
+    (
+        format!(
+            "{said:<6} score {score:.2}, from {start_ms:>5} to {end_ms:>5} ms, decided at {decided_ms:>5} ms"
+        ),
+        json!({
+            "file": name,
+            "command": said,
+            "score": score,
+            "start_ms": start_ms,
+            "end_ms": end_ms,
+            "decided_ms": decided_ms,
+        }),
+    )
 }
 
 /// Says why the window closed.

@@ -225,13 +225,7 @@ impl Session<'_> {
                 if let Some(panel) = panel {
                     panel.detections.push(detection);
                 }
-                say(Report::Detection {
-                    command: image.command(detection.command).unwrap_or_default(),
-                    score: detection.score,
-                    start_ms: detection.start_ms,
-                    end_ms: detection.end_ms,
-                    decided_ms: detection.decided_ms,
-                });
+                say(Report::heard(image, &detection, 0));
             }
             Event::Awake(Awake {
                 at_ms, until_ms, ..
@@ -334,7 +328,7 @@ impl Counts {
     }
 
     /// Returns the text about wake words that follows the number of commands.
-    fn wake_words_text(self) -> String {
+    pub fn wake_words_text(self) -> String {
         match (self.gated, self.wake_words) {
             (false, _) => String::new(),
             (true, 1) => ", 1 wake word".into(),

@@ -38,6 +38,16 @@ pub fn detection(command: &str) -> Report<'_> {
     }
 }
 
+pub fn wake_word(word: &str) -> Report<'_> {
+    Report::WakeWord {
+        word,
+        score: 192,
+        start_ms: 1000,
+        end_ms: 1500,
+        decided_ms: 1550,
+    }
+}
+
 pub fn frame(sequence: u16, report: &Report<'_>) -> Vec<u8> {
     encode(sequence, report).expect("it fits").to_vec()
 }
