@@ -7,7 +7,8 @@ use std::vec::Vec;
 
 use super::{ALIGNMENT, HEADER_BYTES, Image, MAGIC, ParseError, VERSION, field};
 use crate::cache::Windows;
-use crate::gate::{Asleep, Awake};
+use crate::decoder::Word;
+use crate::gate::{self, Asleep, Awake, Gate};
 use crate::npu::test_section::with_npu;
 use crate::npu::{Npu, Scratch, model::Model, section::Product};
 use crate::plan::Space;
@@ -22,6 +23,8 @@ const MAX_MEMORY: usize = 1 << 20;
 /// The largest scratch buffer, in bytes, with which steps run on the NPU; an image that asks for a larger one
 /// has its steps run on the CPU.
 const MAX_SCRATCH: usize = 1 << 14;
+/// The longest window, in frames, that is listened to until it closes.
+const MAX_WINDOW: usize = 1 << 10;
 /// The most samples that an image is run on, even if its first steps take more.
 const MAX_SAMPLES: usize = 1 << 16;
 
@@ -91,7 +94,52 @@ pub fn try_image(bytes: &[u8]) -> Outcome {
     let again = listen(&mut recognizer, core::iter::once(pcm));
     assert_eq!(first, again, "(steps, checksum), the same audio again");
     on_npu(&image, pcm, first.0);
+    through_gate(&image);
     Outcome::Ran(first.0)
+}
+
+/// Lets each label in turn through the gate, as if it had been heard, and then none until the window closes: the
+/// audio is too short for that.
+fn through_gate(image: &Image<'_>) {
+    let Some(wake) = image.wake() else { return };
+    let mut gate = Gate::new(image);
+    for number in 0..4 * u16::from(image.manifest().classes) {
+        let label = (number % u16::from(image.manifest().classes)) as u8;
+        let frame = 30 * u64::from(number);
+        let word = Word {
+            label,
+            first_frame: frame,
+            last_frame: frame,
+            ..Word::default()
+        };
+        let slept = !gate.is_awake();
+        gate.push_frame(image, Some(word), 0, |outcome| {
+            outcome_is_sound(image, slept, outcome)
+        });
+        let opens = wake.words.contains(&label);
+        assert!(gate.is_awake() || !opens, "a wake word opens the window");
+    }
+    let window = usize::from(wake.window_ms) * 16 / usize::from(image.manifest().front_end.hop);
+    let most = window + 2 * usize::from(image.grammar().gap) + 2;
+    if most <= MAX_WINDOW {
+        (0..most).for_each(|_| gate.push_frame(image, None, 0, |_| {}));
+        assert_eq!(gate.reset(), None, "the window closes by itself");
+    }
+    gate.reset();
+    assert!(!gate.is_awake());
+}
+
+/// Checks that what is detected has a name and, while asleep, that words of no grammar count only if they wake.
+fn outcome_is_sound(image: &Image<'_>, slept: bool, outcome: gate::Outcome) {
+    match outcome {
+        gate::Outcome::Detection(Detection { command, .. }) => {
+            assert!(image.command(command).is_some());
+            let held = image.grammar().commands > 0;
+            assert!(!slept || held || image.is_wake_word(command));
+        }
+        gate::Outcome::Awake(Awake { frame, until, .. }) => assert!(frame < until),
+        gate::Outcome::Asleep(_) => {}
+    }
 }
 
 /// Runs the same number of steps on the model of an NPU, if the image has a section for one. Nobody can say

@@ -92,6 +92,20 @@ fn mutant(valid: &[Bytes], number: u64) -> Bytes {
     bytes
 }
 
+#[test]
+fn mutants_and_the_fuzz_target_start_from_wake_words_alone_with_commands_and_with_a_step_for_an_npu()
+ {
+    let kinds = valid().into_iter().filter_map(|bytes| {
+        let image = Image::parse(bytes.get()).unwrap();
+        image.wake()?;
+        Some((image.grammar().commands > 0, image.npu().is_some()))
+    });
+    let kinds: Vec<_> = kinds.collect();
+    for kind in [(true, false), (false, false), (false, true)] {
+        assert!(kinds.contains(&kind), "{kinds:?}");
+    }
+}
+
 /// No mutant takes so long, by far, be it in a debug build.
 const HANGS: Duration = Duration::from_secs(100);
 
