@@ -210,6 +210,14 @@ fn wrong_use_is_answered_with_one_line() {
             "no WAV or FLAC files",
         ),
         (
+            vec!["--board", "mps2-an386", "--fit", "--wake=yes"],
+            "--fit with --wake: wake words change no cost of an operator; leave --wake out",
+        ),
+        (
+            vec!["--board", "mps2-an386", "--sweep", "cache=50", "--wake=yse"],
+            "models/shrunk.zerda: --wake: `yse` is no word that the model detects",
+        ),
+        (
             vec!["--board", "mps2-an386", "--image", "README.md"],
             "README.md: not a Zerda image",
         ),

@@ -18,11 +18,12 @@ pub struct SimulateArgs {
     /// Simulates this board of config/boards, or the board of the file at this path
     #[arg(long, value_name = "NAME", required_unless_present = "sweep")]
     pub board: Option<String>,
-    /// Simulates all combinations of some values instead: chunk, step, cache (left context), all in frames, hidden,
-    /// layers, board. What is not swept is as in --image; the feed-forward layers grow with hidden. A shape that an
-    /// image beside --image has is simulated with that, words included, any other with random weights. The exit code is
-    /// 0, whatever the verdicts
-    #[arg(long, value_name = "KEY=V,...", conflicts_with_all = ["fit", "wake"])]
+    /// Simulates all combinations of some values instead: chunk, step, cache (left context), all in frames,
+    /// hidden, layers, board. What is not swept is as in --image; the feed-forward layers grow with hidden.
+    /// A shape that an image beside --image has is simulated with that, words included (behind
+    /// --wake if it has these words), any other with random weights. The exit code is 0, whatever the
+    /// verdicts
+    #[arg(long, value_name = "KEY=V,...", conflicts_with = "fit")]
     pub sweep: Vec<String>,
     #[command(flatten)]
     pub image: ImageArg,
@@ -59,7 +60,7 @@ pub struct SimulateArgs {
     /// Runs this installed Vela instead of the one that zerda installs
     #[arg(long, value_name = "PATH")]
     pub vela: Option<PathBuf>,
-    /// Counts instructions in QEMU, and rewrites the costs in the board's file
-    #[arg(long, conflicts_with = "wake")]
+    /// Counts instructions in QEMU, and rewrites the costs in the board's file; without --wake, which changes none
+    #[arg(long)]
     pub fit: bool,
 }

@@ -22,6 +22,11 @@ const STEADY: u64 = 20;
 
 /// Counts, fits, and rewrites the costs in the file of a board that `firmware/boards` has as well.
 pub fn calibrate(options: &Options) -> Result<()> {
+    if options.wake.is_some() {
+        return Err(Error::usage(
+            "--fit with --wake: wake words change no cost of an operator; leave --wake out",
+        ));
+    }
     let board = options.board()?;
     let path = match board.ends_with(".toml") {
         true => PathBuf::from(board),

@@ -89,7 +89,7 @@ impl<'a> Sweep<'a> {
         let boards = names.iter().map(|name| Board::open(name));
         let boards = boards.collect::<Result<_>>()?;
         let config = Config::load(None)?;
-        let models = models::find(&options.image, &config)?;
+        let models = models::find(&options.image, options.wake.as_ref(), &config)?;
         let shapes = keys.shapes(&models[0].shape);
         let sweep = Sweep {
             boards,

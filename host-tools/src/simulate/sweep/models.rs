@@ -11,6 +11,7 @@ use crate::config::{Config, Profile};
 use crate::error::{Error, Result};
 use crate::image_file::ImageFile;
 use crate::operators::describe;
+use crate::wake::{self, Words};
 
 pub struct Model {
     pub path: PathBuf,
@@ -18,10 +19,10 @@ pub struct Model {
     pub shape: Profile,
 }
 
-/// Opens the image at `path`, then those beside it in the order of their names. What is damaged there is
-/// told and left out, and what is no such network left out.
-pub fn find(path: &Path, config: &Config) -> Result<Vec<Model>> {
-    let base = open(path, config)?.ok_or_else(|| {
+/// Opens the image at `path`, then those beside it in the order of their names, each behind the wake words if some are
+/// given. What is damaged there, or lacks these words, is told and left out, and what is no such network left out.
+pub fn find(path: &Path, words: Option<&Words>, config: &Config) -> Result<Vec<Model>> {
+    let base = open(path, words, config)?.ok_or_else(|| {
         Error::usage(format!(
             "{}: not of a shape of the recipe's Conformer, expected one that can be swept",
             path.display()
@@ -38,17 +39,26 @@ pub fn find(path: &Path, config: &Config) -> Result<Vec<Model>> {
         .filter(|file| file.file_name() != path.file_name())
         .collect();
     files.sort();
-    let others = files
-        .iter()
-        .filter_map(|file| open(file, config).inspect_err(Error::report).ok().flatten());
+    let others = files.iter().filter_map(|file| {
+        open(file, words, config)
+            .inspect_err(Error::report)
+            .ok()
+            .flatten()
+    });
     Ok([base].into_iter().chain(others).collect())
 }
 
 /// Opens an image; returns `None` if it is of another network.
-fn open(path: &Path, config: &Config) -> Result<Option<Model>> {
+fn open(path: &Path, words: Option<&Words>, config: &Config) -> Result<Option<Model>> {
     let file = ImageFile::open(path)?;
-    let shape = shape(&file.image()?, config);
-    Ok(shape.map(|shape| Model {
+    let Some(shape) = shape(&file.image()?, config) else {
+        return Ok(None);
+    };
+    let file = match words {
+        Some(words) => wake::with_wake(&file, words)?,
+        None => file,
+    };
+    Ok(Some(Model {
         path: path.into(),
         file,
         shape,
@@ -119,7 +129,7 @@ mod tests {
         }
         fs::write(path("broken.zerda"), "zerda").unwrap();
         fs::write(path("notes.txt"), "").unwrap();
-        let found = find(&path("b.zerda"), &config).unwrap();
+        let found = find(&path("b.zerda"), None, &config).unwrap();
         let found: Vec<_> = found
             .iter()
             .map(|model| (&model.path, model.shape))

@@ -130,6 +130,27 @@ fn a_shape_with_a_compiled_model_is_timed_with_its_words() {
     assert_eq!(swept[1].model, None);
 }
 
+#[test]
+fn behind_wake_words_a_model_is_timed_with_the_words_that_they_let_through() {
+    let mut options = options(&["board=mps3-an547", "step=5,10"]);
+    let words = |options: &Options| {
+        let swept = rows(options);
+        assert_eq!(swept[1].model, None);
+        let timed = figures(&swept[0]).word_end_to_detection_ms.unwrap();
+        timed.words
+    };
+    // Of go, left, stop, right, go and stop those before the first stop are not heard.
+    assert_eq!(words(&options), 6);
+    options.wake = Some("stop".parse().unwrap());
+    assert_eq!(words(&options), 4);
+    options.wake = Some("stpo".parse().unwrap());
+    let error = Sweep::new(&options).err().unwrap().to_string();
+    assert!(
+        error.contains("--wake: `stpo` is no word that the model detects"),
+        "{error}"
+    );
+}
+
 /// By hand: 15 ms of framing, 50 of look-ahead, up to 40 until the fifth frame, 5 until its buffer is full.
 #[test]
 fn the_structural_latency_is_the_stream_s_own_and_the_step() {
