@@ -188,8 +188,8 @@ impl Decoder {
         self.state = State::START;
     }
 
-    /// Listens only to the labels whose bit is set, from the next frame on. Another label that reaches its
-    /// threshold is no word, and not later either: it must have faded before it can be one.
+    /// Listens only to the labels whose bit is set, from the next frame on. Another label that reaches its threshold
+    /// is no word, nor a faint one, and not later either: it must have faded before it can be one.
     pub fn listen_to(&mut self, labels: u64) {
         self.heard = labels;
     }
@@ -266,7 +266,9 @@ impl Decoder {
             let listened = heard & 1 == 1;
             heard >>= 1;
             if !listened {
-                *height = 0;
+                // One that sounds on later is taken for a sure one, which is no faint word.
+                let sounds = threshold > 0 && score >= faint_threshold(threshold);
+                *height = if sounds { u8::MAX } else { 0 };
             } else if threshold > 0 && score >= faint_threshold(threshold) {
                 if score > *height {
                     (*height, *age) = (score, 0);

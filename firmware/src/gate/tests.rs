@@ -222,15 +222,20 @@ const SILENCE: [u8; 3] = [0, 0, 255];
 const SAYS_GO: [u8; 3] = [250, 0, 5];
 const SAYS_COMPUTER: [u8; 3] = [0, 250, 5];
 
-/// Likewise, of frames with these posteriors, decoded.
+/// Frames with these posteriors, as the decoder takes them.
+fn posteriors(parts: &[([u8; 3], usize)]) -> impl Iterator<Item = [i8; 3]> {
+    let frames = parts.iter().flat_map(|&(p, n)| core::iter::repeat_n(p, n));
+    frames.map(|posteriors| posteriors.map(|p| (i16::from(p) - 128) as i8))
+}
+
+/// What happens at which frame, of frames with these posteriors, decoded.
 fn decoded(image: &Bytes, parts: &[([u8; 3], usize)]) -> Vec<(u64, String)> {
     let image = Image::parse(image.get()).unwrap();
     let (mut decoder, mut gate) = (Decoder::new(&image), Gate::new(&image));
-    let frames = parts.iter().flat_map(|&(p, n)| core::iter::repeat_n(p, n));
     let mut heard = Vec::new();
-    for (frame, posteriors) in (0..).zip(frames) {
+    for (frame, posteriors) in (0..).zip(posteriors(parts)) {
         decoder.listen_to(gate.listens_to());
-        let word = decoder.push_frame(&posteriors.map(|p| (i16::from(p) - 128) as i8));
+        let word = decoder.push_frame(&posteriors);
         let word = word.or_else(|| decoder.faint());
         gate.push_frame(&image, word, decoder.decided_ms(), |outcome| {
             heard.push((frame, line(&image, 0, outcome)));
@@ -290,6 +295,41 @@ fn a_word_that_began_while_asleep_must_fade_before_it_can_be_heard() {
     assert_eq!(decoded(&image, &sounding).len(), 2);
     let again = [(SAYS_GO, 20), (both, 10), (SILENCE, 20), (SAYS_GO, 20)];
     assert_eq!(decoded(&image, &again)[2].1, "go");
+}
+
+/// Frames in which a faint word is told, of frames with these posteriors.
+fn faint(image: &Bytes, parts: &[([u8; 3], usize)]) -> Vec<u64> {
+    let image = Image::parse(image.get()).unwrap();
+    let (mut decoder, mut gate) = (Decoder::new(&image), Gate::new(&image));
+    let mut faint = Vec::new();
+    for (frame, posteriors) in (0..).zip(posteriors(parts)) {
+        decoder.listen_to(gate.listens_to());
+        let word = decoder.push_frame(&posteriors);
+        if word.is_none() && decoder.faint().is_some() {
+            faint.push(frame);
+        }
+        gate.push_frame(&image, word, 0, |_| {});
+    }
+    faint
+}
+
+#[test]
+fn a_faint_word_that_began_while_asleep_must_fade_before_it_can_be_heard_too() {
+    // "go" is faint from three fifths of its threshold of 90 on; the wake word is decided in frame 24, and within 30
+    // frames nothing else is.
+    let image = image_with(&GO_GO, &NOT_EXTENDED);
+    let (says_go, wakes) = ([70, 0, 5], [70, 130, 5]);
+    let sounding = [(says_go, 20), (wakes, 10), (says_go, 30), ([75, 0, 5], 10)];
+    assert_eq!(
+        faint(&image, &[&sounding[..], &[(SILENCE, 10)]].concat()),
+        []
+    );
+    // It falls below 54 in the second frame of silence.
+    let again = [(says_go, 20), (wakes, 10), (SILENCE, 25), (says_go, 10)];
+    assert_eq!(
+        faint(&image, &[&again[..], &[(SILENCE, 10)]].concat()),
+        [66]
+    );
 }
 
 #[test]
