@@ -71,7 +71,7 @@ it is the float network.
 
 Trained on {date.today()} by
 
-    python models/train/train.py {" ".join(f"--{k.replace('_', '-')} {v}" for k, v in shown(args))}
+    python models/train/train.py {" ".join(f"--{k.replace('_', '-')} {v}".rstrip() for k, v in shown(args))}
 
 in {seconds / 60:.0f} minutes on {processor()}, {os.cpu_count()} cores ({args.device}), shared with other work; Python {platform.python_version()}, the
 versions of `models/train/requirements.txt`. The last stage, quantizing ({args.steps[3]} batches), is quantization-aware: BatchNorm is
@@ -121,11 +121,13 @@ A command is found in running speech too where it is really spoken ("go" in a st
 def shown(args):
     """The command line's options as given, folders by their last two parts."""
     for name, value in vars(args).items():
-        if value is None:
+        if value in (None, False):
             continue
         if name in ("data", "noise", "speech", "start", "lessons", "text", "wake_clips"):
             for folder in value if isinstance(value, list) else [value]:
                 yield name, "/".join(folder.parts[-2:])
+        elif value is True:
+            yield name, ""
         elif name == "steps":
             yield name, " ".join(map(str, value))
         elif name != "work":
