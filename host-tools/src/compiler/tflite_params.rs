@@ -41,10 +41,10 @@ pub fn channel_scale(input: f32, weights: f32, output: f32) -> Requantize {
     quantize_multiplier(f64::from(input) * f64::from(weights) / f64::from(output))
 }
 
-/// Returns the requantization of BATCH_MATMUL (`GetQuantizedConvolutionMultipler`): the product is taken in
-/// single precision.
+/// Returns the requantization of BATCH_MATMUL. TFLite Micro takes the product in double precision, where TFLite's
+/// `GetQuantizedConvolutionMultipler` takes it in single precision: one score of two million came out one higher so.
 pub fn matmul_scale(a: f32, b: f32, output: f32) -> Requantize {
-    quantize_multiplier(f64::from(a * b) / f64::from(output))
+    quantize_multiplier(f64::from(a) * f64::from(b) / f64::from(output))
 }
 
 /// Returns the requantization of MUL.

@@ -126,7 +126,7 @@ fn commands_of_several_words_tell_which_word_and_which_gap_it_was() {
     // One word may be faint, two may not.
     let slow = |thresholds: &'static str| {
         with(move |text| {
-            let text = text.replace("smoothing = 5", "smoothing = 32");
+            let text = text.replace("smoothing = 5", "smoothing = 20");
             text + thresholds + "[grammar]\ncommands = [\"go left\", \"stop\"]\n"
         })
     };
