@@ -6,9 +6,8 @@
 //! region belongs to one part.
 //!
 //! - Code is counted by crate and module: those of the innermost function that an instruction was inlined
-//!   from, but
-//! for functions of the language, whose instructions belong to what called them. Fat LTO inlines across
-//! crates, so a symbol alone would tell little.
+//!   from, but for functions of the language, whose instructions belong to what called them. Fat LTO inlines
+//!   across crates, so a symbol alone would tell little.
 //! - Read-only data and statics are counted by the crate of their symbol. Literals have none: they are one
 //!   part.
 //! - The image is counted by operator: weights, biases, multipliers.

@@ -141,6 +141,7 @@ pub fn hard_swish_scales(input: f32, output: f32) -> HardSwishScales {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use zerda_firmware::fixed_point::multiply_by_quantized_multiplier;
 
     #[test]
     fn multipliers_are_q31_fractions_of_half_to_one() {
@@ -155,6 +156,14 @@ mod tests {
         // Too small and too large for a shift.
         assert_eq!(quantize_multiplier(1e-12), requantize(0, 0));
         assert_eq!(quantize_multiplier(1e12), requantize(i32::MAX, 30));
+    }
+
+    /// Scales of `shrunk`'s second attention; TFLite Micro made 105 of this sum of products, which single precision
+    /// takes to 106.
+    #[test]
+    fn a_score_between_two_is_rounded_as_tflite_micro_rounds_it() {
+        let scale = matmul_scale(0.037_132_803, 0.007_430_712_7, 0.070_115_86);
+        assert_eq!(multiply_by_quantized_multiplier(26_808, scale), 105);
     }
 
     #[test]
