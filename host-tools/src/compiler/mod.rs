@@ -1,7 +1,7 @@
 //! `zerda compile` turns a float ONNX of one streaming step into an INT8 image.
 //!
-//! Import ([`import`]) makes a [`graph`] of the plan's operators, calibration ([`calibrate`]) gives
-//! every tensor its range, [`quantize`] makes integers of it, and [`image_writer`] the image.
+//! Import (`import`) makes a `graph` of the plan's operators, calibration (`calibrate`) gives
+//! every tensor its range, `quantize` makes integers of it, and `image_writer` the image.
 
 pub mod calibrate;
 pub mod detection;
