@@ -265,11 +265,11 @@ impl Decoder {
             *age = age.saturating_add(1);
             let listened = heard & 1 == 1;
             heard >>= 1;
+            let sounds = threshold > 0 && score >= faint_threshold(threshold);
             if !listened {
                 // One that sounds on later is taken for a sure one, which is no faint word.
-                let sounds = threshold > 0 && score >= faint_threshold(threshold);
                 *height = if sounds { u8::MAX } else { 0 };
-            } else if threshold > 0 && score >= faint_threshold(threshold) {
+            } else if sounds {
                 if score > *height {
                     (*height, *age) = (score, 0);
                 }

@@ -3,10 +3,12 @@ people's talk, and speech without them. Noise, talk and negatives are those held
 `zerda eval --stream` measures, and quick enough to choose weights by.
 """
 
+from pathlib import Path
+
 import numpy as np
 
 from config import COMMANDS, WAKE, WORDS
-from corpus import CHOOSING, audio_under, held_out, names_a_command, partition, transcripts, wake_clips
+from corpus import CHOOSING, audio_under, free_of_commands, held_out, partition, wake_clips
 from evaluate import Listener
 from features import read_audio, word_span
 
@@ -35,13 +37,12 @@ def peaks(posteriors: np.ndarray) -> list[tuple[float, int]]:
 
 class Alarms:
     """Clips of some words, by their labels, in streams; `rates` are the false alarms an hour at which misses are counted,
-    of `groups` of labels together."""
+    of `groups` of labels together; `talks` are other people's speech."""
 
-    def __init__(self, args, front, clips, groups: dict, rates: tuple, free_of_commands: bool):
+    def __init__(self, args, front, clips, groups: dict, rates: tuple, talks: list[Path]):
         random, rate = np.random.default_rng(5), front.sample_rate
         self.groups, self.rates = groups, rates
         noises = [f for folder in args.noise for f in held_out(audio_under(folder))]
-        talks = [f for folder in args.speech for f in _free(folder, free_of_commands)]
         negatives, piece = [], round(NEGATIVE_S * rate)
         for path in talks:
             pcm = read_audio(path, rate)
@@ -96,18 +97,15 @@ class Alarms:
         return f"{self.hours:.2f} h, {len(self.spoken) // 3} words, " + "; ".join(found)
 
 
-def _free(folder, of_commands: bool):
-    said = transcripts(folder)
-    return [f for f in held_out(audio_under(folder)) if not (of_commands and names_a_command(said.get(f.stem, "")))]
-
-
 def of_commands(args, front) -> Alarms:
     clips = [(p, COMMANDS.index(p.parent.name)) for p in partition(args.data, "val") if p.parent.name in COMMANDS]
-    return Alarms(args, front, clips, {"commands": list(range(len(COMMANDS)))}, (60, 10), True)
+    talks = [f for folder in args.speech for f in free_of_commands(folder, held_out(audio_under(folder)))]
+    return Alarms(args, front, clips, {"commands": list(range(len(COMMANDS)))}, (60, 10), talks)
 
 
 def of_wake_words(args, front) -> Alarms:
     """By the choosing part of the recordings."""
     labels = {word: [WORDS.index(word)] for word in WAKE}
     clips = [(p, label) for word, [label] in labels.items() for p in wake_clips(args.wake_clips, word, CHOOSING)]
-    return Alarms(args, front, clips, labels, (10, 2, 0.5), False)
+    talks = [f for folder in args.speech for f in held_out(audio_under(folder))]
+    return Alarms(args, front, clips, labels, (10, 2, 0.5), talks)

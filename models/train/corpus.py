@@ -77,6 +77,12 @@ def names_a_command(text: str) -> bool:
     return not set(WORDS).isdisjoint(text.split())
 
 
+def free_of_commands(folder: Path, files: list[Path]) -> list[Path]:
+    """Those of a folder's recordings in whose transcript, where there is one, no word of ours stands."""
+    said = transcripts(folder)
+    return [f for f in files if not names_a_command(said.get(f.stem, ""))]
+
+
 # Of a sorted folder of recordings of one wake word, by place modulo 4: which choose, and which may be trained on.
 CHOOSING, TRAINED = 0, 1
 
@@ -109,9 +115,9 @@ class Sources:
                   for word, *voice in synth.training_mix(seed, SYNTH_PER_COMMAND, SYNTH_PER_WORD)]
         long = []
         for folder in self.speech:
-            said = transcripts(folder)
-            long += [("spoken" if names_a_command(said.get(path.stem, "")) else "speech", folder.name, str(path), 0)
-                     for path in kept(audio_under(folder))]
+            files = kept(audio_under(folder))
+            free = set(free_of_commands(folder, files))
+            long += [("speech" if path in free else "spoken", folder.name, str(path), 0) for path in files]
         noise = [("noise", folder.name, str(path), 0) for folder in self.noise for path in kept(audio_under(folder))]
         wake = [("command", word, str(path), version) for word in WAKE if self.wake
                 for path in wake_clips(self.wake, word, TRAINED) for version in range(VERSIONS)]
@@ -202,6 +208,11 @@ class Corpus:
         del os.environ["OMP_NUM_THREADS"]
         np.save(folder / "power.npy", np.concatenate(powers))
         np.save(folder / "rows.npy", np.array(rows, np.int64))
+
+    def row(self, number: int) -> tuple[np.ndarray, int, int]:
+        """An entry's mel power, and the first and last frame of its word."""
+        offset, frames, first, last = self.rows[number]
+        return self.power[offset : offset + frames], int(first), int(last)
 
     def where(self, kind: str, name: str | None = None) -> np.ndarray:
         """Row numbers of a kind, and of a word or folder in it."""

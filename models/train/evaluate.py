@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from config import COMMANDS, LABELS, FROM_TEXT, SILENCE, UNKNOWN
-from corpus import audio_under, held_out, names_a_command, partition, transcripts
+from corpus import audio_under, free_of_commands, held_out, partition
 from features import MelPower, normalise, read_audio
 from quantize import switch
 
@@ -133,8 +133,7 @@ def labelled(data: Path, name: str, rate: int) -> tuple[list[int], list[np.ndarr
 
 def held_out_speech(args) -> list[Path]:
     """What is heard before a clip: held-out speech, or else validation's other words."""
-    speech = [f for folder in args.speech for f in held_out(audio_under(folder))
-              if not names_a_command(transcripts(folder).get(f.stem, ""))]
+    speech = [f for folder in args.speech for f in free_of_commands(folder, held_out(audio_under(folder)))]
     return speech or [p for p in partition(args.data, "val") if p.parent.name not in COMMANDS]
 
 

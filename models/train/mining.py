@@ -19,9 +19,8 @@ def hardest(model, corpus: Corpus, front, smoothing: int, device: str) -> np.nda
     pieces = []  # entry, first frame, features
     for entry, (kind, *_) in enumerate(corpus.entries):
         if kind in WORDLESS + SPOKEN:
-            offset, frames = corpus.rows[entry][:2]
-            power = corpus.power[offset : offset + frames]
-            pieces += [(entry, start, normalise(power[start : start + PIECE], front)) for start in range(0, frames, PIECE)]
+            power, _, _ = corpus.row(entry)
+            pieces += [(entry, start, normalise(power[start : start + PIECE], front)) for start in range(0, len(power), PIECE)]
     pieces = [piece for piece in pieces if len(piece[2]) > 2 * model.profile.chunk]
     heard = Listener.of_features([features for *_, features in pieces], front, device).posteriors(model, smoothing)
     groups = [[WORDS.index(word)] for word in WAKE] + [[WORDS.index(word) for word in COMMANDS + FROM_TEXT]]

@@ -98,17 +98,13 @@ class Composer:
         window_energy = 0.375 * self.front.window
         return amplitude**2 * window_energy * self.front.fft / 2
 
-    def row(self, number: int):
-        offset, frames, first, last = self.corpus.rows[number]
-        return self.corpus.power[offset : offset + frames], int(first), int(last)
-
     def word(self, label: int, entry) -> Item:
-        return Item(label, *self.row(entry), entry=int(entry))
+        return Item(label, *self.corpus.row(entry), entry=int(entry))
 
     def noise_of(self, random, frames: int) -> np.ndarray:
         """Recorded or synthetic noise, [frames, mels], mean total power 1 (recorded: over the whole file)."""
         if random.random() < 0.65:
-            power, _, _ = self.row(random.choice(self.noise))
+            power, _, _ = self.corpus.row(random.choice(self.noise))
             start = random.integers(0, len(power))
             power = np.take(power, np.arange(start, start + frames), axis=0, mode="wrap")
             mean = power.sum(1).mean()
@@ -154,7 +150,7 @@ class Composer:
     def speech_of(self, random, frames: int, folders=None) -> np.ndarray:
         """A crop of a recording of speech, without commands unless folders say otherwise, at most [frames, mels]."""
         folders = folders or self.speech
-        power, _, _ = self.row(random.choice(folders[random.integers(len(folders))]))
+        power, _, _ = self.corpus.row(random.choice(folders[random.integers(len(folders))]))
         frames = min(len(power), frames)
         start = random.integers(0, len(power) - frames + 1)
         return power[start : start + frames]
@@ -162,7 +158,7 @@ class Composer:
     def hard_crop(self, random, frames: int) -> tuple[np.ndarray, bool]:
         """A crop around a place that `mining.py` found, and whether other words of ours may be in it."""
         entry, frame = self.hard[random.integers(len(self.hard))]
-        power, _, _ = self.row(entry)
+        power, _, _ = self.corpus.row(entry)
         start = int(np.clip(frame - random.integers(40, frames), 0, max(len(power) - frames, 0)))
         return power[start : start + frames], self.corpus.entries[entry][0] == "spoken"
 
@@ -176,7 +172,7 @@ class Composer:
                     power = self.speech_of(random, frames - done)
                 else:
                     rows = self.words[random.choice(len(self.words), p=self.word_share)]
-                    power = self.row(random.choice(rows))[0][: frames - done]
+                    power = self.corpus.row(random.choice(rows))[0][: frames - done]
                 power = self.voices(random, power)
                 talk[done : done + len(power)] += power * (level / max(power.sum(1).mean(), 1.0))
                 done += len(power)
@@ -203,7 +199,7 @@ class Composer:
                 power = power / max(power.sum(1).mean(), 1.0) + self.talk_of(random, len(power)) * 10.0 ** random.uniform(-1.5, 0.0)
             return Item(UNKNOWN, power, 0, len(power) - 1, anywhere=True, spoken=spoken)
         one, other = random.choice(self.labels, 2, replace=False)
-        power, first, last = self.row(self.clip(random, one))
+        power, first, last = self.corpus.row(self.clip(random, one))
         if kind == "half":
             # The wake words' endings are no words either: "commuter", "travis".
             if WORDS[one] in WAKE and random.random() < 0.5:
@@ -213,7 +209,7 @@ class Composer:
             return Item(SILENCE, power[:joint], min(first, joint - 1), joint - 1, doubtful=True)
         if random.random() < 0.4 or {WORDS[one], WORDS[other]} == RHYMES:
             return Item(UNKNOWN, power[::-1], len(power) - 1 - last, len(power) - 1 - first)
-        rest, rest_first, rest_last = self.row(self.clip(random, other))
+        rest, rest_first, rest_last = self.corpus.row(self.clip(random, other))
         joint, rest_joint = (first + last + 1) // 2, (rest_first + rest_last + 1) // 2
         rest = rest[rest_joint:] * (power[first : last + 1].sum(1).mean() / max(rest[rest_first : rest_last + 1].sum(1).mean(), 1.0))
         return Item(UNKNOWN, np.concatenate([power[:joint], rest]), first, joint + rest_last - rest_joint)

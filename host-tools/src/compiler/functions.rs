@@ -5,7 +5,7 @@ use zerda_firmware::kernels::{self, Operand, Output};
 use zerda_firmware::plan::Clamp;
 
 use super::graph::{Function, Quantization};
-use super::tflite_params::mul_scale;
+use super::tflite_params::product_scale;
 
 mod hard_swish;
 mod logistic;
@@ -56,7 +56,7 @@ fn silu(input: Quantization, output: Quantization) -> Table {
         max: i8::MAX,
     };
     let to = Output {
-        scale: mul_scale(input.scale, PROBABILITY.scale, output.scale),
+        scale: product_scale(input.scale, PROBABILITY.scale, output.scale),
         zero_point: output.zero_point,
         clamp,
     };

@@ -6,9 +6,7 @@ use super::calibrate::Observations;
 use super::graph::{Graph, Id, Linear, LinearKind, Op, Place, Quantization};
 use super::image_writer::ImageWriter;
 use super::memory::Memory;
-use super::tflite_params::{
-    AddScales, SoftmaxScale, add_scales, channel_scale, matmul_scale, mul_scale, softmax_scale,
-};
+use super::tflite_params::{AddScales, SoftmaxScale, add_scales, product_scale, softmax_scale};
 
 const FULL: Clamp = Clamp {
     min: i8::MIN,
@@ -114,7 +112,7 @@ impl<'a> Quantizer<'a> {
                 }
             }
             Op::Mul { a, b, output } => {
-                let output_scale = mul_scale(self.scale(a), self.scale(b), self.scale(output));
+                let output_scale = product_scale(self.scale(a), self.scale(b), self.scale(output));
                 let (a, b, output) = (self.id(a), self.id(b), self.id(output));
                 plan::Op::Mul {
                     a,
@@ -146,7 +144,7 @@ impl<'a> Quantizer<'a> {
                 heads,
             } => {
                 let output_scale =
-                    matmul_scale(self.scale(query), self.scale(key), self.scale(output));
+                    product_scale(self.scale(query), self.scale(key), self.scale(output));
                 let (query, key, output) = (self.id(query), self.id(key), self.id(output));
                 plan::Op::Scores {
                     query,
@@ -176,7 +174,7 @@ impl<'a> Quantizer<'a> {
                 heads,
             } => {
                 let output_scale =
-                    matmul_scale(self.scale(probs), self.scale(value), self.scale(output));
+                    product_scale(self.scale(probs), self.scale(value), self.scale(output));
                 let (probs, value, output) = (self.id(probs), self.id(value), self.id(output));
                 plan::Op::Context {
                     probs,
@@ -214,7 +212,7 @@ impl<'a> Quantizer<'a> {
             // What rounding the weights shifts the output by on average, taken back.
             let corrected = (linear.bias[channel] - mean_error) / (input.scale * scale);
             bias.push(corrected.round() as i32 - i32::from(input.zero_point) * sum);
-            let requantize = channel_scale(input.scale, scale, output.scale);
+            let requantize = product_scale(input.scale, scale, output.scale);
             multiplier.push(requantize.multiplier);
             shift.push(requantize.shift);
         }

@@ -35,20 +35,12 @@ fn frexp(real: f64) -> (f64, i32) {
     (f64::from_bits(bits & !(0x7ff << 52) | 1022 << 52), exponent)
 }
 
-/// Returns the requantization of one channel of FULLY_CONNECTED, CONV_2D or DEPTHWISE_CONV_2D
-/// (`PopulateConvolutionQuantizationParams`).
-pub fn channel_scale(input: f32, weights: f32, output: f32) -> Requantize {
-    quantize_multiplier(f64::from(input) * f64::from(weights) / f64::from(output))
-}
-
-/// Returns the requantization of BATCH_MATMUL. TFLite Micro takes the product in double precision, where TFLite's
-/// `GetQuantizedConvolutionMultipler` takes it in single precision: one score of two million came out one higher so.
-pub fn matmul_scale(a: f32, b: f32, output: f32) -> Requantize {
-    quantize_multiplier(f64::from(a) * f64::from(b) / f64::from(output))
-}
-
-/// Returns the requantization of MUL.
-pub fn mul_scale(a: f32, b: f32, output: f32) -> Requantize {
+/// Returns the requantization of a product: of MUL, of BATCH_MATMUL, and of one channel of FULLY_CONNECTED, CONV_2D or
+/// DEPTHWISE_CONV_2D (`PopulateConvolutionQuantizationParams`), whose weights have the scale `b`.
+///
+/// The scales are multiplied in double precision. TFLite's `GetQuantizedConvolutionMultipler` multiplies those of
+/// BATCH_MATMUL in single precision; with that one score of two million came out one higher than in TFLite Micro.
+pub fn product_scale(a: f32, b: f32, output: f32) -> Requantize {
     quantize_multiplier(f64::from(a) * f64::from(b) / f64::from(output))
 }
 
@@ -162,7 +154,7 @@ mod tests {
     /// takes to 106.
     #[test]
     fn a_score_between_two_is_rounded_as_tflite_micro_rounds_it() {
-        let scale = matmul_scale(0.037_132_803, 0.007_430_712_7, 0.070_115_86);
+        let scale = product_scale(0.037_132_803, 0.007_430_712_7, 0.070_115_86);
         assert_eq!(multiply_by_quantized_multiplier(26_808, scale), 105);
     }
 

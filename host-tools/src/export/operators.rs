@@ -5,9 +5,7 @@ use zerda_firmware::plan::{Clamp, Dense, Op, Requantize, Tensor, TensorId};
 use super::{Export, Value, dimensions};
 use crate::compiler::functions::{FUNCTIONS, PROBABILITY};
 use crate::compiler::graph::{self, Function};
-use crate::compiler::tflite_params::{
-    add_scales, channel_scale, matmul_scale, mul_scale, softmax_scale,
-};
+use crate::compiler::tflite_params::{add_scales, product_scale, softmax_scale};
 use crate::operators::weight_scales;
 use crate::tflite::{Activation, Operator, Quantization, TensorIndex, activation_range};
 
@@ -42,7 +40,7 @@ impl Export<'_> {
                 clamp,
             } => {
                 let [a_real, b_real, real] = self.scales([a, b, output])?;
-                same(mul_scale(a_real, b_real, real), output_scale)?;
+                same(product_scale(a_real, b_real, real), output_scale)?;
                 let activation = self.activation(output, clamp)?;
                 self.elementwise(Operator::Mul(activation), a, b, output)
             }
@@ -59,7 +57,7 @@ impl Export<'_> {
                 output_scale,
             } => {
                 let [query_real, key_real, real] = self.scales([query, key, output])?;
-                same(matmul_scale(query_real, key_real, real), output_scale)?;
+                same(product_scale(query_real, key_real, real), output_scale)?;
                 let query = self.heads_first(query, heads)?;
                 let key = self.key_heads_first(key, heads)?;
                 let shape = [heads.into(), key.shape[1], query.shape[1]];
@@ -83,7 +81,7 @@ impl Export<'_> {
                 output_scale,
             } => {
                 let [probs_real, value_real, real] = self.scales([probs, value, output])?;
-                same(matmul_scale(probs_real, value_real, real), output_scale)?;
+                same(product_scale(probs_real, value_real, real), output_scale)?;
                 let to = self.tensor(output)?;
                 let (rows, heads) = (i32::from(to.rows), i32::from(heads));
                 let value = self.read(value)?;
@@ -162,7 +160,7 @@ impl Export<'_> {
         let scales = weight_scales(self.image, dense).ok_or("its scales are not there")?;
         for (&scale, (&multiplier, &shift)) in scales.iter().zip(multipliers.iter().zip(shifts)) {
             let planned = Requantize { multiplier, shift };
-            same(channel_scale(input.scale, scale, output.scale), planned)?;
+            same(product_scale(input.scale, scale, output.scale), planned)?;
         }
         let bias_scales = scales.iter().map(|scale| input.scale * scale).collect();
         let unfold =

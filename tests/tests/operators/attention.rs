@@ -1,7 +1,7 @@
 //! BATCH_MATMUL (scores and context of every head) and SOFTMAX, absent keys included.
 
 use fastrand::Rng;
-use zerda::compiler::tflite_params::{matmul_scale, softmax_scale};
+use zerda::compiler::tflite_params::{product_scale, softmax_scale};
 use zerda::tflite::{Graph, Operator, TensorIndex};
 use zerda_firmware::kernels::{self, Heads, Operand, Output};
 use zerda_firmware::plan::{Clamp, Requantize};
@@ -125,7 +125,7 @@ fn scores_equal_tflm() {
         graph.operator(Operator::BatchMatMul { adj_y: true }, &[q, k], y);
         graph.output(y);
 
-        let to = to(matmul_scale(query.0, key.0, output.0), output.1);
+        let to = to(product_scale(query.0, key.0, output.0), output.1);
         Trial {
             what: format!("{}: {query:?} {key:?} to {output:?}", attention.what()),
             graph,
@@ -191,7 +191,7 @@ fn context_equals_tflm() {
                 }
             }
         }
-        let to = to(matmul_scale(probs.0, value.0, output.0), output.1);
+        let to = to(product_scale(probs.0, value.0, output.0), output.1);
         Trial {
             what: format!("{}: {value:?} to {output:?}", attention.what()),
             graph,

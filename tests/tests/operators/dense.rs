@@ -1,7 +1,7 @@
 //! FULLY_CONNECTED and DEPTHWISE_CONV_2D.
 
 use fastrand::Rng;
-use zerda::compiler::tflite_params::{channel_scale, matmul_scale};
+use zerda::compiler::tflite_params::{product_scale, quantize_multiplier};
 use zerda::tflite::{Activation, Graph, Operator, Quantization, TensorIndex, activation_range};
 use zerda_firmware::kernels::{self, Channels};
 use zerda_firmware::plan::{Clamp, Requantize};
@@ -133,8 +133,10 @@ fn fully_connected_equals_tflm() {
         graph.output(y);
 
         // With one channel, TFLM takes its per-tensor path, whose product of scales is a float.
-        let requantize = if n == 1 { matmul_scale } else { channel_scale };
-        let (bias, multiplier, shift) = dense.channels(|w| requantize(input.0, w, output.0));
+        let (bias, multiplier, shift) = dense.channels(|w| match n {
+            1 => quantize_multiplier(f64::from(input.0 * w) / f64::from(output.0)),
+            _ => product_scale(input.0, w, output.0),
+        });
         Trial {
             what: format!("[{rows}, {k}] to {n}: {}", dense.what()),
             graph,
@@ -175,7 +177,7 @@ fn depthwise_conv_equals_tflm() {
         graph.operator(Operator::DepthwiseConv2d(dense.activation), &[x, w, b], y);
         graph.output(y);
 
-        let (bias, multiplier, shift) = dense.channels(|w| channel_scale(input.0, w, output.0));
+        let (bias, multiplier, shift) = dense.channels(|w| product_scale(input.0, w, output.0));
         Trial {
             what: format!("{rows} rows, {kernel} x {cols}: {}", dense.what()),
             graph,

@@ -2,7 +2,7 @@
 
 use fastrand::Rng;
 use zerda::compiler::graph::{Function, Quantization};
-use zerda::compiler::tflite_params::{add_scales, mul_scale};
+use zerda::compiler::tflite_params::{add_scales, product_scale};
 use zerda::tflite::{Activation, Graph, Operator, TensorIndex, activation_range};
 use zerda_firmware::kernels::{self, Operand, Output};
 use zerda_firmware::plan::Requantize;
@@ -104,7 +104,7 @@ fn mul_equals_tflm() {
     equals_tflm("MUL", |rng, number| {
         // Multipliers from 2^-16 to 2^4, which shifts left.
         let pair = Pair::random(rng, number, |rng, a, b| a * b * scale(rng, -4, 16));
-        let to = pair.to(mul_scale(pair.a.0, pair.b.0, pair.output.0));
+        let to = pair.to(product_scale(pair.a.0, pair.b.0, pair.output.0));
         let (a, b) = (pair.a.1, pair.b.1);
         let kernel = move |inputs: &[Vec<i8>]| {
             let mut y = vec![0; inputs[0].len()];

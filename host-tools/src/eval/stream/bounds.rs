@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 
 /// Number of expected events below which a rate is poorly resolved: even if none is counted, the rate may still be the
 /// one asked for.
-pub const RESOLVED: f64 = 3.0;
+const RESOLVED: f64 = 3.0;
 /// Number of expected events below which a rate cannot be estimated, not even from the tail of the highest posteriors.
 const HOPELESS: f64 = 0.2;
 
@@ -16,21 +16,27 @@ const MISSED: f64 = 0.05;
 /// Says whether so many hours of negatives resolve a rate of false alarms or wakes (`what` names them): returns `None`
 /// if they do, and a note if they do so poorly. Too few hours to estimate the rate are an error.
 pub fn resolved(what: &str, per_hour: f64, hours: f64) -> Result<Option<String>> {
-    let expected = per_hour * hours;
-    let needed = RESOLVED / per_hour;
-    if expected < HOPELESS {
+    if per_hour * hours < HOPELESS {
         return Err(Error::usage(format!(
-            "{hours:.2} h of negatives cannot tell {per_hour} false {what} an hour: give {needed:.1} h, {:.1} h at \
+            "{hours:.2} h of negatives cannot tell {per_hour} false {what} an hour: give {:.1} h, {:.1} h at \
              least, or ask for more false {what} an hour",
+            RESOLVED / per_hour,
             HOPELESS / per_hour
         )));
     }
-    Ok((expected < RESOLVED).then(|| {
+    Ok(poorly_resolved(what, per_hour, hours))
+}
+
+/// Returns a note if so many hours of negatives resolve a rate of false alarms or wakes poorly, or not at all.
+pub fn poorly_resolved(what: &str, per_hour: f64, hours: f64) -> Option<String> {
+    let expected = per_hour * hours;
+    (expected < RESOLVED).then(|| {
         format!(
-            "{per_hour} false {what} an hour are {expected:.1} in {hours:.2} h of negatives: {needed:.1} h would tell \
-             that rate"
+            "{per_hour} false {what} an hour are {expected:.1} in {hours:.2} h of negatives: {:.1} h would tell \
+             that rate",
+            RESOLVED / per_hour
         )
-    }))
+    })
 }
 
 /// Returns the highest mean that may be behind so many counted events: Garwood's exact bound (Biometrika 28, 1936), the

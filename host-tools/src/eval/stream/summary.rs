@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::bounds::RESOLVED;
+use super::bounds::poorly_resolved;
 use super::make::Condition;
 use super::pairs::PairTally;
 use super::score::{Background, LATE_MS, Tally};
@@ -17,9 +17,9 @@ use super::sweep::{Point, Sweep};
 use super::track::Settings;
 use super::{Heard, Options};
 use crate::error::{Error, Result};
-pub use rows::{Alarm, Alarms, Misses, Row, percentile};
+pub use rows::{Alarm, Alarms, Misses, Rate, Row, percentile};
 use wake::names;
-pub use wake::{FalseWakes, PairRow, Rate, Wake};
+pub use wake::{FalseWakes, PairRow, Wake};
 
 /// Width of the bins in ms that delays are counted in.
 pub const BIN_MS: f64 = 20.0;
@@ -125,20 +125,12 @@ impl Summary {
         sweep: &Sweep<'_>,
     ) -> Summary {
         let hours = sweep.hours();
-        let mut notes = Vec::new();
         let wake = Wake::of(options, &own, clips);
         let alarms = match &wake {
             Some(_) => "wakes",
             None => "alarms",
         };
-        let expected = options.fa_per_hour * hours;
-        if expected < RESOLVED {
-            notes.push(format!(
-                "{} false {alarms} an hour are {expected:.1} in {hours:.2} h of negatives: {:.1} h would tell that rate",
-                options.fa_per_hour,
-                RESOLVED / options.fa_per_hour
-            ));
-        }
+        let mut notes = Vec::from_iter(poorly_resolved(alarms, options.fa_per_hour, hours));
         notes.extend(wake.as_ref().and_then(|wake| wake.note(clips)));
         if !options.wanted.labels.is_empty() && !clips.left_out.is_empty() {
             let (why, names) = (options.wanted.why_left_out(), clips.left_out.join(" "));

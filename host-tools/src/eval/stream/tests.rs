@@ -208,7 +208,7 @@ fn wake_words_are_judged_apart_and_commands_after_them() {
         assert_eq!((wakes.all.count, wakes.by_word["left"].count), (0, 0));
         assert!((wakes.by_word["left"].per_hour_upper / bound - 1.0).abs() < 1e-4);
         // Asleep nothing else counts.
-        assert_eq!(point.false_alarms.count, 0);
+        assert_eq!(point.false_alarms.all.count, 0);
         for condition in &point.conditions {
             assert!(condition.commands.keys().eq(["left"]));
             assert_eq!(condition.all.misses.words as usize, summary.clips);

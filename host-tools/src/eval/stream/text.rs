@@ -178,7 +178,7 @@ pub fn false_alarms(point: &OperatingPoint) -> String {
     };
     format!(
         "{} {what}, {:.2} an hour, below {:.2}{colon}{by_command}",
-        alarms.count, alarms.per_hour, alarms.per_hour_upper
+        alarms.all.count, alarms.all.per_hour, alarms.all.per_hour_upper
     )
 }
 

@@ -12,11 +12,17 @@ use crate::eval::stream::sources::Negative;
 
 #[derive(Serialize)]
 pub struct Alarms {
+    #[serde(flatten)]
+    pub all: Rate,
+    pub by_command: BTreeMap<String, u64>,
+    pub each: Vec<Alarm>,
+}
+
+#[derive(Serialize)]
+pub struct Rate {
     pub count: u64,
     pub per_hour: f64,
     pub per_hour_upper: f64,
-    pub by_command: BTreeMap<String, u64>,
-    pub each: Vec<Alarm>,
 }
 
 #[derive(Serialize)]
@@ -98,11 +104,19 @@ impl Alarms {
             *by_command.entry(alarm.command.clone()).or_default() += 1;
         }
         Alarms {
+            all: Rate::of(count, hours),
+            by_command,
+            each,
+        }
+    }
+}
+
+impl Rate {
+    pub fn of(count: u64, hours: f64) -> Rate {
+        Rate {
             count,
             per_hour: count as f64 / hours,
             per_hour_upper: poisson_upper(count) / hours,
-            by_command,
-            each,
         }
     }
 }

@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use zerda_firmware::decoder::Word;
 
-use super::{Alarm, Misses, percentile};
+use super::{Alarm, Misses, Rate, percentile};
 use crate::eval::stream::Options;
-use crate::eval::stream::bounds::poisson_upper;
 use crate::eval::stream::make::GAP_MS;
 use crate::eval::stream::pairs::PairTally;
 use crate::eval::stream::sources::{Clips, Negative};
@@ -32,13 +31,6 @@ pub struct FalseWakes {
     pub all: Rate,
     pub by_word: BTreeMap<String, Rate>,
     pub each: Vec<Alarm>,
-}
-
-#[derive(Serialize)]
-pub struct Rate {
-    pub count: u64,
-    pub per_hour: f64,
-    pub per_hour_upper: f64,
 }
 
 /// Figures that are reported of the pairs of a condition.
@@ -99,16 +91,6 @@ impl Wake {
 
 pub fn names(of: &[usize], labels: &[String]) -> Vec<String> {
     of.iter().map(|&label| labels[label].clone()).collect()
-}
-
-impl Rate {
-    pub fn of(count: u64, hours: f64) -> Rate {
-        Rate {
-            count,
-            per_hour: count as f64 / hours,
-            per_hour_upper: poisson_upper(count) / hours,
-        }
-    }
 }
 
 impl FalseWakes {
