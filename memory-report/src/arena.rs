@@ -2,9 +2,9 @@
 //! reads it.
 
 use serde::Serialize;
-use zerda::operators::{bytes, describe, operands};
 use zerda_firmware::Image;
 use zerda_firmware::plan::{Space, Tensor as Record};
+use zerda_support::operators::{bytes, describe, operands};
 
 /// Tensor that lies in the arena.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -76,7 +76,7 @@ pub fn tensors(image: &Image<'_>) -> Vec<Tensor> {
 mod tests {
     use std::path::Path;
 
-    use zerda::image_file::ImageFile;
+    use zerda_support::image_file::ImageFile;
 
     use super::*;
 

@@ -5,8 +5,8 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use zerda::error::{Error, Result};
-use zerda::{config, output};
+use zerda_support::error::{Error, Result};
+use zerda_support::{config, output};
 
 use crate::report::Report;
 

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use object::read::elf::ElfFile32;
 use object::{Object, ObjectSection, ObjectSymbol, SectionFlags, SectionIndex, SymbolKind, elf};
-use zerda::elf::{Placed, Region, What};
-use zerda::error::{Error, Result};
-use zerda::image_file::ImageFile;
+use zerda_device::elf::{Placed, Region, What};
+use zerda_support::error::{Error, Result};
+use zerda_support::image_file::ImageFile;
 
 use crate::debug_info::{self, DebugInfo};
 use crate::memory::{self, Bytes};
@@ -56,8 +56,8 @@ impl Firmware {
     /// Reads the ELF in `path` of a board with these regions, which must hold this image.
     pub fn read(path: &Path, regions: Vec<Region>, image: &ImageFile) -> Result<Firmware> {
         let bytes = fs::read(path).map_err(|error| Error::read(path, error))?;
-        let elf = zerda::elf::parse(path, &bytes)?;
-        let placements = zerda::elf::placements(path, &elf, &regions)?;
+        let elf = zerda_device::elf::parse(path, &bytes)?;
+        let placements = zerda_device::elf::placements(path, &elf, &regions)?;
         let debug = debug_info::read(&elf).map_err(|error| {
             // Some have several lines.
             let error = error.to_string();
@@ -109,7 +109,7 @@ impl Reader<'_, '_> {
             What::Section(index) => {
                 let section = self.elf.section_by_index(index).ok()?;
                 let data = section.data().ok()?;
-                let range = zerda::elf::image(data, section.address())?;
+                let range = zerda_device::elf::image(data, section.address())?;
                 let at = |address: u64| (address - section.address()) as usize;
                 data.get(at(range.start)..at(range.end))
             }
@@ -236,7 +236,7 @@ impl Reader<'_, '_> {
             }
         }
         let data = section.data().unwrap_or_default();
-        if let Some(image) = zerda::elf::image(data, section.address()) {
+        if let Some(image) = zerda_device::elf::image(data, section.address()) {
             memory::paint_image(&mut bytes, image.start, self.image);
         }
         bytes.count()

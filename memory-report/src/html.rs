@@ -1,8 +1,8 @@
 //! Renders the report as one HTML page that needs nothing else: treemaps, and the arena over time.
 
 use serde::Serialize;
-use zerda::error::Result;
-use zerda::html;
+use zerda_support::error::Result;
+use zerda_support::html;
 
 use crate::Reports;
 use crate::arena::Tensor;

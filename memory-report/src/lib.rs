@@ -30,12 +30,13 @@ mod treemap;
 
 use std::path::PathBuf;
 
-use zerda::boards::{self, Board};
-use zerda::config::{Budgets, Config};
-use zerda::error::{Error, Result};
-use zerda::image_file::ImageFile;
-use zerda::output::{self, Format, Forms};
-use zerda::{audio, elf};
+use zerda_device::boards::{self, Board};
+use zerda_device::elf;
+use zerda_support::audio;
+use zerda_support::config::{Budgets, Config};
+use zerda_support::error::{Error, Result};
+use zerda_support::image_file::ImageFile;
+use zerda_support::output::{self, Format, Forms};
 
 use baseline::Baseline;
 use firmware::Firmware;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use memory_report::{Options, run};
-use zerda::output::Format;
+use zerda_support::output::Format;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use zerda::image_file::ImageFile;
-use zerda::image_parts::{self, ImagePart};
-use zerda::operators::describe;
 use zerda_firmware::Image;
 use zerda_firmware::audio::BLOCK;
 use zerda_firmware::plan::{Op, Space, TensorId};
+use zerda_support::image_file::ImageFile;
+use zerda_support::image_parts::{self, ImagePart};
+use zerda_support::operators::describe;
 
 use crate::firmware::Label;
 use crate::part::Kind;

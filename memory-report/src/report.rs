@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use serde::Serialize;
-use zerda::config::{Budgets, Limits};
 use zerda_firmware::Image;
+use zerda_support::config::{Budgets, Limits};
 
 use crate::arena::{self, Tensor};
 use crate::baseline::{Baseline, Change};

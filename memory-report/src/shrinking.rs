@@ -6,19 +6,19 @@
 //!
 //! - weights: `mels H + layers (2 * 2 H F + 4 H^2 + K H + 3 H^2) + H classes`: two half-step feed-forwards, four
 //!   projections of attention, the convolution with the two linears of its GLU and the one after it; as
-//!   [`zerda::config::Profile::macs_per_step`] multiplies them.
+//!   [`zerda_support::config::Profile::macs_per_step`] multiplies them.
 //! - biases: one of each output channel, and the position bias `[h, C, L + C]` of each layer. Batch norms are folded
 //!   away.
 //! - attention scores: `[h, FRAMES, FRAMES]`, of one layer at a time.
 //! - activations: the widest, `[FRAMES, F]`.
 
 use serde::Serialize;
-use zerda::config::Profile;
-use zerda::image_file::ImageFile;
-use zerda::image_parts;
-use zerda::operators::bytes;
 use zerda_firmware::Image;
 use zerda_firmware::plan::Op;
+use zerda_support::config::Profile;
+use zerda_support::image_file::ImageFile;
+use zerda_support::image_parts;
+use zerda_support::operators::bytes;
 
 /// Number of frames that 5 s have: no command is longer.
 pub const FRAMES: u64 = 500;
@@ -100,7 +100,7 @@ pub fn table(profile: &Profile, mels: u16, file: &ImageFile, image: &Image<'_>) 
 mod tests {
     use std::path::Path;
 
-    use zerda::config::Config;
+    use zerda_support::config::Config;
 
     use super::*;
 

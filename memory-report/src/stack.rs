@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use zerda::boards::{self, Board};
-use zerda::error::Result;
-use zerda::image_file::ImageFile;
-use zerda::qemu;
+use zerda_device::boards::{self, Board};
+use zerda_device::qemu;
+use zerda_support::error::Result;
+use zerda_support::image_file::ImageFile;
 
 /// Stack that is reserved, and how much of it is used.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use fastrand::Rng;
-use zerda::audio;
+use zerda_support::audio;
 
 use crate::{repository, say_skipped};
 

@@ -3,16 +3,16 @@
 
 use std::path::PathBuf;
 
-use zerda::compiler::Compiler;
-use zerda::compiler::ranges::Method;
-use zerda::config::Config;
-use zerda::error::Result;
-use zerda::image_file::ImageFile;
+use zerda_compiler::Compiler;
 use zerda_firmware::cache::Windows;
 use zerda_firmware::front_end::FrontEnd;
 use zerda_firmware::plan::{Element, Space, Tensor};
 use zerda_firmware::step::{Cpu, Step, byte_range};
 use zerda_firmware::{Event, Image, Recognizer};
+use zerda_quantize::ranges::Method;
+use zerda_support::config::Config;
+use zerda_support::error::Result;
+use zerda_support::image_file::ImageFile;
 
 use crate::repository;
 

@@ -9,7 +9,7 @@ pub mod whole_stream;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use zerda::image_file::ImageFile;
+use zerda_support::image_file::ImageFile;
 
 /// A path in the repository.
 pub fn repository(path: &str) -> PathBuf {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use zerda::venv::venv;
+use zerda_support::venv::venv;
 
 use crate::{in_ci, repository, say_skipped};
 

@@ -3,8 +3,8 @@
 
 use std::thread;
 
-use zerda::compiler::{Compiler, calibrate};
-use zerda::tract_step::FloatStep;
+use zerda_compiler::tract_step::FloatStep;
+use zerda_compiler::{Compiler, calibrate};
 use zerda_firmware::step::Cpu;
 use zerda_tests::audio::{noise, shipped_samples};
 use zerda_tests::exports::{

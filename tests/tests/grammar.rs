@@ -5,12 +5,12 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use fastrand::Rng;
-use zerda::audio;
-use zerda::compiler::detection::with_commands;
-use zerda::config::Commands;
-use zerda::image_file::ImageFile;
-use zerda::run::tail;
 use zerda_firmware::{Event, Image, Recognizer};
+use zerda_support::audio;
+use zerda_support::audio::tail;
+use zerda_support::config::Commands;
+use zerda_support::detection::with_commands;
+use zerda_support::image_file::ImageFile;
 use zerda_tests::splice::spliced;
 use zerda_tests::{repository, say_skipped, shipped_image};
 

@@ -2,9 +2,9 @@
 
 use std::fs;
 
-use zerda::audio;
-use zerda::tract_step::FloatStep;
+use zerda_compiler::tract_step::FloatStep;
 use zerda_firmware::front_end::FrontEnd;
+use zerda_support::audio;
 use zerda_tests::{repository, shipped_image};
 
 fn vector(name: &str) -> Vec<f32> {

@@ -2,18 +2,18 @@
 
 use std::path::Path;
 
-use zerda::export::{self, retained_rows};
-use zerda::image_file::ImageFile;
 use zerda_firmware::cache::Windows;
 use zerda_firmware::image::{checksum, field};
 use zerda_firmware::npu::section::inputs_and_outputs;
 use zerda_firmware::plan::{Element, Op, Space, Tensor};
 use zerda_firmware::step::{Cpu, Step, byte_range};
 use zerda_firmware::{Image, Recognizer};
+use zerda_support::image_file::ImageFile;
 use zerda_tests::audio::{noise, recorded_speech, shipped_samples};
 use zerda_tests::exports::compiled;
 use zerda_tests::shipped_image;
 use zerda_tests::tflm::{Case, Tflm};
+use zerda_tflite::export::{self, retained_rows};
 
 /// Samples that make at least so many steps: of 5 frames of 160 samples, the first of 10.
 const fn samples(steps: usize) -> usize {

@@ -6,9 +6,9 @@ use std::process::Command;
 
 use serde_json::Value;
 use tempfile::TempDir;
-use zerda::image_file::ImageFile;
+use zerda_support::image_file::ImageFile;
 
-use crate::elf::{elf, section};
+use zerda_device::test_support::{elf, section};
 
 pub const STACK: u32 = 16 * 1024;
 const MEMORY_X: &str = "MEMORY\n{\n  FLASH (rx) : ORIGIN = 0x08000000, LENGTH = 512K\n  \

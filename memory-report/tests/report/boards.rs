@@ -9,8 +9,8 @@ use object::elf::{PT_LOAD, SHF_ALLOC};
 use object::read::elf::{ElfFile32, ProgramHeader};
 use object::{Object, ObjectSection, ObjectSymbol, SectionFlags};
 use serde_json::Value;
-use zerda::boards::Board;
-use zerda::elf::regions;
+use zerda_device::boards::Board;
+use zerda_device::elf::regions;
 
 use crate::bench::{assert_sums, image, root};
 

@@ -4,9 +4,6 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-#[path = "../../../host-tools/tests/flash/elf.rs"]
-mod elf;
-
 mod bench;
 mod boards;
 

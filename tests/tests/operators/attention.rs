@@ -1,10 +1,10 @@
 //! BATCH_MATMUL (scores and context of every head) and SOFTMAX, absent keys included.
 
 use fastrand::Rng;
-use zerda::compiler::tflite_params::{product_scale, softmax_scale};
-use zerda::tflite::{Graph, Operator, TensorIndex};
 use zerda_firmware::kernels::{self, Heads, Operand, Output};
 use zerda_firmware::plan::{Clamp, Requantize};
+use zerda_quantize::tflite_params::{product_scale, softmax_scale};
+use zerda_tflite::writer::{Graph, Operator, TensorIndex};
 
 use crate::{Trial, equals_tflm, length, quantized, runs, scale, shape, zero_point};
 

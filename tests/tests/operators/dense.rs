@@ -1,10 +1,12 @@
 //! FULLY_CONNECTED and DEPTHWISE_CONV_2D.
 
 use fastrand::Rng;
-use zerda::compiler::tflite_params::{product_scale, quantize_multiplier};
-use zerda::tflite::{Activation, Graph, Operator, Quantization, TensorIndex, activation_range};
 use zerda_firmware::kernels::{self, Channels};
 use zerda_firmware::plan::{Clamp, Requantize};
+use zerda_quantize::tflite_params::{product_scale, quantize_multiplier};
+use zerda_tflite::writer::{
+    Activation, Graph, Operator, Quantization, TensorIndex, activation_range,
+};
 
 use crate::{Trial, activation, equals_tflm, length, quantized, runs, scale, shape, zero_point};
 

@@ -1,11 +1,11 @@
 //! ADD, MUL, and the tables that LOOKUP is given: HARD_SWISH, LOGISTIC, RSQRT, LOGISTIC and MUL (SiLU).
 
 use fastrand::Rng;
-use zerda::compiler::graph::{Function, Quantization};
-use zerda::compiler::tflite_params::{add_scales, product_scale};
-use zerda::tflite::{Activation, Graph, Operator, TensorIndex, activation_range};
 use zerda_firmware::kernels::{self, Operand, Output};
 use zerda_firmware::plan::Requantize;
+use zerda_quantize::graph::{Function, Quantization};
+use zerda_quantize::tflite_params::{add_scales, product_scale};
+use zerda_tflite::writer::{Activation, Graph, Operator, TensorIndex, activation_range};
 
 use crate::{
     Kernel, Trial, activation, equals_tflm, length, quantized, runs, scale, shape, zero_point,

@@ -6,8 +6,8 @@ mod dense;
 mod elementwise;
 
 use fastrand::Rng;
-use zerda::tflite::{Activation, Graph, Quantization};
 use zerda_tests::tflm::{Case, Tflm};
+use zerda_tflite::writer::{Activation, Graph, Quantization};
 
 /// Parameter sets of each operator; each runs on [`INPUTS`] inputs.
 const TRIALS: usize = 120;

@@ -1,0 +1,373 @@
+//! Defines the command line of `zerda`: its commands, their options and the texts of `--help`.
+
+mod eval;
+mod simulate;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use zerda_firmware::npu::model::Injection;
+use zerda_quantize::ranges::Method;
+use zerda_support::wake;
+use zerda_tflite::npu;
+
+pub use eval::{EvalArgs, Room, TuneArgs};
+pub use simulate::SimulateArgs;
+
+const EXAMPLES: &str = "\
+Examples:
+  zerda run models/samples/*.wav
+  zerda run recording.wav --explain
+  zerda run recording.wav --wake=yes
+  arecord -q -t raw -f S16_LE -r 16000 -c 1 | zerda run -
+  zerda eval speech_commands/test
+  zerda eval speech_commands/test --stream --negatives recordings --noise noise --report report.html
+  zerda eval speech_commands/test wake_words --stream --wake=computer,jarvis --negatives recordings
+  zerda tune --negatives recordings --commands speech_commands/val --config config --output models/shrunk.zerda
+  zerda compile models/shrunk.onnx --calibrate speech_commands/val
+  zerda commands models/shrunk.zerda --config my-config -o mine.zerda
+  zerda inspect models/shrunk.zerda
+  zerda inspect --onnx models/shrunk.onnx --audio models/samples --report report.html
+  zerda export models/shrunk.zerda
+  zerda npu models/shrunk.zerda --target ethos-u55-256 -o shrunk-u55.zerda
+  zerda qemu --board mps3-an547 --profile models/samples/*.wav
+  zerda simulate --board ethos-u55-256
+  zerda simulate --sweep board=mps2-an386,mps3-an547 --sweep cache=50,100
+  zerda flash --board nucleo-h743zi --dry-run
+  zerda monitor /dev/ttyACM0
+
+Exit codes: 0 done, 1 a check failed, 2 wrong use or an input that could not be used.";
+
+/// Compiles a streaming Conformer that recognises spoken commands on the device to INT8, and runs it on this machine
+/// with the integers of the firmware.
+#[derive(Parser)]
+#[command(version, after_help = EXAMPLES, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Subcommand)]
+pub enum Command {
+    Run(RunArgs),
+    Eval(EvalArgs),
+    Tune(TuneArgs),
+    Compile(CompileArgs),
+    Commands(CommandsArgs),
+    Inspect(InspectArgs),
+    Export(ExportArgs),
+    Npu(NpuArgs),
+    Qemu(QemuArgs),
+    Simulate(SimulateArgs),
+    Flash(FlashArgs),
+    Monitor(MonitorArgs),
+}
+
+#[derive(Args)]
+pub struct ImageArg {
+    /// Reads the compiled model from this file
+    #[arg(long, value_name = "FILE", default_value = "models/shrunk.zerda")]
+    pub image: PathBuf,
+}
+
+#[derive(Args)]
+pub struct WakeArg {
+    /// Lets commands count only after a wake word, as [wake] of commands.toml would in the image: after one of those
+    /// that stand ready there, or of WORD,... if given
+    #[arg(long, value_name = "WORD,...", num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "", hide_default_value = true)]
+    pub wake: Option<wake::Words>,
+}
+
+/// Recognises the commands in audio files, or live from standard input
+///
+/// Prints each detection as it happens: its score (0 to 1), where the command starts and ends, and how much audio it
+/// took to decide. Each file starts afresh and is followed by 0.1 s of silence (and the gap between words, if the image
+/// has commands of several), so that its last word is decided. The last line sums up: the real-time factor is
+/// processing time over length of the audio; the CRC-32 over every logit of every step tells whether two machines
+/// computed the same.
+#[derive(Args)]
+pub struct RunArgs {
+    /// Reads WAV or FLAC files of any sample rate and channel count, or raw 16 kHz mono s16le PCM from standard input
+    /// with -
+    #[arg(required = true, value_name = "FILE")]
+    pub inputs: Vec<PathBuf>,
+    #[command(flatten)]
+    pub image: ImageArg,
+    #[command(flatten)]
+    pub wake: WakeArg,
+    /// Prints one JSON object a line: detections (those of wake words with wake_word: true), where the image has wake words
+    /// {"awake": {at_ms, until_ms}} and {"asleep": {at_ms, reason}}, then {"summary": {...}}
+    #[arg(long)]
+    pub json: bool,
+    /// Draws the smoothed posteriors over time into this SVG file
+    #[arg(long, value_name = "OUT.svg")]
+    pub trace: Option<PathBuf>,
+    /// Says why commands were missed or falsely detected, by the label file beside each input: NAME.json as
+    /// models/samples has it, {"commands": [{"command": "go", "start_ms": 700, "end_ms": 1180}]}. With --json it prints
+    /// {"explained": {...}}: kind (missed, false_alarm), command, start_ms, end_ms, level_dbfs, snr_db (null: digital
+    /// silence around it), threshold, reason, why, labels and, every 50 ms, frames with their smoothed posteriors
+    #[arg(long)]
+    pub explain: bool,
+}
+
+/// Compiles the float ONNX of one streaming step to an INT8 image
+///
+/// Calibrates on recordings like those that the device will hear; the same recordings give the same image, byte for
+/// byte. Thresholds, smoothing, refractory time, commands of several words and wake words come from commands.toml
+/// (`zerda commands` changes them afterwards); where models.toml disagrees with the ONNX, that is an error.
+#[derive(Args)]
+pub struct CompileArgs {
+    /// Reads the float model from this file: one streaming step with its caches as inputs and outputs
+    #[arg(value_name = "ONNX")]
+    pub onnx: PathBuf,
+    /// Calibrates on these WAV and FLAC files, or folders of them; of a folder at most 500 files are taken, evenly
+    /// spread
+    #[arg(long, value_name = "PATH", required = true, num_args = 1..)]
+    pub calibrate: Vec<PathBuf>,
+    /// Writes the image to this file [default: beside the ONNX, ending in .zerda]
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Chooses the ranges of activations by this method, where the ONNX does not say them
+    #[arg(long, value_name = "METHOD", value_enum, default_value_t = Method::Auto)]
+    pub ranges: Method,
+    /// Checks the ONNX against this profile of models.toml [default: the one that the ONNX names, if any]
+    #[arg(long, value_name = "NAME")]
+    pub profile: Option<String>,
+    /// Reads models.toml and commands.toml from this folder [default: those built in]
+    #[arg(long, value_name = "DIR")]
+    pub config: Option<PathBuf>,
+    /// Says what INT8 cost, layer by layer, as `inspect --onnx` does, on 20 of the recordings; into a FILE.html or
+    /// FILE.json where one is named
+    #[arg(long, value_name = "FILE", num_args = 0..=1, value_parser = report_file)]
+    pub report: Option<Option<PathBuf>>,
+}
+
+fn report_file(text: &str) -> std::result::Result<PathBuf, String> {
+    match text.ends_with(".html") || text.ends_with(".json") {
+        true => Ok(text.into()),
+        false => Err("expected a name that ends in .html or .json".into()),
+    }
+}
+
+/// Puts commands.toml into an image that is compiled already
+///
+/// Thresholds, smoothing, refractory time, commands of several words and wake words become those of commands.toml;
+/// the network stays as it is, bit for bit.
+#[derive(Args)]
+pub struct CommandsArgs {
+    /// Reads the compiled model from this file
+    #[arg(value_name = "IMAGE", default_value = "models/shrunk.zerda")]
+    pub image: PathBuf,
+    /// Reads commands.toml from this folder [default: the one built in]
+    #[arg(long, value_name = "DIR")]
+    pub config: Option<PathBuf>,
+    /// Writes the image with the other commands to this file [default: IMAGE itself]
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// Says what an image holds, and what INT8 cost in it
+///
+/// What an image holds is read or counted from the image; nothing is run. Multiply-accumulates (MACs) are those of a
+/// step with full caches. Constants are the bytes that an operator reads. Its output is told with scale, zero point,
+/// the real values of the lowest and highest int8, and its place in the memory.
+///
+/// With --onnx and --audio it says what INT8 cost, on 20 of the recordings, 5 s of each. Each operator's signal to
+/// quantization noise (SQNR, dB) and saturation are measured on the firmware's integers against float; regained is how
+/// much better the logits' SQNR would be if it alone had stayed in float, measured in tract with fake quantization.
+/// Then follow how far logits, posteriors and answers are from float, and what to do where an operator stands out.
+#[derive(Args)]
+pub struct InspectArgs {
+    /// Reads the compiled model from this file
+    #[arg(value_name = "IMAGE", default_value = "models/shrunk.zerda")]
+    pub image: PathBuf,
+    /// Reads the float model that the image was compiled from, and says what INT8 cost
+    #[arg(long, value_name = "FILE", requires = "audio")]
+    pub onnx: Option<PathBuf>,
+    /// Measures on these WAV and FLAC files, or folders of them
+    #[arg(long, value_name = "PATH", requires = "onnx", num_args = 1..)]
+    pub audio: Vec<PathBuf>,
+    /// Writes what INT8 cost as a page for the browser (.html) or as JSON (.json)
+    #[arg(long, value_name = "FILE", requires = "onnx", conflicts_with = "json", value_parser = report_file)]
+    pub report: Option<PathBuf>,
+    /// Prints one JSON object: sizes in bytes (the `sections` add up to the file), durations in frames and ms,
+    /// thresholds of 0 to 1 (null: never detected), `grammar` (null: each label is a command; gap, commands with name
+    /// and words), `wake` (null: commands count at any time; words, window_ms, extend, thresholds of commands of their
+    /// own), `caches`, and `operators` with name, shape, macs, constants by kind, and output: scale, zero point, range,
+    /// and `at`, a byte of the arena or a row of a cache. With --onnx it prints the report, of `report_version` 1:
+    /// `figures` (which are measured and which counted), `image`, `audio`, `end_to_end`, `advice` (rule, numbers of
+    /// operators, text), `input` and `operators` with name, kind, shape, macs, bytes, range, values seen in float,
+    /// sqnr_db (null: no error), saturation and saturation_noise (its part of the noise) of 0 to 1, channel_ratio
+    /// (largest channel over the median; null: keys), regained_db, calibrated (its range was chosen), stands_out
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Exports an image's step as TFLite, for the tools of the field
+#[derive(Args)]
+pub struct ExportArgs {
+    /// Reads the compiled model from this file
+    #[arg(value_name = "IMAGE", default_value = "models/shrunk.zerda")]
+    pub image: PathBuf,
+    /// Writes the TFLite model to this file [default: beside the image, ending in .tflite]
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// Compiles an image's step for an Ethos-U with Arm's Vela, puts it into the image, and estimates its cost
+///
+/// The image then holds the step twice: the firmware runs it on the NPU, or on the CPU where there is none or it fails.
+/// Vela 5.2.0 is installed by the first call, which takes Python. The figures are Vela's estimates: nothing is run. The
+/// exit code is 1 if an operator would be left to the CPU. For Ethos-U85 there is the estimate only.
+#[derive(Args)]
+pub struct NpuArgs {
+    /// Reads the compiled model from this file
+    #[arg(value_name = "IMAGE", default_value = "models/shrunk.zerda")]
+    pub image: PathBuf,
+    /// Compiles for this NPU; its name ends in its multiply-accumulates a cycle
+    #[arg(long, value_name = "NPU", value_enum)]
+    pub target: npu::Target,
+    /// Writes the image with the step for the NPU, in place of any other that it has, to this file [default: IMAGE
+    /// itself]
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Prints one JSON object: step_ms, cycles, npu_cycles, sram_bytes, flash_bytes (constants) and so on; `basis` says
+    /// whose estimate they are
+    #[arg(long)]
+    pub json: bool,
+    /// Runs this installed Vela of the same version instead of the one that zerda installs
+    #[arg(long, value_name = "PATH")]
+    pub vela: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub struct BoardArgs {
+    /// Takes the board of this name, a folder of --boards
+    #[arg(long, value_name = "NAME")]
+    pub board: String,
+    /// Looks for the boards in this folder
+    #[arg(long, value_name = "DIR", default_value = "firmware/boards")]
+    pub boards: PathBuf,
+}
+
+/// Runs a board's firmware on audio files, in QEMU
+///
+/// Builds the firmware with the image in it, and fetches the Rust target and QEMU where they are missing
+/// (firmware/setup.sh). It boots once for each file; detections and summary are printed as `run` prints them, and the
+/// logits' CRC-32 must be the same. The firmware's own logs go to standard error. QEMU counts instructions, not cycles:
+/// --profile assumes one cycle for each.
+#[derive(Args)]
+pub struct QemuArgs {
+    /// Reads WAV or FLAC files of any sample rate and channel count
+    #[arg(required_unless_present = "kernels", value_name = "FILE")]
+    pub inputs: Vec<PathBuf>,
+    #[command(flatten)]
+    pub board: BoardArgs,
+    #[command(flatten)]
+    pub image: ImageArg,
+    #[command(flatten)]
+    pub wake: WakeArg,
+    /// Prints one JSON object a line: detections, overruns, {"profile": {...}}, then {"summary": {...}}
+    #[arg(long)]
+    pub json: bool,
+    /// Counts the instructions of each stage on the first file; the exit code is 1 above 70 % load
+    #[arg(long, conflicts_with = "realtime")]
+    pub profile: bool,
+    /// Judges the load at this clock, in MHz, instead of the board's
+    #[arg(long, value_name = "N", requires = "profile", value_parser = mhz)]
+    pub mhz: Option<f64>,
+    /// Feeds audio by the clock, 10 ms from an interrupt each 10 ms, to a processor of 125 MIPS
+    #[arg(long)]
+    pub realtime: bool,
+    /// Holds the main loop up at AT ms of audio for MS ms, so that audio is lost
+    #[arg(long, value_name = "AT,MS", requires = "realtime", value_parser = stall)]
+    pub stall: Option<(u32, u32)>,
+    /// Serves the serial port on this address for `zerda monitor tcp:HOST:PORT`, which each file waits for, instead of
+    /// printing what it reports
+    #[arg(long, value_name = "HOST:PORT", conflicts_with_all = ["json", "profile"])]
+    pub serve: Option<SocketAddr>,
+    /// Runs steps by the NPU driver. QEMU has no NPU: behind the driver is a model of its registers, which computes
+    /// them with the CPU's kernels. STEP:FAULT,... lets it fail in these steps, with bus, parse, weights, ecc,
+    /// incomplete, hang, silent, stuck or identity
+    #[arg(long, value_name = "STEP:FAULT", num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "", value_parser = npu_faults)]
+    #[arg(conflicts_with_all = ["profile", "kernels"])]
+    pub npu_model: Option<String>,
+    /// Compares the kernels that the board runs with the plain ones, bit for bit, instead of hearing audio
+    #[arg(long, conflicts_with_all = ["inputs", "json", "profile", "realtime", "serve"])]
+    pub kernels: bool,
+}
+
+fn mhz(text: &str) -> std::result::Result<f64, String> {
+    match text.parse() {
+        Ok(mhz) if (0.001..=1e6).contains(&mhz) => Ok(mhz),
+        _ => Err("expected a clock in MHz".into()),
+    }
+}
+
+/// Checks a list of `STEP:FAULT,...`, in which steps are numbers and faults have names that the firmware knows.
+fn npu_faults(text: &str) -> std::result::Result<String, String> {
+    let valid = |fault: &str| match fault.split_once(':') {
+        Some((step, name)) => step.parse::<u32>().is_ok() && Injection::named(name).is_some(),
+        None => false,
+    };
+    match text.is_empty() || text.split(',').all(valid) {
+        true => Ok(text.into()),
+        false => {
+            let names = Injection::NAMED.map(|(name, _)| name).join(", ");
+            Err(format!("expected STEP:FAULT,... with a fault of {names}"))
+        }
+    }
+}
+
+fn stall(text: &str) -> std::result::Result<(u32, u32), String> {
+    let numbers = text
+        .split_once(',')
+        .map(|(at, ms)| (at.parse(), ms.parse()));
+    match numbers {
+        Some((Ok(at), Ok(ms))) => Ok((at, ms)),
+        _ => Err("expected AT,MS in milliseconds, as 3000,1000".into()),
+    }
+}
+
+/// Writes a board's firmware to its flash with the installed probe-rs, and starts it
+///
+/// Builds the firmware with the image in it, and prints what it takes of each memory region of the board: sections, the
+/// model, variables of 1 KiB and more. Then `probe-rs` writes it, reads it back and resets the board. If there are
+/// several debug probes, PROBE_RS_PROBE in the environment names one.
+#[derive(Args)]
+pub struct FlashArgs {
+    #[command(flatten)]
+    pub board: BoardArgs,
+    #[command(flatten)]
+    pub image: ImageArg,
+    /// Prints the regions and the calls of probe-rs, and touches no probe
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Prints one JSON object: regions, sizes in bytes, commands, wake as `inspect` has it
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Prints what a device reports: detections, overruns, and once a second its load and counters
+///
+/// A damaged report is skipped, and a note on standard error says so; at the end of the source the last line counts
+/// reports (frames), corrupted and lost ones, commands and, where the image has wake words, these and the windows that
+/// they opened. Listening may begin at any time.
+#[derive(Args)]
+pub struct MonitorArgs {
+    /// Reads a serial port (/dev/ttyACM0, COM3), tcp:HOST:PORT, a recorded file, or - for standard input
+    #[arg(value_name = "SOURCE")]
+    pub source: String,
+    /// Sets the rate of a serial port, in baud
+    #[arg(long, value_name = "RATE", default_value_t = 115_200)]
+    pub baud: u32,
+    /// Prints one JSON object a line: detections, {"awake"} and {"asleep"} as `run` has them, {"start"}, {"overrun"},
+    /// {"status"}, before it {"gate"} where the image has wake words, then {"summary": {...}}: frames, corrupted, lost,
+    /// detections (of commands) and, where there are wake words, wake_words, windows_opened and windows_closed
+    #[arg(long)]
+    pub json: bool,
+}

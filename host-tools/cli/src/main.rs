@@ -1,0 +1,201 @@
+//! `zerda` is the command: it reads its arguments, and has the crates of `host-tools` do the work.
+//!
+//! It serves the people who compile, try and tune a model. It depends on all other crates of `host-tools`, and none
+//! depends on it: what this package does itself is `run` ([`run`]), its picture of the posteriors ([`trace`]) and
+//! `inspect` ([`inspect`]), which nothing else needs.
+
+mod arguments;
+mod inspect;
+mod run;
+mod trace;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::Parser;
+use zerda_compare::{accuracy, int8_cost};
+use zerda_device::{flash, monitor, qemu};
+use zerda_evaluate::{streams, tune};
+use zerda_support::clips::Wanted;
+use zerda_support::config::{Commands, Config};
+use zerda_support::detection;
+use zerda_support::error::{Error, Result};
+use zerda_support::output::Format;
+use zerda_tflite::{export, npu};
+
+use arguments::{Cli, Command, Room};
+
+fn main() -> ExitCode {
+    match execute(Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            error.report();
+            error.exit_code().into()
+        }
+    }
+}
+
+fn execute(command: Command) -> Result<()> {
+    match command {
+        Command::Run(args) => run::run(&run::Options {
+            inputs: args.inputs,
+            image: args.image.image,
+            wake: args.wake.wake,
+            json: args.json,
+            trace: args.trace,
+            explain: args.explain,
+        }),
+        Command::Eval(args) if args.stream.stream => {
+            let stream = args.stream;
+            let wanted = Wanted {
+                labels: args.labels,
+                limit: args.limit,
+            };
+            streams::eval(&streams::Options {
+                directories: args.directories,
+                image: args.image.image,
+                negatives: stream.negatives,
+                noise: stream.noise,
+                snr: stream.snr.into_iter().map(|snr| snr.0).collect(),
+                rooms: stream
+                    .room
+                    .into_iter()
+                    .map(|room| room == Room::Reverberant)
+                    .collect(),
+                levels: stream.level,
+                seed: stream.seed,
+                wake: stream.wake,
+                pairs: stream.pairs,
+                fa_per_hour: stream.fa_per_hour,
+                max_miss: stream.max_miss,
+                wanted,
+                json: args.json,
+                report: stream.report,
+            })
+        }
+        Command::Tune(args) => tune::tune(&tune::Options {
+            image: args.image.image,
+            negatives: args.negatives,
+            commands: args.commands,
+            fa_per_hour: args.fa_per_hour,
+            wake: args.wake.wake,
+            wakes_per_hour: args.wakes_per_hour,
+            output: args.output,
+            config: args.config,
+            json: args.json,
+        }),
+        Command::Eval(args) => accuracy::eval(&accuracy::Options {
+            directories: args.directories,
+            image: args.image.image,
+            onnx: args.onnx,
+            json: args.json,
+            wanted: Wanted {
+                labels: args.labels,
+                limit: args.limit,
+            },
+        }),
+        Command::Compile(args) => {
+            let output = args.output.unwrap_or(args.onnx.with_extension("zerda"));
+            let options = zerda_compiler::Options {
+                onnx: args.onnx,
+                calibrate: args.calibrate,
+                output,
+                ranges: args.ranges,
+                profile: args.profile,
+            };
+            let summary =
+                zerda_compiler::compile(&options, &Config::load(args.config.as_deref())?)?;
+            let line = format!("{}: {summary}", options.output.display());
+            writeln!(io::stdout(), "{line}").map_err(Error::stdout)?;
+            let Some(file) = args.report else {
+                return Ok(());
+            };
+            int8_cost::explain(&int8_cost::Options {
+                image: options.output,
+                onnx: options.onnx,
+                audio: options.calibrate,
+                output: file.map_or(int8_cost::Output::Table, int8_cost::Output::File),
+            })
+        }
+        Command::Commands(args) => {
+            let options = detection::Options {
+                output: args.output.unwrap_or_else(|| args.image.clone()),
+                image: args.image,
+            };
+            let commands = Commands::load(args.config.as_deref())?;
+            detection::commands(&options, &commands)?;
+            writeln!(io::stdout(), "{}", options.output.display()).map_err(Error::stdout)
+        }
+        Command::Inspect(args) => match args.onnx {
+            None => inspect::inspect(&args.image, args.json),
+            Some(onnx) => int8_cost::explain(&int8_cost::Options {
+                image: args.image,
+                onnx,
+                audio: args.audio,
+                output: match (args.report, args.json) {
+                    (Some(file), _) => int8_cost::Output::File(file),
+                    (None, true) => int8_cost::Output::Json,
+                    (None, false) => int8_cost::Output::Table,
+                },
+            }),
+        },
+        Command::Export(args) => {
+            let output = args.output.unwrap_or(args.image.with_extension("tflite"));
+            export::run(&args.image, &output)?;
+            writeln!(io::stdout(), "{}", output.display()).map_err(Error::stdout)
+        }
+        Command::Npu(args) => npu::npu(&npu::Options {
+            image: args.image,
+            target: args.target,
+            output: args.output,
+            json: args.json,
+            vela: args.vela,
+        }),
+        Command::Simulate(args) => {
+            let options = zerda_simulate::Options {
+                board: args.board,
+                sweep: args.sweep,
+                image: args.image.image,
+                wake: args.wake.wake,
+                audio: args.audio,
+                seconds: args.seconds,
+                budgets: args.budgets,
+                output: args.output,
+                format: Format::of(args.json, args.markdown),
+                vela: args.vela,
+            };
+            match args.fit {
+                true => zerda_simulate::calibrate::calibrate(&options),
+                false if !options.sweep.is_empty() => zerda_simulate::sweep::sweep(&options),
+                false => zerda_simulate::simulate(&options),
+            }
+        }
+        Command::Flash(args) => flash::flash(&flash::Options {
+            board: args.board.board,
+            boards: args.board.boards,
+            image: args.image.image,
+            dry_run: args.dry_run,
+            json: args.json,
+        }),
+        Command::Monitor(args) => monitor::monitor(&monitor::Options {
+            source: args.source,
+            baud: args.baud,
+            json: args.json,
+        }),
+        Command::Qemu(args) => qemu::qemu(&qemu::Options {
+            board: args.board.board,
+            boards: args.board.boards,
+            image: args.image.image,
+            wake: args.wake.wake,
+            inputs: args.inputs,
+            json: args.json,
+            profile: args.profile,
+            mhz: args.mhz,
+            realtime: args.realtime,
+            stall: args.stall,
+            serve: args.serve,
+            npu_model: args.npu_model,
+            kernels: args.kernels,
+        }),
+    }
+}

@@ -1,0 +1,255 @@
+//! `zerda run` recognises commands in audio files or in a live stream, as they are said.
+
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use zerda_evaluate::misses;
+use zerda_firmware::gate::{Asleep, Awake};
+use zerda_firmware::telemetry::Report;
+use zerda_firmware::{Event, Image, Recognizer};
+use zerda_support::audio::{self, SAMPLE_RATE, tail};
+use zerda_support::error::{Error, Result};
+use zerda_support::output::{self, Counts, Totals, print, print_end};
+use zerda_support::report;
+use zerda_support::wake;
+
+use crate::trace::{Panel, Trace};
+
+pub struct Options {
+    /// Audio files that are heard; `-` is raw 16 kHz mono s16le on standard input.
+    pub inputs: Vec<PathBuf>,
+    pub image: PathBuf,
+    pub wake: Option<wake::Words>,
+    pub json: bool,
+    /// SVG file that the posteriors are drawn into.
+    pub trace: Option<PathBuf>,
+    /// Says whether to explain, by the label file beside each input, what was missed and what else was detected.
+    pub explain: bool,
+}
+
+/// Processes every input. An input that cannot be read is reported at once and fails the run at the end, after the
+/// others.
+pub fn run(options: &Options) -> Result<()> {
+    let file = wake::open(&options.image, options.wake.as_ref())?;
+    let image = file.image()?;
+    let mut memory = vec![0i8; image.memory_bytes()];
+    let recognizer = Recognizer::new(&image, memory.as_mut_slice())
+        .map_err(|error| Error::usage(error.to_string()))?;
+    if options.explain {
+        misses::refuse_stdin(&options.inputs)?;
+    }
+    let mut session = Session {
+        image,
+        tail: tail(&image),
+        recognizer,
+        json: options.json,
+        explain: options.explain,
+        crc: crc32fast::Hasher::new(),
+        samples: 0,
+        processing: Duration::ZERO,
+        steps: 0,
+        heard: Counts::of(&image),
+    };
+    let mut trace = options.trace.is_some().then(|| Trace::new(&image));
+    let mut failed = 0;
+    for input in &options.inputs {
+        let name = input.display().to_string();
+        let mut panel = trace.as_ref().map(|_| Panel::new(&name));
+        let result = if input == Path::new("-") {
+            session.stdin(&mut io::stdin().lock(), &mut panel)
+        } else {
+            session.file(input, &mut panel)
+        };
+        match result {
+            Ok(()) => {}
+            // Standard output is the only thing written to here.
+            Err(output @ (Error::OutputClosed | Error::Write { .. })) => return Err(output),
+            Err(error) => {
+                failed += 1;
+                error.report();
+            }
+        }
+        if let (Some(trace), Some(panel)) = (&mut trace, panel) {
+            trace.panels.push(panel);
+        }
+    }
+    session.summary(options.inputs.len() - failed)?;
+    if let (Some(path), Some(trace)) = (&options.trace, &trace) {
+        output::write(path, trace.svg()?.as_bytes())?;
+    }
+    match failed {
+        0 => Ok(()),
+        _ => Err(Error::Reported),
+    }
+}
+
+/// Holds what the inputs have in common.
+struct Session<'a> {
+    recognizer: Recognizer<'a>,
+    image: Image<'a>,
+    tail: Vec<i16>,
+    json: bool,
+    explain: bool,
+    crc: crc32fast::Hasher,
+    samples: u64,
+    /// Time that the recognizer took: reading and decoding files is the host's business.
+    processing: Duration,
+    steps: u64,
+    heard: Counts,
+}
+
+impl Session<'_> {
+    fn file(&mut self, path: &Path, panel: &mut Option<Panel>) -> Result<()> {
+        let samples = audio::read(path)?;
+        let name = path.display().to_string();
+        let before = self.heard;
+        self.recognizer.reset();
+        // A second at a time, so that detections of a long file are seen as they happen.
+        for part in samples.chunks(SAMPLE_RATE as usize) {
+            self.push(&name, part, panel)?;
+        }
+        self.finish(&name, samples.len() as u64, before, panel)?;
+        match self.explain {
+            true => misses::explain(&self.image, path, &samples, self.json),
+            false => Ok(()),
+        }
+    }
+
+    fn stdin(&mut self, stdin: &mut impl Read, panel: &mut Option<Panel>) -> Result<()> {
+        let before = self.heard;
+        let mut samples = 0u64;
+        let mut buffer = [0u8; 4096];
+        // At most one byte of a sample whose other half has not come yet.
+        let mut kept = 0;
+        self.recognizer.reset();
+        loop {
+            let read = match stdin.read(&mut buffer[kept..]) {
+                Ok(0) => break,
+                Ok(read) => read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(Error::read("standard input", error)),
+            };
+            let (pairs, rest) = buffer[..kept + read].as_chunks::<2>();
+            let pcm: Vec<i16> = pairs.iter().map(|&pair| i16::from_le_bytes(pair)).collect();
+            let last = rest.first().copied();
+            samples += pcm.len() as u64;
+            self.push("-", &pcm, panel)?;
+            kept = rest.len();
+            buffer[0] = last.unwrap_or_default();
+        }
+        if samples == 0 {
+            return Err(Error::usage(
+                "standard input holds no samples, expected raw 16 kHz mono s16le",
+            ));
+        }
+        self.finish("-", samples, before, panel)?;
+        match kept {
+            0 => Ok(()),
+            _ => Err(Error::usage(
+                "standard input ends within a sample, expected raw 16 kHz mono s16le",
+            )),
+        }
+    }
+
+    /// Ends one input, and prints the line about it.
+    fn finish(
+        &mut self,
+        name: &str,
+        samples: u64,
+        before: Counts,
+        panel: &mut Option<Panel>,
+    ) -> Result<()> {
+        let tail = std::mem::take(&mut self.tail);
+        let result = self.push(name, &tail, panel);
+        self.tail = tail;
+        result?;
+        self.samples += samples;
+        print_end(name, self.heard.since(before), samples, self.json)
+    }
+
+    fn push(&mut self, name: &str, pcm: &[i16], panel: &mut Option<Panel>) -> Result<()> {
+        let Session {
+            recognizer,
+            image,
+            json,
+            crc,
+            steps,
+            heard,
+            ..
+        } = self;
+        if let Some(panel) = panel {
+            panel.samples(pcm);
+        }
+        let mut printing = Duration::ZERO;
+        let mut printed = Ok(());
+        let mut say = |report: Report<'_>| {
+            let start = Instant::now();
+            if printed.is_ok() {
+                printed = report::line(name, &report, *json).map_or(Ok(()), |line| print(&line));
+            }
+            printing += start.elapsed();
+        };
+        let start = Instant::now();
+        recognizer.push_events(pcm, |event| match event {
+            Event::Step { logits, .. } => {
+                crc.update(bytemuck::cast_slice(logits));
+                *steps += 1;
+            }
+            Event::Frame { smoothed, .. } => {
+                if let Some(panel) = panel {
+                    panel.frame(smoothed);
+                }
+            }
+            Event::Word(word) => {
+                if let Some(panel) = panel {
+                    panel.words.push(word);
+                }
+            }
+            Event::Detection(detection) => {
+                if image.is_wake_word(detection.command) {
+                    heard.wake_words += 1;
+                } else {
+                    heard.commands += 1;
+                }
+                if let Some(panel) = panel {
+                    panel.detections.push(detection);
+                }
+                say(Report::heard(image, &detection, 0));
+            }
+            Event::Awake(Awake {
+                at_ms, until_ms, ..
+            }) => {
+                if let Some(panel) = panel {
+                    panel.windows.push((at_ms, until_ms));
+                }
+                say(Report::Awake { at_ms, until_ms });
+            }
+            Event::Asleep(Asleep { at_ms, reason, .. }) => {
+                say(Report::Asleep { at_ms, reason });
+            }
+        });
+        self.processing += start.elapsed().saturating_sub(printing);
+        printed
+    }
+
+    fn summary(self, files: usize) -> Result<()> {
+        let processing = self.processing.as_secs_f64();
+        let audio = self.samples as f64 / f64::from(SAMPLE_RATE);
+        let rtf = (self.samples > 0).then(|| processing / audio);
+        let totals = Totals {
+            files,
+            heard: self.heard,
+            samples: self.samples,
+            steps: self.steps,
+            logits_crc32: self.crc.finalize(),
+        };
+        let text = rtf.map_or("-".into(), |rtf| format!("{rtf:.4}"));
+        totals.print(
+            &format!("in {processing:.3} s, real-time factor {text}"),
+            json!({ "processing_s": processing, "rtf": rtf }),
+            self.json,
+        )
+    }
+}

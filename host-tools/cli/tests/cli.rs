@@ -1,0 +1,402 @@
+//! The command line as its users meet it, on the shipped image and samples.
+
+use std::f64::consts::PI;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use hound::{SampleFormat, WavReader, WavSpec, WavWriter};
+use serde_json::Value;
+use tempfile::TempDir;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// `zerda ARGUMENTS`, from the root of the repository, where the shipped image is found.
+fn zerda(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_zerda"));
+    command.args(arguments).current_dir(root());
+    command
+}
+
+/// Exit code, standard output, standard error.
+fn outcome(output: Output) -> (i32, String, String) {
+    let code = output.status.code().expect("an exit code, not a signal");
+    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+    (code, text(output.stdout), text(output.stderr))
+}
+
+fn run(arguments: &[&str]) -> (i32, String, String) {
+    outcome(zerda(arguments).output().expect("zerda starts"))
+}
+
+fn piped(arguments: &[&str], input: &[u8]) -> (i32, String, String) {
+    let mut child = zerda(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("zerda starts");
+    let mut stdin = child.stdin.take().expect("a pipe");
+    stdin.write_all(input).expect("it reads its input");
+    drop(stdin);
+    outcome(child.wait_with_output().expect("it ends"))
+}
+
+/// Objects of `--json`: the detections, and the summary.
+fn objects(stdout: &str) -> (Vec<Value>, Value) {
+    let lines = stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"));
+    let mut lines: Vec<Value> = lines.collect();
+    let summary = lines.pop().expect("a summary")["summary"].take();
+    (lines, summary)
+}
+
+fn samples() -> Vec<String> {
+    let folder = fs::read_dir(root().join("models/samples")).expect("the samples");
+    let files = folder.map(|entry| entry.unwrap().path());
+    let wavs = files.filter(|path| path.extension().is_some_and(|e| e == "wav"));
+    wavs.map(|path| path.display().to_string()).collect()
+}
+
+/// A sample with several commands: its path and its 16 kHz samples.
+fn sample() -> (String, Vec<i16>) {
+    let path = root()
+        .join("models/samples/robot.wav")
+        .display()
+        .to_string();
+    let mut reader = WavReader::open(&path).expect("a WAV");
+    let samples = reader
+        .samples::<i16>()
+        .map(|sample| sample.unwrap())
+        .collect();
+    (path, samples)
+}
+
+fn write(folder: &TempDir, name: &str, bytes: &[u8]) -> String {
+    let path = folder.path().join(name);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(&path, bytes).unwrap();
+    path.display().to_string()
+}
+
+fn folder() -> TempDir {
+    tempfile::tempdir().expect("a folder")
+}
+
+/// What is spoken stands beside each sample, by whoever made it.
+#[test]
+fn every_sample_gives_the_commands_that_are_spoken_in_it_within_160_ms() {
+    let mut commands = 0;
+    for path in samples() {
+        let spoken = fs::read_to_string(Path::new(&path).with_extension("json")).unwrap();
+        let spoken: Value = serde_json::from_str(&spoken).unwrap();
+        let spoken = spoken["commands"].as_array().unwrap();
+        let (detected, _) = objects(&run(&["run", "--json", &path]).1);
+        let names = |list: &[Value]| {
+            list.iter()
+                .map(|one| one["command"].clone())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(names(&detected), names(spoken), "{path}");
+        for (detected, spoken) in detected.iter().zip(spoken) {
+            let ms = |object: &Value, key| object[key].as_i64().unwrap();
+            let word = ms(spoken, "start_ms")..ms(spoken, "end_ms") + 160;
+            assert!(
+                word.contains(&ms(detected, "decided_ms")),
+                "{path}: {detected}"
+            );
+        }
+        commands += spoken.len();
+    }
+    assert!(commands > 0);
+}
+
+#[test]
+fn what_cannot_be_read_gets_one_line_and_the_rest_is_still_processed() {
+    let (good, _) = sample();
+    let folder = folder();
+    let empty = write(&folder, "empty.wav", b"");
+    let text = write(&folder, "text.wav", b"this is no audio\n");
+    let whole = fs::read(&good).unwrap();
+    let cut = write(&folder, "cut.wav", &whole[..whole.len() / 2]);
+    let missing = folder.path().join("missing.wav").display().to_string();
+
+    let (code, stdout, stderr) = run(&["run", &empty, &text, &cut, &missing, &good]);
+    assert_eq!(code, 2);
+    let lines: Vec<&str> = stderr.lines().collect();
+    let expected = [
+        (&empty, "the file is empty"),
+        (&text, "is neither WAV nor FLAC"),
+        (&cut, "is cut short"),
+        (&missing, "No such file"),
+    ];
+    assert_eq!(lines.len(), expected.len(), "{stderr}");
+    for (line, (path, why)) in lines.iter().zip(expected) {
+        assert!(line.contains(path.as_str()) && line.contains(why), "{line}");
+    }
+    let alone = run(&["run", &good]).1;
+    let detections = |text: &str| text.lines().filter(|line| line.starts_with(&good)).count();
+    assert_eq!(detections(&stdout), detections(&alone));
+}
+
+#[test]
+fn a_44_1_khz_stereo_float_wav_gives_the_detections_of_the_original() {
+    let (path, samples) = sample();
+    let folder = folder();
+    let copy = folder.path().join("copy.wav");
+    let spec = WavSpec {
+        channels: 2,
+        sample_rate: 44_100,
+        bits_per_sample: 32,
+        sample_format: SampleFormat::Float,
+    };
+    let mut writer = WavWriter::create(&copy, spec).unwrap();
+    for n in 0..samples.len() * 441 / 160 {
+        // The channels differ; their mean is the original.
+        let value = interpolated(&samples, n as f64 * 160.0 / 441.0) / 32_768.0;
+        writer.write_sample((1.5 * value) as f32).unwrap();
+        writer.write_sample((0.5 * value) as f32).unwrap();
+    }
+    writer.finalize().unwrap();
+
+    let (original, _) = objects(&run(&["run", "--json", &path]).1);
+    let (copied, _) = objects(&run(&["run", "--json", &copy.display().to_string()]).1);
+    assert!(!original.is_empty());
+    assert_eq!(copied.len(), original.len());
+    for (copied, original) in copied.iter().zip(&original) {
+        assert_eq!(copied["command"], original["command"]);
+        // A rounding of half a sample step may move a threshold's crossing by a frame.
+        let difference = copied["end_ms"].as_i64().unwrap() - original["end_ms"].as_i64().unwrap();
+        assert!(difference.abs() <= 10, "{copied} for {original}");
+    }
+}
+
+/// The band-limited signal between the samples, by a windowed sinc of 128 samples.
+fn interpolated(samples: &[i16], at: f64) -> f64 {
+    let nearest = at.floor() as isize;
+    let taps = (nearest - 63..=nearest + 64).filter_map(|n| {
+        let sample = *samples.get(usize::try_from(n).ok()?)?;
+        let x = at - n as f64;
+        let sinc = if x == 0.0 {
+            1.0
+        } else {
+            (PI * x).sin() / (PI * x)
+        };
+        let window = (PI * x / 128.0).cos().powi(2);
+        Some(f64::from(sample) * sinc * window)
+    });
+    taps.sum()
+}
+
+#[test]
+fn raw_pcm_on_standard_input_gives_what_the_file_gives() {
+    let (path, samples) = sample();
+    let pcm: Vec<u8> = samples
+        .iter()
+        .flat_map(|sample| sample.to_le_bytes())
+        .collect();
+    let (from_file, file_summary) = objects(&run(&["run", "--json", &path]).1);
+
+    let (code, stdout, stderr) = piped(&["run", "--json", "-"], &pcm);
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    let (from_pipe, pipe_summary) = objects(&stdout);
+    for field in ["audio_s", "steps", "logits_crc32", "detections", "files"] {
+        assert_eq!(pipe_summary[field], file_summary[field], "{field}");
+    }
+    assert!(pipe_summary["rtf"].as_f64().is_some_and(|rtf| rtf > 0.0));
+    let times = |detection: &Value| {
+        ["command", "score", "start_ms", "end_ms", "decided_ms"].map(|key| detection[key].clone())
+    };
+    assert!(from_pipe.iter().map(times).eq(from_file.iter().map(times)));
+
+    let odd = [pcm.as_slice(), &[0]].concat();
+    let (code, stdout, stderr) = piped(&["run", "--json", "-"], &odd);
+    assert_eq!(code, 2);
+    assert!(
+        stderr.starts_with("zerda: standard input ends within a sample"),
+        "{stderr}"
+    );
+    assert_eq!(
+        objects(&stdout).1["logits_crc32"],
+        file_summary["logits_crc32"]
+    );
+    assert_eq!(piped(&["run", "-"], b"").0, 2);
+}
+
+#[test]
+fn silence_has_no_command_and_says_so() {
+    let (code, stdout, _) = piped(&["run", "-"], &vec![0; 64_000]);
+    assert_eq!(code, 0);
+    let lines: Vec<&str> = stdout.lines().collect();
+    assert_eq!(lines[0], "-: no command in 2.00 s");
+    assert!(lines[1].starts_with("2.00 s of audio in "), "{stdout}");
+    assert_eq!(lines.len(), 2);
+}
+
+#[test]
+fn an_image_that_is_missing_or_damaged_is_named() {
+    let folder = folder();
+    let missing = folder.path().join("none.zerda").display().to_string();
+    let mut bytes = fs::read(root().join("models/shrunk.zerda")).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    let damaged = write(&folder, "damaged.zerda", &bytes);
+    let cut = write(&folder, "cut.zerda", &bytes[..middle]);
+    let (audio, _) = sample();
+    for image in [&missing, &damaged, &cut] {
+        let (code, stdout, stderr) = run(&["run", &audio, "--image", image]);
+        assert_eq!((code, stdout.as_str()), (2, ""));
+        assert!(stderr.starts_with(&format!("zerda: {image}: ")), "{stderr}");
+        assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    }
+}
+
+#[test]
+fn a_trace_shows_each_detection_or_says_why_it_cannot_be_written() {
+    let (audio, _) = sample();
+    let folder = folder();
+    let trace = folder.path().join("trace.svg").display().to_string();
+    let (code, stdout, _) = run(&["run", "--json", &audio, "--trace", &trace]);
+    assert_eq!(code, 0);
+    let svg = fs::read_to_string(&trace).unwrap();
+    assert!(svg.starts_with("<svg") && svg.trim_end().ends_with("</svg>"));
+    for detection in objects(&stdout).0 {
+        let (command, score) = (detection["command"].as_str(), detection["score"].as_f64());
+        assert!(svg.contains(&format!("{} {:.2}", command.unwrap(), score.unwrap())));
+    }
+
+    let nowhere = folder.path().join("none/trace.svg").display().to_string();
+    let mut targets = vec![nowhere];
+    if cfg!(target_os = "linux") {
+        targets.push("/dev/full".into());
+    }
+    for target in targets {
+        let (code, _, stderr) = run(&["run", &audio, "--trace", &target]);
+        assert_eq!(code, 2);
+        assert!(
+            stderr.starts_with(&format!("zerda: {target}: cannot be written")),
+            "{stderr}"
+        );
+        assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    }
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_the_run_quietly() {
+    let (audio, _) = sample();
+    let mut child = zerda(&["run", &audio])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let (code, _, stderr) = outcome(child.wait_with_output().unwrap());
+    assert_eq!((code, stderr.as_str()), (0, ""));
+}
+
+/// robot.wav says go, left, stop, right, go, stop.
+#[test]
+fn with_wake_words_commands_count_after_one_of_them_only() {
+    let robot = "models/samples/robot.wav";
+    let (code, stdout, stderr) = run(&["run", "--json", "--wake=stop", robot]);
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    let (lines, summary) = objects(&stdout);
+    let said = lines.iter().map(|line| match &line["command"] {
+        Value::String(command) => command.clone(),
+        _ => line["awake"].as_object().map_or("?", |_| "awake").into(),
+    });
+    let expected = [
+        "stop", "awake", "right", "awake", "go", "awake", "stop", "awake",
+    ];
+    assert_eq!(said.collect::<Vec<_>>(), expected);
+    assert_eq!(
+        (&summary["detections"], &summary["wake_words"]),
+        (&2.into(), &2.into())
+    );
+    // The network heard the same.
+    let (_, plain) = objects(&run(&["run", "--json", robot]).1);
+    assert_eq!(plain["logits_crc32"], summary["logits_crc32"]);
+    assert_eq!(plain["wake_words"], Value::Null);
+    let text = run(&["run", "--wake=stop", robot]).1;
+    assert!(
+        text.contains("robot.wav: 2 commands, 2 wake words in 8.96 s"),
+        "{text}"
+    );
+}
+
+#[test]
+fn wake_words_that_the_image_does_not_have_are_an_error_of_one_line() {
+    let robot = "models/samples/robot.wav";
+    for command in ["run", "simulate"] {
+        let input = match command {
+            "run" => vec![robot],
+            _ => vec!["--board", "mps3-an547"],
+        };
+        for (wake, word) in [("--wake=jarvs", "jarvs"), ("--wake=stop,og", "og")] {
+            let arguments = [&[command, wake][..], &input].concat();
+            let (code, stdout, stderr) = run(&arguments);
+            assert_eq!((code, stdout.as_str()), (2, ""));
+            let said = format!(
+                "models/shrunk.zerda: --wake: `{word}` is no word that the model detects, expected some"
+            );
+            assert!(
+                stderr.contains(&said) && stderr.lines().count() == 1,
+                "{stderr}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_mistake_in_the_configuration_is_answered_with_file_line_and_field() {
+    let folder = folder();
+    for name in ["models.toml", "commands.toml"] {
+        let text = fs::read_to_string(root().join("config").join(name)).unwrap();
+        write(
+            &folder,
+            name,
+            text.replace("smoothing = 5", "smoothing = 50").as_bytes(),
+        );
+    }
+    let (audio, _) = sample();
+    let config = folder.path().display().to_string();
+    let (code, stdout, stderr) = run(&[
+        "compile",
+        "models/shrunk.onnx",
+        "--calibrate",
+        &audio,
+        "--config",
+        &config,
+    ]);
+    assert_eq!((code, stdout.as_str()), (2, ""));
+    let expected =
+        format!("{config}/commands.toml:5: `smoothing`: invalid value 50, expected 1 to 32");
+    assert!(
+        stderr.starts_with(&format!("zerda: {expected}")),
+        "{stderr}"
+    );
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+}
+
+#[test]
+fn a_sweep_needs_a_board_and_known_keys_and_is_done_whatever_the_verdicts() {
+    let simulate = |arguments: &[&str]| run(&[&["simulate"], arguments].concat());
+    let (code, _, stderr) = simulate(&[]);
+    assert!(code == 2 && stderr.contains("--board <NAME>"), "{stderr}");
+    let (code, _, stderr) = simulate(&["--fit", "--sweep", "cache=50"]);
+    assert!(code == 2 && stderr.contains("cannot be used"), "{stderr}");
+    let (code, _, stderr) = simulate(&["--board", "mps2-an386", "--sweep", "hiden=64"]);
+    let expected = "zerda: --sweep hiden=64: no key hiden, expected one of chunk, step, cache, hidden, layers, \
+                    board\n";
+    assert_eq!((code, &stderr[..]), (2, expected));
+    let (code, stdout, _) = simulate(&["--board", "mps2-an386", "--sweep", "cache=50"]);
+    assert!(
+        code == 0 && stdout.contains("FAIL: 500 frames, deadline"),
+        "{stdout}"
+    );
+}

@@ -1,0 +1,36 @@
+//! A step takes as many instructions after a minute as once its caches are full.
+
+use zerda_support::audio;
+
+use super::{BOARDS, minute, objects, root, run, tools};
+
+#[test]
+fn steps_of_a_minute_with_full_caches_are_within_half_a_percent() {
+    if !tools() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let shipped = audio::list(&root().join("models/samples")).unwrap();
+    let path = minute(&folder, "minute.wav", shipped);
+    for (board, _) in BOARDS {
+        let arguments = ["qemu", "--json", "--profile", "--mhz", "1000", "--board"];
+        let (code, stdout, stderr) = run(&[arguments.as_slice(), &[board, &path]].concat());
+        assert_eq!(code, 0, "{board}: {stderr}");
+        let mut lines = objects(&stdout).0;
+        let profile = lines.iter_mut().find_map(|line| line.get_mut("profile"));
+        let profile = profile.expect("a profile").take();
+        let steps = profile["steps"].as_array().unwrap();
+        let steps: Vec<u64> = steps.iter().map(|one| one.as_u64().unwrap()).collect();
+        // 5998 frames of the minute and 10 of the silence after it; 10 for the first step, 5 for each
+        // other.
+        assert_eq!(steps.len(), 1200);
+        let full = &steps[20..];
+        let (least, most) = (full.iter().min().unwrap(), full.iter().max().unwrap());
+        let spread = (most - least) as f64 / *least as f64;
+        println!(
+            "{board}, counted: {least} to {most} instructions a step, {:.3} %",
+            spread * 100.0
+        );
+        assert!(spread <= 0.005, "{board}: steps differ by {spread}");
+    }
+}

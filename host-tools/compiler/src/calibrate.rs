@@ -1,0 +1,86 @@
+//! Observes which values the tensors take while the float network runs over recorded speech.
+
+use rayon::prelude::*;
+use zerda_firmware::Image;
+use zerda_quantize::graph::Graph;
+use zerda_quantize::observations::{Observation, Observations};
+use zerda_support::error::Result;
+
+use super::float::observed;
+use crate::tract_step::{FloatStep, features};
+
+/// Number of recordings that run between two cold starts. Caches fill in about as many steps as one
+/// recording has, so both warm-up and old context are seen.
+const RECORDINGS_A_STREAM: usize = 3;
+
+/// Number of parts in which the streams are observed. They are merged in order, so the sums are the same on
+/// any number of cores.
+const PARTS: usize = 8;
+
+/// Runs the float network over `recordings` (16 kHz) and returns what was observed. `step` must put out the
+/// tensors that [`observed`] names; `draft` is an image whose front end computes the features.
+pub fn observe(
+    graph: &Graph,
+    step: &FloatStep,
+    draft: &Image,
+    recordings: &[Vec<i16>],
+) -> Result<Observations> {
+    let streams: Vec<Vec<i16>> = recordings
+        .chunks(RECORDINGS_A_STREAM)
+        .map(<[_]>::concat)
+        .collect();
+    let part = |step: &mut FloatStep, streams: &[Vec<i16>]| {
+        let mut seen = empty(graph);
+        for stream in streams {
+            step.reset();
+            for chunk in chunks(graph, draft, stream) {
+                let absent = step.absent();
+                let outputs = step.step_observed(&chunk)?;
+                record(graph, &mut seen, &outputs[1..], absent);
+            }
+        }
+        Ok(seen)
+    };
+    let parts = streams
+        .par_chunks(streams.len().div_ceil(PARTS).max(1))
+        .map_with(step.clone(), part);
+    let mut total = empty(graph);
+    for seen in parts.collect::<Result<Vec<_>>>()? {
+        for (total, seen) in total.iter_mut().flatten().zip(seen.iter().flatten()) {
+            total.merge(seen);
+        }
+    }
+    Ok(total)
+}
+
+fn empty(graph: &Graph) -> Observations {
+    let mut seen = vec![None; graph.tensors.len()];
+    for id in observed(graph) {
+        seen[id] = Some(Observation::new(graph.tensors[id].cols));
+    }
+    seen
+}
+
+/// Returns the features of each step of a stream, shape [C, mels].
+pub fn chunks(graph: &Graph, draft: &Image, samples: &[i16]) -> Vec<Vec<f32>> {
+    let mels = usize::from(draft.manifest().front_end.mels);
+    let (chunk, step) = (
+        usize::from(graph.stream.chunk),
+        usize::from(graph.stream.step),
+    );
+    features(draft, samples)
+        .windows(chunk * mels)
+        .step_by(step * mels)
+        .map(<[f32]>::to_vec)
+        .collect()
+}
+
+fn record(graph: &Graph, seen: &mut Observations, outputs: &[Vec<f32>], absent: usize) {
+    for (id, rows) in observed(graph).into_iter().zip(outputs) {
+        let tensor = &graph.tensors[id];
+        let absent = if tensor.keys { absent } else { 0 };
+        let Some(seen) = &mut seen[id] else { continue };
+        rows.chunks(tensor.cols)
+            .for_each(|row| seen.row(row, absent));
+    }
+}

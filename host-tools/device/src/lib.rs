@@ -1,0 +1,12 @@
+//! `zerda-device` works with boards: it builds their firmware, runs it in QEMU, flashes it and monitors it.
+//!
+//! It serves the commands `qemu`, `flash` and `monitor`, the simulator, which fits its costs to instructions that are
+//! counted in QEMU, and `memory-report`, which accounts for a firmware's bytes. It depends on `zerda-support` alone.
+
+pub mod boards;
+pub mod elf;
+pub mod flash;
+pub mod monitor;
+pub mod qemu;
+#[cfg(feature = "test-support")]
+pub mod test_support;

@@ -1,0 +1,324 @@
+//! `zerda qemu` runs a board's firmware on audio files, in QEMU.
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::json;
+use tempfile::TempDir;
+use zerda_firmware::Image;
+use zerda_firmware::telemetry::Status;
+use zerda_support::audio::{self, SAMPLE_RATE, tail};
+use zerda_support::error::{Error, Result};
+use zerda_support::output::{self, Counts, Totals, print_end};
+use zerda_support::wake;
+
+use crate::boards::{Board, Firmware};
+
+mod line;
+mod machine;
+mod profile;
+
+use line::Line;
+use machine::{Boot, Machine, Serial};
+use profile::Profile;
+pub use profile::Step;
+
+pub struct Options {
+    pub board: String,
+    /// Folder that holds the boards.
+    pub boards: PathBuf,
+    pub image: PathBuf,
+    pub wake: Option<wake::Words>,
+    pub inputs: Vec<PathBuf>,
+    pub json: bool,
+    /// Says whether instructions are counted on the first input.
+    pub profile: bool,
+    /// Clock in MHz that the profile's verdict is for; `None` is the board's.
+    pub mhz: Option<f64>,
+    /// Says whether samples come by the clock, from an interrupt.
+    pub realtime: bool,
+    /// Time in ms of audio after which the main loop is held up, and for how many ms that is.
+    pub stall: Option<(u32, u32)>,
+    /// Address that the serial port is served on.
+    pub serve: Option<SocketAddr>,
+    /// Faults, as `STEP:FAULT,...`, with which a model of the NPU's registers fails; steps then run by the NPU driver,
+    /// over that model. With `None` they run on the CPU.
+    pub npu_model: Option<String>,
+    /// Says whether the board compares its kernels with the plain ones instead of hearing audio.
+    pub kernels: bool,
+}
+
+/// Boots the board once for each input. An input that cannot be read is reported at once and fails the run at the end,
+/// after the others; a failure in QEMU ends the run.
+pub fn qemu(options: &Options) -> Result<()> {
+    let board = Board::open(&options.boards, &options.board)?;
+    board.qemu_machine()?;
+    let file = wake::open(&options.image, options.wake.as_ref())?;
+    let image = file.image()?;
+    let feature = options.npu_model.as_ref().map(|_| "npu-model");
+    if feature.is_some() && image.npu().is_none() {
+        return Err(Error::usage(format!(
+            "{}: holds no step for an NPU; add one with `zerda npu`",
+            options.image.display()
+        )));
+    }
+    let folder = tempfile::tempdir().map_err(|error| Error::write("a temporary folder", error))?;
+    let firmware = match options.wake {
+        None => board.build(&options.image, feature)?,
+        Some(_) => {
+            let gated = folder.path().join("gated.zerda");
+            output::write(&gated, file.bytes())?;
+            board.build(&gated, feature)?
+        }
+    };
+    let machine = Machine::new(&board, &firmware.elf)?;
+    drop(firmware);
+    if options.kernels {
+        // Its log says how many cases there were.
+        return machine.boot(Boot {
+            arguments: vec!["kernels".into()],
+            realtime: true,
+            serial: Serial::Here(&mut |_| Ok(())),
+            logs: true,
+            limit: Some(Duration::from_secs(300)),
+        });
+    }
+    let mut session = Session {
+        options,
+        machine,
+        image: &image,
+        folder,
+        totals: Totals {
+            files: 0,
+            heard: Counts::of(&image),
+            samples: 0,
+            steps: 0,
+            logits_crc32: 0,
+        },
+        crc: crc32fast::Hasher::new(),
+        overruns: 0,
+        lost_samples: 0,
+        stack_bytes: 0,
+        kernels: String::new(),
+        npu: None,
+        profile: None,
+    };
+    let mut failed = false;
+    for input in &options.inputs {
+        match audio::read(input) {
+            Ok(samples) => session.file(&input.display().to_string(), &samples)?,
+            Err(error) => {
+                failed = true;
+                error.report();
+            }
+        }
+    }
+    session.finish(&board)?;
+    match failed {
+        false => Ok(()),
+        true => Err(Error::Reported),
+    }
+}
+
+/// Returns the most stack, in bytes, that the board's firmware in `elf` takes in QEMU on the recordings, with audio
+/// from the main loop and from an interrupt.
+pub fn stack_bytes(
+    board: &Board,
+    elf: &Path,
+    image: &Image<'_>,
+    recordings: &[PathBuf],
+) -> Result<u32> {
+    let machine = Machine::new(board, elf)?;
+    let folder = tempfile::tempdir().map_err(|error| Error::write("a temporary folder", error))?;
+    let wav = folder.path().join("audio.wav");
+    let mut most = 0;
+    for recording in recordings {
+        let name = recording.display().to_string();
+        let samples = audio::read(recording)?;
+        write_wav(&wav, samples.iter().chain(&tail(image)))?;
+        for realtime in [false, true] {
+            let mut arguments = vec![wav.display().to_string()];
+            arguments.extend(realtime.then(|| "realtime".into()));
+            let line = Line::new(&name, image);
+            let (_, status) = line.hear(&machine, samples.len(), arguments, realtime)?;
+            most = most.max(status.stack_bytes);
+        }
+    }
+    Ok(most)
+}
+
+/// Counts the instructions of each step of some audio, from the first on, with a firmware that holds the image.
+pub fn count(
+    board: &Board,
+    firmware: Firmware,
+    image: &Image<'_>,
+    samples: &[i16],
+) -> Result<Vec<Step>> {
+    let machine = Machine::new(board, &firmware.elf)?;
+    drop(firmware);
+    let folder = tempfile::tempdir().map_err(|error| Error::write("a temporary folder", error))?;
+    let [wav, counts] = ["audio.wav", "profile"].map(|name| folder.path().join(name));
+    write_wav(&wav, samples.iter())?;
+    let arguments = vec![
+        wav.display().to_string(),
+        format!("profile={}", counts.display()),
+    ];
+    Line::new(&board.name, image).hear(&machine, samples.len(), arguments, false)?;
+    profile::read(&counts, image)
+}
+
+/// Holds what the boots have in common.
+struct Session<'a> {
+    options: &'a Options,
+    machine: Machine<'a>,
+    image: &'a Image<'a>,
+    folder: TempDir,
+    totals: Totals,
+    crc: crc32fast::Hasher,
+    overruns: u32,
+    lost_samples: u32,
+    /// Most stack, in bytes, that any of the boots took.
+    stack_bytes: u32,
+    kernels: String,
+    /// Number of steps that ran on the NPU, and of faults.
+    npu: Option<(u64, u64)>,
+    profile: Option<Vec<profile::Step>>,
+}
+
+impl Session<'_> {
+    fn file(&mut self, name: &str, samples: &[i16]) -> Result<()> {
+        let wav = self.folder.path().join("audio.wav");
+        write_wav(&wav, samples.iter().chain(&tail(self.image)))?;
+        let counts = self.folder.path().join("profile");
+        let mut arguments = vec![wav.display().to_string()];
+        let counting = self.options.profile && self.profile.is_none();
+        if counting {
+            arguments.push(format!("profile={}", counts.display()));
+        }
+        if self.options.realtime {
+            arguments.push("realtime".into());
+        }
+        if let Some((at, ms)) = self.options.stall {
+            // A comma would end an option of QEMU's.
+            arguments.push(format!("stall={at}:{ms}"));
+        }
+        if let Some(faults) = self
+            .options
+            .npu_model
+            .as_ref()
+            .filter(|list| !list.is_empty())
+        {
+            arguments.push(format!("npu-faults={faults}"));
+        }
+        let realtime = self.options.realtime;
+        self.totals.files += 1;
+        self.totals.samples += samples.len() as u64;
+        if let Some(address) = self.options.serve {
+            let waits = format!("zerda: {name} waits for `zerda monitor tcp:{address}`");
+            let _ = writeln!(io::stderr(), "{waits}");
+            return self.machine.boot(Boot {
+                arguments,
+                realtime,
+                serial: Serial::Served(address),
+                logs: true,
+                limit: None,
+            });
+        }
+
+        let mut line = Line::new(name, self.image);
+        line.json = Some(self.options.json);
+        let (line, status) = line.hear(&self.machine, samples.len(), arguments, realtime)?;
+        self.kernels = line.kernels;
+        if let Some((steps, faults)) = line.npu {
+            let (all, failed) = self.npu.unwrap_or_default();
+            self.npu = Some((all + u64::from(steps), failed + u64::from(faults)));
+        }
+        let heard = Counts {
+            commands: status.detections.into(),
+            wake_words: line.wake_words.into(),
+            ..self.totals.heard
+        };
+        self.add(status, heard);
+        if counting {
+            self.profile = Some(profile::read(&counts, self.image)?);
+        }
+        print_end(name, heard, samples.len() as u64, self.options.json)
+    }
+
+    /// Adds the counters of one boot.
+    fn add(&mut self, status: Status, heard: Counts) {
+        let step = u64::from(self.image.manifest().stream.step);
+        let logits = u64::from(status.steps) * step * self.image.labels().count() as u64;
+        let boot = crc32fast::Hasher::new_with_initial_len(status.logits_crc32, logits);
+        self.crc.combine(&boot);
+        self.totals.steps += u64::from(status.steps);
+        self.totals.heard.commands += heard.commands;
+        self.totals.heard.wake_words += heard.wake_words;
+        self.overruns += status.overruns;
+        self.lost_samples += status.lost_samples;
+        self.stack_bytes = self.stack_bytes.max(status.stack_bytes);
+    }
+
+    fn finish(mut self, board: &Board) -> Result<()> {
+        // The telemetry was somebody else's.
+        if self.options.serve.is_some() {
+            return Ok(());
+        }
+        let profile = self.profile.take().map(|steps| Profile {
+            board: &board.name,
+            kernels: &self.kernels,
+            image: self.image,
+            stack_bytes: self.stack_bytes,
+            clock_mhz: self.options.mhz.unwrap_or(board.clock_mhz),
+            steps,
+        });
+        let verdict = match &profile {
+            Some(profile) => profile.print(self.options.json)?,
+            None => Ok(()),
+        };
+        self.totals.logits_crc32 = self.crc.finalize();
+        let lost = match self.overruns {
+            0 => String::new(),
+            n => format!(", {n} overruns, {} samples lost", self.lost_samples),
+        };
+        let npu = match self.npu {
+            Some((steps, faults)) => {
+                format!(", {steps} steps by the NPU's driver over a model, {faults} faults")
+            }
+            None => String::new(),
+        };
+        self.totals.print(
+            &format!(
+                "on {} in QEMU, {} kernels{npu}{lost}",
+                board.name, self.kernels
+            ),
+            json!({
+                "board": board.name,
+                "kernels": self.kernels,
+                "stack_bytes": self.stack_bytes,
+                "overruns": self.overruns,
+                "lost_samples": self.lost_samples,
+                "npu": self.npu.map(|(steps, faults)| json!({ "steps": steps, "faults": faults })),
+            }),
+            self.options.json,
+        )?;
+        verdict
+    }
+}
+
+fn write_wav<'a>(path: &Path, samples: impl Iterator<Item = &'a i16>) -> Result<()> {
+    let spec = hound::WavSpec {
+        channels: 1,
+        sample_rate: SAMPLE_RATE,
+        bits_per_sample: 16,
+        sample_format: hound::SampleFormat::Int,
+    };
+    let failed = |error: hound::Error| Error::write(path, std::io::Error::other(error));
+    let mut writer = hound::WavWriter::create(path, spec).map_err(failed)?;
+    for &sample in samples {
+        writer.write_sample(sample).map_err(failed)?;
+    }
+    writer.finalize().map_err(failed)
+}

@@ -1,0 +1,124 @@
+//! Reads the telemetry of one boot.
+
+use std::time::Duration;
+
+use zerda_firmware::Image;
+use zerda_firmware::telemetry::{Decoder, Report, Status};
+use zerda_support::audio::SAMPLE_RATE;
+use zerda_support::error::{Error, Result};
+use zerda_support::output::print;
+use zerda_support::report;
+
+use super::machine::{Boot, Machine, Serial};
+
+pub struct Line<'a> {
+    /// Name of the file that is heard.
+    name: &'a str,
+    /// Says whether detections are printed as JSON or as text; with `None` neither they nor the
+    /// logs are.
+    pub json: Option<bool>,
+    /// Checksum that the image in the firmware must have.
+    image_crc32: u32,
+    decoder: Decoder,
+    /// Number of frames that have come so far, which is the sequence number of the next.
+    frames: u16,
+    pub kernels: String,
+    /// Number of steps that ran on the NPU, and of faults.
+    pub npu: Option<(u32, u32)>,
+    /// Number of wake words that were heard, where the image has some.
+    pub wake_words: u32,
+    /// Status that came last.
+    status: Option<Status>,
+}
+
+impl<'a> Line<'a> {
+    pub fn new(name: &'a str, image: &Image<'_>) -> Self {
+        Line {
+            name,
+            json: None,
+            image_crc32: image.checksum(),
+            decoder: Decoder::new(),
+            frames: 0,
+            kernels: String::new(),
+            npu: None,
+            wake_words: 0,
+            status: None,
+        }
+    }
+
+    /// Boots the machine on so many samples of 16 kHz audio, and returns the last status as well. A
+    /// boot that ends without one, or whose telemetry is damaged, is an error.
+    pub fn hear(
+        mut self,
+        machine: &Machine<'_>,
+        samples: usize,
+        arguments: Vec<String>,
+        realtime: bool,
+    ) -> Result<(Self, Status)> {
+        let logs = self.json.is_some();
+        machine.boot(Boot {
+            arguments,
+            realtime,
+            serial: Serial::Here(&mut |bytes| self.push(bytes)),
+            logs,
+            // Twenty times real time, where five is what a laptop takes for plain kernels.
+            limit: Some(Duration::from_secs(
+                60 + 20 * samples as u64 / u64::from(SAMPLE_RATE),
+            )),
+        })?;
+        match self.status {
+            Some(status) => Ok((self, status)),
+            None => Err(self.damaged("it ended without a status")),
+        }
+    }
+
+    fn push(&mut self, bytes: &[u8]) -> Result<()> {
+        let mut decoder = std::mem::take(&mut self.decoder);
+        for &byte in bytes {
+            match decoder.push(byte) {
+                Some(Ok((sequence, report))) if sequence == self.frames => {
+                    self.frames = self.frames.wrapping_add(1);
+                    self.report(report)?;
+                }
+                Some(Ok((sequence, _))) => {
+                    let expected = self.frames;
+                    return Err(self.damaged(&format!("frame {sequence} follows for {expected}")));
+                }
+                Some(Err(error)) => return Err(self.damaged(&error.to_string())),
+                None => {}
+            }
+        }
+        self.decoder = decoder;
+        Ok(())
+    }
+
+    fn report(&mut self, report: Report<'_>) -> Result<()> {
+        match report {
+            Report::Start {
+                image_crc32,
+                kernels,
+                ..
+            } => {
+                if image_crc32 != self.image_crc32 {
+                    return Err(self.damaged("the firmware holds another image"));
+                }
+                self.kernels = kernels.into();
+            }
+            Report::Npu { steps, faults } => self.npu = Some((steps, faults)),
+            Report::Gate { wake_words, .. } => self.wake_words = wake_words,
+            Report::Status(status) => self.status = Some(status),
+            _ => {
+                if let Some(json) = self.json
+                    && let Some(line) = report::line(self.name, &report, json)
+                {
+                    return print(&line);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn damaged(&self, why: &str) -> Error {
+        Error::check(format!("{}: telemetry: {why}", self.name))
+    }
+}

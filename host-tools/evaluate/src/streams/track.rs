@@ -1,0 +1,192 @@
+//! Keeps what the network says of a stream, so that the decoder can be run over it again and again.
+
+use zerda_firmware::decoder::{Decoder, Word};
+use zerda_firmware::front_end::FrontEnd;
+use zerda_firmware::{Event, Image, Recognizer};
+use zerda_support::error::{Error, Result};
+
+use super::wake::{self, Wake};
+
+/// Settings of the decoder that a person may tune.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Number of frames that a posterior is averaged over.
+    pub smoothing: u8,
+    /// Threshold of each label, Q0.8; a label with 0 is never detected.
+    pub thresholds: Vec<u8>,
+    /// Gate that commands pass; with `None` the device is always awake.
+    pub wake: Option<Wake>,
+}
+
+impl Settings {
+    /// Returns the settings that the image has.
+    pub fn of(image: &Image<'_>) -> Settings {
+        Settings {
+            smoothing: image.manifest().decoder.smoothing,
+            thresholds: image.thresholds().collect(),
+            wake: Wake::of(image),
+        }
+    }
+
+    /// Returns settings with the same threshold (Q0.8) for every command; with a gate for every wake word, while the
+    /// commands keep theirs.
+    pub fn shared(&self, threshold: u8) -> Settings {
+        let mut settings = self.clone();
+        for label in self.judged() {
+            settings.thresholds[label] = threshold;
+        }
+        settings
+    }
+
+    /// Returns the labels whose thresholds are judged: all commands; with a gate the wake words.
+    pub fn judged(&self) -> impl Iterator<Item = usize> {
+        let labels = self.thresholds.iter().enumerate();
+        let labels = labels.filter(|&(label, &threshold)| {
+            let wake = self.wake.as_ref();
+            threshold > 0 && wake.is_none_or(|wake| wake.is_wake_word(label))
+        });
+        labels.map(|(label, _)| label)
+    }
+
+    /// Returns the words of a track that the device would act on.
+    pub fn heard(&self, image: &Image<'_>, track: &Track) -> Vec<Word> {
+        let decoder = self.decoder(image);
+        match &self.wake {
+            Some(_) => wake::words(image, track, decoder),
+            None => track.detections(decoder),
+        }
+    }
+
+    pub fn decoder(&self, image: &Image<'_>) -> Decoder {
+        Decoder::with(image, self.smoothing, &self.thresholds)
+    }
+}
+
+/// Holds the posteriors of a stream's committed frames, one byte a frame and class, and the loudness of all its frames.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Track {
+    classes: usize,
+    /// Holds the posteriors in Q0.8 minus 128, shape [frames, classes].
+    posteriors: Vec<i8>,
+    loudness: Vec<u8>,
+    /// Number of frames that a step sees, of which it commits `step`.
+    chunk: usize,
+    step: usize,
+}
+
+impl Track {
+    /// Runs the network over a stream, from its start, and keeps what it says.
+    pub fn of(image: &Image<'_>, memory: &mut [i8], samples: &[i16]) -> Result<Track> {
+        let mut recognizer =
+            Recognizer::new(image, memory).map_err(|error| Error::usage(error.to_string()))?;
+        let mut track = Track::new(image);
+        recognizer.push_events(samples, |event| {
+            if let Event::Step { posteriors, .. } = event {
+                track.posteriors.extend_from_slice(posteriors);
+            }
+        });
+        let config = image.manifest().front_end;
+        let mut front_end = FrontEnd::new(image);
+        let mut features = vec![0.0; config.mels.into()];
+        let windows = samples.windows(config.window.into());
+        for window in windows.step_by(config.hop.into()) {
+            front_end.frame(window, &mut features);
+            track.loudness.push(front_end.loudness());
+        }
+        Ok(track)
+    }
+
+    fn new(image: &Image<'_>) -> Track {
+        let manifest = image.manifest();
+        Track {
+            classes: manifest.classes.into(),
+            posteriors: Vec::new(),
+            loudness: Vec::new(),
+            chunk: manifest.stream.chunk.into(),
+            step: manifest.stream.step.into(),
+        }
+    }
+
+    /// Returns the words that a decoder detects which starts with the stream, echoes left out.
+    pub fn detections(&self, decoder: Decoder) -> Vec<Word> {
+        let mut words = Vec::new();
+        self.decode(decoder, |_, _, word| {
+            words.extend(word.filter(|word| !word.echo))
+        });
+        words
+    }
+
+    /// Gives a decoder, which starts with the stream, what the recognizer gives it, in the same order. `frame` gets
+    /// each frame's posteriors (Q0.8 minus 128), the decoder after it, and the word that it decided.
+    pub fn decode(
+        &self,
+        mut decoder: Decoder,
+        mut frame: impl FnMut(&[i8], &mut Decoder, Option<Word>),
+    ) {
+        let mut loudness = self.loudness.iter();
+        let mut heard = 0;
+        for (number, posteriors) in self.posteriors.chunks_exact(self.classes).enumerate() {
+            let needed = number / self.step * self.step + self.chunk;
+            let new = loudness.by_ref().take(needed - heard);
+            new.for_each(|&loudness| decoder.push_loudness(loudness));
+            heard = needed;
+            let word = decoder.push_frame(posteriors);
+            frame(posteriors, &mut decoder, word);
+        }
+    }
+
+    /// Returns the loudness of each frame, in the unit of [`FrontEnd::loudness`].
+    pub fn loudness(&self) -> &[u8] {
+        &self.loudness
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use zerda_support::image_file::ImageFile;
+    use zerda_support::test_support::{repository, shrunk};
+
+    #[test]
+    fn a_track_decodes_as_the_recognizer_does() {
+        decodes_as_the_recognizer(&shrunk(), 3);
+    }
+
+    #[test]
+    fn with_wake_words_too() {
+        let wake = |words: &str| {
+            let words = words.parse().unwrap();
+            zerda_support::wake::with_wake(&shrunk(), &words).unwrap()
+        };
+        // The sample says `go` first, and never `no`.
+        decodes_as_the_recognizer(&wake("go"), 3);
+        decodes_as_the_recognizer(&wake("no"), 0);
+    }
+
+    /// At least so many words of a sample.
+    fn decodes_as_the_recognizer(file: &ImageFile, least: usize) {
+        let image = file.image().unwrap();
+        let samples = zerda_support::audio::read(&repository("models/samples/robot.wav")).unwrap();
+        let mut memory = vec![0; image.memory_bytes()];
+        let mut expected = Vec::new();
+        let mut recognizer = Recognizer::new(&image, memory.as_mut_slice()).unwrap();
+        recognizer.push_events(&samples, |event| {
+            if let Event::Word(word) = event {
+                expected.push(word);
+            }
+        });
+        let track = Track::of(&image, &mut memory, &samples).unwrap();
+        let found = |settings: Settings| settings.heard(&image, &track);
+        let found_own = found(Settings::of(&image));
+        assert!(found_own.len() >= least && (least > 0 || found_own.is_empty()));
+        // Their starts are those that loudness tells.
+        assert_eq!(found_own, expected);
+        let slow = Settings {
+            smoothing: 32,
+            ..Settings::of(&image).shared(250)
+        };
+        let sure = found(slow);
+        assert!(sure.len() < expected.len().max(1));
+        assert!(sure.iter().all(|word| word.score >= 250));
+    }
+}

@@ -1,0 +1,90 @@
+//! `zerda-simulate` tells how long a board takes, before there is one.
+//!
+//! It serves `zerda simulate`. It depends on `zerda-device`, whose QEMU counts instructions, on `zerda-quantize`, which
+//! makes images of shapes that nobody has trained, on `zerda-tflite`, which asks Vela for the NPU's time, and on
+//! `zerda-support`.
+//!
+//! What an operator takes follows from its shape ([`cost`]), by costs that stand in the board's file
+//! ([`board`]) and were fitted to instructions counted in QEMU ([`calibrate`]); the NPU's time is Vela's.
+//! [`costs`] makes seconds of both, [`device`] lets them pass in the order in which the firmware works, and
+//! [`words`] knows from the network itself when it decides. [`sweep`] does it for many shapes of the network.
+
+pub mod board;
+pub mod calibrate;
+pub mod cost;
+pub mod costs;
+pub mod device;
+mod histogram;
+mod html;
+pub mod latency;
+pub mod report;
+pub mod sweep;
+mod text;
+pub mod words;
+
+use std::path::PathBuf;
+
+use zerda_support::config::Budgets;
+use zerda_support::error::{Error, Result};
+use zerda_support::output::{self, Format, Forms};
+use zerda_support::wake;
+
+use board::Board;
+use costs::Costs;
+use report::Report;
+
+pub struct Options {
+    /// Name of the board, or the path of its file; `None` where the sweep names boards.
+    pub board: Option<String>,
+    /// Keys that the sweep varies and their values, each as `KEY=V,...`.
+    pub sweep: Vec<String>,
+    pub image: PathBuf,
+    pub wake: Option<wake::Words>,
+    /// Recordings whose words are timed.
+    pub audio: Vec<PathBuf>,
+    /// Length of the stream that is simulated, in seconds.
+    pub seconds: u32,
+    pub budgets: Option<PathBuf>,
+    /// Folder that all forms are written into.
+    pub output: Option<PathBuf>,
+    pub format: Format,
+    pub vela: Option<PathBuf>,
+}
+
+impl Options {
+    fn board(&self) -> Result<&str> {
+        let missing = || Error::usage("--board NAME: expected, to know what to simulate");
+        self.board.as_deref().ok_or_else(missing)
+    }
+}
+
+/// Simulates a board and fails if it is too slow.
+pub fn simulate(options: &Options) -> Result<()> {
+    let board = Board::open(options.board()?)?;
+    let budgets = Budgets::load(options.budgets.as_deref())?;
+    let file = wake::open(&options.image, options.wake.as_ref())?;
+    let image = file.image()?;
+    let words = words::words(&image, &options.audio)?;
+    let costs = Costs::new(&board, &image, options.vela.as_deref())?;
+    let limit_ms = budgets.latency_ms.get().into();
+    let report = Report::new(
+        &board,
+        &image,
+        &options.image,
+        &costs,
+        &words,
+        options.seconds,
+        limit_ms,
+    );
+    let forms = Forms {
+        text: text::page(&report),
+        markdown: text::markdown(&report),
+        json: output::json_lines(&[&report]),
+        html: || html::page(&report),
+    };
+    forms.show(options.format, options.output.as_deref(), "latency")?;
+    match report.failures.is_empty() {
+        true => Ok(()),
+        false => Err(Error::check(report.failures.join("\n"))),
+    }
+}

@@ -1,0 +1,42 @@
+//! `zerda-support` is the ground that all of Zerda's host tools stand on.
+//!
+//! It serves the other crates of `host-tools` and `memory-report`, which share one way to report errors, to print and
+//! write, to read audio and configuration, and to read and write images. It depends on `zerda-firmware`, which
+//! specifies the image, and on no other crate of this repository; nothing here runs a float network, so it builds
+//! without tract.
+//!
+//! | what | where |
+//! |---|---|
+//! | errors and output | [`error`], [`output`], [`report`], [`html`] |
+//! | audio and its folders | [`audio`], [`speech`], [`clips`] |
+//! | configuration | [`config`] |
+//! | images | [`image_file`], [`image_parts`], [`image_writer`], [`operators`], [`quantization`] |
+//! | settings in an image | [`detection`], [`wake`] |
+//! | figures | [`statistics`] |
+//! | tools in Python | [`venv`] |
+//!
+//! Settings (thresholds, commands, wake words) are put into an image here, below the compiler: they leave the network
+//! as it is, and `run` and `qemu`, which compile nothing, need them for `--wake`.
+//!
+//! The files of the repository's `config` that are built in are links in this package's own `config`, so that the
+//! package holds all that it includes.
+
+pub mod audio;
+pub mod clips;
+pub mod config;
+pub mod detection;
+pub mod error;
+pub mod html;
+pub mod image_file;
+pub mod image_parts;
+pub mod image_writer;
+pub mod operators;
+pub mod output;
+pub mod quantization;
+pub mod report;
+pub mod speech;
+pub mod statistics;
+#[cfg(any(test, feature = "test-support"))]
+pub mod test_support;
+pub mod venv;
+pub mod wake;

@@ -1,0 +1,97 @@
+//! Says how much was heard, in one input or in all, wherever it was recognized.
+
+use serde_json::{Value, json};
+use zerda_firmware::Image;
+
+use super::print;
+use crate::audio::SAMPLE_RATE;
+use crate::error::Result;
+
+/// Holds sums over all inputs, wherever they were recognized.
+pub struct Totals {
+    pub files: usize,
+    pub heard: Counts,
+    pub samples: u64,
+    pub steps: u64,
+    pub logits_crc32: u32,
+}
+
+impl Totals {
+    /// Prints the last line; `how` (as text) and `fields` (as JSON) say where and how fast it was.
+    pub fn print(&self, how: &str, fields: Value, json: bool) -> Result<()> {
+        let audio = self.samples as f64 / f64::from(SAMPLE_RATE);
+        let (steps, Counts { commands, .. }) = (self.steps, self.heard);
+        let wakes = self.heard.wake_words_text();
+        let crc = format!("{:08x}", self.logits_crc32);
+        if !json {
+            return print(&format!(
+                "{audio:.2} s of audio {how}; {commands} commands{wakes}, {steps} steps, logits {crc}"
+            ));
+        }
+        let mut summary = json!({
+            "files": self.files,
+            "detections": commands,
+            "audio_s": audio,
+        });
+        for (key, value) in fields.as_object().into_iter().flatten() {
+            summary[key] = value.clone();
+        }
+        if self.heard.gated {
+            summary["wake_words"] = json!(self.heard.wake_words);
+        }
+        summary["steps"] = json!(steps);
+        summary["logits_crc32"] = json!(crc);
+        print(&json!({ "summary": summary }).to_string())
+    }
+}
+
+/// Counts what was heard, in all inputs or in one.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Counts {
+    pub commands: u64,
+    pub wake_words: u64,
+    /// Says whether the image names wake words; if not, none are told.
+    pub gated: bool,
+}
+
+impl Counts {
+    /// Returns counts of zero for an image.
+    pub fn of(image: &Image<'_>) -> Counts {
+        Counts {
+            gated: image.wake().is_some(),
+            ..Counts::default()
+        }
+    }
+
+    pub fn since(self, before: Counts) -> Counts {
+        Counts {
+            commands: self.commands - before.commands,
+            wake_words: self.wake_words - before.wake_words,
+            ..self
+        }
+    }
+
+    /// Returns the text about wake words that follows the number of commands.
+    pub fn wake_words_text(self) -> String {
+        match (self.gated, self.wake_words) {
+            (false, _) => String::new(),
+            (true, 1) => ", 1 wake word".into(),
+            (true, n) => format!(", {n} wake words"),
+        }
+    }
+}
+
+/// Prints the line that follows an input's detections; as JSON there is none.
+pub fn print_end(name: &str, heard: Counts, samples: u64, json: bool) -> Result<()> {
+    if json {
+        return Ok(());
+    }
+    let seconds = samples as f64 / f64::from(SAMPLE_RATE);
+    let commands = match heard.commands {
+        0 => "no command".to_string(),
+        1 => "1 command".to_string(),
+        n => format!("{n} commands"),
+    };
+    let wakes = heard.wake_words_text();
+    print(&format!("{name}: {commands}{wakes} in {seconds:.2} s"))
+}

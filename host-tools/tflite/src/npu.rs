@@ -1,0 +1,248 @@
+//! `zerda npu` compiles an image's step for an Arm Ethos-U, by Arm's Vela.
+//!
+//! The step is exported as `zerda export` does it, Vela makes a command stream and constants of it,
+//! and both go into the image as its NPU section ([`zerda_firmware::npu::section`]), where the
+//! firmware's driver finds them. The plan stays: the CPU runs it where there is no NPU, or it fails.
+//!
+//! # What the figures are
+//!
+//! The figures are Vela's estimates, from its own model of the NPU and of the memories of a system
+//! configuration; nothing is run. All targets use the memory mode `Shared_Sram`: activations in SRAM, constants
+//! behind the other port.
+//!
+//! | target | system configuration | NPU clock | constants in |
+//! |---|---|---|---|
+//! | `ethos-u55-128`, `ethos-u55-256` | `Ethos_U55_High_End_Embedded` | 500 MHz | flash, 0.5 GB/s |
+//! | `ethos-u65-256` | `Ethos_U65_Embedded` | 500 MHz | flash, 0.5 GB/s |
+//! | `ethos-u65-512` | `Ethos_U65_High_End` | 1 GHz | DRAM, 3.75 GB/s |
+//! | `ethos-u85-256` | `Ethos_U85_SYS_Flash_High` | 500 MHz | flash |
+//!
+//! What was tried to make them small is in `host-tools/tflite/docs/npu-formulations.md`.
+
+mod compiled;
+pub mod section;
+mod vela;
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use clap::ValueEnum;
+use serde_json::{Value, json};
+use zerda_firmware::Image;
+use zerda_firmware::npu::section::{Product, Program, Section};
+use zerda_support::error::{Error, Result};
+use zerda_support::image_file::ImageFile;
+use zerda_support::output;
+use zerda_support::output::print;
+
+use crate::export;
+use vela::{Estimate, Vela};
+
+/// Number of frames that 5 s of audio have.
+const SEQUENCE: u16 = 500;
+
+/// NPU that Vela compiles for, with its multiply-accumulates a cycle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Target {
+    #[value(name = "ethos-u55-128")]
+    U55x128,
+    #[value(name = "ethos-u55-256")]
+    U55x256,
+    #[value(name = "ethos-u65-256")]
+    U65x256,
+    #[value(name = "ethos-u65-512")]
+    U65x512,
+    #[value(name = "ethos-u85-256")]
+    U85x256,
+}
+
+impl Target {
+    /// Returns the name that Vela has for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::U55x128 => "ethos-u55-128",
+            Self::U55x256 => "ethos-u55-256",
+            Self::U65x256 => "ethos-u65-256",
+            Self::U65x512 => "ethos-u65-512",
+            Self::U85x256 => "ethos-u85-256",
+        }
+    }
+
+    /// Returns the system configuration, whose clock and memories Vela assumes.
+    fn system(self) -> &'static str {
+        match self {
+            Self::U55x128 | Self::U55x256 => "Ethos_U55_High_End_Embedded",
+            Self::U65x256 => "Ethos_U65_Embedded",
+            Self::U65x512 => "Ethos_U65_High_End",
+            Self::U85x256 => "Ethos_U85_SYS_Flash_High",
+        }
+    }
+
+    /// Says whether the firmware has a driver for it.
+    fn is_driven(self) -> bool {
+        self != Self::U85x256
+    }
+}
+
+/// Returns what a section says of itself as JSON, for `zerda inspect`.
+pub fn json(program: &Program<'_>) -> Value {
+    let section = program.section;
+    let Section { estimate, .. } = section;
+    json!({
+        "target": name(&section),
+        "payload": section.payload.bytes,
+        "constants": section.constants.bytes,
+        "scratch": section.scratch_bytes,
+        "estimated": {
+            "clock_hz": estimate.clock_hz,
+            "cycles": estimate.cycles,
+            "npu_cycles": estimate.npu_cycles,
+            "step_ms": step_ms(&section),
+            "sram_bytes": estimate.sram_bytes,
+            "flash_bytes": estimate.flash_bytes,
+        },
+    })
+}
+
+/// Returns what a section says of itself in words.
+pub fn describe(program: &Program<'_>) -> String {
+    let section = program.section;
+    format!(
+        "{}: commands {}, constants {}, scratch memory {} bytes; a step {:.3} ms at {} MHz, estimated \
+         by Vela",
+        name(&section),
+        section.payload.bytes,
+        section.constants.bytes,
+        section.scratch_bytes,
+        step_ms(&section),
+        f64::from(section.estimate.clock_hz) / 1e6,
+    )
+}
+
+fn step_ms(section: &Section) -> f64 {
+    let Section { estimate, .. } = section;
+    f64::from(estimate.cycles) * 1000.0 / f64::from(estimate.clock_hz)
+}
+
+/// Returns the name of a section's NPU, as targets are named.
+fn name(section: &Section) -> String {
+    let product = match section.product {
+        Product::U55 => "u55",
+        Product::U65 => "u65",
+        Product::U85 => "u85",
+    };
+    format!("ethos-{product}-{}", 1u64 << section.macs_log2.min(63))
+}
+
+pub struct Options {
+    pub image: PathBuf,
+    pub target: Target,
+    /// Path that the image with the section goes to; without one it replaces the image.
+    pub output: Option<PathBuf>,
+    pub json: bool,
+    /// Path of a Vela that is used instead of the one that zerda installs.
+    pub vela: Option<PathBuf>,
+}
+
+/// Returns the estimated seconds of a step on an NPU: as the image says, if it holds the step for that one,
+/// or as Vela says now, which is told on standard error.
+pub fn step_seconds(image: &Image<'_>, target: Target, vela: Option<&Path>) -> Result<f64> {
+    if stored_seconds(image, target).is_none() {
+        let _ = writeln!(
+            io::stderr(),
+            "the image holds no step for {}: Vela compiles it, for its estimate",
+            target.name()
+        );
+    }
+    quiet_step_seconds(image, target, vela)
+}
+
+/// Returns the estimated seconds of a step like [`step_seconds`], and tells nothing.
+pub fn quiet_step_seconds(image: &Image<'_>, target: Target, vela: Option<&Path>) -> Result<f64> {
+    if let Some(seconds) = stored_seconds(image, target) {
+        return Ok(seconds);
+    }
+    let step = export::step(image).map_err(Error::check)?;
+    let (_, estimate) = Vela::find(vela)?.compile(&step, target)?;
+    Ok(estimate.step_ms() / 1000.0)
+}
+
+fn stored_seconds(image: &Image<'_>, target: Target) -> Option<f64> {
+    let section = image.npu()?.section;
+    (name(&section) == target.name()).then(|| step_ms(&section) / 1000.0)
+}
+
+/// Says whose estimates they are: the version of Vela, the system configuration and the memory mode.
+pub fn basis(target: Target) -> String {
+    let (version, mode) = (vela::VERSION, vela::MEMORY_MODE);
+    format!("estimated, Vela {version}, {}, {mode}", target.system())
+}
+
+/// Compiles the step, writes the image with it, and prints what Vela estimates.
+pub fn npu(options: &Options) -> Result<()> {
+    let (path, target) = (&options.image, options.target);
+    if options.output.is_some() && !target.is_driven() {
+        return Err(Error::usage(format!(
+            "{}: the firmware drives Ethos-U55 and U65 only; without --output there is the estimate",
+            target.name()
+        )));
+    }
+    let file = ImageFile::open(path)?;
+    let image = file.image()?;
+    let failed = |why: String| Error::check(format!("{}: {why}", path.display()));
+    let step = export::step(&image).map_err(failed)?;
+    let (compiled, estimate) = Vela::find(options.vela.as_deref())?.compile(&step, target)?;
+    let written = match target.is_driven() {
+        true => {
+            let bytes = section::pack(file.bytes(), &image, &compiled, &estimate);
+            let bytes = bytes.map_err(failed)?;
+            let output = options.output.as_ref().unwrap_or(path);
+            output::write(output, &bytes)?;
+            Some((output, bytes.len()))
+        }
+        false => None,
+    };
+
+    let basis = basis(target);
+    let step_ms = estimate.step_ms();
+    let Estimate {
+        npu_percent,
+        clock_hz,
+        cycles,
+        npu_cycles,
+        sram_bytes,
+        flash_bytes,
+    } = estimate;
+    if options.json {
+        let object = json!({
+            "target": target.name(),
+            "npu_percent": npu_percent,
+            "step_ms": step_ms,
+            "cycles": cycles as u64,
+            "npu_cycles": npu_cycles as u64,
+            "clock_hz": clock_hz as u64,
+            "sram_bytes": sram_bytes as u64,
+            "flash_bytes": flash_bytes as u64,
+            "basis": basis,
+            "output": written.map(|(path, _)| path.display().to_string()),
+        });
+        return print(&object.to_string());
+    }
+    let stream = image.manifest().stream;
+    let steps = SEQUENCE.saturating_sub(stream.chunk) / stream.step.max(1) + 1;
+    let note = match written {
+        Some((path, bytes)) => format!("{}: {bytes} bytes, with it", path.display()),
+        None => "not in the image: the firmware drives Ethos-U55 and U65 only".into(),
+    };
+    print(&format!(
+        "{}: {npu_percent} % of the operators on the NPU\n  \
+         a step      {step_ms:.3} ms, {cycles} cycles at {} MHz, {npu_cycles} if memory were no limit\n  \
+         {SEQUENCE} frames  {:.1} ms, {steps} steps\n  \
+         memory      SRAM {sram_bytes} bytes, constants {flash_bytes} bytes\n  \
+         basis       {basis}\n\
+         {note}",
+        target.name(),
+        clock_hz / 1e6,
+        step_ms * f64::from(steps),
+    ))
+}
