@@ -6,7 +6,7 @@
 //! of it, and builds without the other half, and tract.
 //!
 //! A [`graph`] holds the network in the vocabulary of the plan, [`observations`] say which values it saw, [`ranges`]
-//! chooses from them what the integers stand for, [`equalize`] evens out its columns, [`memory`] gives every tensor its
+//! chooses from them what the integers stand for, [`equalize`] evens out its columns, `memory.rs` gives every tensor its
 //! place, [`quantizer`] makes the operators, and a [`model::Model`] writes the image.
 
 pub mod equalize;

@@ -7,7 +7,6 @@ use zerda_support::statistics::percentile;
 use super::board::Board;
 use super::costs::Costs;
 use super::device::{self, Run, Shape};
-use super::report::ms;
 use super::words::{Word, Words};
 
 #[derive(Clone, Debug, Serialize)]
@@ -145,6 +144,11 @@ fn way(board: &Board, shape: Shape, run: &Run, word: &Word) -> Parts {
 
 fn samples_ms(samples: f64) -> f64 {
     ms(samples / f64::from(SAMPLE_RATE))
+}
+
+/// Returns the milliseconds of some seconds.
+pub fn ms(seconds: f64) -> f64 {
+    seconds * 1000.0
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use super::board::Board;
 use super::costs::Costs;
 use super::device::{self, Lane, Shape};
 use super::histogram::Histogram;
-use super::latency::Detections;
+use super::latency::{Detections, ms};
 use super::words::Words;
 
 /// Lengths in frames of the sequences that are timed in one piece: 5 s, and 3 s as of most commands.
@@ -254,8 +254,4 @@ fn spread(histogram: &Histogram) -> Spread {
         p99: ms(histogram.percentile(0.99)),
         max: ms(histogram.max()),
     }
-}
-
-pub fn ms(seconds: f64) -> f64 {
-    seconds * 1000.0
 }

@@ -7,4 +7,5 @@
 
 pub mod export;
 pub mod npu;
+mod schema;
 pub mod writer;

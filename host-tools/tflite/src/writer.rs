@@ -1,14 +1,15 @@
 //! Writes TensorFlow Lite flatbuffers (`TFL3`): a [`Graph`] of tensors and operators becomes bytes.
 //!
 //! The writer has only what the export and the operator tests need: one subgraph, int8 activations, int8
-//! and int32 constants. The flatbuffers code is generated from the public schema and comes with
-//! `tract-tflite`. Operator versions are those that TFLite's `op_version.cc` gives the int8 forms.
+//! and int32 constants. Tables and numbers are those of `schema.rs`, operator versions those that TFLite's
+//! `op_version.cc` gives the int8 forms.
 
 mod operator;
 
 use flatbuffers::{FlatBufferBuilder, Push, Vector, WIPOffset};
 pub use operator::{Activation, Operator, activation_range};
-use tract_tflite::tflite as schema;
+
+use crate::schema::{self, element, slot, table};
 
 /// Number that a tensor has in its [`Graph`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +46,8 @@ impl Quantization {
 struct TensorRecord {
     name: String,
     shape: Vec<i32>,
-    element: schema::TensorType,
+    /// Type of the elements, of [`element`].
+    element: i8,
     quantization: Option<Quantization>,
     /// Little-endian bytes that a constant holds.
     data: Option<Vec<u8>>,
@@ -69,7 +71,7 @@ pub struct Graph {
 impl Graph {
     /// Adds an int8 tensor that an operator computes.
     pub fn activation(&mut self, name: &str, shape: &[i32], q: Quantization) -> TensorIndex {
-        self.tensor(name, shape, schema::TensorType::INT8, Some(q), None)
+        self.tensor(name, shape, element::INT8, Some(q), None)
     }
 
     /// Adds an int8 input of the model.
@@ -98,7 +100,7 @@ impl Graph {
         data: &[i8],
     ) -> TensorIndex {
         let bytes = data.iter().map(|&value| value as u8).collect();
-        self.tensor(name, shape, schema::TensorType::INT8, Some(q), Some(bytes))
+        self.tensor(name, shape, element::INT8, Some(q), Some(bytes))
     }
 
     /// Adds a bias (quantized), or a shape, permutation or the like (not quantized).
@@ -110,7 +112,7 @@ impl Graph {
         data: &[i32],
     ) -> TensorIndex {
         let bytes = data.iter().flat_map(|value| value.to_le_bytes()).collect();
-        self.tensor(name, shape, schema::TensorType::INT32, q, Some(bytes))
+        self.tensor(name, shape, element::INT32, q, Some(bytes))
     }
 
     pub fn operator(&mut self, operator: Operator, inputs: &[TensorIndex], output: TensorIndex) {
@@ -125,7 +127,7 @@ impl Graph {
         &mut self,
         name: &str,
         shape: &[i32],
-        element: schema::TensorType,
+        element: i8,
         quantization: Option<Quantization>,
         data: Option<Vec<u8>>,
     ) -> TensorIndex {
@@ -143,14 +145,16 @@ impl Graph {
     pub fn finish(&self) -> Vec<u8> {
         let fbb = &mut FlatBufferBuilder::new();
         // Buffer 0 is by convention the empty one of all tensors without data.
-        let mut buffers = vec![schema::Buffer::create(fbb, &Default::default())];
+        let mut buffers = vec![table::<schema::Buffer<'_>>(fbb, |_| {})];
         let mut tensors = Vec::new();
         for tensor in &self.tensors {
             let buffer = match &tensor.data {
                 None => 0,
                 Some(bytes) => {
-                    let data = Some(create_aligned_vector(fbb, bytes));
-                    buffers.push(schema::Buffer::create(fbb, &schema::BufferArgs { data }));
+                    let data = create_aligned_vector(fbb, bytes);
+                    buffers.push(table(fbb, |fbb| {
+                        fbb.push_slot_always(slot::buffer::DATA, data)
+                    }));
                     buffers.len() as u32 - 1
                 }
             };
@@ -166,55 +170,57 @@ impl Graph {
                 codes.push(record.operator);
                 codes.len() - 1
             }) as u32;
-            let (builtin_options_type, builtin_options) = record.operator.create_options(fbb);
-            let inputs = Some(fbb.create_vector(&record.inputs));
-            let outputs = Some(fbb.create_vector(&[record.output]));
-            operators.push(schema::Operator::create(
-                fbb,
-                &schema::OperatorArgs {
-                    opcode_index,
-                    inputs,
-                    outputs,
-                    builtin_options_type,
-                    builtin_options,
-                    ..Default::default()
-                },
-            ));
+            let (options_type, options) = record.operator.create_options(fbb);
+            let inputs = fbb.create_vector(&record.inputs);
+            let outputs = fbb.create_vector(&[record.output]);
+            operators.push(table::<schema::Operator<'_>>(fbb, |fbb| {
+                use slot::operator as field;
+                if let Some(options) = options {
+                    fbb.push_slot_always(field::OPTIONS, options);
+                }
+                fbb.push_slot_always(field::OUTPUTS, outputs);
+                fbb.push_slot_always(field::INPUTS, inputs);
+                fbb.push_slot(field::OPCODE_INDEX, opcode_index, 0);
+                fbb.push_slot(field::OPTIONS_TYPE, options_type, schema::options::NONE);
+            }));
         }
         let codes: Vec<_> = codes
             .iter()
             .map(|code| {
                 let (builtin_code, version) = code.builtin();
-                schema::OperatorCode::create(
-                    fbb,
-                    &schema::OperatorCodeArgs {
-                        // The field of old readers; all of ours are below 127.
-                        deprecated_builtin_code: builtin_code.0 as i8,
-                        custom_code: None,
-                        version,
-                        builtin_code,
-                    },
-                )
+                table::<schema::OperatorCode<'_>>(fbb, |fbb| {
+                    use slot::operator_code as field;
+                    fbb.push_slot(field::BUILTIN_CODE, builtin_code, 0);
+                    fbb.push_slot(field::VERSION, version, 1);
+                    // The field of old readers; all of ours are below 127.
+                    let old = builtin_code as i8;
+                    fbb.push_slot(field::DEPRECATED_BUILTIN_CODE, old, 0);
+                })
             })
             .collect();
 
-        let subgraph = schema::SubGraphArgs {
-            tensors: Some(fbb.create_vector(&tensors)),
-            inputs: Some(fbb.create_vector(&self.inputs)),
-            outputs: Some(fbb.create_vector(&self.outputs)),
-            operators: Some(fbb.create_vector(&operators)),
-            name: None,
-        };
-        let subgraph = schema::SubGraph::create(fbb, &subgraph);
-        let model = schema::ModelArgs {
-            version: 3,
-            operator_codes: Some(fbb.create_vector(&codes)),
-            subgraphs: Some(fbb.create_vector(&[subgraph])),
-            buffers: Some(fbb.create_vector(&buffers)),
-            ..Default::default()
-        };
-        let model = schema::Model::create(fbb, &model);
-        schema::finish_model_buffer(fbb, model);
+        let tensors = fbb.create_vector(&tensors);
+        let inputs = fbb.create_vector(&self.inputs);
+        let outputs = fbb.create_vector(&self.outputs);
+        let operators = fbb.create_vector(&operators);
+        let subgraph = table::<schema::SubGraph<'_>>(fbb, |fbb| {
+            use slot::subgraph as field;
+            fbb.push_slot_always(field::OPERATORS, operators);
+            fbb.push_slot_always(field::OUTPUTS, outputs);
+            fbb.push_slot_always(field::INPUTS, inputs);
+            fbb.push_slot_always(field::TENSORS, tensors);
+        });
+        let codes = fbb.create_vector(&codes);
+        let subgraphs = fbb.create_vector(&[subgraph]);
+        let buffers = fbb.create_vector(&buffers);
+        let model = table::<schema::Model<'_>>(fbb, |fbb| {
+            use slot::model as field;
+            fbb.push_slot_always(field::BUFFERS, buffers);
+            fbb.push_slot_always(field::SUBGRAPHS, subgraphs);
+            fbb.push_slot_always(field::OPERATOR_CODES, codes);
+            fbb.push_slot(field::VERSION, 3u32, 0);
+        });
+        fbb.finish(model, Some(schema::IDENTIFIER));
         fbb.finished_data().to_vec()
     }
 }
@@ -226,23 +232,27 @@ fn create_tensor<'f>(
 ) -> WIPOffset<schema::Tensor<'f>> {
     let quantization = tensor.quantization.as_ref().map(|q| {
         let zero_points = vec![i64::from(q.zero_point); q.scales.len()];
-        let quantization = schema::QuantizationParametersArgs {
-            scale: Some(fbb.create_vector(&q.scales)),
-            zero_point: Some(fbb.create_vector(&zero_points)),
-            quantized_dimension: q.axis,
-            ..Default::default()
-        };
-        schema::QuantizationParameters::create(fbb, &quantization)
+        let scale = fbb.create_vector(&q.scales);
+        let zero_point = fbb.create_vector(&zero_points);
+        table::<()>(fbb, |fbb| {
+            use slot::quantization as field;
+            fbb.push_slot(field::QUANTIZED_DIMENSION, q.axis, 0);
+            fbb.push_slot_always(field::ZERO_POINT, zero_point);
+            fbb.push_slot_always(field::SCALE, scale);
+        })
     });
-    let args = schema::TensorArgs {
-        shape: Some(fbb.create_vector(&tensor.shape)),
-        type_: tensor.element,
-        buffer,
-        name: Some(fbb.create_string(&tensor.name)),
-        quantization,
-        ..Default::default()
-    };
-    schema::Tensor::create(fbb, &args)
+    let shape = fbb.create_vector(&tensor.shape);
+    let name = fbb.create_string(&tensor.name);
+    table(fbb, |fbb| {
+        use slot::tensor as field;
+        if let Some(quantization) = quantization {
+            fbb.push_slot_always(field::QUANTIZATION, quantization);
+        }
+        fbb.push_slot_always(field::NAME, name);
+        fbb.push_slot(field::BUFFER, buffer, 0);
+        fbb.push_slot_always(field::SHAPE, shape);
+        fbb.push_slot(field::TYPE, tensor.element, element::FLOAT32);
+    })
 }
 
 /// Block of 16 bytes at a 16-byte boundary: the schema's `force_align: 16`, which the generated code leaves
@@ -288,7 +298,7 @@ mod tests {
         }
         let bytes = graph.finish();
         assert_eq!(&bytes[4..8], b"TFL3");
-        let model = schema::root_as_model(&bytes).unwrap();
+        let model = schema::model(&bytes).unwrap();
         let buffers = model.buffers().unwrap();
         assert_eq!(buffers.len(), 1 + data.len());
         for (buffer, expected) in buffers.iter().skip(1).zip(&data) {

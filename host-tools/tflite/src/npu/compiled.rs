@@ -1,7 +1,7 @@
 //! Reads what Vela makes of a model: a TFLite file with one operator `ethos-u`, and beside it those that it
 //! leaves to the CPU.
 
-use tract_tflite::tflite as schema;
+use crate::schema;
 
 /// Command stream that Vela made, and what it works on.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ impl Compiled {
     ///
     /// Names the operators that are left to the CPU, or says what is not as Vela 5.2.0 writes it.
     pub fn read(bytes: &[u8]) -> Result<Compiled, String> {
-        let model = schema::root_as_model(bytes).map_err(|error| format!("its TFLite: {error}"))?;
+        let model = schema::model(bytes).map_err(|error| format!("its TFLite: {error}"))?;
         let graph = model.subgraphs().and_then(|graphs| graphs.iter().next());
         let file = File {
             model,
@@ -76,7 +76,7 @@ struct File<'a> {
 impl<'a> File<'a> {
     fn code(&self, operator: &schema::Operator<'_>) -> Option<schema::OperatorCode<'a>> {
         let mut codes = self.model.operator_codes()?.iter();
-        codes.nth(operator.opcode_index() as usize)
+        codes.nth(operator.opcode_index().unwrap_or(0) as usize)
     }
 
     fn is_npu(&self, operator: &schema::Operator<'_>) -> bool {
@@ -87,7 +87,7 @@ impl<'a> File<'a> {
     /// Returns the operator's name and that of its first output.
     fn describe(&self, operator: &schema::Operator<'_>) -> String {
         let code = self.code(operator);
-        let name = code.and_then(|code| code.builtin_code().variant_name());
+        let name = code.and_then(|code| schema::builtin_name(code.builtin_code().unwrap_or(0)));
         let output = indices(operator.outputs()).first().copied();
         let output = output.and_then(|output| self.tensor(output).ok()?.name());
         format!("{} ({})", name.unwrap_or("?"), output.unwrap_or("?"))
@@ -100,7 +100,7 @@ impl<'a> File<'a> {
     }
 
     fn data(&self, index: i32) -> Result<Vec<u8>, String> {
-        let data = self.buffer(self.tensor(index)?.buffer());
+        let data = self.buffer(self.tensor(index)?.buffer().unwrap_or(0));
         data.ok_or_else(|| "its operator lacks data".into())
     }
 
@@ -115,7 +115,7 @@ impl<'a> File<'a> {
         const NAME: &str = "OfflineMemoryAllocation";
         let mut records = self.model.metadata().into_iter().flatten();
         let record = records.find(|record| record.name() == Some(NAME));
-        let bytes = record.and_then(|record| self.buffer(record.buffer()));
+        let bytes = record.and_then(|record| self.buffer(record.buffer().unwrap_or(0)));
         let bytes = bytes.ok_or_else(|| format!("its TFLite lacks {NAME}"))?;
         let (words, _) = bytes.as_chunks();
         let words = words.iter().map(|&word| i32::from_le_bytes(word));

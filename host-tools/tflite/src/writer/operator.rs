@@ -1,9 +1,10 @@
 //! Lists the builtin operators that the writer knows, with their options.
 
 use flatbuffers::{FlatBufferBuilder, UnionWIPOffset, WIPOffset};
-use tract_tflite::tflite as schema;
-pub use tract_tflite::tflite::ActivationFunctionType as Activation;
 use zerda_firmware::plan::Clamp;
+
+pub use crate::schema::Activation;
+use crate::schema::{self, options, slot, table};
 
 /// Returns the quantized range of a fused activation, as TFLite's `CalculateActivationRangeQuantized` does.
 pub fn activation_range(activation: Activation, scale: f32, zero_point: i8) -> Clamp {
@@ -41,91 +42,85 @@ pub enum Operator {
 }
 
 impl Operator {
-    /// Returns the builtin operator and the version of its int8 form.
-    pub(super) fn builtin(self) -> (schema::BuiltinOperator, i32) {
-        use schema::BuiltinOperator as B;
-        match self {
-            Self::Add(_) => (B::ADD, 2),
-            Self::BatchMatMul { .. } => (B::BATCH_MATMUL, 2),
-            Self::Concatenation { .. } => (B::CONCATENATION, 2),
-            Self::DepthwiseConv2d(_) => (B::DEPTHWISE_CONV_2D, 3),
-            Self::FullyConnected(_) => (B::FULLY_CONNECTED, 12),
-            Self::HardSwish => (B::HARD_SWISH, 1),
-            Self::Logistic => (B::LOGISTIC, 2),
-            Self::Minimum => (B::MINIMUM, 2),
-            Self::Mul(_) => (B::MUL, 2),
-            Self::Reshape => (B::RESHAPE, 1),
-            Self::Rsqrt => (B::RSQRT, 2),
-            Self::Slice => (B::SLICE, 2),
-            Self::Softmax => (B::SOFTMAX, 2),
-            Self::Transpose => (B::TRANSPOSE, 2),
-        }
+    /// Returns the number of the builtin operator, and the version of its int8 form.
+    pub(super) fn builtin(self) -> (i32, i32) {
+        let (name, version) = match self {
+            Self::Add(_) => ("ADD", 2),
+            Self::BatchMatMul { .. } => ("BATCH_MATMUL", 2),
+            Self::Concatenation { .. } => ("CONCATENATION", 2),
+            Self::DepthwiseConv2d(_) => ("DEPTHWISE_CONV_2D", 3),
+            Self::FullyConnected(_) => ("FULLY_CONNECTED", 12),
+            Self::HardSwish => ("HARD_SWISH", 1),
+            Self::Logistic => ("LOGISTIC", 2),
+            Self::Minimum => ("MINIMUM", 2),
+            Self::Mul(_) => ("MUL", 2),
+            Self::Reshape => ("RESHAPE", 1),
+            Self::Rsqrt => ("RSQRT", 2),
+            Self::Slice => ("SLICE", 2),
+            Self::Softmax => ("SOFTMAX", 2),
+            Self::Transpose => ("TRANSPOSE", 2),
+        };
+        (schema::builtin_code(name), version)
     }
 
+    /// Writes the operator's options; returns their member of the union, and their table unless there is none.
     pub(super) fn create_options<'f>(
         self,
         fbb: &mut FlatBufferBuilder<'f>,
-    ) -> (schema::BuiltinOptions, Option<WIPOffset<UnionWIPOffset>>) {
-        /// Makes the option table `$args` of the union member `$member`.
-        macro_rules! options {
-            ($member:ident, $args:expr) => {{
-                let offset = schema::$member::create(fbb, &$args).as_union_value();
-                (schema::BuiltinOptions::$member, Some(offset))
-            }};
-        }
-        match self {
-            Self::Add(activation) => options!(
-                AddOptions,
-                schema::AddOptionsArgs {
-                    fused_activation_function: activation,
-                    ..Default::default()
-                }
-            ),
-            Self::BatchMatMul { adj_y } => options!(
-                BatchMatMulOptions,
-                schema::BatchMatMulOptionsArgs {
-                    adj_y,
-                    ..Default::default()
-                }
-            ),
-            Self::Concatenation { axis } => options!(
-                ConcatenationOptions,
-                schema::ConcatenationOptionsArgs {
-                    axis,
-                    ..Default::default()
-                }
-            ),
-            Self::DepthwiseConv2d(activation) => options!(
-                DepthwiseConv2DOptions,
-                schema::DepthwiseConv2DOptionsArgs {
-                    padding: schema::Padding::VALID,
-                    stride_w: 1,
-                    stride_h: 1,
-                    depth_multiplier: 1,
-                    fused_activation_function: activation,
-                    ..Default::default()
-                }
-            ),
-            Self::FullyConnected(activation) => options!(
-                FullyConnectedOptions,
-                schema::FullyConnectedOptionsArgs {
-                    fused_activation_function: activation,
-                    ..Default::default()
-                }
-            ),
-            Self::HardSwish => options!(HardSwishOptions, schema::HardSwishOptionsArgs {}),
-            Self::Logistic | Self::Rsqrt => (schema::BuiltinOptions::NONE, None),
-            Self::Minimum => options!(MaximumMinimumOptions, schema::MaximumMinimumOptionsArgs {}),
-            Self::Mul(activation) => options!(
-                MulOptions,
-                schema::MulOptionsArgs {
-                    fused_activation_function: activation
-                }
-            ),
-            Self::Reshape => options!(ReshapeOptions, schema::ReshapeOptionsArgs::default()),
-            Self::Slice => options!(SliceOptions, schema::SliceOptionsArgs {}),
-            Self::Softmax => options!(SoftmaxOptions, schema::SoftmaxOptionsArgs { beta: 1.0 }),
-            Self::Transpose => options!(TransposeOptions, schema::TransposeOptionsArgs {}),
-        }
+    ) -> (u8, Option<WIPOffset<UnionWIPOffset>>) {
+        use slot::options as field;
+        let (member, options) = match self {
+            Self::Logistic | Self::Rsqrt => return (options::NONE, None),
+            Self::Add(activation) => (options::ADD, activated(fbb, activation)),
+            Self::FullyConnected(activation) => {
+                (options::FULLY_CONNECTED, activated(fbb, activation))
+            }
+            Self::Mul(activation) => (options::MUL, activated(fbb, activation)),
+            Self::BatchMatMul { adj_y } => {
+                let fields = table(fbb, |fbb| {
+                    fbb.push_slot(field::BATCH_MATMUL_ADJ_Y, adj_y, false);
+                });
+                (options::BATCH_MATMUL, fields)
+            }
+            Self::Concatenation { axis } => {
+                let fields = table(fbb, |fbb| {
+                    fbb.push_slot(field::CONCATENATION_AXIS, axis, 0);
+                });
+                (options::CONCATENATION, fields)
+            }
+            Self::DepthwiseConv2d(Activation(activation)) => {
+                let fields = table(fbb, |fbb| {
+                    use slot::depthwise_conv_2d as field;
+                    let (multiplier, stride) = (1, 1);
+                    fbb.push_slot(field::DEPTH_MULTIPLIER, multiplier, 0);
+                    fbb.push_slot(field::STRIDE_H, stride, 0);
+                    fbb.push_slot(field::STRIDE_W, stride, 0);
+                    fbb.push_slot(field::ACTIVATION, activation, Activation::NONE.0);
+                    fbb.push_slot(field::PADDING, schema::VALID, 0);
+                });
+                (options::DEPTHWISE_CONV_2D, fields)
+            }
+            Self::Softmax => {
+                let beta = 1.0f32;
+                let fields = table(fbb, |fbb| fbb.push_slot(field::SOFTMAX_BETA, beta, 0.0));
+                (options::SOFTMAX, fields)
+            }
+            Self::HardSwish => (options::HARD_SWISH, table(fbb, |_| {})),
+            Self::Minimum => (options::MAXIMUM_MINIMUM, table(fbb, |_| {})),
+            Self::Reshape => (options::RESHAPE, table(fbb, |_| {})),
+            Self::Slice => (options::SLICE, table(fbb, |_| {})),
+            Self::Transpose => (options::TRANSPOSE, table(fbb, |_| {})),
+        };
+        (member, Some(options))
     }
+}
+
+/// Writes a table of options whose one field that is not its default is the activation.
+fn activated<'f>(
+    fbb: &mut FlatBufferBuilder<'f>,
+    Activation(activation): Activation,
+) -> WIPOffset<UnionWIPOffset> {
+    table(fbb, |fbb| {
+        fbb.push_slot(slot::options::ACTIVATION, activation, Activation::NONE.0);
+    })
 }
