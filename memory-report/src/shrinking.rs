@@ -126,7 +126,7 @@ mod tests {
         assert_eq!(tenths[6], 206);
         let all = (file.bytes().len() + image.memory_bytes()) as u64;
         assert_eq!(rows.last().unwrap().image, all);
-        // As tests/inspect.rs of host-tools counts them.
+        // As host-tools/cli/tests/inspect.rs counts them.
         assert_eq!(rows[0].image, 193_792);
     }
 }

@@ -45,7 +45,7 @@ impl<'a> Answerer<'a> {
     }
 
     /// Returns the label, by number, that the INT8 image answers in the firmware crate. The clip
-    /// follows `context`, of whose time nothing counts, nor of the [`LINGER_MS`] after it.
+    /// follows `context`, of whose time nothing counts, nor of the `LINGER_MS` after it.
     pub fn int8(&mut self, context: &[i16], clip: &[i16]) -> Result<usize> {
         let mut peaks = Peaks::new(self.image);
         let hop = usize::from(self.image.manifest().front_end.hop);

@@ -1,7 +1,7 @@
 //! `zerda run --explain` says why a spoken command was missed, and why one was detected that nobody said.
 //!
-//! A label file beside each recording ([`labels`]) tells what is said. The decoder of the firmware crate runs over the
-//! recording once more, and every frame of it is kept ([`heard`]). The first reason that holds is told ([`why`]): what
+//! A label file beside each recording (`labels.rs`) tells what is said. The decoder of the firmware crate runs over the
+//! recording once more, and every frame of it is kept (`heard.rs`). The first reason that holds is told (`why.rs`): what
 //! the decoder did, which is certain, before what the audio was like, which is likely.
 
 mod heard;

@@ -1,8 +1,8 @@
 //! `zerda tune` chooses thresholds and smoothing for as few false alarms an hour as wanted, on recordings of the
 //! surroundings that the device will hear.
 //!
-//! `tail` says how often a command is falsely detected at a threshold, `choose` finds the thresholds,
-//! `report` says what they give, and `rewrite` puts them into the config and the image. With wake words it is
+//! `tail.rs` says how often a command is falsely detected at a threshold, `choose.rs` finds the thresholds,
+//! `report.rs` says what they give, and `rewrite.rs` puts them into the config and the image. With wake words it is
 //! their thresholds that are chosen; commands count after them only, and keep theirs.
 
 mod choose;

@@ -2,7 +2,7 @@
 //!
 //! It serves `zerda simulate`. It depends on `zerda-device`, whose QEMU counts instructions, on `zerda-quantize`, which
 //! makes images of shapes that nobody has trained, on `zerda-tflite`, which asks Vela for the NPU's time, and on
-//! `zerda-support`.
+//! `zerda-support`. The package's folder `config` is a link to the repository's, whose `boards` are built in.
 //!
 //! What an operator takes follows from its shape ([`cost`]), by costs that stand in the board's file
 //! ([`board`]) and were fitted to instructions counted in QEMU ([`calibrate`]); the NPU's time is Vela's.

@@ -18,8 +18,7 @@
 //! Settings (thresholds, commands, wake words) are put into an image here, below the compiler: they leave the network
 //! as it is, and `run` and `qemu`, which compile nothing, need them for `--wake`.
 //!
-//! The files of the repository's `config` that are built in are links in this package's own `config`, so that the
-//! package holds all that it includes.
+//! The package's folder `config` is a link to the repository's, so that it holds the files that are built in.
 
 pub mod audio;
 pub mod clips;
