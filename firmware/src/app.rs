@@ -2,6 +2,9 @@
 //! generic over the hardware, which a board crate brings: a [`Processor`], pins of `embedded-hal`, a serial
 //! line of `embedded-io`, and an [`crate::audio::AudioSource`] at the other end of the ring.
 
+mod fits;
+mod output;
+
 use core::ops::Range;
 
 use embedded_hal::digital::OutputPin;
@@ -9,16 +12,18 @@ use embedded_io::Write;
 use heapless::Vec;
 use heapless::spsc::Consumer;
 
-use crate::CRC;
 use crate::audio::{Block, has_slots};
+use crate::crc::{CRC, update};
 use crate::gate::{Awake, Outcome, Reason};
 use crate::grammar::Detection;
-use crate::image::{SAMPLE_RATE, memory_bytes};
+use crate::image::SAMPLE_RATE;
 use crate::kernels;
-use crate::npu::Counters;
 use crate::recognizer::{Event, Recognizer};
-use crate::step::Step;
+use crate::step::{Counters, Step};
 use crate::telemetry::{Report, Status, encode};
+pub use fits::assert_fits;
+pub use output::Output;
+use output::When;
 
 /// The length of audio, in ms, that lies between two reports of the status.
 const STATUS_MS: u32 = 1000;
@@ -42,55 +47,6 @@ pub trait Processor {
     /// Returns the most stack used so far, in bytes, or 0 where it is not measured.
     fn stack_bytes(&self) -> u32 {
         0
-    }
-}
-
-/// A pin that is high for a while after a command was detected, or as long as the device listens to commands.
-#[derive(Debug)]
-pub struct Output<P> {
-    pin: P,
-    when: When,
-    hold_ms: u32,
-    /// Holds the number of the sample at which the pin, which is high now, becomes low.
-    until: Option<u64>,
-}
-
-/// Says when a pin is high.
-#[derive(Clone, Copy, Debug)]
-enum When {
-    /// The pin is high after the command, or the wake word, of this name.
-    Said(&'static str),
-    /// The pin is high after any command; a wake word is not a command.
-    AnyCommand,
-    /// The pin is high while commands count.
-    Awake,
-}
-
-impl<P> Output<P> {
-    /// Makes an output that a command raises for `hold_ms` of audio. `command` names the command or wake word
-    /// that is meant; `None` means any command.
-    pub const fn new(pin: P, command: Option<&'static str>, hold_ms: u32) -> Self {
-        let when = match command {
-            Some(name) => When::Said(name),
-            None => When::AnyCommand,
-        };
-        Self {
-            pin,
-            when,
-            hold_ms,
-            until: None,
-        }
-    }
-
-    /// Makes an output that is high while commands count: in the window that a wake word opens, and always
-    /// where the image names no wake words.
-    pub const fn while_awake(pin: P) -> Self {
-        Self {
-            pin,
-            when: When::Awake,
-            hold_ms: 0,
-            until: None,
-        }
     }
 }
 
@@ -234,7 +190,7 @@ where
         self.status.stack_bytes = self.processor.stack_bytes();
         self.status.logits_crc32 = self.logits.clone().finalize();
         (self.status_at, self.busy) = (now, 0);
-        if let Some(Counters { steps, faults, .. }) = self.recognizer.stepper().npu() {
+        if let Some(Counters { steps, faults, .. }) = self.recognizer.step_mut().npu() {
             self.report(Report::Npu { steps, faults });
         }
         if self.is_gated() {
@@ -251,8 +207,8 @@ where
     }
 
     /// Returns what runs the steps.
-    pub fn stepper(&mut self) -> &mut S {
-        self.recognizer.stepper()
+    pub fn step_mut(&mut self) -> &mut S {
+        self.recognizer.step_mut()
     }
 
     fn recognize(&mut self, samples: &[i16]) -> Vec<Outcome, MAX_OUTCOMES> {
@@ -267,7 +223,7 @@ where
         self.recognizer.push_events(samples, |event| match event {
             Event::Step { logits, .. } => {
                 status.steps = status.steps.wrapping_add(1);
-                crate::update(logits_crc, bytemuck::cast_slice(logits));
+                update(logits_crc, bytemuck::cast_slice(logits));
             }
             Event::Frame { .. } | Event::Word(_) => {}
             Event::Detection(detection) => came(Outcome::Detection(detection), status),
@@ -345,7 +301,7 @@ where
 
     /// Reports the last fault of the NPU in this block, if there was one.
     fn report_npu_fault(&mut self) {
-        let Some(counters) = self.recognizer.stepper().npu() else {
+        let Some(counters) = self.recognizer.step_mut().npu() else {
             return;
         };
         let faults = counters.faults;
@@ -417,62 +373,4 @@ fn ms(sample: u64) -> u32 {
 /// Returns the number of samples in `ms` milliseconds.
 fn samples(ms: u32) -> u64 {
     u64::from(ms) * u64::from(SAMPLE_RATE / 1000)
-}
-
-/// Fails the build, if called in a constant, unless `image` is a compiled image whose caches and arena take
-/// at most `ram` bytes. The error states both figures.
-pub const fn assert_fits(image: &[u8], ram: usize) {
-    let needed = memory_bytes(image);
-    assert!(
-        needed > 0,
-        "ZERDA_IMAGE is not a compiled image: make one with `zerda compile`"
-    );
-    if needed > ram {
-        let mut text = *b"the model needs ########## bytes of RAM for caches and arena, this board gives it ##########";
-        let (text_len, figure) = (text.len(), 10);
-        write_decimal(&mut text, 16 + figure, needed);
-        write_decimal(&mut text, text_len, ram);
-        match core::str::from_utf8(&text) {
-            Ok(text) => panic!("{}", text),
-            Err(_) => panic!("the model does not fit"),
-        }
-    }
-}
-
-/// Writes a number so that it ends before `end`, over ten places that are filled up with spaces.
-const fn write_decimal(text: &mut [u8], mut end: usize, mut number: usize) {
-    let start = end - 10;
-    while end > start {
-        end -= 1;
-        text[end] = if number > 0 || end + 1 == start + 10 {
-            b'0' + (number % 10) as u8
-        } else {
-            b' '
-        };
-        number /= 10;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::test_image::tiny;
-
-    #[test]
-    fn a_model_that_fits_passes() {
-        let image = tiny(2);
-        assert_fits(image.get(), memory_bytes(image.get()));
-    }
-
-    #[test]
-    #[should_panic(expected = "caches and arena, this board gives it         16")]
-    fn a_model_that_does_not_fit_is_refused_with_both_figures() {
-        assert_fits(tiny(2).get(), 16);
-    }
-
-    #[test]
-    #[should_panic(expected = "make one with `zerda compile`")]
-    fn what_is_no_image_is_refused() {
-        assert_fits(b"PNG", 1000);
-    }
 }

@@ -6,7 +6,6 @@
 //! the same.
 
 use crate::image::{Image, MAX_CACHES};
-use crate::plan::Cache;
 
 /// The most different places at which caches start.
 const MAX_PHASES: usize = 8;
@@ -89,15 +88,6 @@ impl Windows {
             }
             *start = 0;
         }
-    }
-}
-
-impl Cache {
-    /// Returns the bytes that the buffer takes in memory.
-    pub fn byte_range(&self) -> core::ops::Range<usize> {
-        let bytes = usize::from(self.capacity) * usize::from(self.cols);
-        let start = self.offset as usize;
-        start..start.saturating_add(bytes)
     }
 }
 

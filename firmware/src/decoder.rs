@@ -14,31 +14,21 @@
 //! 1489 in `test`. The cost: the same word said again within a second is taken for an echo where noise covers
 //! the pause.
 
+mod loudness;
+
+use loudness::Loudness;
+
 use crate::image::{
     Decoder as Config, FrontEnd, Image, MAX_CLASSES, MAX_SMOOTHING, SAMPLE_RATE, Stream,
 };
 
 /// Sets the bit of every label, so that all are listened to.
 const ALL: u64 = u64::MAX;
-/// The longest time, in frames of 10 ms, for which the start of a word is looked for: 1.5 s.
-const LONGEST_WORD: u64 = 150;
-/// The longest pause, in frames, that still lies within one word.
-const LONGEST_PAUSE: u32 = 12;
-/// The least number of frames that lies between the decision on a word and that on the same word said again.
-const AGAIN: u64 = 36;
-/// The number of frames after the decision on a word in which the same word may be its echo. Later, noise may
-/// have covered the pause.
-const ECHO: u64 = 100;
-/// Says how much quieter than a word's loudest frame the pause after it must be (9 dB), in the unit of
-/// [`crate::front_end::FrontEnd::loudness`].
-const PAUSE_BELOW: u8 = 17;
-/// Says how much quieter than its loudest frame the same word said again may be (8 dB). The loudest frame
-/// since the quietest one of the pause counts; the unit is that of [`PAUSE_BELOW`].
-const AGAIN_BELOW: u8 = 15;
 
 /// A spoken word that the decoder detected. Times count from the start of the stream, in ms, and stop
 /// counting after 49 days.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Word {
     /// The number of the label that was heard.
     pub label: u8,
@@ -50,16 +40,27 @@ pub struct Word {
     pub end_ms: u32,
     /// The time, in ms, at which the audio ends that was needed to decide, look-ahead included.
     pub decided_ms: u32,
-    /// Says whether the word is rather a part of the same word before it than said again: there was no pause
-    /// between them, or it is much quieter, or it came too soon.
-    pub echo: bool,
-    /// Says whether the average of the word reached only [`faint_threshold`].
-    pub faint: bool,
+    /// Says how far the word is to be believed.
+    pub kind: Kind,
     /// The number of the frame that starts at `start_ms`. Unlike the times, numbers of frames never stop
     /// counting.
     pub first_frame: u64,
     /// The number of the frame that ends at `end_ms`.
     pub last_frame: u64,
+}
+
+/// Says how far a word is to be believed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Kind {
+    /// The average of the word reached its threshold.
+    #[default]
+    Sure,
+    /// The average of the word reached only [`faint_threshold`], and faded.
+    Faint,
+    /// The word is rather a part of the same word before it than said again: there was no pause between them,
+    /// or it is much quieter, or it came too soon.
+    Echo,
 }
 
 /// Returns the average, Q0.8, that makes a word faint if its threshold is `threshold` (Q0.8): three fifths of
@@ -103,23 +104,9 @@ struct State {
     frame: u64,
     /// The number of the first frame of the step that the last frame belongs to.
     step_start: u64,
-    /// Holds the loudness of the last frames; that of frame `n` is at `n % 256`.
-    loudness: [u8; 256],
-    /// Counts the frames whose loudness was pushed.
-    heard: u64,
-    /// The number of the frame after the one that decided the last word that was no echo; 0: there was none.
-    after: u64,
+    loudness: Loudness,
     /// Counts the frames that are left in which nothing is detected.
     refractory: u16,
-    /// The label of the last word that was no echo.
-    label: u8,
-    /// The loudness that the loudest frame of that word has.
-    loudest: u8,
-    /// Says whether a pause came after that word.
-    paused: bool,
-    /// The loudness that the quietest frame of the pause has. `since` is that of the loudest frame after it.
-    quietest: u8,
-    since: u8,
 }
 
 impl State {
@@ -132,17 +119,10 @@ impl State {
         disarmed: [false; MAX_CLASSES],
         height: [0; MAX_CLASSES],
         age: [0; MAX_CLASSES],
-        loudness: [0; 256],
-        heard: 0,
-        after: 0,
         frame: 0,
         step_start: 0,
+        loudness: Loudness::START,
         refractory: 0,
-        label: 0,
-        loudest: 0,
-        paused: false,
-        quietest: 0,
-        since: 0,
     };
 }
 
@@ -215,17 +195,12 @@ impl Decoder {
     /// the frame itself: frames have a loudness before they are committed. It serves to tell where a word
     /// started.
     pub fn push_loudness(&mut self, loudness: u8) {
-        let State {
-            loudness: history,
-            heard,
-            ..
-        } = &mut self.state;
-        history[usize::from(*heard as u8)] = loudness;
-        *heard = heard.wrapping_add(1);
+        self.state.loudness.push(loudness);
     }
 
     /// Takes the posteriors of the next committed frame, Q0.8 minus 128, one a class. Returns the word that
-    /// the frame decides, if any.
+    /// the frame decides, if any: one that reached its threshold, or else a faint one that has faded by this
+    /// frame. There are faint words only where the image lists commands.
     pub fn push_frame(&mut self, posteriors: &[i8]) -> Option<Word> {
         let frame = self.state.frame;
         self.state.frame += 1;
@@ -233,18 +208,19 @@ impl Decoder {
             self.state.step_start = frame;
         }
         self.smooth(posteriors);
-        self.listen(frame);
+        self.state.loudness.follow(frame);
         let quiet = self.state.refractory > 0;
         self.state.refractory = self.state.refractory.saturating_sub(1);
-        let (label, score) = self.likeliest().filter(|_| !quiet)?;
+        let Some((label, score)) = self.likeliest().filter(|_| !quiet) else {
+            return self.faded(frame);
+        };
         self.state.refractory = self.config.refractory;
         *self.state.disarmed.get_mut(usize::from(label))? = true;
-        Some(self.word(label, score, frame, false))
+        Some(self.word(label, score, frame, Kind::Sure))
     }
 
-    /// Returns a faint word that has faded by the last frame, if there is one; always `None` where the image
-    /// lists no commands. Call it once for each frame that decided no word.
-    pub fn faint(&mut self) -> Option<Word> {
+    /// Returns a faint word that has faded by this frame, which decided no other word.
+    fn faded(&mut self, frame: u64) -> Option<Word> {
         if self.faint == 0 {
             return None;
         }
@@ -253,11 +229,9 @@ impl Decoder {
             smoothed,
             height,
             age,
-            frame,
-            after,
+            loudness: Loudness { after, .. },
             ..
         } = &mut self.state;
-        let frame = frame.checked_sub(1)?;
         let words = self.threshold.iter().zip(smoothed.iter());
         let words = words.zip(height.iter_mut().zip(age)).take(self.classes);
         let mut found = None;
@@ -288,31 +262,20 @@ impl Decoder {
             }
         }
         let (label, score, at) = found?;
-        Some(self.word(label, score, at, true))
+        Some(self.word(label, score, at, Kind::Faint))
     }
 
     /// Makes the word whose average is highest at `frame`, and remembers it unless it is an echo.
     #[inline(never)] // seldom runs
-    fn word(&mut self, label: u8, score: u8, frame: u64, faint: bool) -> Word {
-        let (onset, loudest) = self.onset(frame);
-        let state = &mut self.state;
-        let as_loud = state.since.saturating_add(AGAIN_BELOW) >= state.loudest;
-        let said_again = state.paused && as_loud && frame + 1 >= state.after + AGAIN;
-        let soon = state.after > 0 && frame < state.after + ECHO;
-        let echo = soon && label == state.label && !said_again;
-        if !echo {
-            state.after = frame + 1;
-            (state.label, state.loudest) = (label, loudest);
-            state.paused = false;
-        }
+    fn word(&mut self, label: u8, score: u8, frame: u64, kind: Kind) -> Word {
+        let (onset, echo) = self.state.loudness.word(label, frame, self.front_end.hop);
         Word {
             label,
             score,
             start_ms: self.ms(onset, 0),
             end_ms: self.ms(frame, self.front_end.window),
             decided_ms: self.decided_ms(),
-            echo,
-            faint,
+            kind: if echo { Kind::Echo } else { kind },
             first_frame: onset,
             last_frame: frame,
         }
@@ -324,46 +287,6 @@ impl Decoder {
         let look_ahead = u64::from(self.stream.chunk.saturating_sub(1));
         let last = self.state.step_start.saturating_add(look_ahead);
         self.ms(last, self.front_end.window)
-    }
-
-    /// Follows how loud the last word still is, or its pause and what comes after it.
-    fn listen(&mut self, frame: u64) {
-        let state = &mut self.state;
-        let loudness = state.loudness[usize::from(frame as u8)];
-        if !state.paused {
-            state.loudest = state.loudest.max(loudness);
-            state.paused = loudness.saturating_add(PAUSE_BELOW) <= state.loudest;
-            state.quietest = u8::MAX;
-        }
-        if loudness <= state.quietest {
-            (state.quietest, state.since) = (loudness, loudness);
-        } else {
-            state.since = state.since.max(loudness);
-        }
-    }
-
-    /// Returns the first loud frame of the word that ends with `frame`, and how loud the word becomes. A
-    /// frame is loud if it is above halfway, in dB, between the quietest and the loudest frame of the time
-    /// looked back at; pauses as short as a stop consonant's are part of the word.
-    fn onset(&self, frame: u64) -> (u64, u8) {
-        let count = (frame.saturating_sub(self.state.after) + 1).min(LONGEST_WORD) as usize;
-        // These are the two parts of the ring.
-        let (newer, older) = self.state.loudness.split_at(usize::from(frame as u8) + 1);
-        let newer = last(newer, count);
-        let older = last(older, count.saturating_sub(newer.len()));
-        let all = || older.iter().chain(newer).copied();
-        let (quietest, loudest) = (all().fold(u8::MAX, u8::min), all().fold(0, u8::max));
-        let bound = quietest.midpoint(loudest);
-        let (mut onset, mut loudest) = (0u32, 0);
-        for (age, loudness) in (0..).zip(all().rev()) {
-            if loudness >= bound {
-                onset = age;
-                loudest = loudness.max(loudest);
-            } else if onset > 0 && age - onset > LONGEST_PAUSE {
-                break;
-            }
-        }
-        (frame.saturating_sub(onset.into()), loudest)
     }
 
     /// Averages the posteriors of the last frames, this one included.
@@ -430,12 +353,6 @@ pub(crate) fn ms(front_end: FrontEnd, frame: u64, sample: u16) -> u32 {
         .saturating_mul(front_end.hop.into())
         .saturating_add(sample.into());
     u32::try_from(samples / u64::from(SAMPLE_RATE / 1000)).unwrap_or(u32::MAX)
-}
-
-/// Returns the last `count` elements of a slice, or all if there are fewer.
-fn last(slice: &[u8], count: usize) -> &[u8] {
-    let from = slice.len().saturating_sub(count);
-    slice.get(from..).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@
 //! complete while a longer one may still come waits until a word comes that does not continue it, or the gap
 //! has passed. All others are decided at once.
 //!
-//! One word of a command may be faint (see [`Decoder::faint`](crate::decoder::Decoder::faint)), since the
+//! One word of a command may be faint (see [`Kind::Faint`]), since the
 //! others vouch for it; a faint word that fits no command counts for nothing. Of 556 commands of two words,
 //! all that clips of one speaker each of Speech Commands' `val` make, 462 are right without faint words and
 //! 481 with them, one wrong (`measured` in float32, by a model of this module and the decoder).
@@ -15,14 +15,14 @@
 //! A wake word (see [`crate::gate`]) is a detection by itself, whatever the commands: between two words it
 //! parts them.
 //!
-//! A word's echo (see [`Word::echo`]) is no word here: said once, a word is no command of two, nor
+//! A word's echo (see [`Kind::Echo`]) is no word here: said once, a word is no command of two, nor
 //! the same command twice.
 //!
 //! The gap counts from the decision on a word to that on the next. The time from the end of a word to the
 //! start of the next would be nearer to what people mean by a pause, but the start is known only when the
 //! next word is: a grammar that waits for it would have to wait for the longest word besides.
 
-use crate::decoder::Word;
+use crate::decoder::{Kind, Word};
 use crate::image::{FrontEnd, Image, MAX_WORDS, SAMPLE_RATE};
 
 /// The longest time, in ms, that may pass from the start of a command's first word to the end of its last.
@@ -63,6 +63,31 @@ pub struct Grammar {
     pub(crate) frame: u64,
 }
 
+/// The rule that says how many words of one command may be faint: one, if the command has others that vouch for
+/// it.
+#[derive(Clone, Copy, Debug)]
+pub struct Vouched {
+    faint_allowed: bool,
+}
+
+impl Vouched {
+    /// Returns the rule for the first word of a command, whose words are labels.
+    pub fn for_command(words: &[u8]) -> Self {
+        let faint_allowed = words.len() > 1;
+        Self { faint_allowed }
+    }
+
+    /// Says whether the next word of the command may be of this kind.
+    pub fn allows(self, kind: Kind) -> bool {
+        self.faint_allowed || kind != Kind::Faint
+    }
+
+    /// Counts the next word of the command, which is of this kind.
+    pub fn count(&mut self, kind: Kind) {
+        self.faint_allowed &= kind != Kind::Faint;
+    }
+}
+
 /// Says how far words are a command.
 enum Progress {
     /// The words are a command; it uses so many of them, and the second figure is their lowest score, Q0.8.
@@ -89,10 +114,13 @@ impl Grammar {
         mut on_detection: impl FnMut(Detection),
     ) {
         // An echo was counted with its word.
-        if let Some(word) = word.filter(|word| !word.echo) {
+        if let Some(word) = word.filter(|word| word.kind != Kind::Echo) {
             if self.count == HELD {
                 // Sure words are fewer.
-                let faint = self.words.iter().position(|(word, _)| word.faint);
+                let faint = self
+                    .words
+                    .iter()
+                    .position(|(word, _)| word.kind == Kind::Faint);
                 self.remove(faint.unwrap_or(0));
             }
             if let Some(slot) = self.words.get_mut(self.count) {
@@ -115,7 +143,9 @@ impl Grammar {
         loop {
             let words = self.words.get(..self.count)?;
             let (first, _) = words.first()?;
-            let alone = image.alone(first.label).filter(|_| !first.faint);
+            let alone = image
+                .alone(first.label)
+                .filter(|_| first.kind == Kind::Sure);
             let mut longest = alone.map(|number| (1, number, first.score));
             let mut begun = false;
             for (number, command) in (0..).zip(image.phrases()) {
@@ -156,7 +186,7 @@ impl Grammar {
         let samples = |ms: u32| u64::from(ms) * u64::from(SAMPLE_RATE / 1000);
         let mut rest = command.iter();
         let mut next = rest.next();
-        let mut faint = command.len() == 1;
+        let mut vouched = Vouched::for_command(command);
         let (mut before, mut used, mut score) = (None, 0, u8::MAX);
         let start = words.first().map_or(0, |(first, _)| first.first_frame);
         for (count, held @ (word, frame)) in (1..).zip(words) {
@@ -168,12 +198,12 @@ impl Grammar {
                     && apart(before.last_frame, word.last_frame) >= samples(APART_MS)
             });
             let lasts = apart(start, word.last_frame).saturating_add(window.into());
-            let fits = follows && lasts <= samples(LONGEST_MS) && !(faint && word.faint);
+            let fits = follows && lasts <= samples(LONGEST_MS) && vouched.allows(word.kind);
             if *label == word.label && fits {
                 (before, used, next) = (Some(held), count, rest.next());
-                faint |= word.faint;
+                vouched.count(word.kind);
                 score = score.min(word.score);
-            } else if before.is_none() || !word.faint {
+            } else if before.is_none() || word.kind != Kind::Faint {
                 return Progress::Other;
             }
         }

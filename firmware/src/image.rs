@@ -33,7 +33,7 @@
 //! field: so the version is the same.
 //!
 //! The tensor segment holds the constants. It ends the image, unless an NPU section follows, which is the
-//! same step once more, compiled for an NPU (see [`crate::npu::section`]).
+//! same step once more, compiled for an NPU (see [`section`]).
 //!
 //! Memory is one region of cache bytes and then arena bytes. [`Image::parse`] checks what else must hold,
 //! record by record.
@@ -41,22 +41,18 @@
 mod check;
 mod error;
 mod header;
-#[cfg(any(test, feature = "test-image"))]
-#[doc(hidden)]
-pub mod hostile;
-mod npu;
 mod ops;
 mod records;
+pub mod section;
 
 pub use error::ParseError;
 pub use header::{checksum, field, memory_bytes, npu_scratch_bytes};
 pub use records::{Command, Decoder, FrontEnd, Grammar, Label, Manifest, Stream, Wake};
 
-use core::ops::Range;
-use serde::Deserialize;
-
-use crate::npu::section::Program;
 use crate::plan::{Cache, Element, Op, Space, Tensor, TensorId};
+use records::{CACHE_BYTES, take_command};
+pub(crate) use records::{TENSOR_BYTES, label_bit, take};
+use section::Program;
 
 /// The number of bytes that the header takes.
 pub const HEADER_BYTES: usize = 64;
@@ -109,8 +105,8 @@ pub struct Image<'a> {
     manifest: Manifest,
     labels: &'a [u8],
     caches: &'a [u8],
-    tensors: &'a [u8],
-    ops: &'a [u8],
+    pub(crate) tensors: &'a [u8],
+    pub(crate) ops: &'a [u8],
     grammar: Grammar,
     commands: &'a [u8],
     wake: Wake<'a>,
@@ -135,7 +131,7 @@ impl<'a> Image<'a> {
     }
 
     /// Returns an image with a valid header, whose records are where it says but are not checked yet.
-    fn find_records(bytes: &'a [u8]) -> Result<Self, ParseError> {
+    pub(crate) fn find_records(bytes: &'a [u8]) -> Result<Self, ParseError> {
         let header = header::Header::parse(bytes)?;
         let manifest_error = |field, problem| ParseError::Manifest { field, problem };
         let out_of_bounds = manifest_error("length", "the manifest lies outside the image");
@@ -372,51 +368,6 @@ impl<'a> Image<'a> {
     /// Returns the bytes of memory that a recognizer needs: caches and arena.
     pub fn memory_bytes(&self) -> usize {
         self.cache_bytes().saturating_add(self.arena_bytes())
-    }
-}
-
-/// Returns the bit of a label among 64, or 0 for a number that is no label's.
-pub(crate) fn label_bit(label: u8) -> u64 {
-    1u64.checked_shl(label.into()).unwrap_or(0)
-}
-
-/// The number of bytes that an encoded [`Cache`] takes.
-const CACHE_BYTES: usize = 11;
-/// The number of bytes that an encoded [`Tensor`] takes.
-const TENSOR_BYTES: usize = 16;
-
-/// Takes the next record of a sequence of records without a fixed size.
-pub(crate) fn take<'a, T: Deserialize<'a>>(rest: &mut &'a [u8]) -> Option<T> {
-    let record;
-    (record, *rest) = postcard::take_from_bytes(rest).ok()?;
-    Some(record)
-}
-
-/// Takes the bytes of name and words of the next [`Command`]. They are the same as postcard decodes where
-/// both are shorter than 128 bytes, as they must be, in less code.
-fn take_command<'a>(rest: &mut &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
-    let mut take_bytes = || {
-        let (&length, after) = rest.split_first()?;
-        let bytes;
-        (bytes, *rest) = after.split_at_checked(length.into())?;
-        Some(bytes)
-    };
-    Some((take_bytes()?, take_bytes()?))
-}
-
-impl Tensor {
-    /// Returns the number of elements.
-    #[allow(clippy::len_without_is_empty)] // none is empty
-    pub fn len(&self) -> usize {
-        usize::from(self.rows) * usize::from(self.cols)
-    }
-
-    /// Returns the bytes of a constant or an arena tensor, counted from the start of its segment or arena.
-    fn byte_range(&self) -> Option<Range<usize>> {
-        let size = if self.element == Element::I8 { 1 } else { 4 };
-        let start = self.offset as usize;
-        let end = self.len().checked_mul(size)?.checked_add(start)?;
-        Some(start..end)
     }
 }
 

@@ -46,11 +46,15 @@ extern crate std;
 pub mod app;
 pub mod audio;
 pub mod cache;
+mod crc;
 pub mod decoder;
 pub mod fixed_point;
 pub mod front_end;
 pub mod gate;
 pub mod grammar;
+#[cfg(any(test, feature = "test-image"))]
+#[doc(hidden)]
+pub mod hostile;
 pub mod image;
 pub mod kernels;
 pub mod npu;
@@ -66,16 +70,6 @@ pub use decoder::Word;
 pub use grammar::Detection;
 pub use image::{Aligned, Image, ParseError, memory_bytes, npu_scratch_bytes};
 pub use recognizer::{Event, Memory, MemoryTooSmall, Recognizer};
-
-/// The CRC-32 (ISO-HDLC) that images, telemetry frames and logits are checked with.
-static CRC: crc::Crc<u32> = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC);
-
-/// Adds bytes to a checksum. It is one function that is never inlined, since each inlined copy takes 200
-/// bytes of flash.
-#[inline(never)]
-fn update(digest: &mut crc::Digest<'_, u32>, bytes: &[u8]) {
-    digest.update(bytes);
-}
 
 #[cfg(target_endian = "big")]
 compile_error!("the image is little-endian and read in place");

@@ -1,7 +1,7 @@
 //! Steps can run on an Arm Ethos-U55 or U65, with the CPU behind it.
 //!
 //! An image may hold its step a second time, compiled to a command stream for one NPU by Arm's Vela
-//! ([`section`]). [`Npu`] runs it where [`Cpu`] would run the plan: it copies features, masks and retained
+//! ([`crate::image::section`]). [`Npu`] runs it where [`Cpu`] would run the plan: it copies features, masks and retained
 //! cache rows into a [`Scratch`] buffer, lets the NPU compute there, and copies logits, posteriors and new
 //! cache rows back. Memory then holds what the CPU would have left, wherever anything reads it, so each step
 //! may run on either; only the CPU's intermediate results are not there.
@@ -64,25 +64,19 @@
 //! simulator of Arm's was at hand; nobody has run this driver on an NPU yet.
 
 pub mod driver;
-mod fault;
 #[cfg(any(test, feature = "npu-model"))]
 pub mod model;
 pub mod registers;
-pub mod section;
-#[cfg(any(test, feature = "test-image"))]
-#[doc(hidden)]
-pub mod test_section;
 
 use core::ops::Range;
 
 use crate::cache::Windows;
+use crate::image::section::{Io, Program, Role};
 use crate::image::{Image, SAMPLE_RATE};
 use crate::plan::TensorId;
-use crate::step::{Cpu, Step, byte_range};
+use crate::step::{Counters, Cpu, Failure, Fault, Step, byte_range};
 use driver::Driver;
-pub use fault::{Failure, Fault};
 use registers::Register;
-use section::{Io, Program, Role};
 
 /// The most steps that run on the CPU after a fault before the NPU is tried again: 13 s with steps of 50 ms.
 pub const MAX_BACKOFF: u16 = 256;
@@ -194,20 +188,6 @@ impl<const BYTES: usize> Default for Scratch<BYTES> {
     fn default() -> Self {
         Self::new()
     }
-}
-
-/// Says what became of the steps since the start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Counts the steps that ran on the NPU.
-    pub steps: u32,
-    /// Counts the steps that failed on the NPU and ran on the CPU.
-    pub faults: u32,
-    /// Holds the last failure, if there was one.
-    pub last: Option<Failure>,
-    /// The number of steps that run on the CPU, after the last failure, before the NPU is tried again; 0: it
-    /// is not tried again.
-    pub backoff: u16,
 }
 
 /// Runs steps on an NPU, and on the CPU if the NPU is missing or fails.

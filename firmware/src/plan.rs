@@ -7,6 +7,8 @@
 //! Integers are fixed-width in the encoding (`postcard::fixint`), so that a tensor or cache record
 //! has one size and is found by its number.
 
+use core::ops::Range;
+
 use serde::{Deserialize, Serialize};
 
 /// The number that a tensor has in the image's tensor table, from 0.
@@ -66,6 +68,27 @@ pub struct Tensor {
     pub keys: bool,
 }
 
+impl Tensor {
+    /// Returns the number of elements.
+    #[allow(clippy::len_without_is_empty)] // none is empty
+    pub fn len(&self) -> usize {
+        usize::from(self.rows) * usize::from(self.cols)
+    }
+
+    /// Returns the bytes of a constant or an arena tensor, counted from the start of its segment or arena.
+    pub(crate) fn byte_range(&self) -> Option<Range<usize>> {
+        let size = if self.element == Element::I8 { 1 } else { 4 };
+        let start = self.offset as usize;
+        let end = self.len().checked_mul(size)?.checked_add(start)?;
+        Some(start..end)
+    }
+
+    /// Returns the cache, and the row of its window, that `offset` states.
+    pub fn cache_row(&self) -> (usize, u16) {
+        ((self.offset >> 16) as usize, self.offset as u16)
+    }
+}
+
 /// A cache, which holds rows of `cols` bytes in a linear buffer of `capacity` rows, in which a window of
 /// `rows` slides forward by the step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,6 +108,15 @@ pub struct Cache {
     pub capacity: u16,
     /// The value that the cache is filled with on reset; it stands for an absent row.
     pub zero_point: i8,
+}
+
+impl Cache {
+    /// Returns the bytes that the buffer takes in memory.
+    pub fn byte_range(&self) -> Range<usize> {
+        let bytes = usize::from(self.capacity) * usize::from(self.cols);
+        let start = self.offset as usize;
+        start..start.saturating_add(bytes)
+    }
 }
 
 /// A requantization, which computes `value * multiplier * 2^(shift - 31)`, rounded as TFLite does.

@@ -1,12 +1,28 @@
 //! A step runs the plan once, operator by operator.
 
+mod fault;
+
 use core::ops::Range;
 
 use crate::cache::Windows;
 use crate::image::Image;
 use crate::kernels::{self, Channels, Heads, Operand, Output};
-use crate::npu::Counters;
 use crate::plan::{Clamp, Dense, Op, Requantize, Space, Tensor, TensorId};
+pub use fault::{Failure, Fault};
+
+/// Says what became of the steps that an NPU was to run, since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Counts the steps that ran on the NPU.
+    pub steps: u32,
+    /// Counts the steps that failed on the NPU and ran on the CPU.
+    pub faults: u32,
+    /// Holds the last failure, if there was one.
+    pub last: Option<Failure>,
+    /// The number of steps that run on the CPU, after the last failure, before the NPU is tried again; 0: it
+    /// is not tried again.
+    pub backoff: u16,
+}
 
 /// Runs steps of a plan, on the CPU or on what else a board has.
 pub trait Step {
@@ -51,13 +67,6 @@ pub fn byte_range(image: &Image<'_>, windows: &Windows, tensor: Tensor) -> Optio
         }
     };
     Some(start..start.checked_add(tensor.len())?)
-}
-
-impl Tensor {
-    /// Returns the cache, and the row of its window, that `offset` states.
-    pub fn cache_row(&self) -> (usize, u16) {
-        ((self.offset >> 16) as usize, self.offset as u16)
-    }
 }
 
 /// Holds the tensors of one operator: all of memory except its output, which is lent separately.

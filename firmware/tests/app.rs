@@ -10,7 +10,7 @@ use zerda_firmware::app::{App, Output, Processor};
 use zerda_firmware::audio::{BLOCK, Block, Ring};
 use zerda_firmware::cache::Windows;
 use zerda_firmware::image::{HEADER_BYTES, Wake, checksum, field};
-use zerda_firmware::npu::{Counters, Failure, Fault};
+use zerda_firmware::step::{Counters, Failure, Fault};
 use zerda_firmware::step::{Cpu, Step};
 use zerda_firmware::telemetry::{Decoder, Report};
 use zerda_firmware::{Aligned, Detection, Event, Image, Memory, Recognizer, memory_bytes};

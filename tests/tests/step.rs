@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use zerda_firmware::cache::Windows;
+use zerda_firmware::image::section::inputs_and_outputs;
 use zerda_firmware::image::{checksum, field};
-use zerda_firmware::npu::section::inputs_and_outputs;
 use zerda_firmware::plan::{Element, Op, Space, Tensor};
 use zerda_firmware::step::{Cpu, Step, byte_range};
 use zerda_firmware::{Image, Recognizer};

@@ -4,7 +4,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use zerda_firmware::image::hostile::{self, Bytes};
+use zerda_firmware::hostile::{self, Bytes};
 
 fuzz_target!(
     init: {

@@ -23,8 +23,7 @@ fn decode_with(image: &Bytes, parts: &[([u8; 3], usize)]) -> Vec<(usize, Word)> 
         .flat_map(|&(p, count)| core::iter::repeat_n(p, count));
     let detected = frames.enumerate().filter_map(|(frame, p)| {
         let posteriors = p.map(|p| (i16::from(p) - 128) as i8);
-        let word = decoder.push_frame(&posteriors);
-        word.or_else(|| decoder.faint()).map(|word| (frame, word))
+        decoder.push_frame(&posteriors).map(|word| (frame, word))
     });
     detected.collect()
 }
@@ -39,8 +38,7 @@ fn a_word_is_detected_when_its_average_reaches_the_threshold_with_its_times() {
         start_ms: 0,
         end_ms: 21 * 10 + 25,
         decided_ms: (20 + 2) * 10 + 25,
-        echo: false,
-        faint: false,
+        kind: Kind::Sure,
         first_frame: 0,
         last_frame: 21,
     };
@@ -113,7 +111,7 @@ fn said_again(again: core::ops::Range<u64>, loudness: u8, noise: u8) -> Vec<(u64
         let posteriors = if said { GO } else { SILENCE };
         let posteriors = posteriors.map(|p| (i16::from(p) - 128) as i8);
         let word = decoder.push_frame(&posteriors);
-        found.extend(word.map(|word| (frame, word.echo)));
+        found.extend(word.map(|word| (frame, word.kind == Kind::Echo)));
     }
     found
 }
@@ -138,7 +136,7 @@ fn a_word_said_again_after_its_echo_is_no_echo() {
         let said = matches!(frame, 20..35 | 55..65 | 86..100);
         let posteriors = if said { GO } else { SILENCE };
         let word = decoder.push_frame(&posteriors.map(|p| (i16::from(p) - 128) as i8));
-        found.extend(word.map(|word| (frame, word.echo)));
+        found.extend(word.map(|word| (frame, word.kind == Kind::Echo)));
     }
     assert_eq!(found, [(21, false), (56, true), (87, false)]);
 }
@@ -174,7 +172,7 @@ fn of_two_words_at_once_the_likelier_is_detected() {
 /// Frames and faint words, of an image with or without commands.
 fn faint(image: &Bytes, parts: &[([u8; 3], usize)]) -> Vec<(usize, Word)> {
     let mut found = decode_with(image, parts);
-    found.retain(|(_, word)| word.faint);
+    found.retain(|(_, word)| word.kind == Kind::Faint);
     found
 }
 
@@ -192,8 +190,7 @@ fn a_word_that_fades_before_it_is_sure_is_faint_if_there_are_commands() {
         start_ms: 0,
         end_ms: 21 * 10 + 25,
         decided_ms: (24 + 2) * 10 + 25,
-        echo: false,
-        faint: true,
+        kind: Kind::Faint,
         first_frame: 0,
         last_frame: 21,
     };

@@ -1,7 +1,7 @@
 //! Words at frames, posteriors made by hand, and what the gate lets through.
 
 use super::*;
-use crate::decoder::Decoder;
+use crate::decoder::{Decoder, Kind};
 use crate::image::{Command, Wake};
 use crate::test_image::{Bytes, GO_GO, WAKE, tiny, with_wake};
 use std::string::{String, ToString};
@@ -236,7 +236,6 @@ fn decoded(image: &Bytes, parts: &[([u8; 3], usize)]) -> Vec<(u64, String)> {
     for (frame, posteriors) in (0..).zip(posteriors(parts)) {
         decoder.listen_to(gate.listens_to());
         let word = decoder.push_frame(&posteriors);
-        let word = word.or_else(|| decoder.faint());
         gate.push_frame(&image, word, decoder.decided_ms(), |outcome| {
             heard.push((frame, line(&image, 0, outcome)));
         });
@@ -305,7 +304,7 @@ fn faint(image: &Bytes, parts: &[([u8; 3], usize)]) -> Vec<u64> {
     for (frame, posteriors) in (0..).zip(posteriors(parts)) {
         decoder.listen_to(gate.listens_to());
         let word = decoder.push_frame(&posteriors);
-        if word.is_none() && decoder.faint().is_some() {
+        if word.is_some_and(|word| word.kind == Kind::Faint) {
             faint.push(frame);
         }
         gate.push_frame(&image, word, 0, |_| {});

@@ -41,8 +41,11 @@ fn found_of(
             start_ms: (frame * 10).saturating_sub(200),
             end_ms: frame * 10,
             decided_ms,
-            echo: false,
-            faint: faint(frame),
+            kind: if faint(frame) {
+                Kind::Faint
+            } else {
+                Kind::Sure
+            },
             first_frame: u64::from(frame).saturating_sub(20),
             last_frame: frame.into(),
         });
@@ -79,10 +82,10 @@ fn without_commands_each_word_is_one_and_says_the_same() {
 fn an_echo_is_no_command() {
     let tiny = tiny(2);
     let image = Image::parse(tiny.get()).unwrap();
-    for (echo, expected) in [(false, 1), (true, 0)] {
+    for (kind, expected) in [(Kind::Sure, 1), (Kind::Echo, 0)] {
         let (mut grammar, mut count) = (Grammar::new(), 0);
         let word = Word {
-            echo,
+            kind,
             ..Word::default()
         };
         grammar.push_frame(&image, Some(word), 25, |_| count += 1);

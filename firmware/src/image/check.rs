@@ -2,8 +2,8 @@
 
 use super::{
     ALIGNMENT, BINS, FFT, Image, MAX_CACHES, MAX_CLASSES, MAX_COMMANDS, MAX_LEVEL_FRAMES, MAX_MELS,
-    MAX_NAME, MAX_SMOOTHING, MAX_WAKE_WORDS, MAX_WORDS, ParseError, SAMPLE_RATE, WINDOW_MS, npu,
-    ops, take_command,
+    MAX_NAME, MAX_SMOOTHING, MAX_WAKE_WORDS, MAX_WORDS, ParseError, SAMPLE_RATE, WINDOW_MS, ops,
+    records::take_command, section,
 };
 use crate::plan::{Element, Space, Tensor, TensorId};
 
@@ -17,7 +17,7 @@ pub(super) fn image(image: &Image<'_>) -> Result<(), ParseError> {
     ops::ops(image)?;
     commands(image)?;
     wake(image)?;
-    npu::section(image)
+    section::check::section(image)
 }
 
 fn manifest(field: &'static str, problem: &'static str) -> ParseError {

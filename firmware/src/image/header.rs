@@ -2,9 +2,9 @@
 
 use core::ops::Range;
 
+use super::section::{SCRATCH_BYTES, SECTION_BYTES};
 use super::{ALIGNMENT, HEADER_BYTES, MAGIC, ParseError, VERSION};
-use crate::CRC;
-use crate::npu::section::{SCRATCH_BYTES, SECTION_BYTES};
+use crate::crc::{CRC, update};
 
 /// Says where the header's fields lie: each constant is a range of bytes in the image.
 pub mod field {
@@ -53,7 +53,7 @@ pub fn checksum(image: &[u8]) -> u32 {
         image.get(..field::CHECKSUM.start),
         image.get(field::CHECKSUM.end..),
     ] {
-        crate::update(&mut digest, part.unwrap_or_default());
+        update(&mut digest, part.unwrap_or_default());
     }
     digest.finalize()
 }

@@ -142,3 +142,32 @@ pub struct Command<'a> {
     /// detected.
     pub words: &'a [u8],
 }
+
+/// The number of bytes that an encoded [`crate::plan::Cache`] takes.
+pub(super) const CACHE_BYTES: usize = 11;
+/// The number of bytes that an encoded [`crate::plan::Tensor`] takes.
+pub(crate) const TENSOR_BYTES: usize = 16;
+
+/// Returns the bit of a label among 64, or 0 for a number that is no label's.
+pub(crate) fn label_bit(label: u8) -> u64 {
+    1u64.checked_shl(label.into()).unwrap_or(0)
+}
+
+/// Takes the next record of a sequence of records without a fixed size.
+pub(crate) fn take<'a, T: Deserialize<'a>>(rest: &mut &'a [u8]) -> Option<T> {
+    let record;
+    (record, *rest) = postcard::take_from_bytes(rest).ok()?;
+    Some(record)
+}
+
+/// Takes the bytes of name and words of the next [`Command`]. They are the same as postcard decodes where
+/// both are shorter than 128 bytes, as they must be, in less code.
+pub(super) fn take_command<'a>(rest: &mut &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
+    let mut take_bytes = || {
+        let (&length, after) = rest.split_first()?;
+        let bytes;
+        (bytes, *rest) = after.split_at_checked(length.into())?;
+        Some(bytes)
+    };
+    Some((take_bytes()?, take_bytes()?))
+}

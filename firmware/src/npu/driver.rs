@@ -4,9 +4,10 @@
 //! begins with a reset, since between runs its power may have been cut and all that was set is lost with it;
 //! that costs about twenty writes.
 
+use super::Bus;
 use super::registers::{Config, Id, Register, Status, axi_limit, cmd, protection, region};
-use super::section::{Payload, Product};
-use super::{Bus, Failure, Fault};
+use crate::image::section::{Payload, Product};
+use crate::step::{Failure, Fault};
 
 /// The number of times that STATUS is read before a reset counts as failed. A reset takes the NPU some tens
 /// of cycles.

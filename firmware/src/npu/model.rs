@@ -14,10 +14,10 @@
 //! stream, or about time.
 
 use super::registers::{Config, Register, Status, axi_limit, cmd, protection};
-use super::section::{Payload, Program, Role};
 use super::{ABSENT, Bus, PRESENT, place};
 use crate::cache::Windows;
 use crate::image::Image;
+use crate::image::section::{Payload, Program, Role};
 use crate::step::{Cpu, Step};
 
 /// Says what goes wrong with the model.

@@ -3,6 +3,8 @@
 //! Names and layouts are facts of Arm's public core driver. All registers have 32 bits. An address of 64 bits
 //! is a pair of registers, of which the U55 has only the lower half.
 
+pub use crate::image::section::{Config, Id};
+
 /// A register, which is known by its byte offset from the NPU's base address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Register(u16);
@@ -124,46 +126,5 @@ impl Status {
     /// memory to memory.
     pub const fn faulting_channel(self) -> u8 {
         (self.0 >> 12 & 0xf) as u8
-    }
-}
-
-/// The value that [`Register::CONFIG`] reads as.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Config(pub u32);
-
-impl Config {
-    /// Returns the base-2 logarithm of the multiply-accumulates a cycle.
-    pub const fn macs_log2(self) -> u32 {
-        self.0 & 0xf
-    }
-
-    /// Returns the version of the command stream's format.
-    pub const fn stream_version(self) -> u32 {
-        self.0 >> 4 & 0xf
-    }
-
-    /// Says whether the NPU has a DMA engine of its maker's own.
-    pub const fn custom_dma(self) -> bool {
-        self.0 >> 27 & 1 != 0
-    }
-
-    /// Returns the product: 0 for U55, 1 for U65, 2 for U85.
-    pub const fn product(self) -> u32 {
-        self.0 >> 28
-    }
-}
-
-/// The value that [`Register::ID`] reads as.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Id(pub u32);
-
-impl Id {
-    /// Returns the version of the architecture: major, minor, patch.
-    pub const fn arch(self) -> [u8; 3] {
-        [
-            (self.0 >> 28) as u8,
-            (self.0 >> 20) as u8,
-            (self.0 >> 16 & 0xf) as u8,
-        ]
     }
 }

@@ -3,9 +3,9 @@
 mod protocol;
 
 use super::model::{Injection, Model};
-use super::section::Product;
-use super::test_section::{Parts, with_npu};
 use super::*;
+use crate::image::section::Product;
+use crate::image::section::test_section::{Parts, with_npu};
 use crate::recognizer::{Event, Recognizer};
 use crate::test_image::Bytes;
 use std::boxed::Box;
@@ -44,7 +44,7 @@ struct Heard {
 }
 
 fn listen<S: Step>(recognizer: &mut Recognizer<'_, S>, pcm: &[i16]) -> Heard {
-    let (mut digest, mut detections, mut steps) = (crate::CRC.digest(), Vec::new(), 0);
+    let (mut digest, mut detections, mut steps) = (crate::crc::CRC.digest(), Vec::new(), 0);
     recognizer.push_events(pcm, |event| match event {
         Event::Step { logits, .. } => {
             digest.update(bytemuck::cast_slice(logits));
@@ -128,7 +128,7 @@ fn watched<R>(
     let mut memory = vec![0; image.memory_bytes()];
     let mut recognizer = Recognizer::with_step(&image, &mut memory, watched).unwrap();
     let heard = listen(&mut recognizer, pcm);
-    look(heard, recognizer.stepper())
+    look(heard, recognizer.step_mut())
 }
 
 #[test]
@@ -297,7 +297,7 @@ fn a_scratch_buffer_that_is_too_small_is_said_once_and_the_cpu_does_it_all() {
     let mut recognizer = Recognizer::with_step(&image, &mut memory, npu).unwrap();
     let pcm = &samples()[0];
     assert_eq!(listen(&mut recognizer, pcm), on_cpu(&image, pcm));
-    let counters = recognizer.stepper().npu().unwrap();
+    let counters = recognizer.step_mut().npu().unwrap();
     let detail = (needed - 1024) as u32;
     let fault = Fault::Scratch;
     assert_eq!(counters.last, Some(Failure { fault, detail }));

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
-use zerda_firmware::npu::test_section::with_npu;
+use zerda_firmware::image::section::test_section::with_npu;
 use zerda_support::image_file::ImageFile;
 
 fn root() -> PathBuf {

@@ -12,6 +12,7 @@ use std::path::Path;
 
 use serde::Serialize;
 use zerda_firmware::Image;
+use zerda_firmware::decoder::Kind;
 use zerda_firmware::grammar::Detection;
 use zerda_support::error::{Error, Result};
 use zerda_support::output::print;
@@ -134,9 +135,9 @@ impl Heard<'_> {
         command: &str,
         spoken: Option<&Spoken>,
     ) -> Explanation<'a> {
-        let mut words = self.with_faint();
+        let mut words = self.words();
         let last = words.rfind(|word| word.end_ms == detection.end_ms);
-        let (label, faint) = last.map_or((0, false), |word| (word.label, word.faint));
+        let (label, faint) = last.map_or((0, false), |word| (word.label, word.kind == Kind::Faint));
         let why = why::false_alarm(self, detection, (label, faint), spoken, command);
         let times = (detection.start_ms, detection.end_ms);
         self.explanation((file, "false_alarm", command), times, label, why)
@@ -159,7 +160,7 @@ impl Heard<'_> {
             let last = frames.last()?;
             let word = frames
                 .iter()
-                .find_map(|frame| frame.word.filter(|word| !word.echo));
+                .find_map(|frame| frame.word.filter(|word| word.kind == Kind::Sure));
             Some(Row {
                 end_ms: last.end_ms,
                 smoothed: shown

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use zerda_firmware::Image;
-use zerda_firmware::npu::section::inputs_and_outputs;
+use zerda_firmware::image::section::inputs_and_outputs;
 use zerda_support::error::{Error, Result};
 use zerda_support::operators;
 use zerda_tflite::npu;

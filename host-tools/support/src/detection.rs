@@ -170,7 +170,7 @@ mod tests {
     use super::*;
     use crate::test_support::{commands as config, shrunk};
     use std::path::Path;
-    use zerda_firmware::npu::test_section::with_npu;
+    use zerda_firmware::image::section::test_section::with_npu;
 
     #[test]
     fn a_step_for_an_npu_stays_in_the_image() {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use zerda_firmware::gate::Reason;
 use zerda_firmware::npu::registers::{Config, Status as NpuStatus};
-use zerda_firmware::npu::{Failure, Fault};
+use zerda_firmware::step::{Failure, Fault};
 use zerda_firmware::telemetry::{Report, Status};
 
 /// Writes a report as a line that names its stream; `None` for a kind that is not known.

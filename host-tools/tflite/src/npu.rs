@@ -1,7 +1,7 @@
 //! `zerda npu` compiles an image's step for an Arm Ethos-U, by Arm's Vela.
 //!
 //! The step is exported as `zerda export` does it, Vela makes a command stream and constants of it,
-//! and both go into the image as its NPU section ([`zerda_firmware::npu::section`]), where the
+//! and both go into the image as its NPU section ([`zerda_firmware::image::section`]), where the
 //! firmware's driver finds them. The plan stays: the CPU runs it where there is no NPU, or it fails.
 //!
 //! # What the figures are
@@ -29,7 +29,7 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 use serde_json::{Value, json};
 use zerda_firmware::Image;
-use zerda_firmware::npu::section::{Product, Program, Section};
+use zerda_firmware::image::section::{Product, Program, Section};
 use zerda_support::error::{Error, Result};
 use zerda_support::image_file::ImageFile;
 use zerda_support::output;

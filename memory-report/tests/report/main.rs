@@ -272,7 +272,7 @@ fn what_is_no_firmware_with_this_image_is_one_line() {
     one_line(&stderr, &format!("{}: cannot be read", elf.display()));
 
     bench.write("desk.elf", firmware(300));
-    let other = zerda_firmware::npu::test_section::with_npu(image().bytes());
+    let other = zerda_firmware::image::section::test_section::with_npu(image().bytes());
     bench.write("other.zerda", other.get());
     let path = bench.path("other.zerda").display().to_string();
     let (code, _, stderr) = bench.run(&["--image", &path]);

@@ -105,7 +105,7 @@ impl<M: Machine> Step for Counting<M> {
     }
 
     #[cfg(feature = "npu-model")]
-    fn npu(&self) -> Option<zerda_firmware::npu::Counters> {
+    fn npu(&self) -> Option<zerda_firmware::step::Counters> {
         self.npu.as_ref().and_then(Step::npu)
     }
 }

@@ -199,7 +199,7 @@ fn try_run<M: Machine>(
         let ended = ENDED.load(Ordering::Acquire);
         if app.poll() {
             let recognition = app.recognition();
-            let counting = app.stepper();
+            let counting = app.step_mut();
             counting.take(recognition, |counts| match &mut profile {
                 Some(file) => file.write(counts),
                 None => Ok(()),
@@ -211,7 +211,7 @@ fn try_run<M: Machine>(
         } else if ended {
             app.report_status();
             #[cfg(feature = "npu-model")]
-            if let Some(rule) = app.stepper().npu.as_mut().and_then(Scripted::violation) {
+            if let Some(rule) = app.step_mut().npu.as_mut().and_then(Scripted::violation) {
                 return Err(message(format_args!("the NPU's driver {rule}")));
             }
             return Ok(());

@@ -4,7 +4,7 @@ use heapless::Vec;
 use zerda_firmware::Image;
 use zerda_firmware::cache::Windows;
 use zerda_firmware::npu::model::{Injection, Model};
-use zerda_firmware::npu::{Counters, Npu};
+use zerda_firmware::{npu::Npu, step::Counters};
 use zerda_firmware::step::Step;
 
 /// Lists faults, each with the step, counted from 0, in which it happens.

@@ -5,7 +5,7 @@ use std::net::TcpListener;
 
 use serde_json::{Value, json};
 use zerda_firmware::gate::Reason;
-use zerda_firmware::npu::{Failure, Fault};
+use zerda_firmware::step::{Failure, Fault};
 use zerda_firmware::telemetry::Report;
 
 mod bench;

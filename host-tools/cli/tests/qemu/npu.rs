@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use zerda_firmware::npu::test_section::Parts;
+use zerda_firmware::image::section::test_section::Parts;
 use zerda_support::image_file::ImageFile;
 
 use super::*;

@@ -41,9 +41,8 @@ pub struct Frame {
     pub refractory: bool,
     /// Says whether commands counted; without wake words they always do.
     pub awake: bool,
+    /// Word that the frame decided, of any kind.
     pub word: Option<Word>,
-    /// Word that counts only in a command of several.
-    pub faint: Option<Word>,
 }
 
 impl<'a> Heard<'a> {
@@ -57,7 +56,6 @@ impl<'a> Heard<'a> {
         let mut decoder = Decoder::new(image);
         decoder.listen_to(gate.listens_to());
         track.decode(decoder, |posteriors, decoder, word| {
-            let faint = word.is_none().then(|| decoder.faint()).flatten();
             let end = frames.len() * usize::from(hop) + usize::from(window);
             frames.push(Frame {
                 end_ms: (end * 1000 / SAMPLE_RATE as usize) as u32,
@@ -69,11 +67,9 @@ impl<'a> Heard<'a> {
                 refractory,
                 awake: gate.is_awake(),
                 word,
-                faint,
             });
             refractory = decoder.refractory() > 0;
-            let (word, decided_ms) = (word.or(faint), decoder.decided_ms());
-            gate.push_frame(image, word, decided_ms, |outcome| match outcome {
+            gate.push_frame(image, word, decoder.decided_ms(), |outcome| match outcome {
                 Outcome::Detection(detection) => detections.push(detection),
                 Outcome::Asleep(asleep) => closed.push(asleep.at_ms),
                 Outcome::Awake(_) => {}
@@ -90,14 +86,9 @@ impl<'a> Heard<'a> {
         })
     }
 
+    /// Returns the words that were decided, of every kind.
     pub fn words(&self) -> impl DoubleEndedIterator<Item = Word> {
         self.frames.iter().filter_map(|frame| frame.word)
-    }
-
-    /// Returns the words that commands may be made of, faint ones included.
-    pub fn with_faint(&self) -> impl DoubleEndedIterator<Item = Word> {
-        let words = self.frames.iter();
-        words.filter_map(|frame| frame.word.or(frame.faint))
     }
 
     /// Returns the labels of the wake words.

@@ -4,7 +4,8 @@ mod false_alarm;
 
 use std::ops::Range;
 
-use zerda_firmware::decoder::{Word, faint_threshold};
+use zerda_firmware::decoder::{Kind, Word, faint_threshold};
+use zerda_firmware::grammar::Vouched;
 
 use super::heard::{Frame, Heard};
 use super::labels::Spoken;
@@ -36,20 +37,19 @@ fn why(reason: &'static str, text: String) -> Why {
 pub fn missed(heard: &Heard<'_>, spoken: &Spoken) -> (u8, Why) {
     let last_ms = spoken.end_ms + LATE_MS;
     let in_time = |word: &Word| (spoken.start_ms..=last_ms).contains(&word.decided_ms);
-    let mut words = heard.with_faint().filter(&in_time);
+    let mut words = heard.words().filter(&in_time);
     let mut from_ms = spoken.start_ms;
-    // One of several words may be faint.
-    let mut sure = spoken.words.len() == 1;
+    let mut vouched = Vouched::for_command(&spoken.words);
     let mut last = None;
     for &label in &spoken.words {
-        match words.find(|word| word.label == label && !(sure && word.faint)) {
+        match words.find(|word| word.label == label && vouched.allows(word.kind)) {
             Some(word) => {
                 (from_ms, last) = (word.end_ms + 1, Some(word));
-                sure |= word.faint;
+                vouched.count(word.kind);
             }
             None => {
                 let until_ms = spoken.end_ms.max(from_ms + 1);
-                let needed = needed(heard, label, !sure);
+                let needed = needed(heard, label, vouched.allows(Kind::Faint));
                 return (label, word_missed(heard, label, needed, from_ms, until_ms));
             }
         }
@@ -71,7 +71,7 @@ fn needed(heard: &Heard<'_>, label: u8, faint: bool) -> u8 {
 /// Says why no command was made of words that were all heard.
 fn command_missed(heard: &Heard<'_>, spoken: &Spoken, in_time: impl Fn(&Word) -> bool) -> Why {
     let words = &spoken.words;
-    let all: Vec<Word> = heard.with_faint().filter(in_time).collect();
+    let all: Vec<Word> = heard.words().filter(in_time).collect();
     let wakes = matches!(words[..], [word] if heard.wake_words().contains(&word));
     let known = match heard.image.grammar().commands {
         _ if wakes => true,
@@ -89,7 +89,7 @@ fn command_missed(heard: &Heard<'_>, spoken: &Spoken, in_time: impl Fn(&Word) ->
             "grammar",
             format!("it was heard, but the image's commands are others: {commands}"),
         )
-    } else if let Some(echo) = all.iter().find(|word| word.echo) {
+    } else if let Some(echo) = all.iter().find(|word| word.kind == Kind::Echo) {
         let (name, ms) = (heard.name(echo.label), echo.end_ms);
         why(
             "echo",
@@ -228,7 +228,8 @@ impl Missed<'_> {
 
     fn at_another_time(&self) -> Option<Why> {
         let near = self.start_ms.saturating_sub(1000)..=self.end_ms + 2 * LATE_MS;
-        let mut words = self.heard.words();
+        let sure = |word: &Word| word.kind != Kind::Faint;
+        let mut words = self.heard.words().filter(sure);
         let word =
             words.find(|word| word.label == self.label && near.contains(&word.decided_ms))?;
         let inside = (self.start_ms..=self.end_ms + LATE_MS).contains(&word.decided_ms);

@@ -1,6 +1,6 @@
 //! Keeps what the network says of a stream, so that the decoder can be run over it again and again.
 
-use zerda_firmware::decoder::{Decoder, Word};
+use zerda_firmware::decoder::{Decoder, Kind, Word};
 use zerda_firmware::front_end::FrontEnd;
 use zerda_firmware::{Event, Image, Recognizer};
 use zerda_support::error::{Error, Result};
@@ -111,7 +111,7 @@ impl Track {
     pub fn detections(&self, decoder: Decoder) -> Vec<Word> {
         let mut words = Vec::new();
         self.decode(decoder, |_, _, word| {
-            words.extend(word.filter(|word| !word.echo))
+            words.extend(word.filter(|word| word.kind == Kind::Sure))
         });
         words
     }

@@ -2,7 +2,7 @@
 //! them.
 
 use zerda_firmware::Image;
-use zerda_firmware::decoder::{Decoder, Word};
+use zerda_firmware::decoder::{Decoder, Kind, Word};
 use zerda_firmware::gate::Gate;
 
 use super::track::Track;
@@ -41,8 +41,7 @@ pub fn words(image: &Image<'_>, track: &Track, mut decoder: Decoder) -> Vec<Word
     let mut words = Vec::new();
     decoder.listen_to(gate.listens_to());
     track.decode(decoder, |_, decoder, word| {
-        words.extend(word.filter(|word| !word.echo));
-        let word = word.or_else(|| decoder.faint());
+        words.extend(word.filter(|word| word.kind == Kind::Sure));
         gate.push_frame(image, word, decoder.decided_ms(), |_| {});
         decoder.listen_to(gate.listens_to());
     });

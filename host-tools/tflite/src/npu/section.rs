@@ -1,14 +1,14 @@
-//! Writes the NPU section: the format is specified in [`zerda_firmware::npu::section`].
+//! Writes the NPU section: the format is specified in [`zerda_firmware::image::section`].
 
 use std::path::Path;
 
 use serde::Serialize;
 use zerda_firmware::Image;
-use zerda_firmware::image::{ALIGNMENT, field};
-use zerda_firmware::npu::registers::{Config, Id};
-use zerda_firmware::npu::section::{
+use zerda_firmware::image::section::{
     Estimate, Io, Part, Payload, Product, Role, SECTION_BYTES, Section, inputs_and_outputs,
 };
+use zerda_firmware::image::{ALIGNMENT, field};
+use zerda_firmware::npu::registers::{Config, Id};
 use zerda_support::image_file::ImageFile;
 use zerda_support::image_parts::number;
 use zerda_support::image_writer::attach_npu;

@@ -2,7 +2,7 @@
 
 use std::vec::Vec;
 
-use super::section::{
+use super::{
     ACTION_CONFIG, ACTION_NOP, ACTION_STREAM, COP1, Estimate, Io, Part, Product, SECTION_BYTES,
     Section, inputs_and_outputs,
 };
@@ -76,7 +76,7 @@ impl Parts {
         self.section.product = product;
         self.section.macs_log2 = (config & 0xf) as u8;
         self.section.stream_version = (config >> 4 & 0xf) as u8;
-        self.section.arch = super::registers::Id(id).arch();
+        self.section.arch = super::Id(id).arch();
         (self.payload[2], self.payload[3]) = (config, id);
     }
 

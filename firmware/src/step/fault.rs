@@ -35,7 +35,7 @@ impl Fault {
         !matches!(self, Self::Mismatch | Self::Scratch | Self::Address)
     }
 
-    pub(super) fn with(self, detail: u32) -> Failure {
+    pub(crate) fn with(self, detail: u32) -> Failure {
         Failure {
             fault: self,
             detail,

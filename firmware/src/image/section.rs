@@ -12,11 +12,16 @@
 //! Offsets count in bytes from the section's start, but those of inputs and outputs from the start of the
 //! scratch buffer. [`crate::Image::parse`] checks all of it except what the command stream makes the NPU do.
 
+pub(super) mod check;
+#[cfg(any(test, feature = "test-image"))]
+#[doc(hidden)]
+pub mod test_section;
+
 use core::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use crate::image::{Image, MAX_CACHES, ParseError, take};
+use super::{Image, MAX_CACHES, ParseError, take};
 use crate::plan::{Op, Space, Tensor};
 
 /// The number of bytes that an encoded [`Section`] takes.
@@ -34,6 +39,47 @@ pub enum Product {
     U65,
     /// The NPU is an Ethos-U85, which [`crate::npu::Npu`] does not drive.
     U85,
+}
+
+/// The value of an NPU's register CONFIG, which says what was built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Config(pub u32);
+
+impl Config {
+    /// Returns the base-2 logarithm of the multiply-accumulates a cycle.
+    pub const fn macs_log2(self) -> u32 {
+        self.0 & 0xf
+    }
+
+    /// Returns the version of the command stream's format.
+    pub const fn stream_version(self) -> u32 {
+        self.0 >> 4 & 0xf
+    }
+
+    /// Says whether the NPU has a DMA engine of its maker's own.
+    pub const fn custom_dma(self) -> bool {
+        self.0 >> 27 & 1 != 0
+    }
+
+    /// Returns the product: 0 for U55, 1 for U65, 2 for U85.
+    pub const fn product(self) -> u32 {
+        self.0 >> 28
+    }
+}
+
+/// The value of an NPU's register ID, which says which product and architecture it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Id(pub u32);
+
+impl Id {
+    /// Returns the version of the architecture: major, minor, patch.
+    pub const fn arch(self) -> [u8; 3] {
+        [
+            (self.0 >> 28) as u8,
+            (self.0 >> 20) as u8,
+            (self.0 >> 16 & 0xf) as u8,
+        ]
+    }
 }
 
 /// The head of an NPU section, which says what the section is for and where its parts lie.

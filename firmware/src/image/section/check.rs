@@ -1,13 +1,13 @@
 //! These are the checks of the NPU section.
 
-use super::{ALIGNMENT, Image, ParseError, take};
-use crate::npu::registers::{Config, Id};
-use crate::npu::section::{
-    Io, Part, Payload, Program, SECTION_BYTES, attentions, first_written_rows, inputs_and_outputs,
+use super::{
+    Config, Id, Io, Part, Payload, Program, SECTION_BYTES, attentions, first_written_rows,
+    inputs_and_outputs,
 };
+use crate::image::{ALIGNMENT, Image, ParseError, take};
 
 /// Checks the NPU section, if there is one, against the plan.
-pub(super) fn section(image: &Image<'_>) -> Result<(), ParseError> {
+pub(in crate::image) fn section(image: &Image<'_>) -> Result<(), ParseError> {
     let Some(bytes) = image.npu else {
         return Ok(());
     };
@@ -115,9 +115,9 @@ fn payload(program: &Program<'_>) -> Result<(), ParseError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::image::section::Role;
+    use crate::image::section::test_section::{Parts, with_npu};
     use crate::image::{field, npu_scratch_bytes};
-    use crate::npu::section::Role;
-    use crate::npu::test_section::{Parts, with_npu};
     use crate::plan::Op;
     use crate::test_image::{CLASSES, MELS, STREAM, tiny, tiny_with};
     use std::string::{String, ToString};

@@ -5,18 +5,18 @@ use core::ops::Range;
 use std::sync::LazyLock;
 use std::vec::Vec;
 
-use super::{ALIGNMENT, HEADER_BYTES, Image, MAGIC, ParseError, VERSION, field};
 use crate::cache::Windows;
 use crate::decoder::Word;
 use crate::gate::{self, Asleep, Awake, Gate};
-use crate::npu::test_section::with_npu;
-use crate::npu::{Npu, Scratch, model::Model, section::Product};
+use crate::image::section::{Product, test_section::with_npu};
+use crate::image::{ALIGNMENT, HEADER_BYTES, Image, MAGIC, ParseError, VERSION, field};
+use crate::npu::{Npu, Scratch, model::Model};
 use crate::plan::Space;
 use crate::recognizer::{Event, Recognizer};
 use crate::step::{self, Step};
 pub use crate::test_image::Bytes;
 use crate::test_image::{COMMANDS, GO_GO, Random, WAKE, tiny, with_commands, with_wake};
-use crate::{CRC, Detection};
+use crate::{Detection, crc::CRC};
 
 /// The most memory, in bytes, with which an image is run; one that asks for more is only parsed.
 const MAX_MEMORY: usize = 1 << 20;
@@ -152,10 +152,10 @@ fn on_npu(image: &Image<'_>, pcm: &[i16], steps: u32) {
     let mut memory = std::vec![0; image.memory_bytes()];
     let mut recognizer = Recognizer::with_step(image, &mut memory, npu).unwrap();
     assert_eq!(listen(&mut recognizer, core::iter::once(pcm)).0, steps);
-    let counters = recognizer.stepper().npu().unwrap();
+    let counters = recognizer.step_mut().npu().unwrap();
     let fits = program.section.scratch_bytes as usize <= MAX_SCRATCH;
     let drivable = fits && program.section.product != Product::U85;
-    let violation = recognizer.stepper().bus().violation();
+    let violation = recognizer.step_mut().bus().violation();
     if drivable && violation.is_none() {
         assert_eq!(
             (counters.steps, counters.faults),

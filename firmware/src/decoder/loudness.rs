@@ -1,0 +1,132 @@
+//! Loudness tells where a word starts, and whether it was said again or is an echo.
+
+use crate::image::SAMPLE_RATE;
+
+/// The number of frames whose loudness is kept. Not all of them lie in the past: look-ahead comes before it is
+/// committed.
+const KEPT: usize = 256;
+/// The longest time, in ms, for which the start of a word is looked for, if so much is kept.
+const LONGEST_WORD_MS: u32 = 1500;
+/// The most frames in which the start of a word is looked for; the other ones that are kept may be look-ahead.
+const LONGEST_WORD: u64 = KEPT as u64 - 64;
+/// The longest pause, in ms, that still lies within one word.
+const LONGEST_PAUSE_MS: u32 = 120;
+/// The least time, in ms, that lies between the decision on a word and that on the same word said again.
+const AGAIN_MS: u32 = 360;
+/// The time after the decision on a word, in ms, in which the same word may be its echo. Later, noise may have
+/// covered the pause.
+const ECHO_MS: u32 = 1000;
+/// Says how much quieter than a word's loudest frame the pause after it must be (9 dB), in the unit of
+/// [`crate::front_end::FrontEnd::loudness`].
+const PAUSE_BELOW: u8 = 17;
+/// Says how much quieter than its loudest frame the same word said again may be (8 dB). The loudest frame
+/// since the quietest one of the pause counts; the unit is that of [`PAUSE_BELOW`].
+const AGAIN_BELOW: u8 = 15;
+
+/// The loudness of the last frames, and of the last word that was no echo.
+#[derive(Clone, Debug)]
+pub(super) struct Loudness {
+    /// Holds the loudness of the last frames; that of frame `n` is at `n` modulo [`KEPT`].
+    history: [u8; KEPT],
+    /// Counts the frames whose loudness was pushed.
+    pushed: u64,
+    /// The number of the frame after the one that decided the last word that was no echo; 0: there was none.
+    pub after: u64,
+    /// The label of the last word that was no echo.
+    label: u8,
+    /// The loudness that the loudest frame of that word has.
+    loudest: u8,
+    /// Says whether a pause came after that word.
+    paused: bool,
+    /// The loudness that the quietest frame of the pause has. `since` is that of the loudest frame after it.
+    quietest: u8,
+    since: u8,
+}
+
+impl Loudness {
+    // All fields are zeros, which take no room in flash.
+    pub const START: Self = Self {
+        history: [0; KEPT],
+        pushed: 0,
+        after: 0,
+        label: 0,
+        loudest: 0,
+        paused: false,
+        quietest: 0,
+        since: 0,
+    };
+
+    /// Takes the loudness of the next frame, which need not be committed yet.
+    pub fn push(&mut self, loudness: u8) {
+        self.history[usize::from(self.pushed as u8)] = loudness;
+        self.pushed = self.pushed.wrapping_add(1);
+    }
+
+    /// Follows, at each committed frame, how loud the last word still is, or its pause and what comes after it.
+    pub fn follow(&mut self, frame: u64) {
+        let loudness = self.history[usize::from(frame as u8)];
+        if !self.paused {
+            self.loudest = self.loudest.max(loudness);
+            self.paused = loudness.saturating_add(PAUSE_BELOW) <= self.loudest;
+            self.quietest = u8::MAX;
+        }
+        if loudness <= self.quietest {
+            (self.quietest, self.since) = (loudness, loudness);
+        } else {
+            self.since = self.since.max(loudness);
+        }
+    }
+
+    /// Takes a word whose average is highest at `frame`, where a frame comes every `hop` samples. Returns the first loud frame of it, and whether it is
+    /// an echo of the word before it; remembers it if it is none.
+    pub fn word(&mut self, label: u8, frame: u64, hop: u16) -> (u64, bool) {
+        let (onset, loudest) = self.onset(frame, hop);
+        let as_loud = self.since.saturating_add(AGAIN_BELOW) >= self.loudest;
+        let said_again = self.paused && as_loud && frame + 1 >= self.after + frames(AGAIN_MS, hop);
+        let soon = self.after > 0 && frame < self.after + frames(ECHO_MS, hop);
+        let echo = soon && label == self.label && !said_again;
+        if !echo {
+            self.after = frame + 1;
+            (self.label, self.loudest) = (label, loudest);
+            self.paused = false;
+        }
+        (onset, echo)
+    }
+
+    /// Returns the first loud frame of the word that ends with `frame`, and how loud the word becomes. A
+    /// frame is loud if it is above halfway, in dB, between the quietest and the loudest frame of the time
+    /// looked back at; pauses as short as a stop consonant's are part of the word.
+    fn onset(&self, frame: u64, hop: u16) -> (u64, u8) {
+        let longest = frames(LONGEST_WORD_MS, hop).min(LONGEST_WORD);
+        let longest_pause = frames(LONGEST_PAUSE_MS, hop);
+        let count = (frame.saturating_sub(self.after) + 1).min(longest) as usize;
+        // These are the two parts of the ring.
+        let (newer, older) = self.history.split_at(usize::from(frame as u8) + 1);
+        let newer = last(newer, count);
+        let older = last(older, count.saturating_sub(newer.len()));
+        let all = || older.iter().chain(newer).copied();
+        let (quietest, loudest) = (all().fold(u8::MAX, u8::min), all().fold(0, u8::max));
+        let bound = quietest.midpoint(loudest);
+        let (mut onset, mut loudest) = (0u64, 0);
+        for (age, loudness) in (0..).zip(all().rev()) {
+            if loudness >= bound {
+                onset = age;
+                loudest = loudness.max(loudest);
+            } else if onset > 0 && age - onset > longest_pause {
+                break;
+            }
+        }
+        (frame.saturating_sub(onset), loudest)
+    }
+}
+
+/// Returns how many frames, of which one comes every `hop` samples, last `ms` milliseconds.
+fn frames(ms: u32, hop: u16) -> u64 {
+    u64::from(ms) * u64::from(SAMPLE_RATE / 1000) / u64::from(hop.max(1))
+}
+
+/// Returns the last `count` elements of a slice, or all if there are fewer.
+fn last(slice: &[u8], count: usize) -> &[u8] {
+    let from = slice.len().saturating_sub(count);
+    slice.get(from..).unwrap_or_default()
+}
