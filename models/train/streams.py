@@ -27,16 +27,16 @@ class Mix:
     spread: float
 
 
-HARD = Mix({"command": 0.5, "unknown": 0.38, "silence": 0.12}, noisy=0.55, talk=0.25, rooms=0.4, masked=0.5, spread=18.0)
+HARD = Mix({"command": 0.54, "unknown": 0.36, "silence": 0.1}, noisy=0.55, talk=0.32, rooms=0.4, masked=0.5, spread=18.0)
 # Nearer to what people record; the last stage, lest the model doubts every clear word.
-PLAIN = Mix({"command": 0.6, "unknown": 0.28, "silence": 0.12}, noisy=0.4, talk=0.2, rooms=0.25, masked=0.25, spread=14.0)
+PLAIN = Mix({"command": 0.6, "unknown": 0.3, "silence": 0.1}, noisy=0.4, talk=0.27, rooms=0.25, masked=0.25, spread=14.0)
 
 # Shares of the unknown items.
 UNKNOWNS = {"word": 0.29, "synth": 0.12, "near": 0.12, "spliced": 0.05, "half": 0.05, "speech": 0.37}
 # Of the items of a word: its label is drawn, some so much oftener than others, then one of its clips, by synthetic voices so often where there are recorded ones.
-SYNTH_WORD = 0.25
+SYNTH_WORD = 0.12
 SYNTH_WAKE = 0.5
-SHARES = {**dict.fromkeys(WAKE, 1.6), **dict.fromkeys(FROM_TEXT, 0.7)}
+SHARES = {**dict.fromkeys(WAKE, 1.4), **dict.fromkeys(FROM_TEXT, 0.7)}
 # dBFS of a word, root mean square.
 LEVELS = (-58, -5)
 # Of the streams: those with clicks, and how many at most. They last 10 to 40 ms, at -25 to 0 dBFS.
@@ -89,7 +89,7 @@ class Composer:
         self.synth_words, self.near = corpus.where("synth_word"), corpus.where("near")
         self.speech = [corpus.where(kind, folder) for kind in ("speech", "synth_speech") for folder in corpus.names(kind)]
         self.spoken = [corpus.where("spoken", folder) for folder in corpus.names("spoken")]
-        self.noise = corpus.where("noise")
+        self.noise = [corpus.where("noise", folder) for folder in corpus.names("noise")]
         self.voices, self.rooms = Voices(front), Rooms(front)
 
     def frames_at(self, decibels):
@@ -104,7 +104,7 @@ class Composer:
     def noise_of(self, random, frames: int) -> np.ndarray:
         """Recorded or synthetic noise, [frames, mels], mean total power 1 (recorded: over the whole file)."""
         if random.random() < 0.65:
-            power, _, _ = self.corpus.row(random.choice(self.noise))
+            power, _, _ = self.corpus.row(random.choice(self.noise[random.integers(len(self.noise))]))
             start = random.integers(0, len(power))
             power = np.take(power, np.arange(start, start + frames), axis=0, mode="wrap")
             mean = power.sum(1).mean()

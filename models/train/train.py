@@ -48,7 +48,7 @@ NAMING, TEMPERATURE = 0.15, 3.0
 SOUNDING, SOUNDS_LATE = 0.15, 12
 # Weight of a wake word heard where none was said, and of another of ours in other speech, at the end of each stage;
 # before the first it is 1.
-FALSE_WAKES, FALSE_WORDS = (3.0, 8.0, 15.0, 15.0), (1.0, 2.0, 2.5, 2.5)
+FALSE_WAKES, FALSE_WORDS = (3.0, 8.0, 15.0, 15.0), (1.0, 1.5, 2.0, 2.0)
 # Of the peak rates, where training starts from trained weights.
 STARTED = 0.5
 # Added to the trained model's logits: the mix holds more other speech and silence than of any one command, and the
@@ -353,7 +353,7 @@ def main():
     parser.add_argument("--profile", default="shrunk", help="of config/models.toml")
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--batch", type=int, default=32, help="streams a batch")
-    parser.add_argument("--steps", type=int, nargs=4, default=[8000, 6000, 2000, 200], metavar=("PRE", "EXACT", "REFINE", "QUANTIZE"), help="batches of each stage")
+    parser.add_argument("--steps", type=int, nargs=4, default=[10000, 8000, 2000, 200], metavar=("PRE", "EXACT", "REFINE", "QUANTIZE"), help="batches of each stage")
     parser.add_argument("--validate", type=int, default=1000, help="batches between validations")
     args = parser.parse_args()
 
