@@ -113,7 +113,7 @@ impl Gate {
         }
     }
 
-    /// Forgets the stream. If a window was open, it closes, and that is returned.
+    /// Forgets all of the stream. If a window was open, it closes, and that is returned.
     pub fn reset(&mut self) -> Option<Asleep> {
         let last = self.frame.saturating_sub(1);
         let closed = (self.end > 0).then(|| self.closed(last, Reason::Reset));

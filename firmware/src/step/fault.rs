@@ -49,7 +49,7 @@ impl Fault {
 pub struct Failure {
     /// Says what went wrong on the NPU.
     pub fault: Fault,
-    /// Says more. It is the NPU's register CONFIG for a [`Fault::Mismatch`], the number of bytes that are
+    /// Says more about it. It is the NPU's register CONFIG for a [`Fault::Mismatch`], the number of bytes that are
     /// missing for a [`Fault::Scratch`], the lower 32 bits of the address for a [`Fault::Address`], and the
     /// register STATUS for any other fault.
     pub detail: u32,

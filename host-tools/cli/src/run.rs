@@ -29,7 +29,7 @@ pub struct Options {
     pub explain: bool,
 }
 
-/// Processes every input. An input that cannot be read is reported at once and fails the run at the end, after the
+/// Processes the inputs one by one. An input that cannot be read is reported at once and fails the run at the end, after the
 /// others.
 pub fn run(options: &Options) -> Result<()> {
     let file = wake::open(&options.image, options.wake.as_ref())?;

@@ -195,7 +195,7 @@ struct Counts {
 }
 
 impl Counts {
-    /// Counts a report. A window that stays open for longer opens once.
+    /// Counts a report by its kind. A window that stays open for longer opens once.
     fn add(&mut self, report: &Report<'_>) {
         self.frames += 1;
         match *report {

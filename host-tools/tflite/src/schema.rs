@@ -12,14 +12,14 @@ use flatbuffers::{
 /// Identifier that a file has at bytes 4 to 8.
 pub const IDENTIFIER: &str = "TFL3";
 
-/// Types of elements.
+/// Numbers that stand for the types of elements.
 pub mod element {
     pub const FLOAT32: i8 = 0;
     pub const INT32: i8 = 2;
     pub const INT8: i8 = 9;
 }
 
-/// Padding of a convolution that adds nothing.
+/// The padding of a convolution that adds nothing.
 pub const VALID: i8 = 1;
 
 /// Activation that is fused into an operator.
@@ -33,7 +33,7 @@ impl Activation {
     pub const RELU6: Activation = Activation(3);
 }
 
-/// Members of the union of the operators' options.
+/// Numbers that stand for the members of the union of the operators' options.
 pub mod options {
     pub const NONE: u8 = 0;
     pub const DEPTHWISE_CONV_2D: u8 = 2;
@@ -50,9 +50,9 @@ pub mod options {
     pub const BATCH_MATMUL: u8 = 101;
 }
 
-/// Slots of the fields, table by table.
+/// Holds the slot that each field has in its table, table by table.
 pub mod slot {
-    /// Slots of `Model`.
+    /// Holds the slots that the fields of `Model` have.
     pub mod model {
         pub const VERSION: u16 = 4;
         pub const OPERATOR_CODES: u16 = 6;
@@ -60,14 +60,14 @@ pub mod slot {
         pub const BUFFERS: u16 = 12;
         pub const METADATA: u16 = 16;
     }
-    /// Slots of `SubGraph`.
+    /// Holds the slots that the fields of `SubGraph` have.
     pub mod subgraph {
         pub const TENSORS: u16 = 4;
         pub const INPUTS: u16 = 6;
         pub const OUTPUTS: u16 = 8;
         pub const OPERATORS: u16 = 10;
     }
-    /// Slots of `Tensor`.
+    /// Holds the slots that the fields of `Tensor` have.
     pub mod tensor {
         pub const SHAPE: u16 = 4;
         pub const TYPE: u16 = 6;
@@ -75,24 +75,24 @@ pub mod slot {
         pub const NAME: u16 = 10;
         pub const QUANTIZATION: u16 = 12;
     }
-    /// Slots of `QuantizationParameters`.
+    /// Holds the slots that the fields of `QuantizationParameters` have.
     pub mod quantization {
         pub const SCALE: u16 = 8;
         pub const ZERO_POINT: u16 = 10;
         pub const QUANTIZED_DIMENSION: u16 = 16;
     }
-    /// Slots of `Buffer`.
+    /// Holds the slots that the fields of `Buffer` have.
     pub mod buffer {
         pub const DATA: u16 = 4;
     }
-    /// Slots of `OperatorCode`.
+    /// Holds the slots that the fields of `OperatorCode` have.
     pub mod operator_code {
         pub const DEPRECATED_BUILTIN_CODE: u16 = 4;
         pub const CUSTOM_CODE: u16 = 6;
         pub const VERSION: u16 = 8;
         pub const BUILTIN_CODE: u16 = 10;
     }
-    /// Slots of `Operator`.
+    /// Holds the slots that the fields of `Operator` have.
     pub mod operator {
         pub const OPCODE_INDEX: u16 = 4;
         pub const INPUTS: u16 = 6;
@@ -100,14 +100,14 @@ pub mod slot {
         pub const OPTIONS_TYPE: u16 = 10;
         pub const OPTIONS: u16 = 12;
     }
-    /// Slots of the tables of options: of `AddOptions`, `FullyConnectedOptions` and `MulOptions` the activation.
+    /// Holds the slots that tables of options have: of `AddOptions`, `FullyConnectedOptions` and `MulOptions` that of the activation.
     pub mod options {
         pub const ACTIVATION: u16 = 4;
         pub const CONCATENATION_AXIS: u16 = 4;
         pub const SOFTMAX_BETA: u16 = 4;
         pub const BATCH_MATMUL_ADJ_Y: u16 = 6;
     }
-    /// Slots of `DepthwiseConv2DOptions`.
+    /// Holds the slots that the fields of `DepthwiseConv2DOptions` have.
     pub mod depthwise_conv_2d {
         pub const PADDING: u16 = 4;
         pub const STRIDE_W: u16 = 6;
@@ -115,7 +115,7 @@ pub mod slot {
         pub const DEPTH_MULTIPLIER: u16 = 10;
         pub const ACTIVATION: u16 = 12;
     }
-    /// Slots of `Metadata`.
+    /// Holds the slots that the fields of `Metadata` have.
     pub mod metadata {
         pub const NAME: u16 = 4;
         pub const BUFFER: u16 = 6;
@@ -167,15 +167,15 @@ macro_rules! read {
     };
 }
 
-/// Vector of scalars.
+/// The type of a field that is a vector of scalars.
 type Values<'a, T> = ForwardsUOffset<Vector<'a, T>>;
-/// Vector of tables.
+/// The type of a field that is a vector of tables.
 type Tables<'a, T> = ForwardsUOffset<Vector<'a, ForwardsUOffset<T>>>;
-/// Text.
+/// The type of a field that is text.
 type Text<'a> = ForwardsUOffset<&'a str>;
 
 read! {
-    /// Model, as a file holds it.
+    /// The model that a file holds.
     Model<'a> {
         operator_codes: Tables<'a, OperatorCode<'a>> = slot::model::OPERATOR_CODES;
         subgraphs: Tables<'a, SubGraph<'a>> = slot::model::SUBGRAPHS;
@@ -184,7 +184,7 @@ read! {
     }
 }
 read! {
-    /// Graph of tensors and operators.
+    /// A graph, which has tensors and operators.
     SubGraph<'a> {
         tensors: Tables<'a, Tensor<'a>> = slot::subgraph::TENSORS;
         inputs: Values<'a, i32> = slot::subgraph::INPUTS;
@@ -193,7 +193,7 @@ read! {
     }
 }
 read! {
-    /// Tensor of a graph.
+    /// A tensor that a graph has.
     Tensor<'a> {
         shape: Values<'a, i32> = slot::tensor::SHAPE;
         buffer: u32 = slot::tensor::BUFFER;
@@ -201,20 +201,20 @@ read! {
     }
 }
 read! {
-    /// Data of a constant tensor, or of metadata.
+    /// The data that a constant tensor or metadata has.
     Buffer<'a> {
         data: Values<'a, u8> = slot::buffer::DATA;
     }
 }
 read! {
-    /// Kind of operators.
+    /// A kind that operators are of.
     OperatorCode<'a> {
         custom_code: Text<'a> = slot::operator_code::CUSTOM_CODE;
         builtin_code: i32 = slot::operator_code::BUILTIN_CODE;
     }
 }
 read! {
-    /// Operator of a graph.
+    /// An operator that a graph has.
     Operator<'a> {
         opcode_index: u32 = slot::operator::OPCODE_INDEX;
         inputs: Values<'a, i32> = slot::operator::INPUTS;

@@ -29,7 +29,7 @@ pub fn add(
     }
 }
 
-/// Computes TFLite's MUL. All operands have one shape.
+/// Computes MUL as TFLite does. All operands have one shape.
 pub fn mul(a: Operand<'_>, b: Operand<'_>, to: Output, output: &mut [i8]) {
     for ((&qa, &qb), y) in a.data.iter().zip(b.data).zip(output) {
         let a = i32::from(qa) - i32::from(a.zero_point);
