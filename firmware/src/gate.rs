@@ -35,6 +35,7 @@ use crate::image::{FrontEnd, Image, SAMPLE_RATE, label_bit};
 
 /// Says that the window opened, or stays open for longer. Times count from the start of the stream, in ms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Awake {
     /// The number of the frame that decided the wake word or command.
     pub frame: u64,
@@ -48,6 +49,7 @@ pub struct Awake {
 
 /// Says that the window closed, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Asleep {
     /// The number that the last frame of the window has.
     pub frame: u64,
@@ -69,6 +71,7 @@ pub enum Reason {
 
 /// Says what a frame brought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Outcome {
     /// A command or a wake word was detected.
     Detection(Detection),

@@ -31,6 +31,7 @@ pub const LONGEST_MS: u32 = 5000;
 /// A spoken command or wake word that was detected. Times count from the start of the stream, in ms, and stop
 /// counting after 49 days.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Detection {
     /// The number by which [`Image::command`] returns the name of the command or wake word.
     /// [`Image::is_wake_word`] says which of the two it is.

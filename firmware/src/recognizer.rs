@@ -38,6 +38,7 @@ impl<const BYTES: usize> AsMut<[i8]> for Memory<BYTES> {
 
 /// Says that the memory given is smaller than the image needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct MemoryTooSmall {
     /// The number of bytes that the image needs: [`Image::memory_bytes`].
     pub needed: usize,
@@ -58,6 +59,7 @@ impl core::error::Error for MemoryTooSmall {}
 /// frames, each followed by its word, by what that word or its absence decides, and by the window's opening
 /// or closing. Numbers count from the start of the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Event<'a> {
     /// A step of the network ran.
     Step {

@@ -12,6 +12,7 @@ pub use fault::{Failure, Fault};
 
 /// Says what became of the steps that an NPU was to run, since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Counters {
     /// Counts the steps that ran on the NPU.
     pub steps: u32,

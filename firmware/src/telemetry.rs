@@ -26,6 +26,7 @@ const CRC_BYTES: usize = 4;
 /// A report that the device sends. Times are those of the audio, in ms from the first sample captured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Report<'a> {
     /// The application starts, as it does once after each boot.
     Start {
@@ -189,6 +190,7 @@ pub fn encode(sequence: u16, report: &Report<'_>) -> Option<Vec<u8, MAX_FRAME>> 
 /// Says why a frame cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum FrameError {
     /// The frame is longer than [`MAX_FRAME`].
     TooLong,

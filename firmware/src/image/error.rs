@@ -5,6 +5,7 @@ use core::fmt;
 /// Says why bytes are not an image that can run. It is displayed as one line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum ParseError {
     /// The image does not start with [`super::MAGIC`].
     NotAnImage,

@@ -4,7 +4,7 @@
 
 use cortex_m as _; // the critical section
 use cortex_m_rt::entry;
-use semihosted::Machine;
+use semihosted::{Machine, Register, UartRegisters};
 use static_cell::ConstStaticCell;
 use zerda_firmware::app::assert_fits;
 use zerda_firmware::{Aligned, Memory, memory_bytes};
@@ -19,18 +19,27 @@ const RAM: usize = 3 * 1024 * 1024;
 #[derive(Clone, Copy)]
 struct An386;
 
+impl An386 {
+    // SAFETY: the board's documentation has a counter there, and the register that divides its clock.
+    const COUNTER: Register = unsafe { Register::at(0x4002_8018) };
+    // SAFETY: as above.
+    const COUNTER_PRESCALE: Register = unsafe { Register::at(0x4002_801C) };
+}
+
 impl Machine for An386 {
     const CLOCK_HZ: u32 = 25_000_000;
-    const UART: usize = 0x4000_4000;
-    const LEDS: usize = 0x4002_8000;
+    // SAFETY: the board's documentation has the UART there.
+    const UART: UartRegisters = unsafe { UartRegisters::at(0x4000_4000) };
+    // SAFETY: as above, for the FPGAIO block.
+    const LEDS: Register = unsafe { Register::at(0x4002_8000) };
 
     /// Starts the FPGAIO block's counter, without prescaling.
     fn start_counter() {
-        semihosted::write(0x4002_801C, 0);
+        An386::COUNTER_PRESCALE.write(0);
     }
 
     fn counter() -> u32 {
-        semihosted::read(0x4002_8018)
+        An386::COUNTER.read()
     }
 }
 

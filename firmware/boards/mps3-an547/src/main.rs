@@ -5,7 +5,7 @@
 
 use cortex_m as _; // the critical section
 use cortex_m_rt::entry;
-use semihosted::Machine;
+use semihosted::{Machine, Register, UartRegisters};
 use static_cell::ConstStaticCell;
 use zerda_firmware::app::assert_fits;
 #[cfg(feature = "npu-model")]
@@ -26,18 +26,27 @@ const RAM: usize = 384 * 1024;
 #[derive(Clone, Copy)]
 struct An547;
 
+impl An547 {
+    // SAFETY: the board's documentation has a counter there, and the register that starts it.
+    const COUNTER: Register = unsafe { Register::at(0x5810_1000) };
+    // SAFETY: as above.
+    const COUNTER_CONTROL: Register = unsafe { Register::at(0x5810_0000) };
+}
+
 impl Machine for An547 {
     const CLOCK_HZ: u32 = 32_000_000;
-    const UART: usize = 0x4930_3000;
-    const LEDS: usize = 0x4930_2000;
+    // SAFETY: the board's documentation has the UART there.
+    const UART: UartRegisters = unsafe { UartRegisters::at(0x4930_3000) };
+    // SAFETY: as above, for the FPGAIO block.
+    const LEDS: Register = unsafe { Register::at(0x4930_2000) };
 
     /// Starts the system counter of the SSE subsystem.
     fn start_counter() {
-        semihosted::write(0x5810_0000, 1);
+        An547::COUNTER_CONTROL.write(1);
     }
 
     fn counter() -> u32 {
-        semihosted::read(0x5810_1000)
+        An547::COUNTER.read()
     }
 }
 

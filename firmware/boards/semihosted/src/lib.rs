@@ -20,6 +20,7 @@ mod counting;
 mod kernels;
 #[cfg(feature = "npu-model")]
 mod npu;
+mod register;
 mod uart;
 mod wav;
 
@@ -45,17 +46,19 @@ use zerda_firmware::{Image, Recognizer};
 use counting::{Counting, ProfileFile};
 #[cfg(feature = "npu-model")]
 use npu::Scripted;
+pub use register::Register;
 use uart::Uart;
+pub use uart::UartRegisters;
 use wav::Wav;
 
 /// Names what each machine has in a place of its own.
 pub trait Machine: Copy + 'static {
     /// The rate at which [`Machine::counter`] counts and the processor runs, in Hz of virtual time.
     const CLOCK_HZ: u32;
-    /// The address of the CMSDK APB UART that is QEMU's first serial port.
-    const UART: usize;
-    /// The address that the FPGAIO block's LED register has.
-    const LEDS: usize;
+    /// The CMSDK APB UART that is QEMU's first serial port.
+    const UART: UartRegisters;
+    /// The FPGAIO block's register of LEDs.
+    const LEDS: Register;
     /// Starts the counter that [`Machine::counter`] reads.
     fn start_counter();
     /// Returns a counter that runs freely at [`Machine::CLOCK_HZ`].
@@ -282,25 +285,12 @@ impl<M> ErrorType for Led<M> {
 
 impl<M: Machine> OutputPin for Led<M> {
     fn set_low(&mut self) -> Result<(), Infallible> {
-        write(M::LEDS, read(M::LEDS) & !(1 << self.1));
+        M::LEDS.write(M::LEDS.read() & !(1 << self.1));
         Ok(())
     }
 
     fn set_high(&mut self) -> Result<(), Infallible> {
-        write(M::LEDS, read(M::LEDS) | 1 << self.1);
+        M::LEDS.write(M::LEDS.read() | 1 << self.1);
         Ok(())
     }
-}
-
-/// Reads the device register at `address`, 32 bits.
-pub fn read(address: usize) -> u32 {
-    // SAFETY: the callers' constants are addresses of device registers of the machine, reading
-    // which has no effect on memory.
-    unsafe { (address as *const u32).read_volatile() }
-}
-
-/// Writes the device register at `address`, 32 bits.
-pub fn write(address: usize, value: u32) {
-    // SAFETY: as in `read`.
-    unsafe { (address as *mut u32).write_volatile(value) }
 }

@@ -4,8 +4,8 @@ use heapless::Vec;
 use zerda_firmware::Image;
 use zerda_firmware::cache::Windows;
 use zerda_firmware::npu::model::{Injection, Model};
-use zerda_firmware::{npu::Npu, step::Counters};
 use zerda_firmware::step::Step;
+use zerda_firmware::{npu::Npu, step::Counters};
 
 /// Lists faults, each with the step, counted from 0, in which it happens.
 pub type Faults = Vec<(u32, Injection), 32>;

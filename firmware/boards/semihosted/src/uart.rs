@@ -5,14 +5,34 @@ use core::marker::PhantomData;
 
 use embedded_io::{ErrorType, Write};
 
-use crate::{Machine, read, write};
+use crate::{Machine, Register};
 
-/// Holds the offsets of the registers in bytes (Arm DDI 0479, table 4-1).
-mod register {
-    pub const DATA: usize = 0x00;
-    pub const STATE: usize = 0x04;
-    pub const CTRL: usize = 0x08;
-    pub const BAUDDIV: usize = 0x10;
+/// Holds the registers of a CMSDK APB UART.
+#[derive(Clone, Copy)]
+pub struct UartRegisters {
+    data: Register,
+    state: Register,
+    ctrl: Register,
+    bauddiv: Register,
+}
+
+impl UartRegisters {
+    /// Names the registers of the UART at `address`.
+    ///
+    /// # Safety
+    ///
+    /// A CMSDK APB UART lies there on the machine that this runs on.
+    pub const unsafe fn at(address: usize) -> Self {
+        // SAFETY: such a UART has registers at these offsets (Arm DDI 0479, table 4-1).
+        unsafe {
+            Self {
+                data: Register::at(address),
+                state: Register::at(address + 0x04),
+                ctrl: Register::at(address + 0x08),
+                bauddiv: Register::at(address + 0x10),
+            }
+        }
+    }
 }
 
 const TRANSMIT_BUFFER_FULL: u32 = 1;
@@ -24,8 +44,8 @@ pub struct Uart<M>(PhantomData<M>);
 
 impl<M: Machine> Uart<M> {
     pub fn new() -> Self {
-        write(M::UART + register::BAUDDIV, M::CLOCK_HZ / BAUD);
-        write(M::UART + register::CTRL, TRANSMIT_ENABLE);
+        M::UART.bauddiv.write(M::CLOCK_HZ / BAUD);
+        M::UART.ctrl.write(TRANSMIT_ENABLE);
         Self(PhantomData)
     }
 }
@@ -37,8 +57,8 @@ impl<M> ErrorType for Uart<M> {
 impl<M: Machine> Write for Uart<M> {
     fn write(&mut self, bytes: &[u8]) -> Result<usize, Infallible> {
         for &byte in bytes {
-            while read(M::UART + register::STATE) & TRANSMIT_BUFFER_FULL != 0 {}
-            write(M::UART + register::DATA, byte.into());
+            while M::UART.state.read() & TRANSMIT_BUFFER_FULL != 0 {}
+            M::UART.data.write(byte.into());
         }
         Ok(bytes.len())
     }

@@ -60,7 +60,7 @@ impl<'a> Matrix<'a> {
 /// Says what is done to each column of sums: either each column has a bias and a scale, or all have one
 /// scale.
 pub struct Columns<'a> {
-    pub bias: &'a [i32],
+    bias: &'a [i32],
     multiplier: &'a [i32],
     shift: &'a [i8],
     /// Gives the distance in bytes to the multipliers of the next four columns; 0 if all have one scale.
