@@ -19,7 +19,7 @@ mod loudness;
 use loudness::Loudness;
 
 use crate::image::{
-    Decoder as Config, FrontEnd, Image, MAX_CLASSES, MAX_SMOOTHING, SAMPLE_RATE, Stream,
+    DecoderConfig, FrontEndConfig, Image, MAX_CLASSES, MAX_SMOOTHING, SAMPLE_RATE, Stream,
 };
 
 /// Sets the bit of every label, so that all are listened to.
@@ -72,9 +72,9 @@ pub fn faint_threshold(threshold: u8) -> u8 {
 /// The decoder of one stream, which turns its posteriors into words.
 #[derive(Clone, Debug)]
 pub struct Decoder {
-    config: Config,
+    config: DecoderConfig,
     stream: Stream,
-    front_end: FrontEnd,
+    front_end: FrontEndConfig,
     classes: usize,
     /// Holds the threshold of each label, Q0.8; a label with 0 is never detected.
     threshold: [u8; MAX_CLASSES],
@@ -348,7 +348,7 @@ impl Decoder {
 /// Returns the milliseconds from the start of the stream to a sample of a frame; they stop counting after 49
 /// days.
 #[inline(never)]
-pub(crate) fn ms(front_end: FrontEnd, frame: u64, sample: u16) -> u32 {
+pub(crate) fn ms(front_end: FrontEndConfig, frame: u64, sample: u16) -> u32 {
     let samples = frame
         .saturating_mul(front_end.hop.into())
         .saturating_add(sample.into());

@@ -12,7 +12,7 @@
 //! (and a hair), so that no subnormal number appears, which some vector units flush to zero, and that silence
 //! takes as many instructions as speech.
 
-use crate::image::{BINS, FFT, FrontEnd as Config, Image, MAX_LEVEL_FRAMES};
+use crate::image::{BINS, FFT, FrontEndConfig, Image, MAX_LEVEL_FRAMES};
 
 /// The least energy that a logarithm is taken of. libm knows the logarithm of 1 without computing it; that of
 /// the next number differs by less than a level of 16 nats resolves.
@@ -21,7 +21,7 @@ const LEAST: f32 = 1.0 + f32::EPSILON;
 /// The front end of one stream, which remembers the level.
 #[derive(Clone, Debug)]
 pub struct FrontEnd<'a> {
-    config: Config,
+    config: FrontEndConfig,
     window: &'a [f32],
     mel_weight: &'a [f32],
     mel_band: &'a [i8],

@@ -31,7 +31,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::decoder::{Word, ms};
 use crate::grammar::{Detection, Grammar};
-use crate::image::{FrontEnd, Image, SAMPLE_RATE, label_bit};
+use crate::image::{FrontEndConfig, Image, SAMPLE_RATE, label_bit};
 
 /// Says that the window opened, or stays open for longer. Times count from the start of the stream, in ms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,7 +85,7 @@ pub enum Outcome {
 #[derive(Clone, Copy, Debug)]
 pub struct Gate {
     grammar: Grammar,
-    front_end: FrontEnd,
+    front_end: FrontEndConfig,
     /// Has a bit for each label that is a wake word; 0: there are none.
     wake_words: u64,
     /// The number of frames that a window lasts.

@@ -23,7 +23,7 @@
 //! next word is: a grammar that waits for it would have to wait for the longest word besides.
 
 use crate::decoder::{Kind, Word};
-use crate::image::{FrontEnd, Image, MAX_WORDS, SAMPLE_RATE};
+use crate::image::{FrontEndConfig, Image, MAX_WORDS, SAMPLE_RATE};
 
 /// The longest time, in ms, that may pass from the start of a command's first word to the end of its last.
 pub const LONGEST_MS: u32 = 5000;
@@ -180,7 +180,7 @@ impl Grammar {
     /// Says how far words, in their order, are `command`.
     fn progress(&self, image: &Image<'_>, words: &[(Word, u64)], command: &[u8]) -> Progress {
         let gap = u64::from(image.grammar().gap);
-        let FrontEnd { hop, window, .. } = image.manifest().front_end;
+        let FrontEndConfig { hop, window, .. } = image.manifest().front_end;
         // `apart` counts the samples from the start of a frame to that of another, `samples` those that so
         // many ms have.
         let apart = |from: u64, to: u64| to.saturating_sub(from).saturating_mul(hop.into());

@@ -27,7 +27,7 @@
 //! The manifest is a [`Manifest`] and after it, in this order and by the counts it states: labels
 //! ([`Label`]), caches ([`crate::plan::Cache`]), tensors ([`crate::plan::Tensor`]), operators
 //! ([`crate::plan::Op`]), each postcard-encoded. Cache and tensor records have a fixed size. The part that
-//! the header states as the commands is a [`Grammar`] and after it as many [`Command`]s as it states,
+//! the header states as the commands is a [`GrammarConfig`] and after it as many [`Command`]s as it states,
 //! postcard-encoded too; the wake words are one [`Wake`]. An image without commands and wake words is the
 //! same as one from before there could be any, and a reader from then refuses all others for a reserved
 //! field: so the version is the same.
@@ -47,7 +47,9 @@ pub mod section;
 
 pub use error::ParseError;
 pub use header::{checksum, field, memory_bytes, npu_scratch_bytes};
-pub use records::{Command, Decoder, FrontEnd, Grammar, Label, Manifest, Stream, Wake};
+pub use records::{
+    Command, DecoderConfig, FrontEndConfig, GrammarConfig, Label, Manifest, Stream, Wake,
+};
 
 use crate::plan::{Cache, Element, Op, Space, Tensor, TensorId};
 use records::{CACHE_BYTES, take_command};
@@ -107,7 +109,7 @@ pub struct Image<'a> {
     caches: &'a [u8],
     pub(crate) tensors: &'a [u8],
     pub(crate) ops: &'a [u8],
-    grammar: Grammar,
+    grammar: GrammarConfig,
     commands: &'a [u8],
     wake: Wake<'a>,
     segment: &'a [u8],
@@ -161,7 +163,7 @@ impl<'a> Image<'a> {
         let (tensors, ops) = rest
             .split_at_checked(usize::from(manifest.tensors) * TENSOR_BYTES)
             .ok_or(manifest_error("tensors", "the manifest ends within them"))?;
-        let mut grammar = Grammar::NONE;
+        let mut grammar = GrammarConfig::NONE;
         if !commands.is_empty() {
             grammar = take(&mut commands)
                 .ok_or(manifest_error("commands", "do not begin with a grammar"))?;
@@ -222,7 +224,7 @@ impl<'a> Image<'a> {
     }
 
     /// Returns what the commands of [`Image::commands`] have in common.
-    pub fn grammar(&self) -> Grammar {
+    pub fn grammar(&self) -> GrammarConfig {
         self.grammar
     }
 

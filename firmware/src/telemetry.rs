@@ -214,7 +214,7 @@ impl core::error::Error for FrameError {}
 
 /// Reads frames byte by byte.
 #[derive(Clone, Debug)]
-pub struct Decoder {
+pub struct FrameDecoder {
     buffer: [u8; MAX_FRAME],
     /// Counts the bytes of the frame so far, including those that do not fit.
     length: usize,
@@ -222,7 +222,7 @@ pub struct Decoder {
     done: bool,
 }
 
-impl Decoder {
+impl FrameDecoder {
     /// Makes a decoder that waits for the first byte of a frame.
     pub const fn new() -> Self {
         Self {
@@ -260,7 +260,7 @@ impl Decoder {
     }
 }
 
-impl Default for Decoder {
+impl Default for FrameDecoder {
     fn default() -> Self {
         Self::new()
     }

@@ -7,7 +7,8 @@ use core::f64::consts::PI;
 use std::vec::Vec;
 
 use crate::image::{
-    BINS, Decoder, FrontEnd, HEADER_BYTES, Label, MAGIC, Manifest, Stream, VERSION, checksum, field,
+    BINS, DecoderConfig, FrontEndConfig, HEADER_BYTES, Label, MAGIC, Manifest, Stream, VERSION,
+    checksum, field,
 };
 use crate::plan::{Cache, Clamp, Dense, Element, Op, Requantize, Space, Tensor, TensorId};
 
@@ -162,7 +163,7 @@ impl Builder {
 }
 
 /// Makes the front end's tables, and returns its parameters with their numbers.
-fn front_end(b: &mut Builder) -> FrontEnd {
+fn front_end(b: &mut Builder) -> FrontEndConfig {
     let hann = (0..400).map(|i| 0.5 - 0.5 * libm::cos(2.0 * PI * f64::from(i) / 400.0));
     let hann: Vec<u8> = hann.flat_map(|w| (w as f32).to_le_bytes()).collect();
     let (mut weight, mut band) = (Vec::new(), Vec::new());
@@ -174,7 +175,7 @@ fn front_end(b: &mut Builder) -> FrontEnd {
         weight.extend((rising.map_or(0.0, part) as f32).to_le_bytes());
         band.push(rising.map_or(-1, |j| j as i8) as u8);
     }
-    FrontEnd {
+    FrontEndConfig {
         sample_rate: 16_000,
         window: 400,
         hop: 160,
@@ -323,7 +324,7 @@ pub fn tiny_with(slack: u16, change: impl FnOnce(&mut Vec<Tensor>, &mut Vec<Op>)
     let manifest = Manifest {
         stream: STREAM,
         front_end,
-        decoder: Decoder {
+        decoder: DecoderConfig {
             smoothing: 5,
             refractory: 30,
             silence: 2,

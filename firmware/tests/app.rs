@@ -12,7 +12,7 @@ use zerda_firmware::cache::Windows;
 use zerda_firmware::image::{HEADER_BYTES, Wake, checksum, field};
 use zerda_firmware::step::{Counters, Failure, Fault};
 use zerda_firmware::step::{Cpu, Step};
-use zerda_firmware::telemetry::{Decoder, Report};
+use zerda_firmware::telemetry::{FrameDecoder, Report};
 use zerda_firmware::{Aligned, Detection, Event, Image, Memory, Recognizer, memory_bytes};
 
 static IMAGE: &Aligned<[u8]> = &Aligned(*include_bytes!("../../models/shrunk.zerda"));
@@ -22,7 +22,7 @@ const MEMORY: usize = memory_bytes(&IMAGE.0);
 type Log = Rc<RefCell<Vec<String>>>;
 
 struct Line {
-    decoder: Decoder,
+    decoder: FrameDecoder,
     log: Log,
 }
 
@@ -113,7 +113,7 @@ fn run_image<S: Step>(
         Output::while_awake(Pin("listens", log.clone())),
     ];
     let line = Line {
-        decoder: Decoder::new(),
+        decoder: FrameDecoder::new(),
         log: log.clone(),
     };
     let recognizer = Recognizer::with_step(&image, &mut memory, step).unwrap();

@@ -10,9 +10,9 @@ pub struct Manifest {
     /// Says how many frames one call takes.
     pub stream: Stream,
     /// Says how samples become features.
-    pub front_end: FrontEnd,
+    pub front_end: FrontEndConfig,
     /// Says how posteriors become detections.
-    pub decoder: Decoder,
+    pub decoder: DecoderConfig,
     /// The number of labels that the manifest holds.
     pub classes: u8,
     /// The number of caches that the manifest holds.
@@ -40,7 +40,7 @@ pub struct Stream {
 
 /// The parameters of the front end, which turns samples into log-mel features (see [`crate::front_end`]).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct FrontEnd {
+pub struct FrontEndConfig {
     /// The sample rate that the front end takes, in Hz.
     pub sample_rate: u32,
     /// The number of samples that a frame's window takes.
@@ -72,7 +72,7 @@ pub struct FrontEnd {
 
 /// The parameters of the decoder, which turns posteriors into detections (see [`crate::decoder`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Decoder {
+pub struct DecoderConfig {
     /// The number of committed frames that the posterior is averaged over, looking back; at most 32.
     pub smoothing: u8,
     /// The number of frames after a detection in which there is no other.
@@ -93,14 +93,14 @@ pub struct Label<'a> {
 
 /// Holds what the commands have in common (see [`crate::grammar`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Grammar {
+pub struct GrammarConfig {
     /// The most frames that may lie between the decision on a word and that on the next.
     pub gap: u16,
     /// The number of commands that the grammar has.
     pub commands: u8,
 }
 
-impl Grammar {
+impl GrammarConfig {
     /// Stands for no grammar: each word is a command.
     pub const NONE: Self = Self {
         gap: 0,

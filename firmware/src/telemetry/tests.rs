@@ -36,7 +36,7 @@ fn frame(sequence: u16, report: &Report<'_>) -> Vec<u8> {
 
 /// What each frame of a line says, as text.
 fn decode(line: &[u8]) -> Vec<Result<(u16, std::string::String), FrameError>> {
-    let mut decoder = Decoder::new();
+    let mut decoder = FrameDecoder::new();
     let mut frames = Vec::new();
     for &byte in line {
         if let Some(result) = decoder.push(byte) {

@@ -1,7 +1,7 @@
 //! This module gives a test image commands and wake words.
 
 use super::{Bytes, container, push};
-use crate::image::{Command, Grammar, HEADER_BYTES, Wake, field};
+use crate::image::{Command, GrammarConfig, HEADER_BYTES, Wake, field};
 
 /// Holds commands that the tiny image's words make.
 pub const COMMANDS: [Command<'static>; 3] = [
@@ -61,7 +61,7 @@ fn with_records(
     };
     let mut records = image[HEADER_BYTES..][..number(field::MANIFEST_LENGTH) as usize].to_vec();
     let before = records.len();
-    let grammar = Grammar {
+    let grammar = GrammarConfig {
         gap,
         commands: commands.len() as u8,
     };

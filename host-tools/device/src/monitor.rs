@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use zerda_firmware::telemetry::{Decoder, Report};
+use zerda_firmware::telemetry::{FrameDecoder, Report};
 
 use zerda_support::error::{Error, Result};
 use zerda_support::output::{self, print};
@@ -47,7 +47,7 @@ pub fn monitor(options: &Options) -> Result<()> {
         last: None,
         corrupted_since: 0,
     };
-    let mut decoder = Decoder::new();
+    let mut decoder = FrameDecoder::new();
     let mut buffer = [0; 4096];
     let (mut bytes, mut delimited, mut within) = (0, false, false);
     let end = loop {

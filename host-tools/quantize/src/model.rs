@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use zerda_firmware::image::{FrontEnd, Manifest};
+use zerda_firmware::image::{FrontEndConfig, Manifest};
 use zerda_support::config::{self, Commands};
 use zerda_support::detection::Detection;
 use zerda_support::error::Result;
@@ -49,7 +49,7 @@ impl Model<'_> {
             scale: 1.0,
             zero_point: 0,
         };
-        let front_end = FrontEnd {
+        let front_end = FrontEndConfig {
             sample_rate: front_end.sample_rate,
             window: front_end.window,
             hop: front_end.hop,

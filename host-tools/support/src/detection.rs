@@ -4,7 +4,9 @@
 use std::path::PathBuf;
 
 use zerda_firmware::Image;
-use zerda_firmware::image::{Command, Decoder, FrontEnd, Grammar, Label, Manifest, Wake, field};
+use zerda_firmware::image::{
+    Command, DecoderConfig, FrontEndConfig, GrammarConfig, Label, Manifest, Wake, field,
+};
 use zerda_firmware::plan::Cache;
 
 use crate::config::{self, Commands, Known, Phrase, WakeWords};
@@ -35,7 +37,7 @@ pub fn with_commands(file: &ImageFile, commands: &Commands) -> Result<ImageFile>
 
 /// Settings of detection in the integers that an image holds.
 pub struct Detection {
-    pub decoder: Decoder,
+    pub decoder: DecoderConfig,
     /// Threshold of each label in Q0.8; a label whose threshold is 0 is never detected.
     pub thresholds: Vec<u8>,
     gap: u16,
@@ -46,7 +48,11 @@ pub struct Detection {
 impl Detection {
     /// Converts `commands` to the integers of an image; `names` are the model's labels. Refractory time and
     /// gap become frames, rounded up.
-    pub fn new(commands: &Commands, names: &[&str], front_end: FrontEnd) -> Result<Detection> {
+    pub fn new(
+        commands: &Commands,
+        names: &[&str],
+        front_end: FrontEndConfig,
+    ) -> Result<Detection> {
         let decoder = &commands.decoder;
         // Rounded up to whole frames.
         let frame_ms = (1000 * u32::from(front_end.hop) / front_end.sample_rate).max(1);
@@ -55,7 +61,7 @@ impl Detection {
         let gap = commands.grammar.as_ref().map_or(0, |of| of.gap_ms.0);
         Ok(Detection {
             thresholds: commands.thresholds(names)?,
-            decoder: Decoder {
+            decoder: DecoderConfig {
                 smoothing: decoder.smoothing.0,
                 refractory: frames(decoder.refractory_ms),
                 silence: silence.unwrap_or_default() as u8,
@@ -144,7 +150,7 @@ impl Detection {
             words: &phrase.words,
         });
         let commands: Vec<_> = commands.collect();
-        let grammar = Grammar {
+        let grammar = GrammarConfig {
             gap: self.gap,
             commands: commands.len() as u8,
         };

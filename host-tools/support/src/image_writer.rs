@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use zerda_firmware::image::{
-    ALIGNMENT, Command, Grammar, HEADER_BYTES, Image, Label, MAGIC, Manifest, VERSION, Wake,
+    ALIGNMENT, Command, GrammarConfig, HEADER_BYTES, Image, Label, MAGIC, Manifest, VERSION, Wake,
     checksum, field,
 };
 use zerda_firmware::plan::{Cache, Element, Op, Space, Tensor, TensorId};
@@ -95,7 +95,7 @@ impl ImageWriter {
         self,
         manifest: Manifest,
         labels: &[Label],
-        (grammar, commands): (Grammar, &[Command]),
+        (grammar, commands): (GrammarConfig, &[Command]),
         wake: Option<Wake<'_>>,
         caches: &[Cache],
         [cache_bytes, arena_bytes]: [usize; 2],

@@ -14,7 +14,7 @@ use zerda_firmware::app::{App, Output, Processor};
 use zerda_firmware::audio::{AudioSource, BLOCK, Capture, Ring};
 use zerda_firmware::npu::registers::Register;
 use zerda_firmware::npu::{Bus, Npu, Scratch};
-use zerda_firmware::telemetry::Decoder;
+use zerda_firmware::telemetry::FrameDecoder;
 use zerda_firmware::{Image, Recognizer};
 
 unsafe extern "C" {
@@ -137,7 +137,7 @@ unsafe extern "C" fn entry(image: *const u8, bytes: usize, memory: *mut i8, room
     }
     #[cfg(feature = "panic")]
     black_box([1, 2, 3][hardware(10)]);
-    let mut decoder = Decoder::new();
+    let mut decoder = FrameDecoder::new();
     while let Ok(byte) = u8::try_from(hardware(8)) {
         black_box(decoder.push(byte).is_some());
     }

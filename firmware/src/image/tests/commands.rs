@@ -16,7 +16,7 @@ fn commands_come_back_and_have_names() {
     let image = Image::parse(tiny.get()).unwrap();
     assert_eq!(
         (image.commands().count(), image.grammar()),
-        (0, Grammar::NONE)
+        (0, GrammarConfig::NONE)
     );
     assert_eq!((image.command(1), image.command(3)), (Some("stop"), None));
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use zerda_firmware::Image;
-use zerda_firmware::telemetry::{Decoder, Report, Status};
+use zerda_firmware::telemetry::{FrameDecoder, Report, Status};
 use zerda_support::audio::SAMPLE_RATE;
 use zerda_support::error::{Error, Result};
 use zerda_support::output::print;
@@ -19,7 +19,7 @@ pub struct Line<'a> {
     pub json: Option<bool>,
     /// Checksum that the image in the firmware must have.
     image_crc32: u32,
-    decoder: Decoder,
+    decoder: FrameDecoder,
     /// Number of frames that have come so far, which is the sequence number of the next.
     frames: u16,
     pub kernels: String,
@@ -37,7 +37,7 @@ impl<'a> Line<'a> {
             name,
             json: None,
             image_crc32: image.checksum(),
-            decoder: Decoder::new(),
+            decoder: FrameDecoder::new(),
             frames: 0,
             kernels: String::new(),
             npu: None,

@@ -50,7 +50,7 @@ impl<'a> Heard<'a> {
     pub fn of(image: &'a Image<'a>, samples: &[i16]) -> Result<Heard<'a>> {
         let mut memory = vec![0; image.memory_bytes()];
         let track = Track::of(image, &mut memory, &[samples, &tail(image)].concat())?;
-        let image::FrontEnd { hop, window, .. } = image.manifest().front_end;
+        let image::FrontEndConfig { hop, window, .. } = image.manifest().front_end;
         let (mut frames, mut detections, mut closed) = (Vec::new(), Vec::new(), Vec::new());
         let (mut gate, mut refractory) = (Gate::new(image), false);
         let mut decoder = Decoder::new(image);
