@@ -1,10 +1,10 @@
 //! Wake words, and the windows that they open, as `zerda monitor` tells them.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use zerda_firmware::gate::Reason;
 use zerda_firmware::telemetry::Report;
 
-use crate::bench::{START, STATUS, file, frames, monitor, recording, wake_word};
+use crate::bench::{START, detection, monitor, recording, wake_word};
 
 #[test]
 fn a_gate_tells_when_commands_count() {

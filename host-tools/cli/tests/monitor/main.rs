@@ -4,7 +4,6 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 
 use serde_json::{Value, json};
-use zerda_firmware::gate::Reason;
 use zerda_firmware::step::{Failure, Fault};
 use zerda_firmware::telemetry::Report;
 
@@ -12,8 +11,8 @@ mod bench;
 mod gate;
 
 use bench::{
-    OVERRUN, START, STATUS, counts, detection, file, finish, frame, frames, monitor, recorded,
-    recording, start, wake_word,
+    OVERRUN, STATUS, counts, detection, file, finish, frame, frames, monitor, recorded, recording,
+    start,
 };
 
 #[test]
