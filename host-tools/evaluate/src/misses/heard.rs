@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use zerda_firmware::decoder::{Decoder, Word};
+use zerda_firmware::decoder::{Decoder, Kind, Word};
 use zerda_firmware::gate::{Gate, Outcome};
 use zerda_firmware::grammar::Detection;
 use zerda_firmware::{Image, image};
@@ -43,6 +43,13 @@ pub struct Frame {
     pub awake: bool,
     /// Word that the frame decided, of any kind.
     pub word: Option<Word>,
+}
+
+impl Frame {
+    /// Returns the word that reached its threshold in this frame, an echo included.
+    pub fn detected(&self) -> Option<Word> {
+        self.word.filter(|word| word.kind != Kind::Faint)
+    }
 }
 
 impl<'a> Heard<'a> {

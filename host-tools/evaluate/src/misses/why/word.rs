@@ -2,8 +2,6 @@
 
 use std::ops::Range;
 
-use zerda_firmware::decoder::{Kind, Word};
-
 use super::{Why, why};
 use crate::misses::heard::{Frame, Heard};
 use crate::misses::{LATE_MS, posterior};
@@ -136,8 +134,7 @@ impl Missed<'_> {
 
     fn at_another_time(&self) -> Option<Why> {
         let near = self.start_ms.saturating_sub(1000)..=self.end_ms + 2 * LATE_MS;
-        let sure = |word: &Word| word.kind != Kind::Faint;
-        let mut words = self.heard.words().filter(sure);
+        let mut words = self.heard.frames.iter().filter_map(Frame::detected);
         let word =
             words.find(|word| word.label == self.label && near.contains(&word.decided_ms))?;
         let inside = (self.start_ms..=self.end_ms + LATE_MS).contains(&word.decided_ms);
@@ -166,13 +163,13 @@ impl Missed<'_> {
         let before = self.heard.frames[..=at]
             .iter()
             .rev()
-            .find_map(|frame| frame.word)?;
+            .find_map(Frame::detected)?;
         let (name, was, ms) = (self.name(), self.heard.name(before.label), before.end_ms);
         let reached = posterior(self.peak.1);
         let refractory_ms = self
             .heard
             .ms(self.heard.image.manifest().decoder.refractory);
-        if frame.word.is_some() {
+        if frame.detected().is_some() {
             Some(why(
                 "another_label",
                 format!(
@@ -201,7 +198,7 @@ impl Missed<'_> {
 
     fn taken_for_another(&self) -> Option<Why> {
         let frames = &self.heard.frames[self.span.clone()];
-        let word = frames.iter().find_map(|frame| frame.word)?;
+        let word = frames.iter().find_map(Frame::detected)?;
         let (name, score) = (self.heard.name(word.label), posterior(word.score));
         Some(why(
             "another_label",
