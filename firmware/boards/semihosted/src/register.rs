@@ -15,13 +15,13 @@ impl Register {
         Self(address)
     }
 
-    /// Reads the register.
+    /// Reads the register as it is now.
     pub fn read(self) -> u32 {
         // SAFETY: whoever named it promised that it is a register which is harmless to read.
         unsafe { (self.0 as *const u32).read_volatile() }
     }
 
-    /// Writes the register.
+    /// Writes all bits of the register.
     pub fn write(self, value: u32) {
         // SAFETY: whoever named it promised that it is a register which is harmless to write.
         unsafe { (self.0 as *mut u32).write_volatile(value) }
