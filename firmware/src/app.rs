@@ -16,7 +16,7 @@ use crate::audio::{Block, has_slots};
 use crate::crc::{CRC, update};
 use crate::gate::{Awake, Outcome, Reason};
 use crate::grammar::Detection;
-use crate::image::SAMPLE_RATE;
+use crate::image::{milliseconds, samples};
 use crate::kernels;
 use crate::recognizer::{Event, Recognizer};
 use crate::step::{Counters, Step};
@@ -161,7 +161,7 @@ where
             self.overrun(&block);
         }
         self.next = block.start.saturating_add(block.samples.len() as u64);
-        self.status.audio_ms = ms(self.next);
+        self.status.audio_ms = milliseconds(self.next);
         let outcomes = self.recognize(&block.samples);
         self.report_npu_fault();
         for &outcome in &outcomes {
@@ -237,7 +237,7 @@ where
     fn overrun(&mut self, block: &Block) {
         let lost = block.start.saturating_sub(self.next);
         let lost_samples = u32::try_from(lost).unwrap_or(u32::MAX);
-        let at_ms = ms(block.start);
+        let at_ms = milliseconds(block.start);
         let closed = self.recognizer.reset();
         self.stream_start = block.start;
         self.status.overruns = self.status.overruns.wrapping_add(1);
@@ -263,7 +263,7 @@ where
     }
 
     fn came(&mut self, outcome: Outcome) {
-        let since_start = ms(self.stream_start);
+        let since_start = milliseconds(self.stream_start);
         let at = |ms: u32| since_start.saturating_add(ms);
         match outcome {
             Outcome::Detection(detection) => self.detected(detection),
@@ -340,7 +340,7 @@ where
         }
         #[cfg(feature = "defmt")]
         defmt::info!("{=str}, score {=u8}/256", command, detection.score);
-        let since_start = ms(self.stream_start);
+        let since_start = milliseconds(self.stream_start);
         self.report(Report::heard(
             self.recognizer.image(),
             &detection,
@@ -363,14 +363,4 @@ where
         let sent = frame.is_some_and(|frame| self.telemetry.write_all(&frame).is_ok());
         self.status.io_errors = self.status.io_errors.wrapping_add(u32::from(!sent));
     }
-}
-
-/// Returns the milliseconds of audio before a sample; they stop counting after 49 days.
-fn ms(sample: u64) -> u32 {
-    u32::try_from(sample / u64::from(SAMPLE_RATE / 1000)).unwrap_or(u32::MAX)
-}
-
-/// Returns the number of samples in `ms` milliseconds.
-fn samples(ms: u32) -> u64 {
-    u64::from(ms) * u64::from(SAMPLE_RATE / 1000)
 }

@@ -19,7 +19,7 @@ mod loudness;
 use loudness::Loudness;
 
 use crate::image::{
-    DecoderConfig, FrontEndConfig, Image, MAX_CLASSES, MAX_SMOOTHING, SAMPLE_RATE, Stream,
+    DecoderConfig, FrontEndConfig, Image, MAX_CLASSES, MAX_SMOOTHING, Stream, milliseconds,
 };
 
 /// Sets the bit of every label, so that all are listened to.
@@ -352,7 +352,7 @@ pub(crate) fn ms(front_end: FrontEndConfig, frame: u64, sample: u16) -> u32 {
     let samples = frame
         .saturating_mul(front_end.hop.into())
         .saturating_add(sample.into());
-    u32::try_from(samples / u64::from(SAMPLE_RATE / 1000)).unwrap_or(u32::MAX)
+    milliseconds(samples)
 }
 
 #[cfg(test)]

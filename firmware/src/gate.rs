@@ -31,7 +31,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::decoder::{Word, ms};
 use crate::grammar::{Detection, Grammar};
-use crate::image::{FrontEndConfig, Image, SAMPLE_RATE, label_bit};
+use crate::image::{FrontEndConfig, Image, label_bit, samples};
 
 /// Says that the window opened, or stays open for longer. Times count from the start of the stream, in ms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,12 +104,11 @@ impl Gate {
         let (window_ms, extend) = image
             .wake()
             .map_or((0, false), |wake| (wake.window_ms, wake.extend));
-        let samples = u64::from(window_ms) * u64::from(SAMPLE_RATE / 1000);
         Self {
             grammar: Grammar::new(),
             front_end,
             wake_words: image.wake_labels(),
-            window: samples.div_ceil(u64::from(front_end.hop).max(1)),
+            window: samples(window_ms.into()).div_ceil(u64::from(front_end.hop).max(1)),
             extend,
             frame: 0,
             end: 0,

@@ -7,10 +7,9 @@
 //! complete while a longer one may still come waits until a word comes that does not continue it, or the gap
 //! has passed. All others are decided at once.
 //!
-//! One word of a command may be faint (see [`Kind::Faint`]), since the
-//! others vouch for it; a faint word that fits no command counts for nothing. Of 556 commands of two words,
-//! all that clips of one speaker each of Speech Commands' `val` make, 462 are right without faint words and
-//! 481 with them, one wrong (`measured` in float32, by a model of this module and the decoder).
+//! One word of a command may be faint (see [`Kind::Faint`]), since the others vouch for it; a faint word that
+//! fits no command counts for nothing. Of 556 commands of two words, all that clips of one speaker each of
+//! Speech Commands' `val` make, 462 are right without faint words and 481 with them, one wrong (`measured` in float32, by a model of this module and the decoder).
 //!
 //! A wake word (see [`crate::gate`]) is a detection by itself, whatever the commands: between two words it
 //! parts them.
@@ -23,7 +22,7 @@
 //! next word is: a grammar that waits for it would have to wait for the longest word besides.
 
 use crate::decoder::{Kind, Word};
-use crate::image::{FrontEndConfig, Image, MAX_WORDS, SAMPLE_RATE};
+use crate::image::{FrontEndConfig, Image, MAX_WORDS, samples};
 
 /// The longest time, in ms, that may pass from the start of a command's first word to the end of its last.
 pub const LONGEST_MS: u32 = 5000;
@@ -181,10 +180,8 @@ impl Grammar {
     fn progress(&self, image: &Image<'_>, words: &[(Word, u64)], command: &[u8]) -> Progress {
         let gap = u64::from(image.grammar().gap);
         let FrontEndConfig { hop, window, .. } = image.manifest().front_end;
-        // `apart` counts the samples from the start of a frame to that of another, `samples` those that so
-        // many ms have.
+        // Counts the samples from the start of a frame to that of another.
         let apart = |from: u64, to: u64| to.saturating_sub(from).saturating_mul(hop.into());
-        let samples = |ms: u32| u64::from(ms) * u64::from(SAMPLE_RATE / 1000);
         let mut rest = command.iter();
         let mut next = rest.next();
         let mut vouched = Vouched::for_command(command);

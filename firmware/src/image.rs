@@ -95,6 +95,16 @@ pub const MAX_SMOOTHING: usize = 32;
 /// any image is bounded.
 pub const MAX_WORK: u64 = 1 << 28;
 
+/// Returns the number of samples in `ms` milliseconds.
+pub(crate) fn samples(ms: u32) -> u64 {
+    u64::from(ms) * u64::from(SAMPLE_RATE / 1000)
+}
+
+/// Returns the milliseconds that so many samples last, rounded down; they stop counting after 49 days.
+pub(crate) fn milliseconds(samples: u64) -> u32 {
+    u32::try_from(samples / u64::from(SAMPLE_RATE / 1000)).unwrap_or(u32::MAX)
+}
+
 /// Gives bytes the alignment of an image:
 /// `static IMAGE: &Aligned<[u8]> = &Aligned(*include_bytes!("commands.zerda"));`
 #[derive(Clone, Copy, Debug)]

@@ -73,6 +73,11 @@ class Item:
     entry: int = -1
 
 
+def drawn(random, folders: list[np.ndarray]) -> int:
+    """An entry of any folder, whichever holds more."""
+    return random.choice(folders[random.integers(len(folders))])
+
+
 class Composer:
     def __init__(self, corpus: Corpus, front: FrontEnd, frames: int, ahead: int, mix: Mix = HARD, hard=()):
         self.mix, self.hard = mix, hard
@@ -104,7 +109,7 @@ class Composer:
     def noise_of(self, random, frames: int) -> np.ndarray:
         """Recorded or synthetic noise, [frames, mels], mean total power 1 (recorded: over the whole file)."""
         if random.random() < 0.65:
-            power, _, _ = self.corpus.row(random.choice(self.noise[random.integers(len(self.noise))]))
+            power, _, _ = self.corpus.row(drawn(random, self.noise))
             start = random.integers(0, len(power))
             power = np.take(power, np.arange(start, start + frames), axis=0, mode="wrap")
             mean = power.sum(1).mean()
@@ -150,7 +155,7 @@ class Composer:
     def speech_of(self, random, frames: int, folders=None) -> np.ndarray:
         """A crop of a recording of speech, without commands unless folders say otherwise, at most [frames, mels]."""
         folders = folders or self.speech
-        power, _, _ = self.corpus.row(random.choice(folders[random.integers(len(folders))]))
+        power, _, _ = self.corpus.row(drawn(random, folders))
         frames = min(len(power), frames)
         start = random.integers(0, len(power) - frames + 1)
         return power[start : start + frames]

@@ -1,6 +1,6 @@
 //! Loudness tells where a word starts, and whether it was said again or is an echo.
 
-use crate::image::SAMPLE_RATE;
+use crate::image::samples;
 
 /// The number of frames whose loudness is kept. Not all of them lie in the past: look-ahead comes before it is
 /// committed.
@@ -122,7 +122,7 @@ impl Loudness {
 
 /// Returns how many frames, of which one comes every `hop` samples, last `ms` milliseconds.
 fn frames(ms: u32, hop: u16) -> u64 {
-    u64::from(ms) * u64::from(SAMPLE_RATE / 1000) / u64::from(hop.max(1))
+    samples(ms) / u64::from(hop.max(1))
 }
 
 /// Returns the last `count` elements of a slice, or all if there are fewer.
