@@ -30,9 +30,10 @@ mod treemap;
 
 use std::path::PathBuf;
 
-use zerda_device::boards::{self, Board};
+use zerda_device::boards::Project;
 use zerda_device::elf;
 use zerda_support::audio;
+use zerda_support::board;
 use zerda_support::config::{Budgets, Config};
 use zerda_support::error::{Error, Result};
 use zerda_support::image_file::ImageFile;
@@ -40,7 +41,7 @@ use zerda_support::output::{self, Format, Forms};
 
 use baseline::Baseline;
 use firmware::Firmware;
-use report::Report;
+pub use report::Report;
 use shrinking::Row;
 use stack::Stacks;
 
@@ -74,7 +75,20 @@ pub struct Reports {
 
 /// Reports on each board, writes what is asked for, and fails if any board fails.
 pub fn run(options: &Options) -> Result<()> {
-    let there = boards::names(&options.boards).unwrap_or_default();
+    let reports = reports(options)?;
+    let forms = Forms {
+        text: text::page(&reports),
+        markdown: markdown::page(&reports),
+        json: output::json_lines(&reports.boards),
+        html: || html::page(&reports),
+    };
+    forms.show(options.format, options.output.as_deref(), "memory")?;
+    reports.verdict()
+}
+
+/// Reports on each board, and renews the baseline if that is asked for.
+pub fn reports(options: &Options) -> Result<Reports> {
+    let there = board::names(&options.boards).unwrap_or_default();
     let names = match options.names.as_slice() {
         [] => &there,
         names => names,
@@ -85,38 +99,32 @@ pub fn run(options: &Options) -> Result<()> {
         ));
     }
     // Says it, too, where there is no such folder or board.
-    let opened: Vec<Board> = names
+    let opened: Vec<Project> = names
         .iter()
-        .map(|name| Board::open(&options.boards, name))
+        .map(|name| Project::open(&options.boards, name))
         .collect::<Result<_>>()?;
     if opened.is_empty() {
-        Board::open(&options.boards, "")?;
+        Project::open(&options.boards, "")?;
     }
     let budgets = Budgets::load(Some(&options.budgets))?;
-    if let Some(name) = budgets.boards.keys().find(|&name| !there.contains(name)) {
-        return Err(Error::usage(format!(
-            "{}: [boards.{name}]: no such board, expected one of {}",
-            options.budgets.display(),
-            there.join(" ")
-        )));
-    }
     let mut baseline = Baseline::load(&options.baseline, options.renew)?;
     let file = ImageFile::open(&options.image)?;
     let image = file.image()?;
     let recordings = recordings(&options.audio)?;
     let mut stacks = Stacks::new(&options.boards, &options.image, &file, &recordings);
     let mut reports = Vec::new();
-    for board in &opened {
-        let regions = elf::regions(&board.directory.join("memory.x"))?;
+    for project in &opened {
+        let regions = elf::regions(&project.directory.join("memory.x"))?;
         let (firmware, stack) = match &options.elf {
             Some(path) => {
                 let firmware = Firmware::read(path, regions, &file)?;
-                let stack = stacks.of(board, path, firmware.stack_bytes)?;
+                let stack = stacks.of(project, path, firmware.stack_bytes)?;
                 (firmware, stack)
             }
-            None => built(board, regions, options, &file, &mut stacks)?,
+            None => built(project, regions, options, &file, &mut stacks)?,
         };
-        let limits = budgets.of(&board.name);
+        let board = &project.board;
+        let limits = budgets.of(board.limits);
         let mut report = Report::new(&board.name, firmware, stack, &image, limits);
         report.judge(&budgets, &baseline, &options.baseline, options.renew);
         reports.push(report);
@@ -129,40 +137,32 @@ pub fn run(options: &Options) -> Result<()> {
         .profiles
         .get("baseline")
         .map(|profile| shrinking::table(profile, models.front_end.mels, &file, &image));
-    let reports = Reports {
+    Ok(Reports {
         image: options.image.display().to_string(),
         boards: reports,
         shrinking: shrinking.unwrap_or_default(),
         growth_percent: budgets.growth_percent.0,
-    };
-    let forms = Forms {
-        text: text::page(&reports),
-        markdown: markdown::page(&reports),
-        json: output::json_lines(&reports.boards),
-        html: || html::page(&reports),
-    };
-    forms.show(options.format, options.output.as_deref(), "memory")?;
-    reports.verdict()
+    })
 }
 
 /// Builds a board and reads what came of it. For as long as it is measured, nobody else builds boards.
 fn built(
-    board: &Board,
+    project: &Project,
     regions: Vec<elf::Region>,
     options: &Options,
     file: &ImageFile,
     stacks: &mut Stacks<'_>,
 ) -> Result<(Firmware, stack::Stack)> {
-    let built = board.build(&options.image, None)?;
+    let built = project.build(&options.image, None)?;
     let firmware = Firmware::read(&built.elf, regions, file)?;
-    if board.machine.is_none() {
+    if project.board.machine.is_none() {
         // The stack is that of another board, which may have to be built.
         let elf = built.elf.clone();
         drop(built);
-        let stack = stacks.of(board, &elf, firmware.stack_bytes)?;
+        let stack = stacks.of(project, &elf, firmware.stack_bytes)?;
         return Ok((firmware, stack));
     }
-    let stack = stacks.of(board, &built.elf, firmware.stack_bytes)?;
+    let stack = stacks.of(project, &built.elf, firmware.stack_bytes)?;
     Ok((firmware, stack))
 }
 

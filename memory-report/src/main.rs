@@ -21,8 +21,8 @@ Exit codes: 0 done, 1 a budget is missed or a board grew, 2 wrong use or an inpu
 /// Builds the firmware with the image in it and reads what lies where: code by crate and module (by debug
 /// information, so also where it was inlined), constants, the image by operator, caches, arena, audio ring,
 /// statics, the stack, padding. The stack is measured in QEMU, or taken from a board with the same
-/// instructions that QEMU runs. Fails where flash, RAM or both together exceed config/budgets.toml, or grew by
-/// more than it allows over the baseline.
+/// instructions that QEMU runs. Fails where flash, RAM or both together exceed config/budgets.toml or the
+/// board's own limits, or grew by more than it allows over the baseline; a board that the baseline lacks is new.
 #[derive(Parser)]
 #[command(version, after_help = EXAMPLES)]
 struct Arguments {
@@ -62,7 +62,7 @@ struct Arguments {
     /// budget), regions (name, origin, length, used, memory), parts (a tree for each region of all its
     /// length: name, bytes, region, kind, children; kind `unused` is not used), stack (bytes used, null
     /// where it was not measured; margin, basis), arena (tensors: name, offset, bytes, numbers of the first
-    /// and last operator), baseline (null: not in it; bytes, change_percent, flash_percent, ram_percent,
+    /// and last operator), baseline (null: the board is new; bytes, change_percent, flash_percent, ram_percent,
     /// parts that differ: region, name, was, bytes)
     #[arg(long)]
     json: bool,

@@ -29,7 +29,7 @@ pub fn page(reports: &Reports) -> String {
              |---|---:|---:|---:|---:|\n";
     for report in &reports.boards {
         let change = report.baseline.as_ref();
-        let change = change.map_or("not in it".into(), |change| {
+        let change = change.map_or("NEW".into(), |change| {
             format!(
                 "flash {}, RAM {}",
                 signed(change.flash_percent),

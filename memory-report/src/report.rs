@@ -136,9 +136,9 @@ impl Report {
         self.failures.extend(missed.into_iter().flatten());
         self.baseline = baseline.change(self);
         match &self.baseline {
-            None if renewed => self.notes.push("new in the baseline".into()),
+            None if renewed => self.notes.push("NEW in the baseline".into()),
             None => self.notes.push(format!(
-                "not in the baseline {}, so that growth is not seen; `--renew` adds it",
+                "NEW: not in the baseline {}, so that growth is not seen; `--renew` adds it",
                 path.display()
             )),
             Some(_) if renewed => {}

@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use zerda_device::boards::{self, Board};
+use zerda_device::boards::Project;
 use zerda_device::qemu;
+use zerda_support::board;
 use zerda_support::error::Result;
 use zerda_support::image_file::ImageFile;
 
@@ -48,16 +49,16 @@ impl<'a> Stacks<'a> {
     /// Returns the stack of a board's firmware: measured where QEMU runs the board, else taken from a board
     /// with the same target, which has the same instructions and kernels. That one is built where need be,
     /// for which the caller holds no firmware of its own. `reserved` is in bytes.
-    pub fn of(&mut self, board: &Board, elf: &Path, reserved: u64) -> Result<Stack> {
-        let (bytes, basis) = match board.machine {
+    pub fn of(&mut self, project: &Project, elf: &Path, reserved: u64) -> Result<Stack> {
+        let (bytes, basis) = match project.board.machine {
             Some(_) => (
-                Some(self.measure(board, elf)?),
+                Some(self.measure(project, elf)?),
                 "measured in QEMU".to_string(),
             ),
-            None => match self.like(board)? {
+            None => match self.like(project)? {
                 Some(other) => {
-                    let basis = format!("estimated, as measured on {} in QEMU", other.name);
-                    let bytes = match self.measured.get(&other.name) {
+                    let basis = format!("estimated, as measured on {} in QEMU", other.board.name);
+                    let bytes = match self.measured.get(&other.board.name) {
                         Some(&bytes) => bytes,
                         None => {
                             let firmware = other.build(self.image, None)?;
@@ -68,7 +69,7 @@ impl<'a> Stacks<'a> {
                 }
                 None => (
                     None,
-                    format!("not measured: QEMU runs no board for {}", board.target),
+                    format!("not measured: QEMU runs no board for {}", project.target),
                 ),
             },
         };
@@ -79,18 +80,18 @@ impl<'a> Stacks<'a> {
         })
     }
 
-    fn measure(&mut self, board: &Board, elf: &Path) -> Result<u64> {
+    fn measure(&mut self, project: &Project, elf: &Path) -> Result<u64> {
         let image = self.file.image()?;
-        let bytes = qemu::stack_bytes(board, elf, &image, self.recordings)?.into();
-        self.measured.insert(board.name.clone(), bytes);
+        let bytes = qemu::stack_bytes(project, elf, &image, self.recordings)?.into();
+        self.measured.insert(project.board.name.clone(), bytes);
         Ok(bytes)
     }
 
     /// Finds a board of the same target that QEMU runs.
-    fn like(&self, board: &Board) -> Result<Option<Board>> {
-        for name in boards::names(self.boards)? {
-            let other = Board::open(self.boards, &name)?;
-            if other.target == board.target && other.machine.is_some() {
+    fn like(&self, project: &Project) -> Result<Option<Project>> {
+        for name in board::names(self.boards)? {
+            let other = Project::open(self.boards, &name)?;
+            if other.target == project.target && other.board.machine.is_some() {
                 return Ok(Some(other));
             }
         }

@@ -29,10 +29,15 @@ pub fn page(reports: &Reports) -> String {
 
 fn board(report: &Report) -> String {
     let mut text = format!(
-        "{}: {}\n  flash   {:>9} of {:>9}   {:>5.1} %{}\n  RAM     {:>9} of {:>9}   {:>5.1} %{}\n  \
+        "{}: {}{}\n  flash   {:>9} of {:>9}   {:>5.1} %{}\n  RAM     {:>9} of {:>9}   {:>5.1} %{}\n  \
          in all  {:>9} of {:>9}   {:>5.1} %{}\n  stack   {}\n",
         report.board,
         report.verdict.to_uppercase(),
+        if report.baseline.is_none() {
+            ", NEW"
+        } else {
+            ""
+        },
         count(report.flash.used),
         count(report.flash.budget),
         share(report.flash.used, report.flash.budget),

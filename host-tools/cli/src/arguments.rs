@@ -10,8 +10,8 @@ use clap::{Args, Parser, Subcommand};
 
 use zerda_firmware::npu::model::Injection;
 use zerda_quantize::ranges::Method;
+use zerda_support::ethos_u::Target;
 use zerda_support::wake;
-use zerda_tflite::npu;
 
 pub use eval::{EvalArgs, Room, TuneArgs};
 pub use simulate::SimulateArgs;
@@ -229,7 +229,7 @@ pub struct NpuArgs {
     pub image: PathBuf,
     /// Compiles for this NPU; its name ends in its multiply-accumulates a cycle
     #[arg(long, value_name = "NPU", value_enum)]
-    pub target: npu::Target,
+    pub target: Target,
     /// Writes the image with the step for the NPU, in place of any other that it has, to this file [default: IMAGE
     /// itself]
     #[arg(short, long, value_name = "FILE")]

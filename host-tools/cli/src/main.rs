@@ -154,6 +154,7 @@ fn execute(command: Command) -> Result<()> {
         Command::Simulate(args) => {
             let options = zerda_simulate::Options {
                 board: args.board,
+                boards: args.boards,
                 sweep: args.sweep,
                 image: args.image.image,
                 wake: args.wake.wake,

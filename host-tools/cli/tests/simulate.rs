@@ -26,9 +26,16 @@ fn json(arguments: &[&str]) -> (i32, Value) {
     (code, serde_json::from_str(&stdout).expect("one object"))
 }
 
-/// A built-in board's file, changed, in a folder of its own.
+fn file(board: &str) -> PathBuf {
+    root()
+        .join("firmware/boards")
+        .join(board)
+        .join("board.toml")
+}
+
+/// A board's file, changed, in a folder of its own.
 fn board(folder: &TempDir, from: &str, changes: &[(&str, &str)]) -> String {
-    let mut text = fs::read_to_string(root().join(format!("config/boards/{from}.toml"))).unwrap();
+    let mut text = fs::read_to_string(file(from)).unwrap();
     for (before, after) in changes {
         assert!(text.contains(before), "{before}");
         text = text.replacen(before, after, 1);
@@ -164,7 +171,7 @@ fn wrong_use_is_answered_with_one_line() {
     let folder = tempfile::tempdir().unwrap();
     let wrong = board(&folder, "mps2-an386", &[("\nAdd = {", "\nAdd = 5 # {")]);
     let lacks = |class: &str| {
-        let text = fs::read_to_string(root().join("config/boards/mps2-an386.toml")).unwrap();
+        let text = fs::read_to_string(file("mps2-an386")).unwrap();
         let lines = text.lines().filter(|line| !line.starts_with(class));
         let path = folder.path().join("lacks.toml");
         fs::write(
@@ -186,11 +193,11 @@ fn wrong_use_is_answered_with_one_line() {
         (vec!["--board", "none.toml"], "none.toml: cannot be read"),
         (
             vec!["--board", &wrong],
-            "desk.toml:18: `Add`: invalid type: integer `5`",
+            "desk.toml:24: `Add`: invalid type: integer `5`",
         ),
         (
             vec!["--board", &lacks("Lookup")],
-            "lacks.toml:17: [instructions.cost]: expected `Lookup = {",
+            "lacks.toml:23: [instructions.cost]: expected `Lookup = {",
         ),
         (
             vec![

@@ -1,4 +1,4 @@
-//! Reads the manifests of the boards under `firmware/boards`, and builds their firmware.
+//! Builds the firmware of the boards under `firmware/boards`.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
@@ -10,21 +10,15 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use zerda_support::board::{self, Board};
 use zerda_support::error::{Error, Result};
 
-/// A board crate, as `[package.metadata.zerda]` of its manifest describes it.
-pub struct Board {
-    pub name: String,
+/// Board with firmware: a crate in a folder of `firmware/boards`.
+pub struct Project {
+    pub board: Board,
     pub directory: PathBuf,
     /// Target triple that Rust builds the firmware for.
     pub target: String,
-    pub clock_mhz: f64,
-    /// Name that QEMU has for the machine; `None` for a board that QEMU does not run.
-    pub machine: Option<String>,
-    /// Name that probe-rs has for the chip; `None` for a board that is not flashed.
-    pub chip: Option<String>,
-    /// Features that the board's crate declares.
-    features: Vec<String>,
 }
 
 /// Firmware that was built. Boards are built in one folder: as long as this lives no other process builds
@@ -36,41 +30,8 @@ pub struct Firmware {
 
 #[derive(Deserialize)]
 struct Manifest {
-    package: Package,
     #[serde(default)]
     features: BTreeMap<String, Vec<String>>,
-}
-
-#[derive(Deserialize)]
-struct Package {
-    #[serde(default)]
-    metadata: Sections,
-}
-
-#[derive(Default, Deserialize)]
-struct Sections {
-    zerda: Option<Metadata>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct Metadata {
-    #[serde(rename = "clock_mhz")]
-    clock_mhz: f64,
-    qemu: Option<Qemu>,
-    probe_rs: Option<ProbeRs>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Qemu {
-    machine: String,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ProbeRs {
-    chip: String,
 }
 
 #[derive(Deserialize)]
@@ -83,9 +44,9 @@ struct Build {
     target: String,
 }
 
-impl Board {
+impl Project {
     /// Opens the board in the folder `name` of `boards`.
-    pub fn open(boards: &Path, name: &str) -> Result<Board> {
+    pub fn open(boards: &Path, name: &str) -> Result<Project> {
         if !boards.is_dir() {
             return Err(Error::usage(format!(
                 "{}: no such folder; run in Zerda's repository, or name its firmware/boards with \
@@ -93,38 +54,34 @@ impl Board {
                 boards.display()
             )));
         }
-        let directory = boards.join(name);
-        let manifest = match Path::new(name).components().count() {
-            1 => manifest(&directory)?,
-            _ => None,
-        };
-        let Some((metadata, features)) = manifest else {
+        let names = board::names(boards)?;
+        if !names.iter().any(|known| known == name) {
             return Err(Error::usage(format!(
                 "{name}: no such board, expected one of {}; firmware/boards/README.md says how to \
                  add one",
-                names(boards)?.join(" ")
+                names.join(" ")
             )));
-        };
+        }
+        let directory = boards.join(name);
         let config: CargoConfig = read(&directory.join(".cargo/config.toml"))?;
-        Ok(Board {
-            name: name.into(),
+        Ok(Project {
+            board: Board::open(boards, name)?,
             directory,
             target: config.build.target,
-            clock_mhz: metadata.clock_mhz,
-            machine: metadata.qemu.map(|qemu| qemu.machine),
-            chip: metadata.probe_rs.map(|probe_rs| probe_rs.chip),
-            features,
         })
     }
 
     /// Builds the firmware with the image in it, with a feature of the board's crate or none, and gets the
     /// target first where it is missing. The compiler's messages go to standard error.
     pub fn build(&self, image: &Path, feature: Option<&str>) -> Result<Firmware> {
-        if let Some(feature) = feature.filter(|&name| self.features.iter().all(|own| own != name)) {
-            return Err(Error::usage(format!(
-                "{}: has no feature `{feature}`, which takes a board crate that declares it",
-                self.name
-            )));
+        if let Some(feature) = feature {
+            let manifest: Manifest = read(&self.directory.join("Cargo.toml"))?;
+            if !manifest.features.contains_key(feature) {
+                return Err(Error::usage(format!(
+                    "{}: has no feature `{feature}`, which takes a board crate that declares it",
+                    self.board.name
+                )));
+            }
         }
         self.build_with(
             image,
@@ -132,7 +89,7 @@ impl Board {
         )
     }
 
-    /// Builds like [`Board::build`], but without the kernels for the board's core.
+    /// Builds like [`Project::build`], but without the kernels for the board's core.
     pub fn build_plain(&self, image: &Path) -> Result<Firmware> {
         self.build_with(image, Some("--no-default-features".into()))
     }
@@ -159,7 +116,7 @@ impl Board {
         if let Some(overflow) = diagnostics.clone().find_map(overflow) {
             return Err(Error::check(format!(
                 "{}: the firmware does not fit: {overflow}",
-                self.name
+                self.board.name
             )));
         }
         let _ = diagnostics.try_for_each(|text| write!(io::stderr(), "{text}"));
@@ -170,7 +127,7 @@ impl Board {
         }
         Err(Error::usage(format!(
             "{}: does not build; the compiler says above why",
-            self.name
+            self.board.name
         )))
     }
 
@@ -180,11 +137,11 @@ impl Board {
     ///
     /// Fails if QEMU does not run the board.
     pub fn qemu_machine(&self) -> Result<&str> {
-        self.machine.as_deref().ok_or_else(|| {
+        self.board.machine.as_deref().ok_or_else(|| {
             Error::usage(format!(
-                "{}: QEMU does not run this board: its Cargo.toml has no `qemu = {{ machine = \
-                 \"...\" }}` in [package.metadata.zerda]",
-                self.name
+                "{}: QEMU does not run this board: its {} has no [qemu] with `machine = \"...\"`",
+                self.board.name,
+                board::FILE
             ))
         })
     }
@@ -222,7 +179,7 @@ impl Board {
             true => Ok(()),
             false => Err(Error::usage(format!(
                 "{}: `firmware/setup.sh {argument}` failed; it says above why",
-                self.name
+                self.board.name
             ))),
         }
     }
@@ -245,31 +202,6 @@ impl Board {
     fn root(&self) -> Result<PathBuf> {
         absolute(&self.directory.join("../../.."))
     }
-}
-
-/// Reads a board's manifest: returns its metadata and the names of its features, or `None` if the folder
-/// holds no board.
-fn manifest(directory: &Path) -> Result<Option<(Metadata, Vec<String>)>> {
-    let path = directory.join("Cargo.toml");
-    if !path.is_file() {
-        return Ok(None);
-    }
-    let Manifest { package, features } = read(&path)?;
-    let zerda = package.metadata.zerda;
-    Ok(zerda.map(|metadata| (metadata, features.into_keys().collect())))
-}
-
-/// Returns the sorted names of the boards in the folder `boards`.
-pub fn names(boards: &Path) -> Result<Vec<String>> {
-    let mut names = Vec::new();
-    for entry in fs::read_dir(boards).map_err(|error| Error::read(boards, error))? {
-        let entry = entry.map_err(|error| Error::read(boards, error))?;
-        if manifest(&entry.path()).is_ok_and(|manifest| manifest.is_some()) {
-            names.push(entry.file_name().display().to_string());
-        }
-    }
-    names.sort();
-    Ok(names)
 }
 
 fn read<T: DeserializeOwned>(path: &Path) -> Result<T> {
@@ -298,54 +230,37 @@ fn cannot_start(program: &str, error: io::Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use zerda_support::test_support::repository;
 
-    fn board(manifest: &str) -> Result<Board> {
+    #[test]
+    fn a_board_is_a_folder_with_a_board_file() {
         let boards = tempfile::tempdir().unwrap();
-        for (name, text) in [("there", manifest), ("library", "[package]\n")] {
-            fs::create_dir_all(boards.path().join(name).join(".cargo")).unwrap();
-            fs::write(boards.path().join(name).join("Cargo.toml"), text).unwrap();
-        }
-        let config = boards.path().join("there/.cargo/config.toml");
-        fs::write(config, "[build]\ntarget = \"thumbv7em-none-eabihf\"\n").unwrap();
-        let good = "[package.metadata.zerda]\nclock_mhz = 25\n";
-        for name in ["other", "another"] {
-            fs::create_dir(boards.path().join(name)).unwrap();
-            fs::write(boards.path().join(name).join("Cargo.toml"), good).unwrap();
-        }
-        Board::open(boards.path(), "there")
-    }
+        let desk = boards.path().join("desk");
+        fs::create_dir_all(desk.join(".cargo")).unwrap();
+        fs::create_dir(boards.path().join("library")).unwrap();
+        let there = repository("firmware/boards/nucleo-h743zi").join(board::FILE);
+        let text = fs::read_to_string(there).unwrap();
+        fs::write(desk.join(board::FILE), text.replace("mps2", "mps3")).unwrap();
+        let config = "[build]\ntarget = \"thumbv7em-none-eabihf\"\n";
+        fs::write(desk.join(".cargo/config.toml"), config).unwrap();
 
-    #[test]
-    fn a_manifest_says_what_a_board_is() {
-        let text = "[package.metadata.zerda]\nclock_mhz = 480\nprobe-rs = { chip = \"STM32\" }\n";
-        let board = board(text).unwrap();
-        assert_eq!(board.target, "thumbv7em-none-eabihf");
-        assert_eq!(board.clock_mhz, 480.0);
-        assert_eq!((board.machine, board.chip), (None, Some("STM32".into())));
-    }
-
-    #[test]
-    fn a_mistake_in_a_manifest_is_answered_with_file_line_and_field() {
-        let text = "[package.metadata.zerda]\nclock_mhz = \"25\"\n";
-        let message = board(text).err().unwrap().to_string();
-        assert!(
-            message.contains("there/Cargo.toml:2: `clock_mhz`: invalid type"),
-            "{message}"
+        let project = Project::open(boards.path(), "desk").unwrap();
+        assert_eq!(project.target, "thumbv7em-none-eabihf");
+        assert_eq!(
+            (&project.board.name[..], project.board.clock_mhz),
+            ("desk", 480.0)
         );
-    }
-
-    #[test]
-    fn an_unknown_board_is_answered_with_those_there_are() {
-        let message = board("[package]\n").err().unwrap().to_string();
-        assert!(
-            message.starts_with("there: no such board, expected one of another other;"),
-            "{message}"
-        );
+        for name in ["library", "other", ".", ""] {
+            let message = Project::open(boards.path(), name).err();
+            let message = message.unwrap().to_string();
+            let expected = format!("{name}: no such board, expected one of desk; firmware");
+            assert!(message.starts_with(&expected), "{message}");
+        }
     }
 
     #[test]
     fn a_missing_folder_of_boards_is_named() {
-        let message = Board::open(Path::new("none/boards"), "there").err();
+        let message = Project::open(Path::new("none/boards"), "there").err();
         let message = message.unwrap().to_string();
         assert!(
             message.starts_with("none/boards: no such folder; run in Zerda's repository"),

@@ -12,7 +12,7 @@ use zerda_support::image_file::ImageFile;
 use zerda_support::output::print;
 use zerda_support::wake;
 
-use crate::boards::Board;
+use crate::boards::Project;
 use crate::elf::{self, Usage};
 
 pub struct Options {
@@ -28,24 +28,25 @@ pub struct Options {
 /// Builds a board's firmware, says what it takes and flashes it. Without a dry run, what needs no
 /// firmware is checked before it is built.
 pub fn flash(options: &Options) -> Result<()> {
-    let board = Board::open(&options.boards, &options.board)?;
+    let project = Project::open(&options.boards, &options.board)?;
+    let board = &project.board;
     let file = ImageFile::open(&options.image)?;
     let image = file.image()?;
     if !options.dry_run {
         let chip = board.chip.as_deref().ok_or_else(|| {
             Error::usage(format!(
-                "{}: not a board to flash: its Cargo.toml has no `probe-rs = {{ chip = \"...\" }}` \
-                 in [package.metadata.zerda]; `zerda qemu` runs those that have a QEMU machine",
+                "{}: not a board to flash: its board.toml has no [probe-rs] with `chip = \"...\"`; \
+                 `zerda qemu` runs those that have a QEMU machine",
                 board.name
             ))
         })?;
         // Whether it is there and knows the chip can be asked without a probe.
         probe_rs(chip, &["chip", "info", chip].map(String::from))?;
     }
-    let firmware = board.build(&options.image, None)?;
+    let firmware = project.build(&options.image, None)?;
     let elf = firmware.elf.canonicalize();
     let elf = elf.unwrap_or_else(|_| firmware.elf.clone());
-    let usages = elf::usage(&elf, elf::regions(&board.directory.join("memory.x"))?)?;
+    let usages = elf::usage(&elf, elf::regions(&project.directory.join("memory.x"))?)?;
     let chip = board.chip.as_deref();
     let calls = chip.map_or(Vec::new(), |chip| calls(chip, &elf));
     report(options, &image, &elf, &usages, &calls)?;
@@ -118,7 +119,7 @@ fn failure(chip: &str, stdout: &str, stderr: &str) -> String {
     if said("was not found in the list of known targets") || said("Found multiple chips") {
         return format!(
             "{chip}: probe-rs does not know one chip of this name: correct it in the board's \
-             Cargo.toml (`probe-rs chip list` has the names) or update probe-rs"
+             board.toml (`probe-rs chip list` has the names) or update probe-rs"
         );
     }
     let (error, cause) = error_and_cause(stderr);

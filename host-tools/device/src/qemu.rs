@@ -5,16 +5,18 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rayon::prelude::*;
 use serde_json::json;
 use tempfile::TempDir;
 use zerda_firmware::Image;
 use zerda_firmware::telemetry::Status;
 use zerda_support::audio::{self, SAMPLE_RATE, tail};
+use zerda_support::board::Board;
 use zerda_support::error::{Error, Result};
 use zerda_support::output::{self, Counts, Totals, print_end};
 use zerda_support::wake;
 
-use crate::boards::{Board, Firmware};
+use crate::boards::{Firmware, Project};
 
 mod line;
 mod machine;
@@ -53,8 +55,8 @@ pub struct Options {
 /// Boots the board once for each input. An input that cannot be read is reported at once and fails the run at the end,
 /// after the others; a failure in QEMU ends the run.
 pub fn qemu(options: &Options) -> Result<()> {
-    let board = Board::open(&options.boards, &options.board)?;
-    board.qemu_machine()?;
+    let project = Project::open(&options.boards, &options.board)?;
+    project.qemu_machine()?;
     let file = wake::open(&options.image, options.wake.as_ref())?;
     let image = file.image()?;
     let feature = options.npu_model.as_ref().map(|_| "npu-model");
@@ -66,14 +68,14 @@ pub fn qemu(options: &Options) -> Result<()> {
     }
     let folder = tempfile::tempdir().map_err(|error| Error::write("a temporary folder", error))?;
     let firmware = match options.wake {
-        None => board.build(&options.image, feature)?,
+        None => project.build(&options.image, feature)?,
         Some(_) => {
             let gated = folder.path().join("gated.zerda");
             output::write(&gated, file.bytes())?;
-            board.build(&gated, feature)?
+            project.build(&gated, feature)?
         }
     };
-    let machine = Machine::new(&board, &firmware.elf)?;
+    let machine = Machine::new(&project, &firmware.elf)?;
     drop(firmware);
     if options.kernels {
         // Its log says how many cases there were.
@@ -115,7 +117,7 @@ pub fn qemu(options: &Options) -> Result<()> {
             }
         }
     }
-    session.finish(&board)?;
+    session.finish(&project.board)?;
     match failed {
         false => Ok(()),
         true => Err(Error::Reported),
@@ -123,40 +125,44 @@ pub fn qemu(options: &Options) -> Result<()> {
 }
 
 /// Returns the most stack, in bytes, that the board's firmware in `elf` takes in QEMU on the recordings, with audio
-/// from the main loop and from an interrupt.
+/// from the main loop and from an interrupt. These boots run side by side.
 pub fn stack_bytes(
-    board: &Board,
+    project: &Project,
     elf: &Path,
     image: &Image<'_>,
     recordings: &[PathBuf],
 ) -> Result<u32> {
-    let machine = Machine::new(board, elf)?;
+    let machine = Machine::new(project, elf)?;
     let folder = tempfile::tempdir().map_err(|error| Error::write("a temporary folder", error))?;
-    let wav = folder.path().join("audio.wav");
-    let mut most = 0;
-    for recording in recordings {
-        let name = recording.display().to_string();
-        let samples = audio::read(recording)?;
-        write_wav(&wav, samples.iter().chain(&tail(image)))?;
-        for realtime in [false, true] {
-            let mut arguments = vec![wav.display().to_string()];
-            arguments.extend(realtime.then(|| "realtime".into()));
-            let line = Line::new(&name, image);
-            let (_, status) = line.hear(&machine, samples.len(), arguments, realtime)?;
-            most = most.max(status.stack_bytes);
-        }
-    }
-    Ok(most)
+    let heard = recordings
+        .par_iter()
+        .enumerate()
+        .map(|(number, recording)| {
+            let name = recording.display().to_string();
+            let samples = audio::read(recording)?;
+            let wav = folder.path().join(format!("{number}.wav"));
+            write_wav(&wav, samples.iter().chain(&tail(image)))?;
+            let boot = |realtime: bool| {
+                let mut arguments = vec![wav.display().to_string()];
+                arguments.extend(realtime.then(|| "realtime".into()));
+                let line = Line::new(&name, image);
+                let (_, status) = line.hear(&machine, samples.len(), arguments, realtime)?;
+                Ok(status.stack_bytes)
+            };
+            let (from_main, from_interrupt) = rayon::join(|| boot(false), || boot(true));
+            Ok(from_main?.max(from_interrupt?))
+        });
+    heard.try_reduce(|| 0, |a, b| Ok(a.max(b)))
 }
 
 /// Counts the instructions of each step of some audio, from the first on, with a firmware that holds the image.
 pub fn count(
-    board: &Board,
+    project: &Project,
     firmware: Firmware,
     image: &Image<'_>,
     samples: &[i16],
 ) -> Result<Vec<Step>> {
-    let machine = Machine::new(board, &firmware.elf)?;
+    let machine = Machine::new(project, &firmware.elf)?;
     drop(firmware);
     let folder = tempfile::tempdir().map_err(|error| Error::write("a temporary folder", error))?;
     let [wav, counts] = ["audio.wav", "profile"].map(|name| folder.path().join(name));
@@ -165,7 +171,7 @@ pub fn count(
         wav.display().to_string(),
         format!("profile={}", counts.display()),
     ];
-    Line::new(&board.name, image).hear(&machine, samples.len(), arguments, false)?;
+    Line::new(&project.board.name, image).hear(&machine, samples.len(), arguments, false)?;
     profile::read(&counts, image)
 }
 

@@ -1,26 +1,26 @@
 //! `zerda simulate --fit` fits the costs of a board's kernels to instructions that are counted in QEMU.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use zerda_device::boards;
+use zerda_device::boards::Project;
 use zerda_device::qemu::{self, Step};
 use zerda_firmware::Image;
+use zerda_support::board::{COSTS, Cost, Instructions, Kernels};
 use zerda_support::error::{Error, Result};
 use zerda_support::image_file::ImageFile;
 use zerda_support::output;
 use zerda_support::output::print;
 
 use super::Options;
-use super::board::{Board, COSTS};
 use super::cost::fit::{Count, fit};
 use super::cost::kernels::{self, Work};
-use super::cost::{Cost, Instructions, Kernels, Slides, decoder, front_end};
+use super::cost::{Slides, decoder, front_end};
 
 /// Number of steps that run with full caches, besides those in which they fill.
 const STEADY: u64 = 20;
 
-/// Counts, fits, and rewrites the costs in the file of a board that `firmware/boards` has as well.
+/// Counts, fits, and rewrites the costs in the file of a board that has firmware.
 pub fn calibrate(options: &Options) -> Result<()> {
     if options.wake.is_some() {
         return Err(Error::usage(
@@ -28,11 +28,8 @@ pub fn calibrate(options: &Options) -> Result<()> {
         ));
     }
     let board = options.board()?;
-    let path = match board.ends_with(".toml") {
-        true => PathBuf::from(board),
-        false => Path::new("config/boards").join(format!("{board}.toml")),
-    };
-    let text = std::fs::read_to_string(&path).map_err(|error| Error::read(&path, error))?;
+    let path = &board.path;
+    let text = std::fs::read_to_string(path).map_err(|error| Error::read(path, error))?;
     let Some((before, _)) = text.split_once(COSTS) else {
         return Err(Error::usage(format!(
             "{}: expected a last table {} to put costs in",
@@ -40,12 +37,11 @@ pub fn calibrate(options: &Options) -> Result<()> {
             COSTS
         )));
     };
-    let model = Board::read(&path, &text)?;
-    let board = boards::Board::open(Path::new("firmware/boards"), &model.name)?;
-    let costs = count(&board, model.instructions.kernels, &options.image)?;
+    let project = Project::open(&options.boards, &board.name)?;
+    let costs = count(&project, board.instructions.kernels, &options.image)?;
     let lines: Vec<_> = costs.cost.iter().map(line).collect();
     output::write(
-        &path,
+        path,
         format!("{before}{COSTS}\n{}\n", lines.join("\n")).as_bytes(),
     )?;
     let terms: usize = costs.cost.values().map(BTreeMap::len).sum();
@@ -58,17 +54,17 @@ pub fn calibrate(options: &Options) -> Result<()> {
 
 /// Counts and fits the costs of a board's kernels and of the plain ones, over all steps of an image as the
 /// caches fill.
-fn count(board: &boards::Board, kernels: Kernels, path: &Path) -> Result<Instructions> {
+fn count(project: &Project, kernels: Kernels, path: &Path) -> Result<Instructions> {
     let file = ImageFile::open(path)?;
     let image = file.image()?;
     let pcm = noise(&image);
     let mut counts = Vec::new();
     for plain in [false, true] {
         let firmware = match plain {
-            true => board.build_plain(path)?,
-            false => board.build(path, None)?,
+            true => project.build_plain(path)?,
+            false => project.build(path, None)?,
         };
-        let steps = qemu::count(board, firmware, &image, &pcm)?;
+        let steps = qemu::count(project, firmware, &image, &pcm)?;
         let mut frames = image.manifest().stream.chunk;
         for (step, (absent, moved)) in steps.into_iter().zip(Slides::new(&image)) {
             let Step {

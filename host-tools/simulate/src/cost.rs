@@ -2,16 +2,14 @@
 //!
 //! What is counted in QEMU of one model, `shrunk`, is fitted by [`fit`] and stands in the board's file; what
 //! any other image takes follows from its shapes ([`kernels`]). That these are instructions, not cycles, and
-//! how one becomes the other, is the board's matter ([`super::board`]).
+//! how one becomes the other, is the board's matter ([`zerda_support::board`]).
 
-use std::collections::BTreeMap;
-
-use serde::Deserialize;
 use zerda_firmware::Image;
 use zerda_firmware::cache::Windows;
 use zerda_firmware::plan::Op;
 
 use zerda_device::qemu::Step;
+use zerda_support::board::{Instructions, Kernels};
 use zerda_support::operators;
 
 pub mod fit;
@@ -19,38 +17,10 @@ pub mod kernels;
 
 use kernels::Work;
 
-/// Kernels that a core runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Kernels {
-    Dsp,
-    Mve,
-}
+/// Estimates instructions by the costs that a board has.
+pub struct Estimator<'a>(pub &'a Instructions);
 
-/// Instructions that one run of each term of each class takes, `[instructions]` of a board file.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Instructions {
-    pub kernels: Kernels,
-    pub cost: BTreeMap<String, BTreeMap<String, Cost>>,
-}
-
-/// Number of instructions or cycles, which is 0 or more.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
-#[serde(try_from = "f64")]
-pub struct Cost(pub f64);
-
-impl TryFrom<f64> for Cost {
-    type Error = String;
-    fn try_from(value: f64) -> Result<Self, String> {
-        match value.is_finite() && value >= 0.0 {
-            true => Ok(Cost(value)),
-            false => Err(format!("invalid value {value}, expected 0 or more")),
-        }
-    }
-}
-
-impl Instructions {
+impl Estimator<'_> {
     /// Returns the instructions of some work.
     ///
     /// # Errors
@@ -61,7 +31,7 @@ impl Instructions {
             if amount == 0.0 {
                 return Ok(0.0);
             }
-            let cost = self.cost.get(class).and_then(|terms| terms.get(term));
+            let cost = self.0.cost.get(class).and_then(|terms| terms.get(term));
             let cost = cost.map(|cost| cost.0 * amount);
             cost.ok_or_else(|| {
                 format!(
@@ -75,7 +45,7 @@ impl Instructions {
     /// Returns the instructions of each of the network's operators while the oldest `absent` keys are not
     /// there yet.
     pub fn operators(&self, image: &Image<'_>, absent: u16) -> Result<Vec<f64>, String> {
-        let of = |op| self.of(&kernels::work(image, op, self.kernels, false, absent));
+        let of = |op| self.of(&kernels::work(image, op, self.0.kernels, false, absent));
         image.ops().map(of).collect()
     }
 

@@ -5,12 +5,12 @@ use std::path::Path;
 
 use zerda_firmware::Image;
 use zerda_firmware::image::section::inputs_and_outputs;
+use zerda_support::board::Board;
 use zerda_support::error::{Error, Result};
 use zerda_support::operators;
 use zerda_tflite::npu;
 
-use super::board::Board;
-use super::cost::{Slides, constant_bytes};
+use super::cost::{Estimator, Slides, constant_bytes};
 use super::device::Step;
 
 /// Seconds that each stage takes.
@@ -43,7 +43,7 @@ impl<'a> Costs<'a> {
     /// board's file lacks is an error.
     pub fn with(board: &Board, image: &Image<'a>, npu_s: f64) -> Result<Costs<'a>> {
         let lacks = |why| Error::usage(format!("{}: {why}", board.costs_at));
-        let table = &board.instructions;
+        let table = Estimator(&board.instructions);
         let core = |instructions: f64| board.seconds(instructions * board.cycles_per_instruction);
         let stream = image.manifest().stream;
         let full = stream.left_context.div_ceil(stream.step);
@@ -69,7 +69,7 @@ impl<'a> Costs<'a> {
                 }]
             }
             None => {
-                let read = constant_bytes(image, table.kernels);
+                let read = constant_bytes(image, board.instructions.kernels);
                 let waits = board.seconds(read * board.flash_cycles_per_byte);
                 let operators = |number: u16| {
                     let absent = stream.left_context.saturating_sub(number * stream.step);

@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 use zerda_firmware::image::SAMPLE_RATE;
+use zerda_support::board::Board;
 use zerda_support::statistics::percentile;
 
-use super::board::Board;
 use super::costs::Costs;
 use super::device::{self, Run, Shape};
 use super::words::{Word, Words};
@@ -154,12 +154,13 @@ pub fn ms(seconds: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use zerda_support::test_support::repository;
 
     /// A word of 500 ms, all by hand: its last frame is 49 (490 to 515 ms), step 9 commits it with the look-ahead
     /// to frame 54 (565 ms), whose last sample comes in the buffer that ends at 570 ms.
     #[test]
     fn a_word_is_framed_looked_ahead_of_awaited_decided_computed_and_told() {
-        let board = Board::open("mps3-an547").unwrap();
+        let board = Board::open(&repository("firmware/boards"), "mps3-an547").unwrap();
         let shape = Shape {
             chunk: 10,
             step: 5,

@@ -2,14 +2,13 @@
 //!
 //! It serves `zerda simulate`. It depends on `zerda-device`, whose QEMU counts instructions, on `zerda-quantize`, which
 //! makes images of shapes that nobody has trained, on `zerda-tflite`, which asks Vela for the NPU's time, and on
-//! `zerda-support`. The package's folder `config` is a link to the repository's, whose `boards` are built in.
+//! `zerda-support`, which describes the boards.
 //!
 //! What an operator takes follows from its shape ([`cost`]), by costs that stand in the board's file
-//! ([`board`]) and were fitted to instructions counted in QEMU ([`calibrate`]); the NPU's time is Vela's.
+//! ([`zerda_support::board`]) and were fitted to instructions counted in QEMU ([`calibrate`]); the NPU's time is Vela's.
 //! [`costs`] makes seconds of both, [`device`] lets them pass in the order in which the firmware works, and
 //! [`words`] knows from the network itself when it decides. [`sweep`] does it for many shapes of the network.
 
-pub mod board;
 pub mod calibrate;
 pub mod cost;
 pub mod costs;
@@ -24,18 +23,20 @@ pub mod words;
 
 use std::path::PathBuf;
 
+use zerda_support::board::Board;
 use zerda_support::config::Budgets;
 use zerda_support::error::{Error, Result};
 use zerda_support::output::{self, Format, Forms};
 use zerda_support::wake;
 
-use board::Board;
 use costs::Costs;
 use report::Report;
 
 pub struct Options {
     /// Name of the board, or the path of its file; `None` where the sweep names boards.
     pub board: Option<String>,
+    /// Folder that holds the boards with firmware.
+    pub boards: PathBuf,
     /// Keys that the sweep varies and their values, each as `KEY=V,...`.
     pub sweep: Vec<String>,
     pub image: PathBuf,
@@ -52,15 +53,15 @@ pub struct Options {
 }
 
 impl Options {
-    fn board(&self) -> Result<&str> {
+    fn board(&self) -> Result<Board> {
         let missing = || Error::usage("--board NAME: expected, to know what to simulate");
-        self.board.as_deref().ok_or_else(missing)
+        Board::open(&self.boards, self.board.as_deref().ok_or_else(missing)?)
     }
 }
 
 /// Simulates a board and fails if it is too slow.
 pub fn simulate(options: &Options) -> Result<()> {
-    let board = Board::open(options.board()?)?;
+    let board = options.board()?;
     let budgets = Budgets::load(options.budgets.as_deref())?;
     let file = wake::open(&options.image, options.wake.as_ref())?;
     let image = file.image()?;

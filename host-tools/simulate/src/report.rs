@@ -5,9 +5,9 @@ use std::path::Path;
 use serde::Serialize;
 use zerda_firmware::Image;
 use zerda_firmware::image::SAMPLE_RATE;
+use zerda_support::board::Board;
 use zerda_tflite::npu;
 
-use super::board::Board;
 use super::costs::Costs;
 use super::device::{self, Lane, Shape};
 use super::histogram::Histogram;

@@ -10,13 +10,14 @@ use std::path::{Path, PathBuf};
 use indicatif::{ProgressBar, ProgressStyle};
 use rayon::prelude::*;
 use zerda_quantize::skeleton;
+use zerda_support::board::Board;
 use zerda_support::config::{Budgets, Config, Profile};
 use zerda_support::error::{Error, Result};
+use zerda_support::ethos_u::Target;
 use zerda_support::output::{self, Forms};
-use zerda_tflite::npu::{self, Target};
+use zerda_tflite::npu;
 
 use super::Options;
-use super::board::Board;
 use super::costs::Costs;
 use super::words::words;
 use keys::Keys;
@@ -53,11 +54,16 @@ pub fn sweep(options: &Options) -> Result<()> {
 
 fn report(options: &Options, sweep: &Sweep<'_>, rows: &[Row]) -> Result<()> {
     let latency_ms = sweep.budgets.latency_ms.get();
+    let limits = sweep
+        .boards
+        .iter()
+        .map(|board| sweep.budgets.of(board.limits));
+    let limits: Vec<_> = limits.collect();
     let forms = Forms {
         text: text::page(rows, latency_ms),
         markdown: text::markdown(rows, latency_ms),
         json: output::json_lines(rows),
-        html: || html::page(rows, &sweep.budgets),
+        html: || html::page(rows, latency_ms, &limits),
     };
     forms.show(options.format, options.output.as_deref(), "sweep")
 }
@@ -86,7 +92,7 @@ impl<'a> Sweep<'a> {
                 "--sweep: {rows} combinations, expected at most {MOST}; sweep fewer values at once"
             )));
         }
-        let boards = names.iter().map(|name| Board::open(name));
+        let boards = names.iter().map(|name| Board::open(&options.boards, name));
         let boards = boards.collect::<Result<_>>()?;
         let config = Config::load(None)?;
         let models = models::find(&options.image, options.wake.as_ref(), &config)?;
@@ -191,7 +197,7 @@ impl<'a> Sweep<'a> {
             &costs,
             self.seconds,
             self.budgets.latency_ms.get().into(),
-            self.budgets.of(&board.name),
+            self.budgets.of(board.limits),
         ))
     }
 }

@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 use zerda_firmware::image::MAX_LEVEL_FRAMES;
 
 use crate::error::{Error, Result};
-pub use budgets::{Budgets, Limits};
+pub use budgets::{Budgets, Limits, OwnLimits};
 pub use commands::{Commands, Decoder, Phrase, Threshold};
 pub use wake::{Known, Wake, WakeWords};
 

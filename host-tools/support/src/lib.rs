@@ -10,6 +10,7 @@
 //! | errors and output | [`error`], [`output`], [`report`], [`html`] |
 //! | audio and its folders | [`audio`], [`speech`], [`clips`] |
 //! | configuration | [`config`] |
+//! | boards and NPUs | [`board`], [`ethos_u`] |
 //! | images | [`image_file`], [`image_parts`], [`image_writer`], [`operators`], [`quantization`] |
 //! | settings in an image | [`detection`], [`wake`] |
 //! | figures | [`statistics`] |
@@ -18,13 +19,16 @@
 //! Settings (thresholds, commands, wake words) are put into an image here, below the compiler: they leave the network
 //! as it is, and `run` and `qemu`, which compile nothing, need them for `--wake`.
 //!
-//! The package's folder `config` is a link to the repository's, so that it holds the files that are built in.
+//! The package's folder `config` is a link to the repository's, so that it holds the files that are built in; `boards`
+//! has such a link for each file of `firmware/boards` that is.
 
 pub mod audio;
+pub mod board;
 pub mod clips;
 pub mod config;
 pub mod detection;
 pub mod error;
+pub mod ethos_u;
 pub mod html;
 pub mod image_file;
 pub mod image_parts;

@@ -26,11 +26,11 @@ mod vela;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use clap::ValueEnum;
 use serde_json::{Value, json};
 use zerda_firmware::Image;
 use zerda_firmware::image::section::{Product, Program, Section};
 use zerda_support::error::{Error, Result};
+use zerda_support::ethos_u::Target;
 use zerda_support::image_file::ImageFile;
 use zerda_support::output;
 use zerda_support::output::print;
@@ -40,49 +40,6 @@ use vela::{Estimate, Vela};
 
 /// Number of frames that 5 s of audio have.
 const SEQUENCE: u16 = 500;
-
-/// NPU that Vela compiles for, with its multiply-accumulates a cycle.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Target {
-    #[value(name = "ethos-u55-128")]
-    U55x128,
-    #[value(name = "ethos-u55-256")]
-    U55x256,
-    #[value(name = "ethos-u65-256")]
-    U65x256,
-    #[value(name = "ethos-u65-512")]
-    U65x512,
-    #[value(name = "ethos-u85-256")]
-    U85x256,
-}
-
-impl Target {
-    /// Returns the name that Vela has for it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::U55x128 => "ethos-u55-128",
-            Self::U55x256 => "ethos-u55-256",
-            Self::U65x256 => "ethos-u65-256",
-            Self::U65x512 => "ethos-u65-512",
-            Self::U85x256 => "ethos-u85-256",
-        }
-    }
-
-    /// Returns the system configuration, whose clock and memories Vela assumes.
-    fn system(self) -> &'static str {
-        match self {
-            Self::U55x128 | Self::U55x256 => "Ethos_U55_High_End_Embedded",
-            Self::U65x256 => "Ethos_U65_Embedded",
-            Self::U65x512 => "Ethos_U65_High_End",
-            Self::U85x256 => "Ethos_U85_SYS_Flash_High",
-        }
-    }
-
-    /// Says whether the firmware has a driver for it.
-    fn is_driven(self) -> bool {
-        self != Self::U85x256
-    }
-}
 
 /// Returns what a section says of itself as JSON, for `zerda inspect`.
 pub fn json(program: &Program<'_>) -> Value {

@@ -87,8 +87,11 @@ impl Bench {
         let bench = Bench(tempfile::tempdir().expect("a folder"));
         let board = bench.path("firmware/boards/desk");
         fs::create_dir_all(board.join(".cargo")).unwrap();
-        let manifest = "[package.metadata.zerda]\nclock_mhz = 480\n";
-        fs::write(board.join("Cargo.toml"), manifest).unwrap();
+        let there = root().join("firmware/boards/nucleo-h743zi/board.toml");
+        let facts = fs::read_to_string(there)
+            .unwrap()
+            .replace("mps2-an386", "mps3-an547");
+        fs::write(board.join("board.toml"), facts).unwrap();
         fs::write(board.join("memory.x"), MEMORY_X).unwrap();
         let config = "[build]\ntarget = \"thumbv7em-none-eabihf\"\n";
         fs::write(board.join(".cargo/config.toml"), config).unwrap();

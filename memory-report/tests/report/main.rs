@@ -194,7 +194,15 @@ fn what_grew_by_more_than_3_percent_fails_until_the_baseline_is_renewed() {
     bench.write("baseline.toml", "");
     let (code, stdout, _) = bench.run(&[]);
     assert_eq!(code, 0);
-    assert!(stdout.contains("not in the baseline"), "{stdout}");
+    assert!(stdout.starts_with("desk: PASS, NEW\n"), "{stdout}");
+    assert!(stdout.contains("NEW: not in the baseline"), "{stdout}");
+    assert!(stdout.ends_with("memory PASS\n"), "{stdout}");
+    let folder = bench.path("report");
+    let (code, stdout, _) = bench.run(&["--markdown", "--output", folder.to_str().unwrap()]);
+    assert_eq!(code, 0);
+    assert!(stdout.contains(" | NEW |\n"), "{stdout}");
+    let page = fs::read_to_string(folder.join("memory.html")).unwrap();
+    assert!(page.contains("PASS, NEW</span>"), "{page}");
 }
 
 #[test]
@@ -217,8 +225,8 @@ fn a_mistake_in_budgets_or_baseline_is_answered_with_file_line_and_field() {
             ":3: `rom_bytes`: unknown field `rom_bytes`, expected one of",
         ),
         (
-            format!("{budgets}[boards.desc]\n"),
-            ": [boards.desc]: no such board, expected one of desk",
+            format!("{budgets}[boards.desk]\n"),
+            ":6: [boards.desk]: unknown field `boards`, expected one of",
         ),
     ] {
         bench.write("budgets.toml", text);

@@ -8,16 +8,20 @@ use super::{ImageArg, WakeArg};
 
 /// Simulates a board's latency, without the board
 ///
-/// Lets microphone, DMA buffers, front end, step, decoder and output pass in time, on a board of config/boards: with
-/// its clock, what its core takes for each kind of operator, and its NPU by Vela's estimate. Fails if 500 frames in one
+/// Lets microphone, DMA buffers, front end, step, decoder and output pass in time, on a board: with its clock, what its
+/// core takes for each kind of operator, and its NPU by Vela's estimate. Fails if 500 frames in one
 /// piece, or 95 % of the words from their end to their detection, take longer than `latency_ms` of config/budgets.toml,
 /// or if a step misses its deadline. Nothing is run but the network, on this machine, to know when it decides: all
 /// times are estimates.
 #[derive(Args)]
 pub struct SimulateArgs {
-    /// Simulates this board of config/boards, or the board of the file at this path
+    /// Simulates the board of this name, a folder of --boards, or a system with an Ethos-U, which is built in, or the
+    /// board of the file at this path
     #[arg(long, value_name = "NAME", required_unless_present = "sweep")]
     pub board: Option<String>,
+    /// Looks for the boards with firmware in this folder
+    #[arg(long, value_name = "DIR", default_value = "firmware/boards")]
+    pub boards: PathBuf,
     /// Simulates all combinations of some values instead: chunk, step, cache (left context), all in frames,
     /// hidden, layers, board. What is not swept is as in --image; the feed-forward layers grow with hidden.
     /// A shape that an image beside --image has is simulated with that, words included (behind

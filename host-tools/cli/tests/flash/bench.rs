@@ -23,13 +23,13 @@ impl Bench {
         let board = bench.path("firmware/boards/desk");
         fs::create_dir_all(board.join(".cargo")).unwrap();
         fs::create_dir(bench.path("bin")).unwrap();
-        let chip = if chip {
-            "probe-rs = { chip = \"STM32H743ZITx\" }\n"
-        } else {
-            ""
-        };
-        let manifest = format!("[package.metadata.zerda]\nclock_mhz = 480\n{chip}");
-        fs::write(board.join("Cargo.toml"), manifest).unwrap();
+        let there = root().join("firmware/boards/nucleo-h743zi/board.toml");
+        let facts = fs::read_to_string(there)
+            .unwrap()
+            .replace("mps2-an386", "mps3-an547");
+        let (unflashed, _) = facts.split_once("[probe-rs]").expect("a chip");
+        let facts = if chip { &facts } else { unflashed };
+        fs::write(board.join("board.toml"), facts).unwrap();
         fs::write(board.join("memory.x"), MEMORY).unwrap();
         let config = "[build]\ntarget = \"thumbv7em-none-eabihf\"\n";
         fs::write(board.join(".cargo/config.toml"), config).unwrap();

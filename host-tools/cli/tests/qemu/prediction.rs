@@ -3,13 +3,13 @@
 use std::path::Path;
 
 use tempfile::TempDir;
-use zerda_device::boards::Board;
+use zerda_device::boards::Project;
 use zerda_device::qemu::{self, Step};
 use zerda_firmware::Image;
 use zerda_quantize::skeleton;
-use zerda_simulate::board;
 use zerda_simulate::calibrate::noise;
-use zerda_simulate::cost::{Cost, Instructions};
+use zerda_simulate::cost::Estimator;
+use zerda_support::board::{Cost, Instructions};
 use zerda_support::config::{Config, Profile};
 use zerda_support::image_file::ImageFile;
 use zerda_support::output;
@@ -22,7 +22,7 @@ const FITTED: f64 = 0.02;
 
 /// The greatest error of all steps, from the first one with empty caches on, as a fraction.
 fn error(costs: &Instructions, image: &Image<'_>, counted: &[Step]) -> f64 {
-    let predicted = costs.steps(image, counted.len()).unwrap();
+    let predicted = Estimator(costs).steps(image, counted.len()).unwrap();
     let errors = predicted.iter().zip(counted).map(|(predicted, counted)| {
         let [predicted, counted] = [predicted, counted].map(|step| step.total() as f64);
         predicted / counted - 1.0
@@ -30,10 +30,9 @@ fn error(costs: &Instructions, image: &Image<'_>, counted: &[Step]) -> f64 {
     errors.max_by(|a, b| a.abs().total_cmp(&b.abs())).unwrap()
 }
 
-fn count(board: &str, path: &Path, image: &Image<'_>) -> Vec<Step> {
-    let board = Board::open(&root().join("firmware/boards"), board).unwrap();
-    let firmware = board.build(path, None).unwrap();
-    qemu::count(&board, firmware, image, &noise(image)).unwrap()
+fn count(project: &Project, path: &Path, image: &Image<'_>) -> Vec<Step> {
+    let firmware = project.build(path, None).unwrap();
+    qemu::count(project, firmware, image, &noise(image)).unwrap()
 }
 
 /// What the test is about must not hold for wrong costs.
@@ -77,12 +76,13 @@ fn costs_fitted_on_shrunk_predict_other_models_on_both_boards_within_a_tenth() {
         write(&folder, "unseen.zerda", &unseen, &config),
     ];
     for (name, _) in BOARDS {
-        let costs = board::Board::open(name).unwrap().instructions;
+        let project = Project::open(&root().join("firmware/boards"), name).unwrap();
+        let costs = &project.board.instructions;
         for (number, (path, file)) in models.iter().enumerate() {
             let image = file.image().unwrap();
-            let counted = count(name, Path::new(path), &image);
+            let counted = count(&project, Path::new(path), &image);
             let (limit, last) = (if number == 0 { FITTED } else { UNSEEN }, counted.len() - 1);
-            let wrong = error(&costs, &image, &counted);
+            let wrong = error(costs, &image, &counted);
             println!(
                 "{name}, {path}: {} instructions counted in the last step, worst prediction {:+.2} %",
                 counted[last].total(),
@@ -90,7 +90,7 @@ fn costs_fitted_on_shrunk_predict_other_models_on_both_boards_within_a_tenth() {
             );
             assert!(wrong.abs() <= limit, "{name}, {path}: {wrong}");
             assert!(
-                error(&broken(&costs), &image, &counted).abs() > limit,
+                error(&broken(costs), &image, &counted).abs() > limit,
                 "{name}, {path}"
             );
         }

@@ -13,7 +13,7 @@ use defmt_decoder::{DecodeError, Table};
 use tempfile::NamedTempFile;
 use zerda_support::error::{Error, Result};
 
-use crate::boards::Board;
+use crate::boards::Project;
 
 const PROGRAM: &str = "qemu-system-arm";
 
@@ -58,7 +58,7 @@ pub struct Boot<'a> {
 
 impl<'a> Machine<'a> {
     /// Makes a machine with the firmware in `path`, which it copies.
-    pub fn new(board: &'a Board, path: &Path) -> Result<Self> {
+    pub fn new(project: &'a Project, path: &Path) -> Result<Self> {
         let bytes = std::fs::read(path).map_err(|error| Error::read(path, error))?;
         let defmt = Table::parse(&bytes)
             .map_err(|error| Error::check(format!("{}: its logs: {error}", path.display())))?;
@@ -66,9 +66,9 @@ impl<'a> Machine<'a> {
             .and_then(|mut file| file.write_all(&bytes).map(|()| file))
             .map_err(|error| Error::write("a temporary file", error))?;
         Ok(Machine {
-            name: &board.name,
-            program: program(board)?,
-            machine: board.qemu_machine()?,
+            name: &project.board.name,
+            program: program(project)?,
+            machine: project.qemu_machine()?,
             elf,
             defmt,
         })
@@ -193,7 +193,7 @@ impl Drop for Running {
 }
 
 /// Finds QEMU on the path, or else where the set-up script puts it, which it calls.
-fn program(board: &Board) -> Result<PathBuf> {
+fn program(project: &Project) -> Result<PathBuf> {
     let works = |program: &Path| {
         let mut command = Command::new(program);
         let command = command.arg("--version").stdin(Stdio::null());
@@ -202,8 +202,8 @@ fn program(board: &Board) -> Result<PathBuf> {
     if works(Path::new(PROGRAM)) {
         return Ok(PROGRAM.into());
     }
-    board.set_up("qemu")?;
-    Ok(board.tools()?.join("bin").join(PROGRAM))
+    project.set_up("qemu")?;
+    Ok(project.tools()?.join("bin").join(PROGRAM))
 }
 
 /// Takes QEMU's connection, if it is there, and sends on what it says.

@@ -1,7 +1,7 @@
 //! Renders the sweep as one HTML page that needs nothing else.
 
 use serde::Serialize;
-use zerda_support::config::{Budgets, Limits};
+use zerda_support::config::Limits;
 use zerda_support::error::Result;
 use zerda_support::html::{Axis, render};
 
@@ -69,7 +69,7 @@ struct Quantity {
     logarithmic: bool,
 }
 
-pub fn page(rows: &[Row], budgets: &Budgets) -> Result<String> {
+pub fn page(rows: &[Row], latency_ms: u32, limits: &[Limits]) -> Result<String> {
     let table = Table::of(rows);
     let left = |column: usize| Table::is_left(table.headings[column]);
     let row = |(row, cells): (&Row, &Vec<String>)| {
@@ -79,7 +79,6 @@ pub fn page(rows: &[Row], budgets: &Budgets) -> Result<String> {
     };
     let headings = table.headings.iter().enumerate();
     let boards = boards(rows);
-    let latency_ms = budgets.latency_ms.get();
     let shapes = rows.len() / boards.len().max(1);
     render(
         TEMPLATE,
@@ -90,7 +89,7 @@ pub fn page(rows: &[Row], budgets: &Budgets) -> Result<String> {
                 .collect(),
             rows: rows.iter().zip(&table.rows).map(row).collect(),
             notes: text::notes(rows, latency_ms),
-            plots: plots(rows, &boards, budgets),
+            plots: plots(rows, &boards, latency_ms, limits),
             boards: boards.into_iter().zip((0..COLOURS).cycle()).collect(),
         },
     )
@@ -106,18 +105,18 @@ fn boards(rows: &[Row]) -> Vec<String> {
     boards
 }
 
-fn plots(rows: &[Row], boards: &[String], budgets: &Budgets) -> Vec<Plot> {
-    let latency = f64::from(budgets.latency_ms.get());
+fn plots(rows: &[Row], boards: &[String], latency_ms: u32, limits: &[Limits]) -> Vec<Plot> {
+    let latency = f64::from(latency_ms);
     let late = || vec![(format!("limit {latency}"), latency)];
     let bytes = |of: fn(&Limits) -> u64| {
-        let mut limits: Vec<(String, f64)> = Vec::new();
-        for board in boards {
-            let kib = of(&budgets.of(board)) as f64 / 1024.0;
-            if !limits.iter().any(|(_, known)| *known == kib) {
-                limits.push((format!("limit {kib:.0}"), kib));
+        let mut lines: Vec<(String, f64)> = Vec::new();
+        for limits in limits {
+            let kib = of(limits) as f64 / 1024.0;
+            if !lines.iter().any(|(_, known)| *known == kib) {
+                lines.push((format!("limit {kib:.0}"), kib));
             }
         }
-        limits
+        lines
     };
     let sequence = || Quantity {
         name: "500 frames, ms",

@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 use zerda_firmware::Image;
+use zerda_support::board::Board;
 use zerda_support::config::{Limits, Profile};
 
-use super::super::board::Board;
 use super::super::costs::Costs;
 use super::super::device::Shape;
 use super::super::latency::Detections;

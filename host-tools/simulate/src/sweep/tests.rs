@@ -17,6 +17,7 @@ fn options(sweep: &[&str]) -> Options {
     Options {
         wake: None,
         board: None,
+        boards: repository("firmware/boards"),
         sweep: sweep.iter().map(|given| given.to_string()).collect(),
         image: repository("models/shrunk.zerda"),
         audio: vec![repository("models/samples/robot.wav")],
@@ -39,7 +40,7 @@ fn figures(row: &Row) -> &row::Figures {
 
 /// What `zerda simulate` says of an image.
 fn alone(board: &str, image: &Image<'_>, words: &Words) -> Report {
-    let board = Board::open(board).unwrap();
+    let board = Board::open(&repository("firmware/boards"), board).unwrap();
     let costs = Costs::new(&board, image, None).unwrap();
     let path = Path::new("some.zerda");
     Report::new(&board, image, path, &costs, words, 20, LIMIT_MS.into())

@@ -1,6 +1,5 @@
 //! Reads `budgets.toml`, which says what a firmware may take, and how quick it must be.
 
-use std::collections::BTreeMap;
 use std::num::{NonZeroU32, NonZeroU64};
 use std::path::Path;
 
@@ -20,14 +19,12 @@ pub struct Budgets {
     pub ram_bytes: NonZeroU64,
     pub growth_percent: Percent,
     pub latency_ms: NonZeroU32,
-    #[serde(default)]
-    pub boards: BTreeMap<String, BoardBudgets>,
 }
 
-/// Limits that a board has of its own, `[boards.NAME]`.
+/// Limits that a board has of its own, `[limits]` of its file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct BoardBudgets {
+pub struct OwnLimits {
     pub total_bytes: Option<NonZeroU64>,
     pub flash_bytes: Option<NonZeroU64>,
     pub ram_bytes: Option<NonZeroU64>,
@@ -72,9 +69,8 @@ impl Budgets {
         }
     }
 
-    /// Returns the product's limits, but for what the board has of its own.
-    pub fn of(&self, board: &str) -> Limits {
-        let own = self.boards.get(board).copied().unwrap_or_default();
+    /// Returns the product's limits, but for what a board has of its own.
+    pub fn of(&self, own: OwnLimits) -> Limits {
         Limits {
             total: own.total_bytes.unwrap_or(self.total_bytes).get(),
             flash: own.flash_bytes.unwrap_or(self.flash_bytes).get(),
@@ -95,7 +91,7 @@ mod tests {
             flash: 384 * 1024,
             ram: 96 * 1024,
         };
-        assert_eq!(budgets.of("nucleo-h743zi"), product);
+        assert_eq!(budgets.of(OwnLimits::default()), product);
         assert_eq!(
             (budgets.latency_ms.get(), budgets.growth_percent.0),
             (160, 3.0)
@@ -104,21 +100,18 @@ mod tests {
 
     #[test]
     fn a_board_has_limits_of_its_own() {
-        let text = BUILT_IN
-            .1
-            .replace("[boards.mps2-an386]", "[boards.desk]\nram_bytes = 7");
-        let budgets: Budgets = parse(Path::new("b"), &text).unwrap();
-        let limits = budgets.of("desk");
+        let own: OwnLimits = toml::from_str("ram_bytes = 7").unwrap();
+        let limits = Budgets::load(None).unwrap().of(own);
         assert_eq!(
             (limits.total, limits.flash, limits.ram),
-            (6_000_000, 425_984, 7)
+            (6_000_000, 393_216, 7)
         );
     }
 
     #[test]
     fn a_mistake_is_answered_with_file_line_field_and_what_was_expected() {
         const BUDGETS: &str = "total_bytes = 6_000_000\nflash_bytes = 1\nram_bytes = 1\n\
-                               growth_percent = 3\nlatency_ms = 160\n[boards.a]\nram_bytes = 2\n";
+                               growth_percent = 3\nlatency_ms = 160\n";
         let cases = [
             (
                 ("6_000_000", "\"6 MB\""),
@@ -135,12 +128,7 @@ mod tests {
             (
                 ("latency_ms", "latency"),
                 "b.toml:5: `latency`: unknown field `latency`, expected one of `total_bytes`, \
-                 `flash_bytes`, `ram_bytes`, `growth_percent`, `latency_ms`, `boards`",
-            ),
-            (
-                ("ram_bytes = 2", "ram = 2"),
-                "b.toml:7: `ram`: unknown field `ram`, expected one of `total_bytes`, \
-                 `flash_bytes`, `ram_bytes`",
+                 `flash_bytes`, `ram_bytes`, `growth_percent`, `latency_ms`",
             ),
             (
                 ("latency_ms = 160\n", ""),

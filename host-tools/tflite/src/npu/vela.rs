@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use zerda_support::error::{Error, Result};
+use zerda_support::ethos_u::Target;
 use zerda_support::venv::{last_line, venv};
 
-use super::Target;
 use super::compiled::Compiled;
 
 /// Pinned version of Vela, whose estimates and formulations are known.
