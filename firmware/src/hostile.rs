@@ -11,7 +11,7 @@ use crate::gate::{self, Asleep, Awake, Gate};
 use crate::image::section::{Product, test_section::with_npu};
 use crate::image::{ALIGNMENT, HEADER_BYTES, Image, MAGIC, ParseError, VERSION, field};
 use crate::npu::{Npu, Scratch, model::Model};
-use crate::plan::Space;
+use crate::plan::Location;
 use crate::recognizer::{Event, Recognizer};
 use crate::step::{self, Step};
 pub use crate::test_image::Bytes;
@@ -278,12 +278,11 @@ pub fn repair(bytes: &mut Bytes) {
         .caches()
         .map(|cache| cache.byte_range().end as u64)
         .last();
-    let arena = image
-        .tensors()
-        .filter(|tensor| tensor.space == Space::Arena);
-    let arena = arena
-        .map(|tensor| u64::from(tensor.offset) + tensor.len() as u64)
-        .max();
+    let arena = image.tensors().filter_map(|tensor| match tensor.location {
+        Location::Arena { offset } => Some(u64::from(offset) + tensor.len() as u64),
+        _ => None,
+    });
+    let arena = arena.max();
     for (at, end) in [(field::CACHE_BYTES, caches), (field::ARENA_BYTES, arena)] {
         let needed = end.unwrap_or(0).next_multiple_of(ALIGNMENT as u64) as u32;
         bytes.get_mut()[at].copy_from_slice(&needed.to_le_bytes());

@@ -51,7 +51,7 @@ pub use records::{
     Command, DecoderConfig, FrontEndConfig, GrammarConfig, Label, Manifest, Stream, Wake,
 };
 
-use crate::plan::{Cache, Element, Op, Space, Tensor, TensorId};
+use crate::plan::{Cache, Element, Op, Tensor, TensorId};
 use records::{CACHE_BYTES, take_command};
 pub(crate) use records::{TENSOR_BYTES, label_bit, take};
 use section::Program;
@@ -224,7 +224,7 @@ impl<'a> Image<'a> {
 
     /// Returns the tensors in the order of their numbers.
     pub fn tensors(&self) -> impl Iterator<Item = Tensor> {
-        (0..self.manifest.tensors).map_while(|id| self.tensor(id))
+        (0..self.manifest.tensors).map_while(|id| self.tensor(TensorId(id)))
     }
 
     /// Returns the operators in the order in which they run.
@@ -328,7 +328,7 @@ impl<'a> Image<'a> {
     #[inline(never)] // many callers, and decoding is long
     pub fn tensor(&self, id: TensorId) -> Option<Tensor> {
         let (records, _) = self.tensors.as_chunks::<TENSOR_BYTES>();
-        postcard::from_bytes(records.get(usize::from(id))?).ok()
+        postcard::from_bytes(records.get(usize::from(id.0))?).ok()
     }
 
     /// Returns the elements of an I8 constant; of anything else, none.
@@ -347,7 +347,7 @@ impl<'a> Image<'a> {
     }
 
     fn constant<T: bytemuck::AnyBitPattern>(&self, tensor: Tensor, element: Element) -> &'a [T] {
-        if tensor.space != Space::Constant || tensor.element != element {
+        if !tensor.is_constant() || tensor.element != element {
             return &[];
         }
         let bytes = tensor

@@ -1,38 +1,29 @@
 //! The kernels compute the operators as plain functions on slices, in TFLite's integer arithmetic; they know
 //! nothing of images or tensors. [`crate::plan::Op`] states the formulas.
 //!
-//! Matrices are row-major. If lengths do not fit each other, a function computes less but never panics; sums
-//! wrap. The features `dsp` and `mve` replace [`plain`] by faster kernels of the same bits.
+//! Matrices are row-major. If lengths do not fit each other, a debug build panics, and a release build computes
+//! less; sums wrap. On Arm, the features `dsp` and `mve` replace [`plain`] by faster kernels of the same bits;
+//! with both, it is `mve`, whose cores have the DSP extension too. [`limits`] says what those kernels take.
 
-#[cfg(feature = "dsp")]
+#[cfg(all(feature = "dsp", not(feature = "mve"), target_arch = "arm"))]
 mod dsp;
-#[cfg(feature = "mve")]
+mod lengths;
+pub mod limits;
+#[cfg(all(feature = "mve", target_arch = "arm"))]
 mod mve;
 pub mod plain;
-#[cfg(any(feature = "dsp", feature = "mve"))]
+#[cfg(all(any(feature = "dsp", feature = "mve"), target_arch = "arm"))]
 mod softmax;
 
-#[cfg(feature = "dsp")]
+#[cfg(all(feature = "dsp", not(feature = "mve"), target_arch = "arm"))]
 use dsp as chosen;
-#[cfg(all(feature = "mve", not(feature = "dsp")))]
+#[cfg(all(feature = "mve", target_arch = "arm"))]
 use mve as chosen;
-#[cfg(not(any(feature = "dsp", feature = "mve")))]
+#[cfg(not(all(any(feature = "dsp", feature = "mve"), target_arch = "arm")))]
 use plain as chosen;
 
-pub use chosen::{add, context, depthwise_conv, fully_connected, lookup, mul, scores, softmax};
-
-#[cfg(all(any(feature = "dsp", feature = "mve"), not(target_arch = "arm")))]
-compile_error!("features `dsp` and `mve` are for Arm Cortex-M targets: leave them off here");
-#[cfg(all(feature = "dsp", feature = "mve"))]
-compile_error!("features `dsp` and `mve` exclude each other: choose the one of the board's core");
-
-/// Names the kernels that were chosen: `plain`, `dsp` (Armv7E-M and later) or `mve` (Helium).
-pub const NAME: &str = if cfg!(feature = "mve") {
-    "mve"
-} else if cfg!(feature = "dsp") {
-    "dsp"
-} else {
-    "plain"
+pub use chosen::{
+    NAME, add, context, depthwise_conv, fully_connected, lookup, mul, scores, softmax,
 };
 
 /// The most columns that a softmax may have; the sum of more exponentials leaves the range of TFLite's last
@@ -91,6 +82,11 @@ pub struct Heads {
 }
 
 impl Channels<'_> {
+    /// Says whether there are as many multipliers and shifts as biases.
+    fn are_of_one_length(&self) -> bool {
+        [self.multiplier.len(), self.shift.len()] == [self.bias.len(); 2]
+    }
+
     /// Returns bias and requantization, channel by channel.
     fn iter(&self) -> impl Iterator<Item = (i32, Requantize)> + Clone {
         let scales = self.multiplier.iter().zip(self.shift);
@@ -99,7 +95,7 @@ impl Channels<'_> {
     }
 }
 
-#[cfg(feature = "dsp")]
+#[cfg(all(feature = "dsp", not(feature = "mve"), target_arch = "arm"))]
 impl Channels<'_> {
     /// Returns the channels with the numbers `from..to`.
     fn part(&self, from: usize, to: usize) -> Self {
@@ -133,6 +129,11 @@ impl Heads {
     fn size(self) -> usize {
         (self.cols / self.heads.max(1)).max(1)
     }
+
+    /// Says whether each head has as many columns as any other.
+    fn divide_cols(self) -> bool {
+        self.cols == self.heads * self.size()
+    }
 }
 
 /// Returns the columns of one head in a row.
@@ -140,4 +141,15 @@ impl Heads {
 fn head_of(row: &[i8], head: usize, size: usize) -> &[i8] {
     let from = head.wrapping_mul(size);
     row.get(from..from.wrapping_add(size)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    /// Runs a kernel on slices that do not fit each other.
+    pub fn panics_in_debug_builds(run: impl FnOnce()) {
+        let panicked = catch_unwind(AssertUnwindSafe(run)).is_err();
+        assert_eq!(panicked, cfg!(debug_assertions));
+    }
 }

@@ -265,11 +265,11 @@ impl<'a, B: Bus> Npu<'a, B> {
         windows: &Windows,
         memory: &mut [i8],
     ) -> Result<(), Failure> {
-        let payload = program.payload().ok_or(Fault::Mismatch.with(0))?;
+        let payload = program.payload().ok_or(Fault::Mismatch.with(0u32))?;
         let needed = program.section.scratch_bytes as usize;
         let missing = needed.saturating_sub(self.scratch.len());
         if missing > 0 {
-            return Err(Fault::Scratch.with(missing as u32));
+            return Err(Fault::Scratch.with(missing as u64));
         }
         self.driver.start(&payload)?;
         for io in program.io().filter(|io| !io.role.is_output()) {

@@ -7,26 +7,41 @@
 //! Integers are fixed-width in the encoding (`postcard::fixint`), so that a tensor or cache record
 //! has one size and is found by its number.
 
+use core::fmt;
 use core::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
 /// The number that a tensor has in the image's tensor table, from 0.
-pub type TensorId = u16;
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct TensorId(pub u16);
+
+impl fmt::Display for TensorId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
 
 /// Says where the elements of a tensor lie.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[repr(u8)]
-pub enum Space {
-    /// The elements are constants: `offset` is a byte offset into the image's tensor segment, 16-byte
-    /// aligned.
-    Constant,
-    /// The elements are intermediate results that live within one step: `offset` is a byte offset into the
-    /// arena.
-    Arena,
-    /// The elements are rows of a cache window: `offset` is `cache << 16 | row`, with `row` counted from the
-    /// window's first row.
-    Cache,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Location {
+    /// The elements are constants in the image's tensor segment.
+    Constant {
+        /// The bytes of the segment that lie before the first element, a multiple of 16.
+        offset: u32,
+    },
+    /// The elements are intermediate results, which live within one step.
+    Arena {
+        /// The bytes of the arena that lie before the first element.
+        offset: u32,
+    },
+    /// The elements are rows of a cache window.
+    Cache {
+        /// The number that the cache has, from 0.
+        cache: u16,
+        /// The number of rows of the window that lie before the first one.
+        row: u16,
+    },
 }
 
 /// Says what type the elements of a tensor have.
@@ -43,21 +58,20 @@ pub enum Element {
 }
 
 /// A tensor that has the shape `[rows, cols]`. A real value is `scale * (q - zero_point)`.
+///
+/// Its record in the image has these fields in order, except that `location` takes two: the number of the
+/// variant (0, 1, 2) stands first, and behind `cols` stands its `offset`, or `cache << 16 | row`, in 32 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(from = "Record", into = "Record")]
 pub struct Tensor {
     /// Says where the elements lie.
-    pub space: Space,
+    pub location: Location,
     /// Says what type the elements have.
     pub element: Element,
     /// Counts the rows: time, keys' time, or output channels of weights.
-    #[serde(with = "postcard::fixint::le")]
     pub rows: u16,
     /// Counts the columns, which are channels or keys.
-    #[serde(with = "postcard::fixint::le")]
     pub cols: u16,
-    /// Says where in `space` the elements lie, in the way that [`Space`] describes.
-    #[serde(with = "postcard::fixint::le")]
-    pub offset: u32,
     /// The real value that one quantized step stands for. It serves for reports only: operators carry their
     /// own fixed-point multipliers.
     pub scale: f32,
@@ -75,17 +89,100 @@ impl Tensor {
         usize::from(self.rows) * usize::from(self.cols)
     }
 
-    /// Returns the bytes of a constant or an arena tensor, counted from the start of its segment or arena.
-    pub(crate) fn byte_range(&self) -> Option<Range<usize>> {
+    /// Says whether the elements are constants.
+    pub fn is_constant(&self) -> bool {
+        matches!(self.location, Location::Constant { .. })
+    }
+
+    /// Returns the bytes of a constant or an arena tensor, counted from the start of its segment or arena;
+    /// `None` for rows of a cache, and where they would end beyond all memory.
+    pub fn byte_range(&self) -> Option<Range<usize>> {
+        let (Location::Constant { offset } | Location::Arena { offset }) = self.location else {
+            return None;
+        };
         let size = if self.element == Element::I8 { 1 } else { 4 };
-        let start = self.offset as usize;
+        let start = offset as usize;
         let end = self.len().checked_mul(size)?.checked_add(start)?;
         Some(start..end)
     }
 
-    /// Returns the cache, and the row of its window, that `offset` states.
-    pub fn cache_row(&self) -> (usize, u16) {
-        ((self.offset >> 16) as usize, self.offset as u16)
+    /// Returns the cache in which the tensor's rows lie, and the row of its window that is the first of them;
+    /// `None` outside the caches.
+    pub fn cache_row(&self) -> Option<(usize, u16)> {
+        match self.location {
+            Location::Cache { cache, row } => Some((cache.into(), row)),
+            Location::Constant { .. } | Location::Arena { .. } => None,
+        }
+    }
+}
+
+/// The record of a [`Tensor`] as it is encoded.
+#[derive(Serialize, Deserialize)]
+struct Record {
+    space: Space,
+    element: Element,
+    #[serde(with = "postcard::fixint::le")]
+    rows: u16,
+    #[serde(with = "postcard::fixint::le")]
+    cols: u16,
+    #[serde(with = "postcard::fixint::le")]
+    offset: u32,
+    scale: f32,
+    zero_point: i8,
+    keys: bool,
+}
+
+/// Names the variant of a [`Location`].
+#[derive(Serialize, Deserialize)]
+enum Space {
+    Constant,
+    Arena,
+    Cache,
+}
+
+impl From<Record> for Tensor {
+    #[inline]
+    fn from(record: Record) -> Self {
+        let offset = record.offset;
+        let location = match record.space {
+            Space::Constant => Location::Constant { offset },
+            Space::Arena => Location::Arena { offset },
+            Space::Cache => Location::Cache {
+                cache: (offset >> 16) as u16,
+                row: offset as u16,
+            },
+        };
+        Self {
+            location,
+            element: record.element,
+            rows: record.rows,
+            cols: record.cols,
+            scale: record.scale,
+            zero_point: record.zero_point,
+            keys: record.keys,
+        }
+    }
+}
+
+impl From<Tensor> for Record {
+    fn from(tensor: Tensor) -> Self {
+        let (space, offset) = match tensor.location {
+            Location::Constant { offset } => (Space::Constant, offset),
+            Location::Arena { offset } => (Space::Arena, offset),
+            Location::Cache { cache, row } => {
+                (Space::Cache, u32::from(cache) << 16 | u32::from(row))
+            }
+        };
+        Self {
+            space,
+            element: tensor.element,
+            rows: tensor.rows,
+            cols: tensor.cols,
+            offset,
+            scale: tensor.scale,
+            zero_point: tensor.zero_point,
+            keys: tensor.keys,
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use core::ops::Range;
 use crate::cache::Windows;
 use crate::image::Image;
 use crate::kernels::{self, Channels, Heads, Operand, Output};
-use crate::plan::{Clamp, Dense, Op, Requantize, Space, Tensor, TensorId};
+use crate::plan::{Clamp, Dense, Location, Op, Requantize, Tensor, TensorId};
 pub use fault::{Failure, Fault};
 
 /// Says what became of the steps that an NPU was to run, since the start.
@@ -57,13 +57,13 @@ pub fn run_op(op: Op, image: &Image<'_>, windows: &Windows, memory: &mut [i8]) {
 
 /// Returns the bytes of memory that hold a tensor, or `None` for a constant.
 pub fn byte_range(image: &Image<'_>, windows: &Windows, tensor: Tensor) -> Option<Range<usize>> {
-    let start = match tensor.space {
-        Space::Constant => return None,
-        Space::Arena => image.cache_bytes().checked_add(tensor.offset as usize)?,
-        Space::Cache => {
-            let (index, row) = tensor.cache_row();
-            let cache = image.cache(index)?;
-            let row = usize::from(windows.start(index)) + usize::from(row);
+    let start = match tensor.location {
+        Location::Constant { .. } => return None,
+        Location::Arena { offset } => image.cache_bytes().checked_add(offset as usize)?,
+        Location::Cache { cache, row } => {
+            let start = windows.start(cache.into());
+            let cache = image.cache(cache.into())?;
+            let row = usize::from(start) + usize::from(row);
             (row * usize::from(cache.cols)).checked_add(cache.offset as usize)?
         }
     };
@@ -86,7 +86,7 @@ impl<'m> Inputs<'m> {
     }
 
     fn data(&self, tensor: Tensor) -> Option<&'m [i8]> {
-        if tensor.space == Space::Constant {
+        if tensor.is_constant() {
             return Some(self.image.constant_i8(tensor));
         }
         let Range { start, end } = byte_range(self.image, self.windows, tensor)?;

@@ -10,7 +10,7 @@ use crate::image::{
     BINS, DecoderConfig, FrontEndConfig, HEADER_BYTES, Label, MAGIC, Manifest, Stream, VERSION,
     checksum, field,
 };
-use crate::plan::{Cache, Clamp, Dense, Element, Op, Requantize, Space, Tensor, TensorId};
+use crate::plan::{Cache, Clamp, Dense, Element, Location, Op, Requantize, Tensor, TensorId};
 
 pub use commands::{COMMANDS, GO_GO, WAKE, with_commands, with_wake};
 
@@ -90,35 +90,29 @@ struct Builder {
 }
 
 impl Builder {
-    fn tensor(
-        &mut self,
-        space: Space,
-        element: Element,
-        shape: (u16, u16),
-        offset: u32,
-    ) -> TensorId {
+    fn tensor(&mut self, location: Location, element: Element, shape: (u16, u16)) -> TensorId {
         let (rows, cols) = shape;
         let keys = cols == KEYS;
         let (scale, zero_point) = (0.05, (self.tensors.len() % 5) as i8 - 2);
         let tensor = Tensor {
-            space,
+            location,
             element,
             rows,
             cols,
-            offset,
             scale,
             zero_point,
             keys,
         };
         self.tensors.push(tensor);
-        self.tensors.len() as TensorId - 1
+        TensorId(self.tensors.len() as u16 - 1)
     }
 
     fn constant(&mut self, element: Element, shape: (u16, u16), data: &[u8]) -> TensorId {
         let offset = self.segment.len().next_multiple_of(16);
         self.segment.resize(offset, 0);
         self.segment.extend(data);
-        self.tensor(Space::Constant, element, shape, offset as u32)
+        let offset = offset as u32;
+        self.tensor(Location::Constant { offset }, element, shape)
     }
 
     fn noise(&mut self, rows: u16, cols: u16) -> TensorId {
@@ -129,11 +123,11 @@ impl Builder {
     fn arena(&mut self, rows: u16, cols: u16) -> TensorId {
         let offset = self.arena;
         self.arena += u32::from(rows * cols).next_multiple_of(16);
-        self.tensor(Space::Arena, Element::I8, (rows, cols), offset)
+        self.tensor(Location::Arena { offset }, Element::I8, (rows, cols))
     }
 
-    fn rows_of(&mut self, cache: u32, row: u32, rows: u16) -> TensorId {
-        self.tensor(Space::Cache, Element::I8, (rows, HIDDEN), cache << 16 | row)
+    fn rows_of(&mut self, cache: u16, row: u16, rows: u16) -> TensorId {
+        self.tensor(Location::Cache { cache, row }, Element::I8, (rows, HIDDEN))
     }
 
     /// Makes bias, multiplier and shift of `n` channels.
@@ -300,8 +294,8 @@ pub fn tiny_with(slack: u16, change: impl FnOnce(&mut Vec<Tensor>, &mut Vec<Op>)
         output: activated,
         table,
     });
-    let offset = b.tensors[usize::from(activated)].offset;
-    let committed = b.tensor(Space::Arena, Element::I8, (2, HIDDEN), offset);
+    let location = b.tensors[usize::from(activated.0)].location;
+    let committed = b.tensor(location, Element::I8, (2, HIDDEN));
     let (logits, posteriors) = (b.arena(2, CLASSES.into()), b.arena(2, CLASSES.into()));
     b.fully_connected(committed, logits, CLASSES.into());
     b.ops.push(Op::Softmax {
@@ -312,14 +306,11 @@ pub fn tiny_with(slack: u16, change: impl FnOnce(&mut Vec<Tensor>, &mut Vec<Op>)
     });
 
     change(&mut b.tensors, &mut b.ops);
-    let arena = b
-        .tensors
-        .iter()
-        .filter(|tensor| tensor.space == Space::Arena);
-    let arena = arena
-        .map(|tensor| tensor.offset + tensor.len() as u32)
-        .max()
-        .unwrap();
+    let arena = b.tensors.iter().filter_map(|tensor| match tensor.location {
+        Location::Arena { offset } => Some(offset + tensor.len() as u32),
+        _ => None,
+    });
+    let arena = arena.max().unwrap();
 
     let manifest = Manifest {
         stream: STREAM,

@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 use zerda_firmware::Image;
-use zerda_firmware::plan::{Space, Tensor as Record};
+use zerda_firmware::plan::{Location, Tensor as Record};
 use zerda_support::operators::{bytes, describe, operands};
 
 /// Tensor that lies in the arena.
@@ -30,11 +30,11 @@ pub fn tensors(image: &Image<'_>) -> Vec<Tensor> {
     let length = writers.len();
     let in_arena = |id| {
         let tensor: Option<Record> = image.tensor(id);
-        tensor.filter(|tensor| tensor.space == Space::Arena)
+        tensor.filter(|tensor| matches!(tensor.location, Location::Arena { .. }))
     };
     let range = |tensor: Record| {
-        let start = tensor.offset as usize;
-        start..(start + bytes(tensor)).min(length)
+        let range = tensor.byte_range().unwrap_or_default();
+        range.start..range.end.min(length)
     };
     let operators = image.ops().count();
     let read = |tensors: &mut Vec<Tensor>, writers: &[usize], tensor, by: usize| {
@@ -54,11 +54,12 @@ pub fn tensors(image: &Image<'_>) -> Vec<Tensor> {
         let Some(output) = in_arena(op.output()) else {
             continue;
         };
-        writers[range(output)].fill(tensors.len());
+        let place = range(output);
+        writers[place.clone()].fill(tensors.len());
         let (name, shape) = describe(image, op);
         tensors.push(Tensor {
             name: format!("{number} {name} {shape}"),
-            offset: output.offset.into(),
+            offset: place.start as u64,
             bytes: bytes(output) as u64,
             first: number,
             last: number,

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use zerda_firmware::Image;
 use zerda_firmware::audio::BLOCK;
-use zerda_firmware::plan::{Op, Space, TensorId};
+use zerda_firmware::plan::{Op, TensorId};
 use zerda_support::image_file::ImageFile;
 use zerda_support::image_parts::{self, ImagePart};
 use zerda_support::operators::describe;
@@ -130,8 +130,8 @@ fn role(image: &Image<'_>, number: usize) -> &'static str {
         return "features";
     }
     let is_here = |id: TensorId| {
-        let tensor = image.tensor(id);
-        tensor.is_some_and(|tensor| tensor.space == Space::Cache && tensor.cache_row().0 == number)
+        let row = image.tensor(id).and_then(|tensor| tensor.cache_row());
+        row.is_some_and(|(cache, _)| cache == number)
     };
     let roles = image.ops().filter_map(|op| match op {
         Op::Scores { key, .. } if is_here(key) => Some("keys"),

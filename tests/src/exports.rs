@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use zerda_compiler::Compiler;
 use zerda_firmware::cache::Windows;
 use zerda_firmware::front_end::FrontEnd;
-use zerda_firmware::plan::{Element, Space, Tensor};
+use zerda_firmware::plan::{Element, Location, Tensor};
 use zerda_firmware::step::{Cpu, Step, byte_range};
 use zerda_firmware::{Event, Image, Recognizer};
 use zerda_quantize::ranges::Method;
@@ -82,11 +82,10 @@ impl Step for Fed {
     fn step(&mut self, image: &Image<'_>, windows: &Windows, memory: &mut [i8]) {
         let (cache, stream) = (image.cache(0).unwrap(), image.manifest().stream);
         let chunk = Tensor {
-            space: Space::Cache,
+            location: Location::Cache { cache: 0, row: 0 },
             element: Element::I8,
             rows: cache.rows,
             cols: cache.cols,
-            offset: 0,
             scale: 1.0,
             zero_point: 0,
             keys: false,

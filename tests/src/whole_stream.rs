@@ -6,7 +6,7 @@
 use zerda_firmware::Image;
 use zerda_firmware::front_end::FrontEnd;
 use zerda_firmware::kernels::{self, Channels, Heads, Operand, Output};
-use zerda_firmware::plan::{Clamp, Dense, Op, Requantize, Space, Tensor, TensorId};
+use zerda_firmware::plan::{Clamp, Dense, Location, Op, Requantize, Tensor, TensorId};
 
 const ALL: Clamp = Clamp {
     min: -128,
@@ -87,7 +87,7 @@ impl<'a> WholeStream<'a> {
     fn read(&self, id: TensorId, reader: usize, step: usize) -> Matrix {
         let tensor = self.record(id);
         let cols = usize::from(tensor.cols);
-        let constant = tensor.space == Space::Constant;
+        let constant = tensor.is_constant();
         // A constant that is added to scores does not say itself that its columns are keys.
         let keys = match constant {
             true => self.record(self.ops[reader].output()).keys,
@@ -110,14 +110,11 @@ impl<'a> WholeStream<'a> {
     }
 
     fn row(&self, tensor: Tensor, row: usize, reader: usize, step: usize) -> Vec<i8> {
-        let (cache, first) = match tensor.space {
-            Space::Cache => (
-                (tensor.offset >> 16) as usize,
-                tensor.offset as u16 as usize,
-            ),
-            _ => {
-                let at = tensor.offset as usize + row * usize::from(tensor.cols);
-                return self.written(Space::Arena, at, reader, step).to_vec();
+        let (cache, first) = match tensor.location {
+            Location::Cache { cache, row } => (cache.into(), usize::from(row)),
+            Location::Arena { offset } | Location::Constant { offset } => {
+                let at = offset as usize + row * usize::from(tensor.cols);
+                return self.written(None, at, reader, step).to_vec();
             }
         };
         let row = first + row;
@@ -127,14 +124,13 @@ impl<'a> WholeStream<'a> {
         }
         // Rows before the first that a step writes are of frames that earlier steps committed.
         let newest = self.first_written(cache);
-        let at = |row| cache << 16 | row;
         if row >= newest {
-            return self.written(Space::Cache, at(row), reader, step).to_vec();
+            return self.written(Some(cache), row, reader, step).to_vec();
         }
         match (step * frames + row).checked_sub(newest) {
             Some(frame) => {
                 let row = newest + frame % frames;
-                self.written(Space::Cache, at(row), reader, frame / frames)
+                self.written(Some(cache), row, reader, frame / frames)
                     .to_vec()
             }
             None => {
@@ -146,25 +142,27 @@ impl<'a> WholeStream<'a> {
 
     fn first_written(&self, cache: usize) -> usize {
         let outputs = self.ops.iter().map(|op| self.record(op.output()));
-        let written =
-            outputs.filter(|to| to.space == Space::Cache && (to.offset >> 16) as usize == cache);
-        written.map(|to| to.offset as u16 as usize).min().unwrap()
+        let rows = outputs.filter_map(|to| to.cache_row());
+        let written = rows.filter(|(of, _)| *of == cache);
+        written.map(|(_, row)| row.into()).min().unwrap()
     }
 
-    /// The row that the last operator before `reader` wrote at a place, in some step.
-    fn written(&self, space: Space, at: usize, reader: usize, step: usize) -> &[i8] {
+    /// The row that the last operator before `reader` wrote, in some step, at a row of a cache's window or,
+    /// without a cache, at a byte of the arena.
+    fn written(&self, cache: Option<usize>, at: usize, reader: usize, step: usize) -> &[i8] {
         for op in (0..reader).rev() {
             let to = self.record(self.ops[op].output());
-            let pitch = if space == Space::Cache {
-                1
-            } else {
-                usize::from(to.cols)
+            let (of, first, pitch) = match to.location {
+                Location::Cache { cache, row } => (Some(cache.into()), row.into(), 1),
+                Location::Arena { offset } | Location::Constant { offset } => {
+                    (None, offset as usize, usize::from(to.cols))
+                }
             };
-            let Some(offset) = at.checked_sub(to.offset as usize) else {
+            let Some(offset) = at.checked_sub(first) else {
                 continue;
             };
             let (row, within) = (offset / pitch, offset % pitch);
-            if to.space == space && row < usize::from(to.rows) {
+            if of == cache && row < usize::from(to.rows) {
                 assert_eq!(
                     within, 0,
                     "operator {reader} reads across rows of operator {op}"

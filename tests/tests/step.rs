@@ -5,10 +5,11 @@ use std::path::Path;
 use zerda_firmware::cache::Windows;
 use zerda_firmware::image::section::inputs_and_outputs;
 use zerda_firmware::image::{checksum, field};
-use zerda_firmware::plan::{Element, Op, Space, Tensor};
+use zerda_firmware::plan::{Element, Location, Op, Tensor, TensorId};
 use zerda_firmware::step::{Cpu, Step, byte_range};
 use zerda_firmware::{Image, Recognizer};
 use zerda_support::image_file::ImageFile;
+use zerda_support::image_parts::number;
 use zerda_tests::audio::{noise, recorded_speech, shipped_samples};
 use zerda_tests::exports::compiled;
 use zerda_tests::shipped_image;
@@ -64,11 +65,13 @@ fn attentions(image: &Image<'_>) -> usize {
 fn window(image: &Image<'_>, windows: &Windows, memory: &[i8], cache: usize) -> Vec<i8> {
     let record = image.cache(cache).unwrap();
     let rows = Tensor {
-        space: Space::Cache,
+        location: Location::Cache {
+            cache: cache as u16,
+            row: 0,
+        },
         element: Element::I8,
         rows: record.rows,
         cols: record.cols,
-        offset: (cache as u32) << 16,
         scale: 1.0,
         zero_point: 0,
         keys: false,
@@ -171,16 +174,15 @@ fn the_exported_inputs_and_outputs_are_those_that_the_firmware_expects_of_an_npu
 
 /// Why the shipped image is not exported after a change to a constant of its first operator of a
 /// kind.
-fn refusal(constant: impl Fn(Op) -> Option<u16>, change: impl Fn(&mut u8)) -> String {
+fn refusal(constant: impl Fn(Op) -> Option<TensorId>, change: impl Fn(&mut u8)) -> String {
     let file = shipped_image();
     let image = file.image().unwrap();
     let constant = image
         .tensor(image.ops().find_map(constant).unwrap())
         .unwrap();
     let mut bytes = file.bytes().to_vec();
-    let segment = bytes[field::SEGMENT_OFFSET].try_into().unwrap();
-    let at = u32::from_le_bytes(segment) + constant.offset;
-    change(&mut bytes[at as usize]);
+    let segment = number(&bytes, field::SEGMENT_OFFSET);
+    change(&mut bytes[segment + constant.byte_range().unwrap().start]);
     let sum = checksum(&bytes).to_le_bytes();
     bytes[field::CHECKSUM].copy_from_slice(&sum);
     let changed = ImageFile::new(Path::new("changed.zerda"), &bytes);

@@ -5,7 +5,7 @@ use super::{
     MAX_NAME, MAX_SMOOTHING, MAX_WAKE_WORDS, MAX_WORDS, ParseError, SAMPLE_RATE, WINDOW_MS, ops,
     records::take_command, section,
 };
-use crate::plan::{Element, Space, Tensor, TensorId};
+use crate::plan::{Element, Location, Tensor, TensorId};
 
 /// Checks every record of an image whose records have been found.
 pub(super) fn image(image: &Image<'_>) -> Result<(), ParseError> {
@@ -181,7 +181,7 @@ fn tensors(image: &Image<'_>) -> Result<(), ParseError> {
             field,
             problem,
         };
-        let bytes = tensor.byte_range().ok_or(fail("offset", "is too large"))?;
+        let bytes = || tensor.byte_range().ok_or(fail("offset", "is too large"));
         for (holds, field, problem) in [
             (tensor.rows >= 1, "rows", "must be at least 1"),
             (tensor.cols >= 1, "cols", "must be at least 1"),
@@ -192,24 +192,25 @@ fn tensors(image: &Image<'_>) -> Result<(), ParseError> {
                 "must have left context and chunk as columns",
             ),
             (
-                tensor.space == Space::Constant || tensor.element == Element::I8,
+                tensor.is_constant() || tensor.element == Element::I8,
                 "element",
                 "must be I8 outside the constants",
             ),
         ] {
             require(holds, fail(field, problem))?;
         }
-        match tensor.space {
-            Space::Constant => {
+        match tensor.location {
+            Location::Constant { .. } => {
+                let bytes = bytes()?;
                 let aligned = bytes.start.is_multiple_of(ALIGNMENT);
                 require(aligned, fail("offset", "must be a multiple of 16"))?;
                 let inside = bytes.end <= image.segment.len();
                 require(inside, fail("offset", "ends outside the tensor segment"))?;
             }
-            Space::Arena => end = end.max(bytes.end),
-            Space::Cache => {
-                let (cache, row) = tensor.cache_row();
-                let cache = image.cache(cache).ok_or(fail("offset", "names no cache"))?;
+            Location::Arena { .. } => end = end.max(bytes()?.end),
+            Location::Cache { cache, row } => {
+                let cache = image.cache(cache.into());
+                let cache = cache.ok_or(fail("offset", "names no cache"))?;
                 let rows = row.checked_add(tensor.rows);
                 let inside = rows.is_some_and(|rows| rows <= cache.rows);
                 require(inside, fail("offset", "ends outside the cache window"))?;
@@ -247,7 +248,7 @@ fn front_end_tables(image: &Image<'_>) -> Result<(), ParseError> {
     let front_end = image.manifest().front_end;
     let table = |id: TensorId, element, cols: usize| {
         let tensor = image.tensor(id)?;
-        let fits = tensor.space == Space::Constant && tensor.element == element;
+        let fits = tensor.is_constant() && tensor.element == element;
         (fits && tensor.len() == cols).then_some(tensor)
     };
     for (id, cols, field) in [
@@ -281,7 +282,7 @@ fn outputs(image: &Image<'_>) -> Result<(), ParseError> {
     for (id, field) in [(head.logits, "logits"), (head.posteriors, "posteriors")] {
         let fits = |tensor: Tensor| {
             let shape = (tensor.rows, tensor.cols) == (head.stream.step, head.classes.into());
-            shape && tensor.space == Space::Arena
+            shape && matches!(tensor.location, Location::Arena { .. })
         };
         let problem = "must be an arena tensor [step, classes]";
         require(image.tensor(id).is_some_and(fits), manifest(field, problem))?;

@@ -2,7 +2,7 @@
 
 use super::{Image, MAX_WORK, ParseError, take};
 use crate::kernels::MAX_SOFTMAX_COLS;
-use crate::plan::{Clamp, Dense, Element, Op, Requantize, Space, Tensor, TensorId};
+use crate::plan::{Clamp, Dense, Element, Location, Op, Requantize, Tensor, TensorId};
 
 type Check<T = ()> = Result<T, ParseError>;
 
@@ -50,7 +50,7 @@ struct Checker<'c> {
 impl Checker<'_> {
     fn op(&mut self, op: Op) -> Check {
         let output = self.tensor(op.output(), "output")?;
-        let writable = output.space != Space::Constant;
+        let writable = !output.is_constant();
         self.require(writable, "output", "must not be a constant")?;
         let (rows, cols) = (output.rows, output.cols);
         match op {
@@ -220,7 +220,7 @@ impl Checker<'_> {
             .image
             .tensor(id)
             .ok_or(self.fail(field, "names no tensor"))?;
-        let constant = tensor.space == Space::Constant && tensor.element == element;
+        let constant = tensor.is_constant() && tensor.element == element;
         self.require(
             constant,
             field,
@@ -279,13 +279,10 @@ impl Checker<'_> {
 
 /// Says whether two tensors share bytes of memory.
 fn overlap(a: Tensor, b: Tensor) -> bool {
-    let range = |tensor: Tensor| match tensor.space {
-        Space::Constant => None,
-        Space::Arena => Some((None, u64::from(tensor.offset), tensor.len() as u64)),
-        Space::Cache => {
-            let (cache, row) = tensor.cache_row();
-            Some((Some(cache), row.into(), tensor.rows.into()))
-        }
+    let range = |tensor: Tensor| match tensor.location {
+        Location::Constant { .. } => None,
+        Location::Arena { offset } => Some((None, u64::from(offset), tensor.len() as u64)),
+        Location::Cache { cache, row } => Some((Some(cache), row.into(), tensor.rows.into())),
     };
     let (Some((a, a_start, a_len)), Some((b, b_start, b_len))) = (range(a), range(b)) else {
         return false;

@@ -22,7 +22,7 @@ use core::ops::Range;
 use serde::{Deserialize, Serialize};
 
 use super::{Image, MAX_CACHES, ParseError, take};
-use crate::plan::{Op, Space, Tensor};
+use crate::plan::{Location, Op, Tensor};
 
 /// The number of bytes that an encoded [`Section`] takes.
 pub const SECTION_BYTES: usize = 48;
@@ -227,18 +227,18 @@ pub fn inputs_and_outputs(image: &Image<'_>) -> impl Iterator<Item = (Role, u32)
 /// none; `None` for a cache in which no tensor lies.
 pub(crate) fn first_written_rows(image: &Image<'_>) -> [Option<u16>; MAX_CACHES] {
     let mut first = [None; MAX_CACHES];
-    let mut note = |tensor: Tensor, row: u16| {
-        let (cache, _) = tensor.cache_row();
-        if let Some(first) = first
-            .get_mut(cache)
-            .filter(|_| tensor.space == Space::Cache)
-        {
+    let mut note = |tensor: Tensor, written: bool| {
+        let Location::Cache { cache, row } = tensor.location else {
+            return;
+        };
+        let row = if written { row } else { u16::MAX };
+        if let Some(first) = first.get_mut(usize::from(cache)) {
             *first = Some(first.map_or(row, |first: u16| first.min(row)));
         }
     };
-    image.tensors().for_each(|tensor| note(tensor, u16::MAX));
+    image.tensors().for_each(|tensor| note(tensor, false));
     let outputs = image.ops().filter_map(|op| image.tensor(op.output()));
-    outputs.for_each(|tensor| note(tensor, tensor.cache_row().1));
+    outputs.for_each(|tensor| note(tensor, true));
     first
 }
 

@@ -4,7 +4,7 @@ mod commands;
 
 use super::*;
 use crate::image::section::test_section::with_npu;
-use crate::plan::{Clamp, Dense, Op};
+use crate::plan::{Clamp, Dense, Location, Op, Tensor, TensorId};
 use crate::test_image::{
     Bytes, COMMANDS, GO_GO, Random, WAKE, tiny, tiny_with, with_commands, with_wake,
 };
@@ -28,8 +28,8 @@ fn a_valid_image_gives_back_its_records() {
     assert_eq!(image.tensors().count(), image.manifest().tensors.into());
     assert_eq!(image.ops().count(), image.manifest().ops.into());
     let (last, count) = (image.tensors().last(), image.manifest().tensors);
-    assert_eq!(image.tensor(count - 1), last);
-    assert_eq!(image.tensor(count), None);
+    assert_eq!(image.tensor(TensorId(count - 1)), last);
+    assert_eq!(image.tensor(TensorId(count)), None);
     assert_eq!(image.cache(4), None);
     let window = image
         .tensor(image.manifest().front_end.window_table)
@@ -207,7 +207,7 @@ fn operators_whose_operands_do_not_fit_are_named() {
     assert_eq!(error, "operator 5, input: overlaps the output");
     let error = error_of_op(6, |op| {
         if let Op::Context { value, .. } = op {
-            *value = u16::MAX;
+            *value = TensorId(u16::MAX);
         }
     });
     assert_eq!(error, "operator 6, value: names no tensor");
@@ -224,10 +224,10 @@ fn an_output_that_overlaps_an_input_by_a_row_is_refused() {
     // The linear to the keys writes rows 4..7 of cache 1; let it read rows 2..5 of it.
     let bytes = tiny_with(2, |tensors, ops| {
         if let Op::FullyConnected(dense) = &mut ops[1] {
-            let mut overlapping = tensors[usize::from(dense.output)];
-            overlapping.offset -= 2;
-            dense.input = tensors.len() as u16;
-            tensors.push(overlapping);
+            let location = Location::Cache { cache: 1, row: 2 };
+            let output = tensors[usize::from(dense.output.0)];
+            dense.input = TensorId(tensors.len() as u16);
+            tensors.push(Tensor { location, ..output });
         }
     });
     let error = Image::parse(bytes.get()).unwrap_err().to_string();
@@ -236,13 +236,19 @@ fn an_output_that_overlaps_an_input_by_a_row_is_refused() {
 
 #[test]
 fn tensors_that_leave_their_place_are_named() {
-    for (index, offset, problem) in [
-        (1, 8, "offset: must be a multiple of 16"),
-        (1, 1 << 20, "offset: ends outside the tensor segment"),
-        (4, 1 << 16 | 1, "offset: ends outside the cache window"),
-        (4, 9 << 16, "offset: names no cache"),
+    let constant = |offset| Location::Constant { offset };
+    let rows = |cache, row| Location::Cache { cache, row };
+    for (index, location, problem) in [
+        (1, constant(8), "offset: must be a multiple of 16"),
+        (
+            1,
+            constant(1 << 20),
+            "offset: ends outside the tensor segment",
+        ),
+        (4, rows(1, 1), "offset: ends outside the cache window"),
+        (4, rows(9, 0), "offset: names no cache"),
     ] {
-        let bytes = tiny_with(2, |tensors, _| tensors[index].offset = offset);
+        let bytes = tiny_with(2, |tensors, _| tensors[index].location = location);
         let error = Image::parse(bytes.get()).unwrap_err().to_string();
         assert_eq!(error, std::format!("tensor {index}, {problem}"));
     }
@@ -251,7 +257,7 @@ fn tensors_that_leave_their_place_are_named() {
 #[test]
 fn a_plan_of_more_work_than_the_limit_is_refused() {
     let bytes = tiny_with(2, |tensors, ops| {
-        let wide = |cols| crate::plan::Tensor {
+        let wide = |cols| Tensor {
             rows: 60_000,
             cols,
             keys: false,
@@ -260,11 +266,12 @@ fn a_plan_of_more_work_than_the_limit_is_refused() {
         let (input, output) = (wide(4), wide(4));
         let first = tensors.len() as u16;
         let offset = input.len() as u32;
-        tensors.extend([input, crate::plan::Tensor { offset, ..output }]);
+        let location = Location::Arena { offset };
+        tensors.extend([input, Tensor { location, ..output }]);
         let Op::FullyConnected(dense) = ops[0] else {
             return;
         };
-        let (input, output) = (first, first + 1);
+        let (input, output) = (TensorId(first), TensorId(first + 1));
         let op = Op::FullyConnected(Dense {
             input,
             output,

@@ -33,6 +33,9 @@ mod softmax;
 
 use crate::plan::Requantize;
 
+/// Names these kernels in reports.
+pub const NAME: &str = "dsp";
+
 pub use attention::{context, scores};
 pub use dense::{depthwise_conv, fully_connected};
 pub use elementwise::{add, lookup, mul};

@@ -2,6 +2,9 @@
 //!
 //! Inner loops are zipped iterators over `i8`, which LLVM vectorises where it can.
 
+/// Names these kernels in reports.
+pub const NAME: &str = "plain";
+
 mod attention;
 mod dense;
 mod elementwise;

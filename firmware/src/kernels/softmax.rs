@@ -5,7 +5,7 @@ use crate::fixed_point::{
     Reciprocal, exp_on_negative_values, multiply_by_quantized_multiplier, reciprocal,
     rounding_divide_by_pot, saturating_rounding_doubling_high_mul,
 };
-use crate::kernels::{ACCUMULATION_INTEGER_BITS, MAX_SOFTMAX_COLS, ZERO_PROBABILITY, plain};
+use crate::kernels::{ACCUMULATION_INTEGER_BITS, ZERO_PROBABILITY, lengths, limits, plain};
 use crate::plan::Requantize;
 
 /// Holds the exponentials of all differences: that of `d` below the maximum is at `255 - d`.
@@ -58,7 +58,8 @@ pub fn softmax<R: Rows>(
     diff_min: i32,
     output: &mut [i8],
 ) {
-    if cols > MAX_SOFTMAX_COLS.into() || absent >= cols || diff_min > 0 {
+    debug_assert!(lengths::softmax(input, cols, absent, output));
+    if !limits::softmax(cols, absent, diff_min) {
         return plain::softmax(input, cols, absent, input_scale, diff_min, output);
     }
     // The table is whole whatever the scores, so that steps cost the same.

@@ -153,7 +153,7 @@ impl<B: Bus> Driver<B> {
             Product::U65 | Product::U85 => 40,
         };
         if !address.is_multiple_of(ALIGNMENT) || address >> bits != 0 {
-            return Err(Fault::Address.with(address as u32));
+            return Err(Fault::Address.with(address));
         }
         self.bus.write(base, address as u32);
         if product != Product::U55 {

@@ -298,7 +298,7 @@ fn a_scratch_buffer_that_is_too_small_is_said_once_and_the_cpu_does_it_all() {
     let pcm = &samples()[0];
     assert_eq!(listen(&mut recognizer, pcm), on_cpu(&image, pcm));
     let counters = recognizer.step_mut().npu().unwrap();
-    let detail = (needed - 1024) as u32;
+    let detail = (needed - 1024) as u64;
     let fault = Fault::Scratch;
     assert_eq!(counters.last, Some(Failure { fault, detail }));
     assert_eq!((counters.faults, counters.backoff), (1, 0));

@@ -35,10 +35,10 @@ impl Fault {
         !matches!(self, Self::Mismatch | Self::Scratch | Self::Address)
     }
 
-    pub(crate) fn with(self, detail: u32) -> Failure {
+    pub(crate) fn with(self, detail: impl Into<u64>) -> Failure {
         Failure {
             fault: self,
-            detail,
+            detail: detail.into(),
         }
     }
 }
@@ -50,7 +50,6 @@ pub struct Failure {
     /// Says what went wrong on the NPU.
     pub fault: Fault,
     /// Says more about it. It is the NPU's register CONFIG for a [`Fault::Mismatch`], the number of bytes that are
-    /// missing for a [`Fault::Scratch`], the lower 32 bits of the address for a [`Fault::Address`], and the
-    /// register STATUS for any other fault.
-    pub detail: u32,
+    /// missing for a [`Fault::Scratch`], the address for a [`Fault::Address`], and the register STATUS for any other fault.
+    pub detail: u64,
 }

@@ -77,7 +77,7 @@ fn kinds_of_report_keep_their_numbers() {
         at_ms: 0,
         failure: Failure {
             fault: crate::step::Fault::Bus,
-            detail: u32::MAX,
+            detail: u64::MAX,
         },
         faults: u32::MAX,
         backoff: u16::MAX,

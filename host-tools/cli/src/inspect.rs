@@ -7,7 +7,7 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 use zerda_firmware::Image;
 use zerda_firmware::image::{Label, VERSION};
-use zerda_firmware::plan::{Op, Space, Tensor};
+use zerda_firmware::plan::{Location, Op, Tensor};
 
 use zerda_support::error::Result;
 use zerda_support::image_file::ImageFile;
@@ -136,12 +136,11 @@ impl Inspection<'_> {
         });
         let operators = self.outputs().enumerate().map(|(number, (op, output))| {
             let (name, shape) = describe(image, op);
-            let place = match output.space {
-                Space::Cache => {
-                    let (cache, row) = output.cache_row();
-                    json!({ "cache": cache, "row": row })
+            let place = match output.location {
+                Location::Cache { cache, row } => json!({ "cache": cache, "row": row }),
+                Location::Arena { offset } | Location::Constant { offset } => {
+                    json!({ "arena": offset })
                 }
-                _ => json!({ "arena": output.offset }),
             };
             json!({
                 "number": number,
@@ -333,12 +332,11 @@ impl Inspection<'_> {
         for (number, (op, output)) in self.outputs().enumerate() {
             let (name, shape) = describe(self.image, op);
             let [low, high] = range(output);
-            let place = match output.space {
-                Space::Cache => {
-                    let (cache, row) = output.cache_row();
-                    format!("cache {cache}, row {row}")
+            let place = match output.location {
+                Location::Cache { cache, row } => format!("cache {cache}, row {row}"),
+                Location::Arena { offset } | Location::Constant { offset } => {
+                    format!("arena {offset}")
                 }
-                _ => format!("arena {}", output.offset),
             };
             writeln!(
                 text,

@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use zerda_firmware::image::{checksum, field};
 use zerda_firmware::plan::Op;
 use zerda_support::image_file::ImageFile;
+use zerda_support::image_parts::number;
 
 const TARGETS: [&str; 5] = [
     "ethos-u55-128",
@@ -207,8 +208,8 @@ fn an_operator_that_cannot_be_exported_is_named() {
         _ => None,
     });
     let mut bytes = file.bytes().to_vec();
-    let segment = u32::from_le_bytes(bytes[field::SEGMENT_OFFSET].try_into().unwrap());
-    bytes[(segment + table.unwrap().offset) as usize] ^= 1;
+    let segment = number(&bytes, field::SEGMENT_OFFSET);
+    bytes[segment + table.unwrap().byte_range().unwrap().start] ^= 1;
     let sum = checksum(&bytes).to_le_bytes();
     bytes[field::CHECKSUM].copy_from_slice(&sum);
     let folder = TempDir::new().unwrap();

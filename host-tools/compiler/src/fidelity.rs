@@ -3,7 +3,7 @@
 
 use rayon::prelude::*;
 use zerda_firmware::cache::Windows;
-use zerda_firmware::plan::{Element, Space, Tensor};
+use zerda_firmware::plan::{Element, Location, Tensor};
 use zerda_firmware::step::{Step, byte_range, run_op};
 use zerda_firmware::{Image, Recognizer};
 use zerda_quantize::graph::Graph;
@@ -162,11 +162,10 @@ impl<C: Iterator<Item = Vec<f32>>> Step for Probe<'_, C> {
 fn features(image: &Image) -> Option<Tensor> {
     let window = image.cache(0)?;
     Some(Tensor {
-        space: Space::Cache,
+        location: Location::Cache { cache: 0, row: 0 },
         element: Element::I8,
         rows: window.rows,
         cols: window.cols,
-        offset: 0,
         scale: image.manifest().front_end.range / 255.0,
         zero_point: 127,
         keys: false,

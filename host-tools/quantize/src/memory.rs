@@ -1,7 +1,7 @@
 //! Plans where the activations lie: in cache windows, and in an arena in which tensors that do not live at
 //! the same time share bytes.
 
-use zerda_firmware::plan::{Cache, Space};
+use zerda_firmware::plan::{Cache, Location};
 
 use super::graph::{Graph, Id, Place, Quantization, Window};
 
@@ -70,20 +70,29 @@ impl Memory {
         }
     }
 
-    /// Returns space and offset of a tensor, as its record states them; `None` for a constant.
-    pub fn place(&self, graph: &Graph, id: Id) -> Option<(Space, u32)> {
+    /// Returns where a tensor lies, as its record states it; `None` for a constant.
+    pub fn location(&self, graph: &Graph, id: Id) -> Option<Location> {
         let tensor = &graph.tensors[id];
-        match tensor.place {
-            Place::Own => Some((Space::Arena, self.arena[id]? as u32)),
-            Place::Window { window, first } => Some((Space::Cache, (window << 16 | first) as u32)),
-            Place::Rows { of, first } => match self.place(graph, of)? {
-                (Space::Arena, offset) => {
-                    Some((Space::Arena, offset + (first * tensor.cols) as u32))
-                }
-                (space, offset) => Some((space, offset + first as u32)),
+        Some(match tensor.place {
+            Place::Own => Location::Arena {
+                offset: self.arena[id]? as u32,
             },
-            Place::Constant(_) => None,
-        }
+            Place::Window { window, first } => Location::Cache {
+                cache: window as u16,
+                row: first as u16,
+            },
+            Place::Rows { of, first } => match self.location(graph, of)? {
+                Location::Cache { cache, row } => Location::Cache {
+                    cache,
+                    row: row + first as u16,
+                },
+                Location::Arena { offset } => Location::Arena {
+                    offset: offset + (first * tensor.cols) as u32,
+                },
+                constant => constant,
+            },
+            Place::Constant(_) => return None,
+        })
     }
 }
 

@@ -6,7 +6,9 @@ use zerda_support::image_writer::ImageWriter;
 use super::graph::{Graph, Id, Linear, LinearKind, Op, Place, Quantization};
 use super::memory::Memory;
 use super::observations::Observations;
-use super::tflite_params::{AddScales, SoftmaxScale, add_scales, product_scale, softmax_scale};
+use super::tflite_params::{
+    AddScales, SoftmaxScale, add_scales, fully_connected_scale, product_scale, softmax_scale,
+};
 
 const FULL: Clamp = Clamp {
     min: i8::MIN,
@@ -60,13 +62,12 @@ impl<'a> Quantizer<'a> {
             return record;
         }
         let (tensor, quantization) = (&self.graph.tensors[id], self.quantizations[id]);
-        let record = match (&tensor.place, self.memory.place(self.graph, id)) {
-            (_, Some((space, offset))) => self.writer.tensor(Tensor {
-                space,
+        let record = match (&tensor.place, self.memory.location(self.graph, id)) {
+            (_, Some(location)) => self.writer.tensor(Tensor {
+                location,
                 element: Element::I8,
                 rows: tensor.rows as u16,
                 cols: tensor.cols as u16,
-                offset,
                 scale: quantization.scale,
                 zero_point: quantization.zero_point,
                 keys: tensor.keys,
@@ -212,7 +213,12 @@ impl<'a> Quantizer<'a> {
             // What rounding the weights shifts the output by on average, taken back.
             let corrected = (linear.bias[channel] - mean_error) / (input.scale * scale);
             bias.push(corrected.round() as i32 - i32::from(input.zero_point) * sum);
-            let requantize = product_scale(input.scale, scale, output.scale);
+            let requantize = match linear.kind {
+                LinearKind::Dense => {
+                    fully_connected_scale(scales.len(), input.scale, scale, output.scale)
+                }
+                LinearKind::Depthwise => product_scale(input.scale, scale, output.scale),
+            };
             multiplier.push(requantize.multiplier);
             shift.push(requantize.shift);
         }

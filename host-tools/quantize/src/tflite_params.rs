@@ -35,13 +35,24 @@ fn frexp(real: f64) -> (f64, i32) {
     (f64::from_bits(bits & !(0x7ff << 52) | 1022 << 52), exponent)
 }
 
-/// Returns the requantization of a product: of MUL, of BATCH_MATMUL, and of one channel of FULLY_CONNECTED, CONV_2D or
+/// Returns the requantization of a product: of MUL, of BATCH_MATMUL, and of one channel of CONV_2D or
 /// DEPTHWISE_CONV_2D (`PopulateConvolutionQuantizationParams`), whose weights have the scale `b`.
 ///
 /// The scales are multiplied in double precision. TFLite's `GetQuantizedConvolutionMultipler` multiplies those of
 /// BATCH_MATMUL in single precision; with that one score of two million came out one higher than in TFLite Micro.
 pub fn product_scale(a: f32, b: f32, output: f32) -> Requantize {
     quantize_multiplier(f64::from(a) * f64::from(b) / f64::from(output))
+}
+
+/// Returns the requantization of one channel of FULLY_CONNECTED, whose weights have the scale `weights`.
+///
+/// With a single channel TFLite takes the weights as quantized per tensor, and multiplies the two scales in single
+/// precision (`GetQuantizedConvolutionMultipler`).
+pub fn fully_connected_scale(channels: usize, input: f32, weights: f32, output: f32) -> Requantize {
+    match channels {
+        1 => quantize_multiplier(f64::from(input * weights) / f64::from(output)),
+        _ => product_scale(input, weights, output),
+    }
 }
 
 /// Requantizations of ADD: both inputs go to twice the larger scale with 20 more bits, their sum to the

@@ -5,9 +5,8 @@ use std::ops::Range;
 
 use zerda_firmware::Image;
 use zerda_firmware::image::{HEADER_BYTES, field};
-use zerda_firmware::plan::Tensor;
 
-use crate::operators::{bytes, constants};
+use crate::operators::constants;
 
 /// Range of an image's bytes that is one thing, such as the weights of an operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,17 +54,13 @@ pub fn parts(file: &[u8], image: &Image<'_>) -> Vec<ImagePart> {
         constants.map(move |(kind, tensor)| (kind, Some(number), tensor))
     });
     let mut counted = HashSet::new();
-    let constants = tables
-        .chain(operators)
-        .filter(|(_, _, tensor)| counted.insert(tensor.offset));
-    parts.extend(constants.map(|(kind, operator, tensor): (_, _, Tensor)| {
-        part(
-            kind,
-            operator,
-            segment + tensor.offset as usize,
-            bytes(tensor),
-        )
-    }));
+    let constants = tables.chain(operators);
+    let constants = constants.filter_map(|(kind, operator, tensor)| {
+        let range = tensor.byte_range()?;
+        let first = counted.insert(range.start);
+        first.then(|| part(kind, operator, segment + range.start, range.len()))
+    });
+    parts.extend(constants);
     if image.npu().is_some() {
         let (at, length) = (number(field::NPU_OFFSET), number(field::NPU_LENGTH));
         parts.push(part("npu", None, at, length));

@@ -5,7 +5,7 @@ use zerda_firmware::image::{
     ALIGNMENT, Command, GrammarConfig, HEADER_BYTES, Image, Label, MAGIC, Manifest, VERSION, Wake,
     checksum, field,
 };
-use zerda_firmware::plan::{Cache, Element, Op, Space, Tensor, TensorId};
+use zerda_firmware::plan::{Cache, Element, Location, Op, Tensor, TensorId};
 
 use crate::image_parts::number;
 use crate::quantization::Quantization;
@@ -31,7 +31,7 @@ impl ImageWriter {
 
     pub fn tensor(&mut self, tensor: Tensor) -> TensorId {
         self.tensors.push(tensor);
-        (self.tensors.len() - 1) as TensorId
+        TensorId((self.tensors.len() - 1) as u16)
     }
 
     /// Adds an i8 constant `[rows, cols]` and returns its id.
@@ -78,11 +78,12 @@ impl ImageWriter {
         const { assert!(cfg!(target_endian = "little")) };
         self.segment.extend_from_slice(bytemuck::cast_slice(values));
         self.tensor(Tensor {
-            space: Space::Constant,
+            location: Location::Constant {
+                offset: offset as u32,
+            },
             element,
             rows: (values.len() / cols) as u16,
             cols: cols as u16,
-            offset: offset as u32,
             scale,
             zero_point,
             keys: false,

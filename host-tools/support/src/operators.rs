@@ -1,7 +1,7 @@
 //! Describes the operators of an image for people: name, shape, work, constants.
 
 use zerda_firmware::Image;
-use zerda_firmware::plan::{Dense, Element, Op, Space, Tensor, TensorId};
+use zerda_firmware::plan::{Dense, Element, Op, Tensor, TensorId};
 
 /// Returns an operator's name and the shape of its work.
 pub fn describe(image: &Image<'_>, op: Op) -> (&'static str, String) {
@@ -83,9 +83,7 @@ pub fn constants(image: &Image<'_>, op: Op) -> Vec<(&'static str, Tensor)> {
     let tensors = operands
         .into_iter()
         .filter_map(|(kind, id)| Some((kind, image.tensor(id)?)));
-    tensors
-        .filter(|(_, tensor)| tensor.space == Space::Constant)
-        .collect()
+    tensors.filter(|(_, tensor)| tensor.is_constant()).collect()
 }
 
 /// Returns the scale of each channel's weights: the multipliers hold it, in more bits than it had.

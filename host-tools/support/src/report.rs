@@ -145,10 +145,11 @@ fn reason_key(reason: Reason) -> &'static str {
 /// Says what went wrong, and what there is to know of it.
 fn failure_text(failure: &Failure) -> String {
     let Failure { fault, detail } = *failure;
-    let status = |what: &str| format!("{what} (STATUS {detail:08x})");
+    let register = detail as u32;
+    let status = |what: &str| format!("{what} (STATUS {register:08x})");
     match fault {
         Fault::Mismatch => {
-            let config = Config(detail);
+            let config = Config(register);
             let product = match config.product() {
                 0 => "Ethos-U55".to_string(),
                 1 => "Ethos-U65".to_string(),
@@ -157,7 +158,7 @@ fn failure_text(failure: &Failure) -> String {
             };
             format!(
                 "the image is for another NPU than this {product} with {} multiply-accumulates a \
-                 cycle (CONFIG {detail:08x}): compile it for this one",
+                 cycle (CONFIG {register:08x}): compile it for this one",
                 1u32 << config.macs_log2()
             )
         }
@@ -166,9 +167,9 @@ fn failure_text(failure: &Failure) -> String {
         Fault::Reset => status("a reset that does not end"),
         Fault::Timeout => status("no interrupt in time"),
         Fault::Bus => format!(
-            "a bus error at AXI port {}, channel {} (STATUS {detail:08x})",
-            NpuStatus(detail).faulting_port(),
-            NpuStatus(detail).faulting_channel()
+            "a bus error at AXI port {}, channel {} (STATUS {register:08x})",
+            NpuStatus(register).faulting_port(),
+            NpuStatus(register).faulting_channel()
         ),
         Fault::Parse => status("a command stream that it cannot parse"),
         Fault::Weights => status("weights that it cannot decode"),

@@ -39,13 +39,13 @@ use std::path::Path;
 
 use zerda_firmware::Image;
 use zerda_firmware::image::Manifest;
-use zerda_firmware::plan::{Op, Space, Tensor, TensorId};
+use zerda_firmware::plan::{Location, Op, Tensor, TensorId};
 use zerda_support::error::{Error, Result};
 use zerda_support::image_file::ImageFile;
 use zerda_support::output;
 
 use crate::writer::{Graph, Quantization, TensorIndex};
-use memory::{Memory, Place};
+use memory::Memory;
 
 /// Reads an image and writes its step; this is the command.
 pub fn run(image: &Path, output: &Path) -> Result<()> {
@@ -81,9 +81,16 @@ pub fn step(image: &Image<'_>) -> Result<Vec<u8>, String> {
 /// the plan writes.
 pub fn retained_rows(image: &Image<'_>, cache: usize) -> u16 {
     let outputs = image.ops().filter_map(|op| image.tensor(op.output()));
-    let written = outputs.filter(|output| Place::of(output) == Place::Cache(cache));
-    let first = written.map(|output| output.offset as u16).min();
-    first.unwrap_or_else(|| image.cache(cache).map_or(0, |cache| cache.rows))
+    let written = outputs.filter_map(|output| row_in(&output, cache));
+    written
+        .min()
+        .unwrap_or_else(|| image.cache(cache).map_or(0, |cache| cache.rows))
+}
+
+/// Returns the row of a cache's window at which a tensor begins; `None` if it lies elsewhere.
+fn row_in(tensor: &Tensor, cache: usize) -> Option<u16> {
+    let (of, row) = tensor.cache_row()?;
+    (of == cache).then_some(row)
 }
 
 fn name(op: Op) -> &'static str {
@@ -130,7 +137,7 @@ impl Export<'_> {
                 0 => cache.rows,
                 _ => retained_rows(self.image, index),
             };
-            let reader = |tensor: &Tensor| Place::of(tensor) == Place::Cache(index);
+            let reader = |tensor: &Tensor| row_in(tensor, index).is_some();
             let Some(tensor) = self.image.tensors().find(reader).filter(|_| rows > 0) else {
                 continue;
             };
@@ -141,7 +148,10 @@ impl Export<'_> {
             let tensor = Tensor {
                 rows,
                 cols: cache.cols,
-                offset: (index as u32) << 16,
+                location: Location::Cache {
+                    cache: index as u16,
+                    row: 0,
+                },
                 ..tensor
             };
             let value = self.value(&name, &dimensions(&tensor), tensor, Graph::input);
@@ -175,7 +185,7 @@ impl Export<'_> {
         }
         for (index, cache) in self.image.caches().enumerate().skip(1) {
             let first = retained_rows(self.image, index);
-            let reader = |tensor: &Tensor| Place::of(tensor) == Place::Cache(index);
+            let reader = |tensor: &Tensor| row_in(tensor, index).is_some();
             let Some(tensor) = self
                 .image
                 .tensors()
@@ -184,12 +194,15 @@ impl Export<'_> {
             else {
                 continue;
             };
-            let offset = (index as u32) << 16 | u32::from(first);
+            let location = Location::Cache {
+                cache: index as u16,
+                row: first,
+            };
             let rows = cache.rows - first;
             let written = Tensor {
                 rows,
                 cols: cache.cols,
-                offset,
+                location,
                 ..tensor
             };
             let value = self.read_tensor(&written)?;
@@ -242,7 +255,7 @@ impl Export<'_> {
     /// Returns what a tensor of the plan holds now, `[rows, cols]`.
     fn read(&mut self, id: TensorId) -> Result<Value, String> {
         let tensor = self.tensor(id)?;
-        if tensor.space == Space::Constant {
+        if tensor.is_constant() {
             let data = self.image.constant_i8(tensor);
             let shape = dimensions(&tensor);
             let name = format!("constant_{id}");

@@ -3,7 +3,7 @@
 use fastrand::Rng;
 use zerda_firmware::kernels::{self, Channels};
 use zerda_firmware::plan::{Clamp, Requantize};
-use zerda_quantize::tflite_params::{product_scale, quantize_multiplier};
+use zerda_quantize::tflite_params::{fully_connected_scale, product_scale};
 use zerda_tflite::writer::{
     Activation, Graph, Operator, Quantization, TensorIndex, activation_range,
 };
@@ -134,11 +134,8 @@ fn fully_connected_equals_tflm() {
         graph.operator(Operator::FullyConnected(dense.activation), &[x, w, b], y);
         graph.output(y);
 
-        // With one channel, TFLM takes its per-tensor path, whose product of scales is a float.
-        let (bias, multiplier, shift) = dense.channels(|w| match n {
-            1 => quantize_multiplier(f64::from(input.0 * w) / f64::from(output.0)),
-            _ => product_scale(input.0, w, output.0),
-        });
+        let (bias, multiplier, shift) =
+            dense.channels(|w| fully_connected_scale(n, input.0, w, output.0));
         Trial {
             what: format!("[{rows}, {k}] to {n}: {}", dense.what()),
             graph,

@@ -118,7 +118,7 @@ mod tests {
     use crate::image::section::Role;
     use crate::image::section::test_section::{Parts, with_npu};
     use crate::image::{field, npu_scratch_bytes};
-    use crate::plan::Op;
+    use crate::plan::{Location, Op, TensorId};
     use crate::test_image::{CLASSES, MELS, STREAM, tiny, tiny_with};
     use std::string::{String, ToString};
     use std::{vec, vec::Vec};
@@ -316,8 +316,9 @@ mod tests {
             // A lookup within the feature window, rows 0 to the one to rows 1 to 2.
             let mut first = tensors[3];
             first.rows = 1;
-            let second = crate::plan::Tensor { offset: 1, ..first };
-            let (input, output) = (tensors.len() as u16, tensors.len() as u16 + 1);
+            let location = Location::Cache { cache: 0, row: 1 };
+            let second = crate::plan::Tensor { location, ..first };
+            let [input, output] = [0, 1].map(|n| TensorId(tensors.len() as u16 + n));
             tensors.extend([first, second]);
             let table = ops.iter().find_map(|op| match *op {
                 Op::Lookup { table, .. } => Some(table),

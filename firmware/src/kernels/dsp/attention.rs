@@ -1,28 +1,18 @@
 //! This module has the operators of multi-head attention for the DSP extension.
 
-use super::matmul::{Packed, ROWS, transpose};
-use crate::kernels::{Heads, Operand, Output, ZERO_PROBABILITY, plain};
-
-/// The most 32-bit words that the values of one head take, transposed.
-const VALUE_WORDS: usize = 512;
-
-/// The most 32-bit words that a row of probabilities takes.
-const PROB_WORDS: usize = 32;
+use super::matmul::{Packed, transpose};
+use crate::kernels::limits::dsp::{self as limits, HEAD, PROB_WORDS, ROWS, VALUE_WORDS};
+use crate::kernels::{Heads, Operand, Output, ZERO_PROBABILITY, lengths, plain};
 
 /// Computes the same as [`plain::scores`].
 pub fn scores(query: Operand<'_>, key: Operand<'_>, heads: Heads, to: Output, output: &mut [i8]) {
     let (size, cols) = (heads.size(), heads.cols);
     let (chunk, keys) = (query.data.len() / cols.max(1), key.data.len() / cols.max(1));
-    let fits = cols == heads.heads * size
-        && query.data.len() == chunk * cols
-        && key.data.len() == keys * cols
-        && output.len() == heads.heads * chunk * keys
-        && size % 4 == 0
-        && size <= Packed::<16>::DEPTH;
+    let fits = lengths::scores(query.data, key.data, heads, output) && limits::scores(size);
     if !fits {
         return plain::scores(query, key, heads, to, output);
     }
-    let mut packed = Packed::<16>::new();
+    let mut packed = Packed::<{ HEAD / 4 }>::new();
     for head in 0..heads.heads {
         for first in (0..chunk).step_by(ROWS) {
             let rows = (chunk - first).min(ROWS);
@@ -49,13 +39,7 @@ pub fn context(probs: &[i8], value: Operand<'_>, heads: Heads, to: Output, outpu
     let (chunk, keys) = (output.len() / cols.max(1), value.data.len() / cols.max(1));
     let present = keys.saturating_sub(heads.absent);
     let words = present.div_ceil(4);
-    let fits = cols == heads.heads * size
-        && output.len() == chunk * cols
-        && value.data.len() == keys * cols
-        && probs.len() == heads.heads * chunk * keys
-        && size % 4 == 0
-        && (1..=PROB_WORDS).contains(&words)
-        && size * words <= VALUE_WORDS;
+    let fits = lengths::context(probs, value.data, heads, output) && limits::context(size, present);
     if !fits {
         return plain::context(probs, value, heads, to, output);
     }

@@ -2,8 +2,8 @@
 //! taps.
 #![allow(unsafe_code)]
 
-use super::matmul::ROWS;
 use super::ops::{ToInt8, even_bytes_plus, odd_bytes_plus, smlad};
+use crate::kernels::limits::dsp::{ROWS, TAPS};
 use crate::kernels::{Channels, finish};
 use crate::plan::Clamp;
 
@@ -14,11 +14,8 @@ pub struct Window {
 }
 
 impl Window {
-    /// The most taps that a convolution may have.
-    pub const TAPS: usize = 16;
-
     /// The number of pairs in the rows that twice [`ROWS`] sums of the most taps read.
-    const PAIRS: usize = ROWS + Self::TAPS / 2;
+    const PAIRS: usize = ROWS + TAPS / 2;
 
     pub const fn new() -> Self {
         Self {
@@ -75,7 +72,7 @@ impl Window {
         for ((sums, x), [taps, _]) in sums.iter_mut().zip(&self.pairs).zip(&taps.pairs) {
             *sums = core::array::from_fn(|row| {
                 let (odd, slot) = ((FIRST + row) % 2, (FIRST + row) / 2);
-                (0..Self::TAPS / 2).fold(0, |sum, tap| smlad(x[odd][slot + tap], taps[tap], sum))
+                (0..TAPS / 2).fold(0, |sum, tap| smlad(x[odd][slot + tap], taps[tap], sum))
             });
         }
         sums

@@ -1,8 +1,9 @@
 //! This module has the operators with per-channel weights for the DSP extension.
 
 use super::conv::{Window, store_channels};
-use super::matmul::{Packed, ROWS, all_fast};
-use crate::kernels::{Channels, plain};
+use super::matmul::Packed;
+use crate::kernels::limits::dsp::{self as limits, DEPTH, ROWS};
+use crate::kernels::{Channels, lengths, plain};
 use crate::plan::Clamp;
 
 /// Computes the same as [`plain::fully_connected`].
@@ -16,16 +17,14 @@ pub fn fully_connected(
 ) {
     let count = channels.bias.len();
     let depth = (weights.len() / count.max(1)).max(1);
-    let fits = [channels.multiplier.len(), channels.shift.len()] == [count; 2]
+    let fits = lengths::fully_connected(input, weights, channels, output)
         && count > 0
-        && weights.len() == count.wrapping_mul(depth)
-        && depth.is_multiple_of(4)
-        && depth <= Packed::<64>::DEPTH;
+        && limits::fully_connected(depth);
     if !fits {
         return plain::fully_connected(input, weights, channels, output_zero_point, clamp, output);
     }
-    let fast = all_fast(channels, clamp);
-    let mut packed = Packed::<64>::new();
+    let fast = limits::channels_to_int8(channels, clamp);
+    let mut packed = Packed::<{ DEPTH / 4 }>::new();
     let inputs = input.chunks(ROWS * depth);
     for (x, y) in inputs.zip(output.chunks_mut(ROWS.saturating_mul(count))) {
         let rows = (x.len() / depth).min(y.len() / count);
@@ -57,12 +56,8 @@ pub fn depthwise_conv(
 ) {
     let cols = channels.bias.len();
     let (rows, taps) = (output.len() / cols.max(1), weights.len() / cols.max(1));
-    let fits = [channels.multiplier.len(), channels.shift.len()] == [cols; 2]
-        && cols.is_multiple_of(4)
-        && (1..=Window::TAPS).contains(&taps)
-        && weights.len() == taps * cols
-        && output.len() == rows * cols
-        && input.len() / cols.max(1) >= rows + taps - 1;
+    let fits = lengths::depthwise_conv(input, weights, channels, output)
+        && limits::depthwise_conv(cols, taps);
     if !fits {
         return plain::depthwise_conv(input, weights, channels, output_zero_point, clamp, output);
     }

@@ -1,15 +1,12 @@
 //! This module has the operators that work element by element for the DSP extension.
 
 use super::ops::{Multiplier, ToInt8};
-use crate::kernels::{Operand, Output, plain};
+use crate::kernels::limits::dsp::{self as limits, TABLE_FROM};
+use crate::kernels::limits::half_first;
+use crate::kernels::{Operand, Output, lengths, plain};
 use crate::plan::Requantize;
 
-/// The number of elements from which on a table of all 256 values of an operand takes less than it saves.
-const TABLE_FROM: usize = 512;
-
 /// Computes the same as [`plain::add`].
-///
-/// TFLite gives the operand of the larger scale the factor 1/2, which is a shift.
 pub fn add(
     a: Operand<'_>,
     a_scale: Requantize,
@@ -18,22 +15,13 @@ pub fn add(
     to: Output,
     output: &mut [i8],
 ) {
-    const HALF: Requantize = Requantize {
-        multiplier: 1 << 30,
-        shift: 0,
-    };
-    let (half, other, scale) = match (a_scale == HALF, b_scale == HALF) {
-        (true, _) => (a, b, b_scale),
-        (_, true) => (b, a, a_scale),
-        _ => return plain::add(a, a_scale, b, b_scale, to, output),
-    };
-    let (Some(to_int8), Some(multiplier), -31..=0) = (
-        ToInt8::of(to),
-        Multiplier::new(scale.multiplier),
-        scale.shift,
-    ) else {
+    debug_assert!(lengths::elementwise(a.data, b.data, output));
+    let half_first = half_first(a, a_scale, b, b_scale);
+    let fits = half_first.filter(|(.., scale)| limits::add(*scale, to.scale, to.clamp));
+    let (Some((half, other, scale)), Some(to_int8)) = (fits, ToInt8::of(to)) else {
         return plain::add(a, a_scale, b, b_scale, to, output);
     };
+    let multiplier = Multiplier::of(scale.multiplier);
     let zero_points = i32::from(other.zero_point) << 20;
     let minus = i32::from(half.zero_point) << 19;
     let whole = |q: i8| multiplier.apply((i32::from(q) << 20) - zero_points);
@@ -70,6 +58,7 @@ pub fn add(
 
 /// Computes the same as [`plain::mul`].
 pub fn mul(a: Operand<'_>, b: Operand<'_>, to: Output, output: &mut [i8]) {
+    debug_assert!(lengths::elementwise(a.data, b.data, output));
     let Some(to_int8) = ToInt8::of(to) else {
         return plain::mul(a, b, to, output);
     };
@@ -81,6 +70,7 @@ pub fn mul(a: Operand<'_>, b: Operand<'_>, to: Output, output: &mut [i8]) {
 
 /// Computes the same as [`plain::lookup`].
 pub fn lookup(input: &[i8], table: &[i8], output: &mut [i8]) {
+    debug_assert!(lengths::lookup(input, table, output));
     let Some(table) = table.first_chunk::<256>() else {
         return;
     };

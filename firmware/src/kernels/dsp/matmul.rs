@@ -11,11 +11,9 @@ use core::mem::MaybeUninit;
 use columns::{sum, to_channels, to_columns};
 
 use super::ops::{ToInt8, even_bytes_plus, odd_bytes_plus, smlad};
+use crate::kernels::limits::dsp::ROWS;
 use crate::kernels::{Channels, Output, finish};
 use crate::plan::Clamp;
-
-/// The number of rows that are multiplied side by side, as many as there are registers to sum in.
-pub const ROWS: usize = 5;
 
 /// Holds a pair of ones in 16 bits each.
 const ONES: u32 = 0x0001_0001;
@@ -156,7 +154,7 @@ impl<const WORDS: usize> Packed<WORDS> {
     }
 
     /// Computes `y[r, c] = requantized(bias[c] + sum over k of rows[r, k] * other[c, k])` for each channel
-    /// `c`, otherwise as [`Self::to_columns`] does. `fast` is what [`all_fast`] says. Returns `false` if
+    /// `c`, otherwise as [`Self::to_columns`] does. `fast` is what `limits::dsp::channels_to_int8` says. Returns `false` if
     /// lengths do not fit.
     #[allow(clippy::too_many_arguments)]
     pub fn to_channels(
@@ -302,16 +300,6 @@ pub fn transpose(data: &[i8], stride: usize, rows: usize, cols: usize, to: &mut 
 /// Says whether `y` has [`ROWS`] rows of `count` columns, `stride` apart.
 fn fits(y: &[i8], stride: usize, count: usize) -> bool {
     (ROWS - 1).saturating_mul(stride).saturating_add(count) <= y.len()
-}
-
-/// Says whether [`ToInt8`] fits all channels.
-pub fn all_fast(channels: Channels<'_>, clamp: Clamp) -> bool {
-    // 2^30..2^31: the second highest bit is set and the highest is not.
-    let multipliers = channels.multiplier.iter();
-    let multipliers = multipliers.fold(!0, |all, &multiplier| all & (multiplier as u32 ^ 1 << 31));
-    let shifts = channels.shift.iter();
-    let shifts = shifts.fold(0, |most, &shift| most.max((-2 - i32::from(shift)) as u32));
-    multipliers >> 30 == 3 && shifts <= 29 && clamp.min == i8::MIN && clamp.max == i8::MAX
 }
 
 /// Stores the sums of one column, of which the first `rows` count.

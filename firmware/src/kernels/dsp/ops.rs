@@ -4,6 +4,7 @@
 use core::arch::asm;
 
 use crate::kernels::Output;
+use crate::kernels::limits::dsp as limits;
 use crate::plan::{Clamp, Requantize};
 
 /// Returns `accumulator + a * b / 2^32`, rounded to nearest, ties up.
@@ -96,9 +97,11 @@ pub fn smlad(a: u32, b: u32, accumulator: i32) -> i32 {
 pub struct Multiplier(pub i32);
 
 impl Multiplier {
+    /// Takes a multiplier of that range.
     #[inline(always)]
-    pub fn new(multiplier: i32) -> Option<Self> {
-        (multiplier >= 1 << 30).then_some(Self(multiplier << 1))
+    pub fn of(multiplier: i32) -> Self {
+        debug_assert!(limits::multiplier(multiplier));
+        Self(multiplier << 1)
     }
 
     /// Returns what `saturating_rounding_doubling_high_mul(value, multiplier)` does.
@@ -122,11 +125,8 @@ pub struct ToInt8 {
 impl ToInt8 {
     #[inline(always)]
     pub fn new(scale: Requantize, zero_point: i8, clamp: Clamp) -> Option<Self> {
-        let multiplier = Multiplier::new(scale.multiplier)?;
-        let fits =
-            (-31..=-2).contains(&scale.shift) && clamp.min == i8::MIN && clamp.max == i8::MAX;
-        fits.then_some(Self {
-            multiplier,
+        limits::to_int8(scale, clamp).then(|| Self {
+            multiplier: Multiplier::of(scale.multiplier),
             shift: (-1 - i32::from(scale.shift)) as u32,
             add: 1 + 2 * i32::from(zero_point),
         })

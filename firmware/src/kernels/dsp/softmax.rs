@@ -39,9 +39,7 @@ impl Rows for Words {
         y: &mut [i8],
     ) {
         // A reciprocal's scale is 2^30 or more.
-        let Some(scale) = Multiplier::new(scale) else {
-            return;
-        };
+        let scale = Multiplier::of(scale);
         let half = 1u32.wrapping_shl(exponent).wrapping_shr(1);
         let probability = |q: i8| {
             // SAFETY: the caller's.

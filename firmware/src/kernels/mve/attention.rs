@@ -2,20 +2,15 @@
 //!
 //! Operands stay int8: what their zero points add is known from the sums of their rows.
 
-use super::matmul::{COLS, Destination, Matrix, ROWS, Scale, Sums, transpose};
-use crate::kernels::{Heads, Operand, Output, ZERO_PROBABILITY, plain};
-
-/// The most bytes that the values of one head take, transposed.
-const VALUES: usize = 2048;
+use super::matmul::{Destination, Matrix, Scale, Sums, transpose};
+use crate::kernels::limits::mve::{self as limits, COLS, ROWS, VALUES};
+use crate::kernels::{Heads, Operand, Output, ZERO_PROBABILITY, lengths, plain};
 
 /// Computes the same as [`plain::scores`].
 pub fn scores(query: Operand<'_>, key: Operand<'_>, heads: Heads, to: Output, output: &mut [i8]) {
     let (size, cols) = (heads.size(), heads.cols);
     let (chunk, keys) = (query.data.len() / cols.max(1), key.data.len() / cols.max(1));
-    let fits = cols == heads.heads * size
-        && query.data.len() == chunk * cols
-        && key.data.len() == keys * cols
-        && output.len() == heads.heads * chunk * keys;
+    let fits = lengths::scores(query.data, key.data, heads, output);
     let Some(scale) = Scale::new(to.scale).filter(|_| fits) else {
         return plain::scores(query, key, heads, to, output);
     };
@@ -60,14 +55,7 @@ pub fn context(probs: &[i8], value: Operand<'_>, heads: Heads, to: Output, outpu
     let (size, cols) = (heads.size(), heads.cols);
     let (chunk, keys) = (output.len() / cols.max(1), value.data.len() / cols.max(1));
     let present = keys.saturating_sub(heads.absent);
-    let fits = cols == heads.heads * size
-        && output.len() == chunk * cols
-        && value.data.len() == keys * cols
-        && probs.len() == heads.heads * chunk * keys
-        && size <= COLS
-        && size % 8 == 0
-        && present > 0
-        && present <= VALUES / size;
+    let fits = lengths::context(probs, value.data, heads, output) && limits::context(size, present);
     let Some(scale) = Scale::new(to.scale).filter(|_| fits) else {
         return plain::context(probs, value, heads, to, output);
     };

@@ -1,7 +1,8 @@
 //! This module has the operators with per-channel weights for Helium.
 
-use super::matmul::{COLS, Columns, Destination, Matrix, ROWS, Sums, TAPS, WINDOW, transpose};
-use crate::kernels::{Channels, plain};
+use super::matmul::{Columns, Destination, Matrix, Sums, WINDOW, transpose};
+use crate::kernels::limits::mve::{self as limits, COLS, ROWS, TAPS};
+use crate::kernels::{Channels, lengths, plain};
 use crate::plan::Clamp;
 
 /// Computes the same as [`plain::fully_connected`].
@@ -15,8 +16,8 @@ pub fn fully_connected(
 ) {
     let count = channels.bias.len();
     let depth = (weights.len() / count.max(1)).max(1);
-    let columns = Columns::new(channels.bias, channels.multiplier, channels.shift);
-    let Some(columns) = columns.filter(|_| weights.len() == count.wrapping_mul(depth)) else {
+    let fits = lengths::fully_connected(input, weights, channels, output);
+    let Some(columns) = Columns::new(channels).filter(|_| fits) else {
         return plain::fully_connected(input, weights, channels, output_zero_point, clamp, output);
     };
     let mut sums = Sums::new();
@@ -59,13 +60,9 @@ pub fn depthwise_conv(
 ) {
     let cols = channels.bias.len();
     let (rows, taps) = (output.len() / cols.max(1), weights.len() / cols.max(1));
-    let columns = Columns::new(channels.bias, channels.multiplier, channels.shift);
-    let fits = cols.is_multiple_of(8)
-        && (1..=TAPS).contains(&taps)
-        && weights.len() == taps * cols
-        && output.len() == rows * cols
-        && input.len() / cols.max(1) >= rows + taps - 1;
-    let Some(columns) = columns.filter(|_| fits) else {
+    let fits = lengths::depthwise_conv(input, weights, channels, output)
+        && limits::depthwise_conv(cols, taps);
+    let Some(columns) = Columns::new(channels).filter(|_| fits) else {
         return plain::depthwise_conv(input, weights, channels, output_zero_point, clamp, output);
     };
     let mut sums = Sums::new();

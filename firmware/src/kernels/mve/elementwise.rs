@@ -4,15 +4,14 @@
 
 use core::arch::{asm, naked_asm};
 
-use crate::kernels::{Operand, Output, plain};
+use crate::kernels::limits::{half_first, mve as limits};
+use crate::kernels::{Operand, Output, lengths, plain};
 use crate::plan::Requantize;
 
 /// The number of bits by which the operand of factor 1/2 is shifted left: 20, and 1 back.
 const HALF_SHIFT: u32 = 19;
 
 /// Computes the same as [`plain::add`].
-///
-/// TFLite gives the operand of the larger scale the factor 1/2, which is a shift.
 pub fn add(
     a: Operand<'_>,
     a_scale: Requantize,
@@ -21,18 +20,12 @@ pub fn add(
     to: Output,
     output: &mut [i8],
 ) {
-    const HALF: Requantize = Requantize {
-        multiplier: 1 << 30,
-        shift: 0,
-    };
-    let (half, other, scale) = match (a_scale == HALF, b_scale == HALF) {
-        (true, _) => (a, b, b_scale),
-        (_, true) => (b, a, a_scale),
-        _ => return plain::add(a, a_scale, b, b_scale, to, output),
-    };
-    if !(-31..=0).contains(&scale.shift) || !(-31..=-1).contains(&to.scale.shift) {
+    debug_assert!(lengths::elementwise(a.data, b.data, output));
+    let half_first = half_first(a, a_scale, b, b_scale);
+    let fits = half_first.filter(|(.., scale)| limits::add(*scale, to.scale));
+    let Some((half, other, scale)) = fits else {
         return plain::add(a, a_scale, b, b_scale, to, output);
-    }
+    };
     let count = output.len().min(a.data.len()).min(b.data.len());
     // SAFETY: all three have `count` elements.
     unsafe {
@@ -56,7 +49,8 @@ pub fn add(
 
 /// Computes the same as [`plain::mul`].
 pub fn mul(a: Operand<'_>, b: Operand<'_>, to: Output, output: &mut [i8]) {
-    if !(-31..=-1).contains(&to.scale.shift) {
+    debug_assert!(lengths::elementwise(a.data, b.data, output));
+    if !limits::shifts_right(to.scale) {
         return plain::mul(a, b, to, output);
     }
     let count = output.len().min(a.data.len()).min(b.data.len());
@@ -191,6 +185,7 @@ unsafe extern "C" fn mul_lanes(of: &Lanes) {
 
 /// Computes the same as [`plain::lookup`].
 pub fn lookup(input: &[i8], table: &[i8], output: &mut [i8]) {
+    debug_assert!(lengths::lookup(input, table, output));
     let Some(table) = table.first_chunk::<256>() else {
         return;
     };

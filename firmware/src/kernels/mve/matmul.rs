@@ -10,14 +10,9 @@ use core::mem::MaybeUninit;
 use products::{Product, multiply_by_16, multiply_by_64, multiply_by_any};
 use requantize::{Requantization, requantize_columns, requantize_rows};
 
+use crate::kernels::Channels;
+use crate::kernels::limits::mve::{self as limits, COLS, Loop, ROWS, TAPS};
 use crate::plan::{Clamp, Requantize};
-
-/// The number of rows of sums that are kept at a time; [`COLS`] is that of columns.
-pub const ROWS: usize = 10;
-pub const COLS: usize = 32;
-
-/// The most taps that a convolution may have; they are one vector.
-pub const TAPS: usize = 16;
 
 /// The number of input rows that a convolution of [`ROWS`] rows keeps, with what a vector reads behind the
 /// last.
@@ -70,15 +65,12 @@ pub struct Columns<'a> {
 impl<'a> Columns<'a> {
     /// Makes columns with a scale each. Returns `None` if the lengths differ, or a shift is not to the right
     /// by 1..=31.
-    pub fn new(bias: &'a [i32], multiplier: &'a [i32], shift: &'a [i8]) -> Option<Self> {
-        let (min, max) = shift
-            .iter()
-            .fold((0, i8::MIN), |(min, max), &s| (s.min(min), s.max(max)));
-        let fits = bias.len() == multiplier.len() && bias.len() == shift.len();
-        (fits && min >= -31 && max <= -1).then_some(Self {
-            bias,
-            multiplier,
-            shift,
+    pub fn new(channels: Channels<'a>) -> Option<Self> {
+        let fits = limits::channels_shift_right(channels.shift) && channels.are_of_one_length();
+        fits.then_some(Self {
+            bias: channels.bias,
+            multiplier: channels.multiplier,
+            shift: channels.shift,
             step: 16,
         })
     }
@@ -103,7 +95,7 @@ pub struct Scale {
 impl Scale {
     /// Makes a scale; returns `None` if its shift is not to the right by 1..=31.
     pub fn new(scale: Requantize) -> Option<Self> {
-        (-31..=-1).contains(&scale.shift).then_some(Self {
+        limits::shifts_right(scale).then_some(Self {
             multiplier: [scale.multiplier; 4],
             shift: [scale.shift; 4],
         })
@@ -155,10 +147,10 @@ impl Sums {
         if !fits {
             return;
         }
-        match left.depth {
-            16 => self.multiply_by_16(left, right),
-            depth if depth % 64 == 0 => self.multiply(left, right, multiply_by_64),
-            _ => self.multiply(left, right, multiply_by_any),
+        match Loop::of(left.depth) {
+            Loop::OneVector => self.multiply_by_16(left, right),
+            Loop::FourVectors => self.multiply(left, right, multiply_by_64),
+            Loop::Any => self.multiply(left, right, multiply_by_any),
         }
         // SAFETY: the sums were written, and the output's length was checked.
         unsafe { self.requantize(rows, init, columns, to) };

@@ -6,7 +6,7 @@ use crate::fixed_point::{
     saturating_rounding_doubling_high_mul,
 };
 use crate::kernels::{
-    ACCUMULATION_INTEGER_BITS, Heads, Operand, Output, ZERO_PROBABILITY, head_of,
+    ACCUMULATION_INTEGER_BITS, Heads, Operand, Output, ZERO_PROBABILITY, head_of, lengths,
 };
 use crate::plan::Requantize;
 
@@ -15,6 +15,7 @@ use crate::plan::Requantize;
 /// Shapes are `query [C, cols]`, `key [keys, cols]` and `output [heads * C, keys]`, in which the columns of
 /// absent keys are left as they are.
 pub fn scores(query: Operand<'_>, key: Operand<'_>, heads: Heads, to: Output, output: &mut [i8]) {
+    debug_assert!(lengths::scores(query.data, key.data, heads, output));
     let size = heads.size();
     let cols = heads.cols.max(1);
     let keys = (key.data.len() / cols).max(1);
@@ -48,6 +49,7 @@ pub fn softmax(
     diff_min: i32,
     output: &mut [i8],
 ) {
+    debug_assert!(lengths::softmax(input, cols, absent, output));
     let cols = cols.max(1);
     // There are 256 differences, far fewer than scores: 4400 took 107 us without the table.
     let mut exps = [0; 256];
@@ -91,6 +93,7 @@ pub fn softmax(
 /// Shapes are `probs [heads * C, keys]` with the scale and zero point of [`softmax`], `value [keys, cols]`
 /// and `output [C, cols]`. Absent keys are not read.
 pub fn context(probs: &[i8], value: Operand<'_>, heads: Heads, to: Output, output: &mut [i8]) {
+    debug_assert!(lengths::context(probs, value.data, heads, output));
     let size = heads.size();
     let cols = heads.cols.max(1);
     let keys = (value.data.len() / cols).max(1);
@@ -129,6 +132,7 @@ pub fn context(probs: &[i8], value: Operand<'_>, heads: Heads, to: Output, outpu
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::tests::panics_in_debug_builds;
     use crate::plan::Clamp;
 
     const TO: Output = Output {
@@ -246,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn lengths_that_do_not_fit_do_not_panic() {
+    fn lengths_that_do_not_fit_panic_in_debug_builds_only() {
         let heads = |heads, cols, absent| Heads {
             heads,
             cols,
@@ -258,16 +262,11 @@ mod tests {
             heads(1, 4, 0),
             heads(2, 4, 1),
         ] {
-            scores(
-                operand(&[1; 9], 0),
-                operand(&[1; 7], 0),
-                heads,
-                TO,
-                &mut [0; 5],
-            );
-            context(&[1; 9], operand(&[1; 7], 0), heads, TO, &mut [0; 5]);
+            let (query, key) = (operand(&[1; 9], 0), operand(&[1; 7], 0));
+            panics_in_debug_builds(|| scores(query, key, heads, TO, &mut [0; 5]));
+            panics_in_debug_builds(|| context(&[1; 9], key, heads, TO, &mut [0; 5]));
         }
-        softmax(&[1; 5], 0, 0, TENTH, 1, &mut [0; 5]);
-        softmax(&[1; 5], 5, 6, TENTH, 0, &mut [0; 5]);
+        panics_in_debug_builds(|| softmax(&[1; 5], 0, 0, TENTH, 1, &mut [0; 5]));
+        panics_in_debug_builds(|| softmax(&[1; 5], 5, 6, TENTH, 0, &mut [0; 5]));
     }
 }

@@ -1,7 +1,7 @@
 //! This module has the operators with per-channel weights: fully connected and depthwise convolution.
 
 use super::{BLOCK, dot};
-use crate::kernels::{Channels, finish};
+use crate::kernels::{Channels, finish, lengths};
 use crate::plan::Clamp;
 
 /// Computes TFLite's FULLY_CONNECTED with a weight scale per channel.
@@ -15,6 +15,7 @@ pub fn fully_connected(
     clamp: Clamp,
     output: &mut [i8],
 ) {
+    debug_assert!(lengths::fully_connected(input, weights, channels, output));
     let channel_count = channels.bias.len().max(1);
     let depth = (weights.len() / channel_count).max(1);
     for (x, y) in input
@@ -44,6 +45,7 @@ pub fn depthwise_conv(
     clamp: Clamp,
     output: &mut [i8],
 ) {
+    debug_assert!(lengths::depthwise_conv(input, weights, channels, output));
     let cols = channels.bias.len().max(1);
     for (row, y) in output.chunks_exact_mut(cols).enumerate() {
         let taps = input
@@ -70,6 +72,7 @@ pub fn depthwise_conv(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::tests::panics_in_debug_builds;
 
     const FULL: Clamp = Clamp {
         min: -128,
@@ -119,14 +122,29 @@ mod tests {
     }
 
     #[test]
-    fn lengths_that_do_not_fit_do_not_panic() {
+    fn lengths_that_do_not_fit_panic_in_debug_builds_only() {
         let none = Channels {
             bias: &[],
             multiplier: &[],
             shift: &[],
         };
         fully_connected(&[], &[], none, 0, FULL, &mut []);
-        fully_connected(&[1], &[1; 9], none, 0, FULL, &mut [0; 3]);
-        depthwise_conv(&[1; 5], &[1; 9], none, 0, FULL, &mut [0; 3]);
+        panics_in_debug_builds(|| fully_connected(&[1], &[1; 9], none, 0, FULL, &mut [0; 3]));
+        panics_in_debug_builds(|| depthwise_conv(&[1; 5], &[1; 9], none, 0, FULL, &mut [0; 3]));
+        let one = Channels {
+            bias: &[0],
+            multiplier: &[HALF],
+            shift: &[0],
+        };
+        let two_shifts = Channels {
+            shift: &[0; 2],
+            ..one
+        };
+        let row = [1; 4];
+        fully_connected(&row, &row, one, 0, FULL, &mut [0]);
+        panics_in_debug_builds(|| fully_connected(&row, &row, two_shifts, 0, FULL, &mut [0]));
+        panics_in_debug_builds(|| fully_connected(&row[1..], &row, one, 0, FULL, &mut [0]));
+        depthwise_conv(&row, &row[1..], one, 0, FULL, &mut [0; 2]);
+        panics_in_debug_builds(|| depthwise_conv(&row, &row, one, 0, FULL, &mut [0; 2]));
     }
 }

@@ -1,7 +1,7 @@
 //! This module has the operators that work element by element.
 
 use crate::fixed_point::multiply_by_quantized_multiplier;
-use crate::kernels::{Operand, Output};
+use crate::kernels::{Operand, Output, lengths};
 use crate::plan::Requantize;
 
 /// The number of bits by which TFLite's int8 ADD shifts its inputs left, for precision.
@@ -19,6 +19,7 @@ pub fn add(
     to: Output,
     output: &mut [i8],
 ) {
+    debug_assert!(lengths::elementwise(a.data, b.data, output));
     let scaled = |q: i8, zero_point: i8, scale| {
         let value = i32::from(q) - i32::from(zero_point);
         multiply_by_quantized_multiplier(value << ADD_LEFT_SHIFT, scale)
@@ -31,6 +32,7 @@ pub fn add(
 
 /// Computes MUL as TFLite does. All operands have one shape.
 pub fn mul(a: Operand<'_>, b: Operand<'_>, to: Output, output: &mut [i8]) {
+    debug_assert!(lengths::elementwise(a.data, b.data, output));
     for ((&qa, &qb), y) in a.data.iter().zip(b.data).zip(output) {
         let a = i32::from(qa) - i32::from(a.zero_point);
         let b = i32::from(qb) - i32::from(b.zero_point);
@@ -40,6 +42,7 @@ pub fn mul(a: Operand<'_>, b: Operand<'_>, to: Output, output: &mut [i8]) {
 
 /// Computes `output = table[input + 128]`. `table` has 256 entries; if it has fewer, nothing is computed.
 pub fn lookup(input: &[i8], table: &[i8], output: &mut [i8]) {
+    debug_assert!(lengths::lookup(input, table, output));
     let Some(table) = table.first_chunk::<256>() else {
         return;
     };
@@ -53,6 +56,7 @@ pub fn lookup(input: &[i8], table: &[i8], output: &mut [i8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::tests::panics_in_debug_builds;
     use crate::plan::Clamp;
 
     fn operand(data: &[i8], zero_point: i8) -> Operand<'_> {
@@ -114,8 +118,15 @@ mod tests {
         let mut output = [0; 256];
         lookup(&identity, &identity, &mut output);
         assert_eq!(output, identity);
-        let mut short = [7];
-        lookup(&[0], &identity[..255], &mut short);
-        assert_eq!(short, [7]);
+    }
+
+    #[test]
+    fn lengths_that_do_not_fit_panic_in_debug_builds_only() {
+        panics_in_debug_builds(|| lookup(&[0], &[1; 255], &mut [7]));
+        panics_in_debug_builds(|| lookup(&[0], &[1; 256], &mut [7; 2]));
+        let (one, two) = (operand(&[1], 0), operand(&[1; 2], 0));
+        let to = to(1 << 30, 0, 0, -128, 127);
+        panics_in_debug_builds(|| mul(one, two, to, &mut [0; 2]));
+        panics_in_debug_builds(|| add(two, to.scale, two, to.scale, to, &mut [0]));
     }
 }

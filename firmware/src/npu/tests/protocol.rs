@@ -47,7 +47,7 @@ fn a_payload_for_another_npu_is_told_and_not_tried_again() {
         let failure = first_failure(for_u55, own).unwrap();
         let expected = Failure {
             fault: Fault::Mismatch,
-            detail: own.0,
+            detail: own.0.into(),
         };
         assert_eq!(failure, expected, "{why}");
     }

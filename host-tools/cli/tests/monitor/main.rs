@@ -39,7 +39,7 @@ fn each_report_is_a_line_and_the_last_line_sums_up() {
     assert_eq!(outcome.stdout.lines().collect::<Vec<_>>(), expected);
 }
 
-fn npu_fault(fault: Fault, detail: u32, backoff: u16) -> Report<'static> {
+fn npu_fault(fault: Fault, detail: u64, backoff: u16) -> Report<'static> {
     Report::NpuFault {
         at_ms: 2100,
         failure: Failure { fault, detail },

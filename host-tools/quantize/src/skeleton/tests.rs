@@ -40,13 +40,7 @@ fn the_skeleton_of_shrunk_is_the_shipped_image_but_for_its_values() {
     let operators = |image: &zerda_firmware::Image| -> Vec<_> {
         let place = |id| {
             let tensor = image.tensor(id).unwrap();
-            (
-                tensor.space,
-                tensor.offset,
-                tensor.rows,
-                tensor.cols,
-                tensor.keys,
-            )
+            (tensor.location, tensor.rows, tensor.cols, tensor.keys)
         };
         let operator = |op| {
             let places: Vec<_> = operands(op).into_iter().map(place).collect();

@@ -1,12 +1,12 @@
 //! Counts what an operator does over and over, from its shape and from how its kernel goes about it.
 //!
-//! The kernels are those of `zerda_firmware::kernels`; their block sizes and what they leave to the
-//! plain ones are repeated here. A term is a loop or a block of a kernel, and its amount how often that
-//! runs; what one run costs is fitted.
+//! The kernels are those of `zerda_firmware::kernels`, whose `limits` hold their block sizes and what they
+//! leave to the plain ones. A term is a loop or a block of a kernel, and its amount how often that runs; what
+//! one run costs is fitted.
 
 use zerda_firmware::Image;
-use zerda_firmware::kernels::MAX_SOFTMAX_COLS;
-use zerda_firmware::plan::{Clamp, Dense, Op, Requantize, Tensor, TensorId};
+use zerda_firmware::kernels::{self, limits};
+use zerda_firmware::plan::{Clamp, Dense, Element, Location, Op, Requantize, Tensor, TensorId};
 
 use super::Kernels;
 
@@ -52,7 +52,7 @@ pub fn work(image: &Image<'_>, op: Op, kernels: Kernels, plain: bool, absent: u1
             output: id,
             ..
         } => {
-            let (a_half, b_half) = (is_half(a_scale), is_half(b_scale));
+            let half_first = limits::half_first((), a_scale, (), b_scale);
             let (calls, elements) = match left_out(id) {
                 0 => (1, output.len()),
                 absent => (
@@ -63,8 +63,8 @@ pub fn work(image: &Image<'_>, op: Op, kernels: Kernels, plain: bool, absent: u1
             Task::Add {
                 calls,
                 elements,
-                other: (a_half || b_half).then_some(if a_half { b_scale } else { a_scale }),
-                scale: (output_scale, clamp),
+                other: half_first.map(|(.., scale)| scale),
+                to: (output_scale, clamp),
             }
         }
         Op::Mul {
@@ -109,7 +109,7 @@ pub fn work(image: &Image<'_>, op: Op, kernels: Kernels, plain: bool, absent: u1
             present: usize::from(output.cols).saturating_sub(left_out(id)),
             // How many of 256 entries are not 0.
             entries: 1 + diff_min.unsigned_abs().min(255) as usize,
-            few: output.cols <= MAX_SOFTMAX_COLS,
+            taken: limits::softmax(output.cols.into(), left_out(id), diff_min),
         },
     };
     match kernels {
@@ -121,32 +121,26 @@ pub fn work(image: &Image<'_>, op: Op, kernels: Kernels, plain: bool, absent: u1
 }
 
 const NOTHING: Tensor = Tensor {
-    space: zerda_firmware::plan::Space::Arena,
-    element: zerda_firmware::plan::Element::I8,
+    location: Location::Arena { offset: 0 },
+    element: Element::I8,
     rows: 0,
     cols: 0,
-    offset: 0,
     scale: 0.0,
     zero_point: 0,
     keys: false,
 };
 
-/// Says whether a scale is the factor 1/2, which kernels take for the operand of the larger scale.
-fn is_half(scale: Requantize) -> bool {
-    (scale.multiplier, scale.shift) == (1 << 30, 0)
-}
-
 /// Operator as its kernel sees it.
-enum Task {
-    FullyConnected(Channels),
-    DepthwiseConv(Channels),
+enum Task<'a> {
+    FullyConnected(Channels<'a>),
+    DepthwiseConv(Channels<'a>),
     Add {
         calls: usize,
         /// Number of elements that a call adds.
         elements: usize,
         /// Scale of the operand that does not have the factor 1/2; `None` if neither has it.
         other: Option<Requantize>,
-        scale: (Requantize, Clamp),
+        to: (Requantize, Clamp),
     },
     Mul(usize, (Requantize, Clamp)),
     Lookup(usize),
@@ -156,19 +150,18 @@ enum Task {
         absent: usize,
         present: usize,
         entries: usize,
-        few: bool,
+        /// Says whether the fast kernels take it.
+        taken: bool,
     },
     Context(Attention),
 }
 
-struct Channels {
+struct Channels<'a> {
     rows: usize,
     cols: usize,
     /// Number of products that an output sums up: inputs of a fully connected layer, taps of a convolution.
     depth: usize,
-    /// Least and greatest shift that a channel has; `multiplier` is the least multiplier.
-    shifts: (i8, i8),
-    multiplier: i32,
+    parameters: kernels::Channels<'a>,
     clamp: Clamp,
 }
 
@@ -182,29 +175,19 @@ struct Attention {
     scale: Requantize,
 }
 
-fn channels(image: &Image<'_>, dense: Dense) -> Channels {
+fn channels<'a>(image: &Image<'a>, dense: Dense) -> Channels<'a> {
     let tensor = |id: TensorId| image.tensor(id).unwrap_or(NOTHING);
     let (output, weights) = (tensor(dense.output), tensor(dense.weights));
     let cols = usize::from(output.cols);
-    let shifts = image.constant_i8(tensor(dense.shift)).iter().copied();
-    let multipliers = image.constant_i32(tensor(dense.multiplier)).iter();
     Channels {
         rows: output.rows.into(),
         cols,
         depth: weights.len() / cols.max(1),
-        shifts: shifts.fold((i8::MAX, i8::MIN), |(low, high), s| {
-            (low.min(s), high.max(s))
-        }),
-        multiplier: multipliers.copied().min().unwrap_or(0),
+        parameters: kernels::Channels {
+            bias: image.constant_i32(tensor(dense.bias)),
+            multiplier: image.constant_i32(tensor(dense.multiplier)),
+            shift: image.constant_i8(tensor(dense.shift)),
+        },
         clamp: dense.clamp,
     }
-}
-
-fn is_full(clamp: Clamp) -> bool {
-    (clamp.min, clamp.max) == (i8::MIN, i8::MAX)
-}
-
-/// Says whether a [`Requantize`] shifts to the right by a number of bits in `bits`.
-fn shifts_right(scale: Requantize, bits: std::ops::RangeInclusive<i32>) -> bool {
-    bits.contains(&-i32::from(scale.shift))
 }

@@ -3,24 +3,32 @@
 
 use std::ops::Range;
 
-use zerda_firmware::plan::{Space, Tensor};
+use zerda_firmware::plan::{Location, Tensor};
 
 use super::{Export, Value, dimensions};
 use crate::writer::{Graph, Operator, Quantization};
 
-/// Memory whose offsets never meet those of another place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
-    Arena,
-    Cache(usize),
+/// Bytes that a tensor takes; they meet those of other tensors only in the same cache, or, without one, in
+/// the arena.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Place {
+    cache: Option<u16>,
+    /// Bytes from the start of the arena or the window.
+    bytes: Range<usize>,
 }
 
 impl Place {
     /// Returns the place of a tensor that is not a constant.
-    pub fn of(tensor: &Tensor) -> Place {
-        match tensor.space {
-            Space::Cache => Place::Cache((tensor.offset >> 16) as usize),
-            Space::Arena | Space::Constant => Place::Arena,
+    fn of(tensor: &Tensor) -> Place {
+        let (cache, start) = match tensor.location {
+            Location::Cache { cache, row } => {
+                (Some(cache), usize::from(row) * usize::from(tensor.cols))
+            }
+            Location::Arena { offset } | Location::Constant { offset } => (None, offset as usize),
+        };
+        Place {
+            cache,
+            bytes: start..start + tensor.len(),
         }
     }
 }
@@ -28,8 +36,8 @@ impl Place {
 /// Rows of a value that lie at a place.
 #[derive(Clone, Debug)]
 struct Piece {
-    place: Place,
-    /// Bytes that the rows take, from the start of the arena or the window.
+    /// Cache and bytes of the place, as in [`Place`].
+    cache: Option<u16>,
     bytes: Range<usize>,
     cols: usize,
     value: Value,
@@ -45,10 +53,10 @@ pub struct Memory {
 impl Memory {
     /// Puts a value of the tensor's shape where the tensor lies.
     pub fn write(&mut self, tensor: &Tensor, value: Value) {
-        let (place, bytes) = (Place::of(tensor), byte_range(tensor));
+        let Place { cache, bytes } = Place::of(tensor);
         let mut pieces = Vec::new();
         for piece in self.pieces.drain(..) {
-            if piece.place != place || !overlap(&piece.bytes, &bytes) {
+            if piece.cache != cache || !overlap(&piece.bytes, &bytes) {
                 pieces.push(piece);
                 continue;
             }
@@ -78,7 +86,7 @@ impl Memory {
         }
         let cols = tensor.cols.into();
         pieces.push(Piece {
-            place,
+            cache,
             bytes,
             cols,
             value,
@@ -89,12 +97,12 @@ impl Memory {
 
     /// Returns the values that a tensor's rows come from, with the rows of each.
     fn read(&self, tensor: &Tensor) -> Result<Vec<(Value, Range<usize>)>, String> {
-        let (place, bytes) = (Place::of(tensor), byte_range(tensor));
+        let Place { cache, bytes } = Place::of(tensor);
         let cols = usize::from(tensor.cols);
         let mut parts = Vec::new();
         let mut at = bytes.start;
         while at < bytes.end {
-            let holds = |piece: &&Piece| piece.place == place && piece.bytes.contains(&at);
+            let holds = |piece: &&Piece| piece.cache == cache && piece.bytes.contains(&at);
             let piece = self.pieces.iter().find(holds);
             let piece = piece.ok_or("it reads memory that nothing has written")?;
             if piece.cols != cols || (at - piece.bytes.start) % cols != 0 {
@@ -175,14 +183,6 @@ impl Export<'_> {
         let shape = self.graph.constant_i32("size", &[2], None, &size);
         self.derived(Operator::Slice, value.clone(), &[begin, shape], &size)
     }
-}
-
-fn byte_range(tensor: &Tensor) -> Range<usize> {
-    let start = match tensor.space {
-        Space::Cache => usize::from(tensor.offset as u16) * usize::from(tensor.cols),
-        Space::Arena | Space::Constant => tensor.offset as usize,
-    };
-    start..start + tensor.len()
 }
 
 fn overlap(a: &Range<usize>, b: &Range<usize>) -> bool {

@@ -3,7 +3,9 @@
 use zerda_firmware::plan::{Clamp, Dense, Op, Requantize, Tensor, TensorId};
 use zerda_quantize::functions::{FUNCTIONS, PROBABILITY};
 use zerda_quantize::graph::{self, Function};
-use zerda_quantize::tflite_params::{add_scales, product_scale, softmax_scale};
+use zerda_quantize::tflite_params::{
+    add_scales, fully_connected_scale, product_scale, softmax_scale,
+};
 use zerda_support::operators::weight_scales;
 
 use super::{Export, Value, dimensions};
@@ -108,7 +110,11 @@ impl Export<'_> {
         let sums = data
             .chunks_exact(k)
             .map(|row| row.iter().map(|&w| i32::from(w)).sum());
-        let constants = self.constants(dense, &dimensions(&weights), 0, sums.collect())?;
+        let of = |scales: [f32; 3]| {
+            let [input, weight, output] = scales;
+            fully_connected_scale(weights.rows.into(), input, weight, output)
+        };
+        let constants = self.constants(dense, &dimensions(&weights), 0, sums.collect(), of)?;
         let shape = dimensions(&self.tensor(dense.output)?);
         self.dense(Operator::FullyConnected, dense, input, constants, &shape)
     }
@@ -121,7 +127,8 @@ impl Export<'_> {
         let data = self.image.constant_i8(weights);
         let column = |col| data.iter().skip(col).step_by(cols as usize);
         let sums = (0..cols as usize).map(|col| column(col).map(|&w| i32::from(w)).sum());
-        let constants = self.constants(dense, &[1, kernel, 1, cols], 3, sums.collect())?;
+        let of = |[input, weight, output]: [f32; 3]| product_scale(input, weight, output);
+        let constants = self.constants(dense, &[1, kernel, 1, cols], 3, sums.collect(), of)?;
         let rows = self.tensor(dense.output)?.rows.into();
         let shape = [1, rows, 1, cols];
         self.dense(Operator::DepthwiseConv2d, dense, input, constants, &shape)
@@ -143,13 +150,15 @@ impl Export<'_> {
         Ok(output)
     }
 
-    /// Returns weights and bias as TFLite has them; `sums` holds the sum of each channel's weights.
+    /// Returns weights and bias as TFLite has them. `sums` holds the sum of each channel's weights; `scale` is
+    /// what TFLite computes from the scales of input, weight and output.
     fn constants(
         &mut self,
         dense: &Dense,
         shape: &[i32],
         channel_axis: i32,
         sums: Vec<i32>,
+        scale: impl Fn([f32; 3]) -> Requantize,
     ) -> Result<[TensorIndex; 2], String> {
         let input = self.tensor(dense.input)?;
         let output = self.tensor(dense.output)?;
@@ -157,10 +166,16 @@ impl Export<'_> {
         let multipliers = self.image.constant_i32(self.tensor(dense.multiplier)?);
         let shifts = self.image.constant_i8(self.tensor(dense.shift)?);
         let biases = self.image.constant_i32(self.tensor(dense.bias)?);
-        let scales = weight_scales(self.image, dense).ok_or("its scales are not there")?;
-        for (&scale, (&multiplier, &shift)) in scales.iter().zip(multipliers.iter().zip(shifts)) {
+        let mut scales = weight_scales(self.image, dense).ok_or("its scales are not there")?;
+        for (weight, (&multiplier, &shift)) in scales.iter_mut().zip(multipliers.iter().zip(shifts))
+        {
             let planned = Requantize { multiplier, shift };
-            same(product_scale(input.scale, scale, output.scale), planned)?;
+            let requantize = |weight| scale([input.scale, weight, output.scale]);
+            // Where TFLite rounded the product of scales, the one of the weights may be the next to this.
+            let near = [*weight, weight.next_up(), weight.next_down()];
+            let found = near.into_iter().find(|&near| requantize(near) == planned);
+            *weight = found.unwrap_or(*weight);
+            same(requantize(*weight), planned)?;
         }
         let bias_scales = scales.iter().map(|scale| input.scale * scale).collect();
         let unfold =

@@ -3,7 +3,7 @@
 
 use core::arch::naked_asm;
 
-use super::ROWS;
+use crate::kernels::limits::dsp::ROWS;
 
 /// Multiplies four columns: a word at r5 by the pairs at r12, into r0-r4.
 macro_rules! word {

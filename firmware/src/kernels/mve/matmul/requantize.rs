@@ -3,7 +3,7 @@
 
 use core::arch::naked_asm;
 
-use super::ROWS;
+use crate::kernels::limits::mve::ROWS;
 
 /// Holds what assembly reads to requantize; the order of the fields is part of it.
 #[repr(C)]

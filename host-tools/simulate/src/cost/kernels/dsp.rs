@@ -1,28 +1,18 @@
 //! Counts the work of the kernels for the DSP extension, which take five rows at a time, four columns a
 //! word.
 
+use zerda_firmware::kernels::limits::dsp::{self as limits, ROWS, TABLE_FROM};
+use zerda_firmware::plan::Clamp;
+
 use super::super::Kernels;
-use super::{Attention, Channels, Task, Work, is_full, plain, shifts_right};
+use super::{Attention, Channels, Task, Work, plain};
 
-const ROWS: usize = 5;
-/// Largest number of columns that five packed rows may have.
-const DEPTH: usize = 256;
-const HEAD: usize = 64;
-/// Largest number of words that a head's transposed values may take; `PROB_WORDS` is that of a row of
-/// probabilities.
-const VALUE_WORDS: usize = 512;
-const PROB_WORDS: usize = 32;
-const TAPS: usize = 16;
-/// Number of elements from which on an addition makes a table.
-const TABLE_FROM: usize = 512;
-
-pub fn work(task: &Task, work: &mut Work) {
-    let plainly = |work: &mut Work| plain::work(task, Kernels::Dsp, work);
+pub fn work(task: &Task<'_>, work: &mut Work) {
     match task {
-        Task::FullyConnected(of) if of.depth % 4 == 0 && of.depth <= DEPTH => {
+        Task::FullyConnected(of) if limits::fully_connected(of.depth) => {
             fully_connected(of, work);
         }
-        Task::DepthwiseConv(of) if of.cols % 4 == 0 && of.depth <= TAPS => {
+        Task::DepthwiseConv(of) if limits::depthwise_conv(of.cols, of.depth) => {
             let blocks = of.cols / 4;
             let passes = blocks * of.rows.div_ceil(ROWS);
             work.all("DepthwiseConv", &[("block", blocks), ("pass", passes)]);
@@ -31,8 +21,8 @@ pub fn work(task: &Task, work: &mut Work) {
             calls,
             elements,
             other: Some(other),
-            scale: (scale, clamp),
-        } if shifts_right(*scale, 2..=31) && is_full(*clamp) && shifts_right(*other, 0..=31) => {
+            to: (scale, clamp),
+        } if limits::add(*other, *scale, *clamp) => {
             let all = calls * elements;
             let (tables, by_table, single) = match *elements >= TABLE_FROM {
                 true => (*calls, all, 0),
@@ -49,29 +39,20 @@ pub fn work(task: &Task, work: &mut Work) {
                 ],
             );
         }
-        Task::Mul(elements, (scale, clamp)) if shifts_right(*scale, 2..=31) && is_full(*clamp) => {
+        Task::Mul(elements, (scale, clamp)) if limits::to_int8(*scale, *clamp) => {
             work.all("Mul", &[("operator", 1), ("element", *elements)]);
         }
         Task::Lookup(elements) => {
             work.all("Lookup", &[("operator", 1), ("element", *elements)]);
         }
-        Task::Scores(of) if of.size % 4 == 0 && of.size <= HEAD => scores(of, work),
-        Task::Context(of) => {
-            let words = of.present.div_ceil(4);
-            match of.size % 4 == 0
-                && (1..=PROB_WORDS).contains(&words)
-                && of.size * words <= VALUE_WORDS
-            {
-                true => context(of, work),
-                false => plainly(work),
-            }
-        }
+        Task::Scores(of) if limits::scores(of.size) => scores(of, work),
+        Task::Context(of) if limits::context(of.size, of.present) => context(of, work),
         Task::Softmax {
             rows,
             absent,
             present,
             entries,
-            few: true,
+            taken: true,
         } => work.all(
             "Softmax",
             &[
@@ -83,11 +64,11 @@ pub fn work(task: &Task, work: &mut Work) {
                 ("absent_key", rows * absent),
             ],
         ),
-        _ => plainly(work),
+        _ => plain::work(task, Kernels::Dsp, work),
     }
 }
 
-fn fully_connected(of: &Channels, work: &mut Work) {
+fn fully_connected(of: &Channels<'_>, work: &mut Work) {
     let (words, groups) = (of.depth / 4, of.rows.div_ceil(ROWS));
     work.all(
         "FullyConnected",
@@ -100,8 +81,7 @@ fn fully_connected(of: &Channels, work: &mut Work) {
         ],
     );
     product(groups * of.cols, words, work);
-    let (low, high) = of.shifts;
-    let fast = of.multiplier >= 1 << 30 && low >= -31 && high <= -2 && is_full(of.clamp);
+    let fast = limits::channels_to_int8(of.parameters, of.clamp);
     slow_outputs(of.rows, of.cols, fast, work);
 }
 
@@ -143,7 +123,8 @@ fn context(of: &Attention, work: &mut Work) {
 }
 
 fn is_fast(of: &Attention) -> bool {
-    of.scale.multiplier >= 1 << 30 && shifts_right(of.scale, 2..=31)
+    let (min, max) = (i8::MIN, i8::MAX);
+    limits::to_int8(of.scale, Clamp { min, max })
 }
 
 /// Adds sums of `words` words for so many columns; four words are multiplied at a time.

@@ -1,18 +1,13 @@
 //! Counts the work of the kernels for Helium: products of two rows by two, 32 columns by ten rows.
 
+use zerda_firmware::kernels::limits::mve::{self as limits, COLS, Loop, ROWS};
+
 use super::super::Kernels;
-use super::{Attention, Channels, Task, Work, plain, shifts_right};
+use super::{Attention, Channels, Task, Work, plain};
 
-const ROWS: usize = 10;
-const COLS: usize = 32;
-const TAPS: usize = 16;
-/// Largest number of bytes that a head's transposed values may take.
-const VALUES: usize = 2048;
-
-pub fn work(task: &Task, work: &mut Work) {
-    let plainly = |work: &mut Work| plain::work(task, Kernels::Mve, work);
+pub fn work(task: &Task<'_>, work: &mut Work) {
     match task {
-        Task::FullyConnected(of) if of.shifts.0 >= -31 && of.shifts.1 <= -1 => {
+        Task::FullyConnected(of) if limits::channels_shift_right(of.parameters.shift) => {
             work.all("FullyConnected", &[("operator", 1), ("channel", of.cols)]);
             for rows in parts(of.rows, ROWS) {
                 for cols in parts(of.cols, COLS) {
@@ -22,7 +17,8 @@ pub fn work(task: &Task, work: &mut Work) {
             }
         }
         Task::DepthwiseConv(of)
-            if of.shifts.0 >= -31 && of.shifts.1 <= -1 && of.cols % 8 == 0 && of.depth <= TAPS =>
+            if limits::channels_shift_right(of.parameters.shift)
+                && limits::depthwise_conv(of.cols, of.depth) =>
         {
             convolution(of, work);
         }
@@ -30,8 +26,8 @@ pub fn work(task: &Task, work: &mut Work) {
             calls,
             elements,
             other: Some(other),
-            scale: (scale, _),
-        } if shifts_right(*scale, 1..=31) && shifts_right(*other, 0..=31) => work.all(
+            to: (scale, _),
+        } if limits::add(*other, *scale) => work.all(
             "Add",
             &[
                 ("operator", 1),
@@ -39,7 +35,7 @@ pub fn work(task: &Task, work: &mut Work) {
                 ("vector", calls * elements.div_ceil(4)),
             ],
         ),
-        Task::Mul(elements, (scale, _)) if shifts_right(*scale, 1..=31) => {
+        Task::Mul(elements, (scale, _)) if limits::shifts_right(*scale) => {
             let vectors = elements.div_ceil(4);
             work.all("Mul", &[("operator", 1), ("vector", vectors)]);
         }
@@ -47,12 +43,9 @@ pub fn work(task: &Task, work: &mut Work) {
             let vectors = elements.div_ceil(16);
             work.all("Lookup", &[("operator", 1), ("vector", vectors)]);
         }
-        Task::Scores(of) if shifts_right(of.scale, 1..=31) => scores(of, work),
+        Task::Scores(of) if limits::shifts_right(of.scale) => scores(of, work),
         Task::Context(of)
-            if shifts_right(of.scale, 1..=31)
-                && of.size <= COLS
-                && of.size % 8 == 0
-                && (1..=VALUES / of.size).contains(&of.present) =>
+            if limits::shifts_right(of.scale) && limits::context(of.size, of.present) =>
         {
             context(of, work);
         }
@@ -61,7 +54,7 @@ pub fn work(task: &Task, work: &mut Work) {
             absent,
             present,
             entries,
-            few: true,
+            taken: true,
         } => work.all(
             "Softmax",
             &[
@@ -74,7 +67,7 @@ pub fn work(task: &Task, work: &mut Work) {
                 ("absent_key", rows * absent),
             ],
         ),
-        _ => plainly(work),
+        _ => plain::work(task, Kernels::Mve, work),
     }
 }
 
@@ -85,7 +78,7 @@ fn parts(whole: usize, of: usize) -> impl Iterator<Item = usize> {
         .map(move |from| (whole - from).min(of))
 }
 
-fn convolution(of: &Channels, work: &mut Work) {
+fn convolution(of: &Channels<'_>, work: &mut Work) {
     work.add("DepthwiseConv", "operator", 1);
     for cols in parts(of.cols, COLS) {
         transpose(of.depth, cols, work);
@@ -126,18 +119,18 @@ fn context(of: &Attention, work: &mut Work) {
 /// Adds sums of products of a depth, and their requantization.
 fn product(rows: usize, cols: usize, depth: usize, work: &mut Work) {
     let blocks = rows.div_ceil(2) * cols.div_ceil(2);
-    match depth {
-        16 => work.all(
+    match Loop::of(depth) {
+        Loop::OneVector => work.all(
             "product",
             &[
                 ("five_rows", rows.div_ceil(5)),
                 ("five_sums", rows.div_ceil(5) * cols),
             ],
         ),
-        _ => {
+        by_two => {
             let calls = (1 + rows % 2) * (1 + cols % 2);
-            let (block, vector) = match depth % 64 {
-                0 => ("block_of_64", "vector_of_64"),
+            let (block, vector) = match by_two {
+                Loop::FourVectors => ("block_of_64", "vector_of_64"),
                 _ => ("block", "vector"),
             };
             work.all(

@@ -4,7 +4,7 @@ use super::super::Kernels;
 use super::{Task, Work};
 
 /// Adds the work of an operator; LLVM finds vectors of 16 in the plain kernels for Helium.
-pub fn work(task: &Task, kernels: Kernels, work: &mut Work) {
+pub fn work(task: &Task<'_>, kernels: Kernels, work: &mut Work) {
     let width = match kernels {
         Kernels::Dsp => 1,
         Kernels::Mve => 16,

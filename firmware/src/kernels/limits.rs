@@ -1,0 +1,187 @@
+//! The fast kernels have limits: the blocks into which they cut their work, and the shapes and scales that
+//! they take. All else they leave to [`plain`](super::plain).
+//!
+//! This module is compiled for every target, so that the kernels and the simulator's costs read the same
+//! limits.
+
+use super::{Channels, MAX_SOFTMAX_COLS};
+use crate::plan::{Clamp, Requantize};
+
+/// The factor 1/2, which TFLite's ADD gives to the operand of the larger scale. It is a shift.
+const HALF: Requantize = Requantize {
+    multiplier: 1 << 30,
+    shift: 0,
+};
+
+/// Returns the operands of an addition, the one of factor 1/2 first, and the factor of the other; `None` if
+/// neither has the factor 1/2.
+#[inline(always)]
+pub fn half_first<T>(
+    a: T,
+    a_scale: Requantize,
+    b: T,
+    b_scale: Requantize,
+) -> Option<(T, T, Requantize)> {
+    if a_scale == HALF {
+        Some((a, b, b_scale))
+    } else if b_scale == HALF {
+        Some((b, a, a_scale))
+    } else {
+        None
+    }
+}
+
+/// Says whether a softmax of rows of `cols` scores is taken, of which the first `absent` are not there.
+#[inline(always)]
+pub fn softmax(cols: usize, absent: usize, diff_min: i32) -> bool {
+    cols <= MAX_SOFTMAX_COLS.into() && absent < cols && diff_min <= 0
+}
+
+/// The kernels for Arm's DSP extension have these limits.
+pub mod dsp {
+    use super::{Channels, Clamp, Requantize};
+
+    /// The number of rows that are multiplied side by side, as many as there are registers to sum in.
+    pub const ROWS: usize = 5;
+    /// The most inputs of a fully connected layer: five packed rows have so many columns.
+    pub const DEPTH: usize = 256;
+    /// The most columns of one head of a query.
+    pub const HEAD: usize = 64;
+    /// The most 32-bit words that the values of one head take, transposed.
+    pub const VALUE_WORDS: usize = 512;
+    /// The most 32-bit words that a row of probabilities takes.
+    pub const PROB_WORDS: usize = 32;
+    /// The most taps that a convolution may have.
+    pub const TAPS: usize = 16;
+    /// The number of elements from which on a table of all 256 values of an operand takes less than it saves.
+    pub const TABLE_FROM: usize = 512;
+
+    /// Says whether a fully connected layer of so many inputs is taken.
+    #[inline(always)]
+    pub fn fully_connected(depth: usize) -> bool {
+        depth.is_multiple_of(4) && depth <= DEPTH
+    }
+
+    /// Says whether a convolution of so many channels and taps is taken.
+    #[inline(always)]
+    pub fn depthwise_conv(cols: usize, taps: usize) -> bool {
+        cols.is_multiple_of(4) && (1..=TAPS).contains(&taps)
+    }
+
+    /// Says whether scores of heads of `size` columns are taken.
+    #[inline(always)]
+    pub fn scores(size: usize) -> bool {
+        size.is_multiple_of(4) && size <= HEAD
+    }
+
+    /// Says whether the context of heads of `size` columns over `present` keys is taken.
+    #[inline(always)]
+    pub fn context(size: usize, present: usize) -> bool {
+        let words = present.div_ceil(4);
+        size.is_multiple_of(4) && (1..=PROB_WORDS).contains(&words) && size * words <= VALUE_WORDS
+    }
+
+    /// Says whether an addition is taken whose one operand has the factor 1/2 and whose other has `other`.
+    #[inline(always)]
+    pub fn add(other: Requantize, to: Requantize, clamp: Clamp) -> bool {
+        to_int8(to, clamp) && multiplier(other.multiplier) && (-31..=0).contains(&other.shift)
+    }
+
+    /// Says whether a multiplier is in `[2^30, 2^31)`.
+    #[inline(always)]
+    pub fn multiplier(multiplier: i32) -> bool {
+        multiplier >= 1 << 30
+    }
+
+    /// Says whether sums are requantized in five instructions: scales shift right by 2 or more, and clamps
+    /// allow all of int8.
+    #[inline(always)]
+    pub fn to_int8(scale: Requantize, clamp: Clamp) -> bool {
+        multiplier(scale.multiplier)
+            && (-31..=-2).contains(&scale.shift)
+            && clamp.min == i8::MIN
+            && clamp.max == i8::MAX
+    }
+
+    /// Says whether [`to_int8`] holds for all channels.
+    #[inline]
+    pub fn channels_to_int8(channels: Channels<'_>, clamp: Clamp) -> bool {
+        // 2^30..2^31: the second highest bit is set and the highest is not.
+        let multipliers = channels.multiplier.iter();
+        let multipliers =
+            multipliers.fold(!0, |all, &multiplier| all & (multiplier as u32 ^ 1 << 31));
+        let shifts = channels.shift.iter();
+        let shifts = shifts.fold(0, |most, &shift| most.max((-2 - i32::from(shift)) as u32));
+        multipliers >> 30 == 3 && shifts <= 29 && clamp.min == i8::MIN && clamp.max == i8::MAX
+    }
+}
+
+/// The kernels for Helium have these limits.
+pub mod mve {
+    use super::Requantize;
+
+    /// The number of rows of sums that are kept at a time.
+    pub const ROWS: usize = 10;
+    /// The number of columns of sums that are kept at a time.
+    pub const COLS: usize = 32;
+    /// The most taps that a convolution may have; they are one vector.
+    pub const TAPS: usize = 16;
+    /// The most bytes that the values of one head take, transposed.
+    pub const VALUES: usize = 2048;
+
+    /// Names a loop over the depth of a product.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Loop {
+        /// The depth is one vector of 16: five rows stay in registers.
+        OneVector,
+        /// The depth is a multiple of 64: two rows by two, four vectors a turn.
+        FourVectors,
+        /// The depth is any other: two rows by two, one vector a turn.
+        Any,
+    }
+
+    impl Loop {
+        /// Returns the loop that multiplies rows of `depth` elements.
+        #[inline(always)]
+        pub fn of(depth: usize) -> Self {
+            match depth {
+                16 => Self::OneVector,
+                depth if depth.is_multiple_of(64) => Self::FourVectors,
+                _ => Self::Any,
+            }
+        }
+    }
+
+    /// Says whether a scale shifts right by 1..=31, as all that products are requantized with must.
+    #[inline(always)]
+    pub fn shifts_right(scale: Requantize) -> bool {
+        (-31..=-1).contains(&scale.shift)
+    }
+
+    /// Says whether [`shifts_right`] holds for the shifts of all channels.
+    #[inline]
+    pub fn channels_shift_right(shifts: &[i8]) -> bool {
+        let (min, max) = shifts
+            .iter()
+            .fold((0, i8::MIN), |(min, max), &s| (s.min(min), s.max(max)));
+        min >= -31 && max <= -1
+    }
+
+    /// Says whether a convolution of so many channels and taps is taken.
+    #[inline(always)]
+    pub fn depthwise_conv(cols: usize, taps: usize) -> bool {
+        cols.is_multiple_of(8) && (1..=TAPS).contains(&taps)
+    }
+
+    /// Says whether the context of heads of `size` columns over `present` keys is taken.
+    #[inline(always)]
+    pub fn context(size: usize, present: usize) -> bool {
+        size <= COLS && size.is_multiple_of(8) && (1..=VALUES).contains(&(present * size))
+    }
+
+    /// Says whether an addition is taken whose one operand has the factor 1/2 and whose other has `other`.
+    #[inline(always)]
+    pub fn add(other: Requantize, to: Requantize) -> bool {
+        (-31..=0).contains(&other.shift) && shifts_right(to)
+    }
+}
