@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use zerda_support::error::{Error, Result};
 use zerda_support::{config, output};
 
-use crate::report::Report;
+use crate::report::Footprint;
 
 const HEAD: &str = "\
 # What each board's firmware took, in bytes, when it was last agreed to; written by
@@ -76,7 +76,7 @@ impl Baseline {
     }
 
     /// Writes what these boards take now. Others keep their figures if `boards`, those there are, has them.
-    pub fn renew(&mut self, path: &Path, reports: &[Report], boards: &[String]) -> Result<()> {
+    pub fn renew(&mut self, path: &Path, reports: &[Footprint], boards: &[String]) -> Result<()> {
         self.boards.retain(|name, _| boards.contains(name));
         for report in reports {
             self.boards.insert(report.board.clone(), Board::of(report));
@@ -87,7 +87,7 @@ impl Baseline {
     }
 
     /// Returns what became of a board, or `None` if it is not in the baseline.
-    pub fn change(&self, report: &Report) -> Option<Change> {
+    pub fn change(&self, report: &Footprint) -> Option<Change> {
         let (was, now) = (self.boards.get(&report.board)?, Board::of(report));
         let names: BTreeSet<_> = was.names().chain(now.names()).collect();
         let parts = names.into_iter().map(|(region, name)| Difference {
@@ -110,7 +110,7 @@ impl Baseline {
 }
 
 impl Board {
-    fn of(report: &Report) -> Board {
+    fn of(report: &Footprint) -> Board {
         let mut parts: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
         for part in report.contributors(|_| true) {
             let region = parts.entry(part.region).or_default();

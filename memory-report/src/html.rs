@@ -1,32 +1,31 @@
 //! Renders the report as one HTML page that needs nothing else: treemaps, and the arena over time.
 
 use serde::Serialize;
+use zerda_support::charts::treemap::{Rectangle, squarify};
+use zerda_support::charts::{Chart, Edges, PLOT, Scale};
 use zerda_support::error::Result;
-use zerda_support::html;
+use zerda_support::html::{count, render};
 
 use crate::Reports;
 use crate::arena::Tensor;
 use crate::baseline::Difference;
 use crate::part::{Kind, Part};
-use crate::report::{Contributor, Report, Use};
+use crate::report::{Contributor, Footprint, Use};
 use crate::shrinking::Row;
 use crate::text;
-use crate::treemap::{Rectangle, squarify};
 
 const TEMPLATE: &str = include_str!("report.html");
 
-/// Width of the drawings, in units of their own that the template knows; the heights are in the same.
-const WIDTH: f64 = 1200.0;
-const TREEMAP_HEIGHT: f64 = 560.0;
-const ARENA_HEIGHT: f64 = 340.0;
-/// Left edge of the arena, where its axis is.
-const LEFT: f64 = 64.0;
-/// Height that a line of text takes, above the parts of a part and in a rectangle.
+/// Edges of the treemaps, which have no axes, and of the arena.
+const TREEMAP: Edges = Edges {
+    left: 0.0,
+    right: PLOT.right + 20.0,
+    top: 0.0,
+    bottom: 520.0,
+};
+const ARENA: Edges = Edges::from(16.0, 356.0);
+/// Height that a line of text takes above the parts of a part.
 const HEADING: f64 = 17.0;
-/// Width that a letter takes, about.
-const LETTER: f64 = 6.8;
-/// Width that a letter of a heading takes, about.
-const BOLD: f64 = 7.6;
 /// Largest number of rows that the table of parts has.
 const ROWS: usize = 16;
 
@@ -35,36 +34,22 @@ struct Page<'a> {
     image: &'a str,
     passes: bool,
     boards: Vec<Board<'a>>,
-    /// Arena of the image, which is that of all boards.
-    arena: Option<Arena>,
+    /// Size of the image's arena, which is that of all boards, and the chart of it.
+    arena: Option<(u64, String)>,
     shrinking: &'a [Row],
     /// Growth that is allowed, as it is written: 3, not 3.0.
     growth_percent: String,
-    kinds: Vec<(Kind, &'static str)>,
 }
 
 #[derive(Serialize)]
 struct Board<'a> {
-    report: &'a Report,
+    report: &'a Footprint,
     meters: Vec<Meter>,
     stack: String,
-    treemap: Vec<Block>,
+    treemap: String,
     largest: Vec<Line>,
     /// Differences to the baseline that are the largest.
     changed: Vec<&'a Difference>,
-}
-
-/// Drawing that shows tensors over time.
-#[derive(Serialize)]
-struct Arena {
-    bytes: u64,
-    /// Colours and names of the operators that write them.
-    writers: Vec<(&'static str, String)>,
-    tensors: Vec<Block>,
-    /// Marks on the axis of offsets, each with its value and where it is; `operators` has those of the
-    /// other axis.
-    offsets: Vec<(u64, f64)>,
-    operators: Vec<(u64, f64)>,
 }
 
 #[derive(Serialize)]
@@ -85,55 +70,25 @@ struct Line {
     bar: f64,
 }
 
-/// Rectangle with a text in it, if there is room, and a longer one over it.
-#[derive(Serialize)]
-struct Block {
-    kind: &'static str,
-    /// Says whether it holds others, which follow.
-    is_group: bool,
-    x: f64,
-    y: f64,
-    width: f64,
-    height: f64,
-    title: String,
-    label: String,
-    /// Text that stands below the label where the rectangle is high.
-    bytes: String,
-}
-
 pub fn page(reports: &Reports) -> Result<String> {
-    html::render_with(TEMPLATE, Page::of(reports), |environment| {
-        environment.add_filter("count", text::count);
-    })
+    render(TEMPLATE, Page::of(reports))
 }
 
 impl<'a> Page<'a> {
     fn of(reports: &'a Reports) -> Page<'a> {
-        let shown = [
-            Kind::Model,
-            Kind::Code,
-            Kind::Constants,
-            Kind::Caches,
-            Kind::Arena,
-            Kind::Stack,
-            Kind::Ring,
-            Kind::Statics,
-            Kind::Other,
-        ];
         Page {
             image: &reports.image,
             passes: reports.passes(),
             boards: reports.boards.iter().map(Board::of).collect(),
-            arena: reports.boards.first().map(Arena::of),
+            arena: reports.boards.first().map(arena),
             shrinking: &reports.shrinking,
             growth_percent: reports.growth_percent.to_string(),
-            kinds: shown.map(|kind| (kind, kind.name())).into(),
         }
     }
 }
 
 impl<'a> Board<'a> {
-    fn of(report: &'a Report) -> Board<'a> {
+    fn of(report: &'a Footprint) -> Board<'a> {
         let change = report.baseline.as_ref();
         let meter = |name, usage: &Use, percent: Option<f64>| Meter {
             name,
@@ -181,78 +136,64 @@ impl<'a> Board<'a> {
     }
 }
 
-impl Arena {
-    fn of(report: &Report) -> Arena {
-        /// Classes that have a colour in the style sheet.
-        const COLOURS: [&str; 8] = [
-            "model",
-            "arena",
-            "stack",
-            "code",
-            "constants",
-            "ring",
-            "caches",
-            "statics",
-        ];
-        let ends = report
-            .arena
-            .iter()
-            .map(|tensor| tensor.offset + tensor.bytes);
-        let bytes = ends.max().unwrap_or(0);
-        let end = report.arena.iter().map(|tensor| tensor.last as u64 + 1);
-        let end = end.max().unwrap_or(1);
-        let width = (WIDTH - LEFT) / end as f64;
-        let height = ARENA_HEIGHT / bytes.max(1) as f64;
-        let mut writers: Vec<(&str, String)> = Vec::new();
-        let mut tensors = Vec::new();
-        for tensor in &report.arena {
-            let name = tensor.name.split(' ').nth(1).unwrap_or_default();
-            if !writers.iter().any(|(_, writer)| writer == name) {
-                writers.push((COLOURS[writers.len() % COLOURS.len()], name.into()));
-            }
-            let colour = writers.iter().find(|(_, writer)| writer == name);
-            let colour = colour.map_or("other", |&(colour, _)| colour);
-            // Lower offsets lie lower.
-            let place = Rectangle {
-                x: LEFT + tensor.first as f64 * width,
-                y: ARENA_HEIGHT - (tensor.offset + tensor.bytes) as f64 * height,
-                width: (tensor.last + 1 - tensor.first) as f64 * width,
-                height: tensor.bytes as f64 * height,
-            };
-            tensors.push(block(colour, place, title(tensor), name, tensor.bytes));
-        }
-        let offset = |bytes: u64| (bytes, ARENA_HEIGHT - bytes as f64 * height);
-        let operator = |number: u64| (number, LEFT + (number as f64 + 0.5) * width);
-        Arena {
-            bytes,
-            writers,
-            tensors,
-            offsets: marks(bytes, 8).map(offset).collect(),
-            operators: marks(end - 1, 24).map(operator).collect(),
-        }
+/// Draws the tensors of a step over time, and returns it behind the bytes that they take.
+fn arena(report: &Footprint) -> (u64, String) {
+    /// Classes that have a colour in the style sheet.
+    const COLOURS: [&str; 8] = [
+        "model",
+        "arena",
+        "stack",
+        "code",
+        "constants",
+        "ring",
+        "caches",
+        "statics",
+    ];
+    let ends = |end: fn(&Tensor) -> u64| report.arena.iter().map(end).max().unwrap_or(0);
+    let bytes = ends(|tensor| tensor.offset + tensor.bytes);
+    let operators = ends(|tensor| tensor.last as u64 + 1);
+    // An operator takes the place from half before its number to half behind it.
+    let x = Scale::linear(-0.5, operators as f64 - 0.5);
+    let mut chart = Chart::new(ARENA, x, Scale::linear(0.0, bytes as f64));
+    chart.x_axis("operator of the step, by its number");
+    chart.y_axis("offset in the arena, bytes");
+    let mut writers: Vec<&str> = Vec::new();
+    for tensor in &report.arena {
+        let name = tensor.name.split(' ').nth(1).unwrap_or_default();
+        let writer = writers.iter().position(|&writer| writer == name);
+        let writer = writer.unwrap_or_else(|| {
+            writers.push(name);
+            writers.len() - 1
+        });
+        let class = COLOURS[writer % COLOURS.len()];
+        let from = (tensor.first as f64 - 0.5, tensor.offset as f64);
+        let end = (tensor.offset + tensor.bytes) as f64;
+        let place = chart.between(from, (tensor.last as f64 + 0.5, end));
+        chart.titled(&title(tensor), None, |chart| {
+            let bytes = count(tensor.bytes);
+            chart.block(class, place, &[("part", name), ("bytes", &bytes)]);
+        });
     }
+    for (writer, class) in writers.iter().zip(COLOURS.iter().cycle()) {
+        chart.legend(class, writer);
+    }
+    let title = "Tensors of the arena, by operator and offset";
+    (bytes, chart.html(title))
 }
 
 fn title(tensor: &Tensor) -> String {
     format!(
         "{}: {} bytes from {}, operators {} to {}",
         tensor.name,
-        text::count(tensor.bytes),
-        text::count(tensor.offset),
+        count(tensor.bytes),
+        count(tensor.offset),
         tensor.first,
         tensor.last
     )
 }
 
-/// Returns marks from 0 on, about as many as wanted, at multiples of 1, 2 or 5 times a power of ten.
-fn marks(most: u64, wanted: u64) -> impl Iterator<Item = u64> {
-    let mut steps = (0..12).flat_map(|power| [1, 2, 5].map(|digit| digit * 10u64.pow(power)));
-    let step = steps.find(|step| most / step <= wanted).unwrap_or(most);
-    (0..=most).step_by(step as usize)
-}
-
 /// Draws flash beside RAM; what is unused is left out.
-fn treemap(report: &Report) -> Vec<Block> {
+fn treemap(report: &Footprint) -> String {
     let memory = |memory: &str, name: &str| {
         let in_memory = |part: &&Part| report.is_in(&part.name, memory);
         let mut whole = Part::new(Kind::Other, name, "");
@@ -268,73 +209,54 @@ fn treemap(report: &Report) -> Vec<Block> {
     };
     let mut memories = [memory("flash", "flash"), memory("ram", "RAM")];
     memories.sort_by_key(|part| std::cmp::Reverse(part.bytes));
-    let whole = Rectangle {
-        x: 0.0,
-        y: 0.0,
-        width: WIDTH,
-        height: TREEMAP_HEIGHT,
-    };
-    let mut blocks = Vec::new();
-    place_all(&memories, whole, "", &mut blocks);
-    blocks
+    let side = Scale::linear(0.0, 1.0);
+    let mut chart = Chart::new(TREEMAP, side, side);
+    let whole = chart.between((0.0, 0.0), (1.0, 1.0));
+    place_all(&mut chart, &memories, whole, "");
+    let kinds = [
+        Kind::Model,
+        Kind::Code,
+        Kind::Constants,
+        Kind::Caches,
+        Kind::Arena,
+        Kind::Stack,
+        Kind::Ring,
+        Kind::Statics,
+        Kind::Other,
+    ];
+    for kind in kinds {
+        chart.legend(class(kind), kind.name());
+    }
+    chart.html(&format!("Treemap of flash and RAM of {}", report.board))
 }
 
-fn place_all(parts: &[Part], within: Rectangle, path: &str, blocks: &mut Vec<Block>) {
+fn place_all(chart: &mut Chart, parts: &[Part], within: Rectangle, path: &str) {
     let sizes: Vec<u64> = parts.iter().map(|part| part.bytes).collect();
     for (part, place) in parts.iter().zip(squarify(&sizes, within)) {
-        place_one(part, place, path, blocks);
+        place_one(chart, part, place, path);
     }
 }
 
-fn place_one(part: &Part, place: Rectangle, path: &str, blocks: &mut Vec<Block>) {
+fn place_one(chart: &mut Chart, part: &Part, place: Rectangle, path: &str) {
     let path = match path {
         "" => part.name.clone(),
         path => format!("{path} › {}", part.name),
     };
-    let title = format!("{path}: {} bytes", text::count(part.bytes));
-    let name = class(part.kind);
+    let bytes = count(part.bytes);
+    let title = format!("{path}: {bytes} bytes");
     let has_room = place.width > 40.0 && place.height > HEADING * 2.0;
-    if part.children.is_empty() || !has_room {
-        blocks.push(block(name, place, title, &part.name, part.bytes));
-        return;
-    }
-    let label = format!("{} {}", part.name, text::count(part.bytes));
-    let letters = ((place.width - 8.0) / BOLD).max(0.0) as usize;
-    let mut group = block(name, place, title, &fitted(&label, letters), part.bytes);
-    (group.is_group, group.bytes) = (true, String::new());
-    blocks.push(group);
-    place_all(&part.children, place.inset(2.0, HEADING), &path, blocks);
-}
-
-fn block(kind: &'static str, place: Rectangle, title: String, label: &str, bytes: u64) -> Block {
-    let letters = ((place.width - 8.0) / LETTER).max(0.0) as usize;
-    let is_high = place.height >= HEADING - 2.0;
-    let bytes = text::count(bytes);
-    let fits = place.height >= 2.0 * HEADING && bytes.len() <= letters;
-    Block {
-        kind,
-        is_group: false,
-        x: place.x,
-        y: place.y,
-        width: place.width,
-        height: place.height,
-        title,
-        label: if is_high {
-            fitted(label, letters)
+    let is_group = has_room && !part.children.is_empty();
+    chart.titled(&title, None, |chart| {
+        let class = class(part.kind);
+        if is_group {
+            let heading = format!("{} {bytes}", part.name);
+            chart.block(class, place, &[("heading", &heading)]);
         } else {
-            String::new()
-        },
-        bytes: if fits { bytes } else { String::new() },
-    }
-}
-
-/// Cuts a label that is too long; returns nothing where too little would be left.
-fn fitted(label: &str, letters: usize) -> String {
-    const LEAST: usize = 4;
-    match label.chars().count() {
-        length if length <= letters => label.into(),
-        _ if letters < LEAST => String::new(),
-        _ => label.chars().take(letters - 1).chain(['…']).collect(),
+            chart.block(class, place, &[("part", &part.name), ("bytes", &bytes)]);
+        }
+    });
+    if is_group {
+        place_all(chart, &part.children, place.inset(2.0, HEADING), &path);
     }
 }
 

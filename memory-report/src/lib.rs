@@ -26,7 +26,6 @@ mod report;
 mod shrinking;
 mod stack;
 mod text;
-mod treemap;
 
 use std::path::PathBuf;
 
@@ -41,7 +40,7 @@ use zerda_support::output::{self, Format, Forms};
 
 use baseline::Baseline;
 use firmware::Firmware;
-pub use report::Report;
+pub use report::Footprint;
 use shrinking::Row;
 use stack::Stacks;
 
@@ -67,7 +66,7 @@ pub struct Options {
 /// Reports on all boards, and what they have in common.
 pub struct Reports {
     pub image: String,
-    pub boards: Vec<Report>,
+    pub boards: Vec<Footprint>,
     /// Table that compares the profile `baseline` with the image.
     pub shrinking: Vec<Row>,
     pub growth_percent: f64,
@@ -125,7 +124,7 @@ pub fn reports(options: &Options) -> Result<Reports> {
         };
         let board = &project.board;
         let limits = budgets.of(board.limits);
-        let mut report = Report::new(&board.name, firmware, stack, &image, limits);
+        let mut report = Footprint::new(&board.name, firmware, stack, &image, limits);
         report.judge(&budgets, &baseline, &options.baseline, options.renew);
         reports.push(report);
     }

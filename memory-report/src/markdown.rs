@@ -1,10 +1,12 @@
 //! Prints the report as Markdown, for a comment on a pull request: verdict, a table, and the rest folded
 //! away.
 
+use zerda_support::html::count;
+
 use crate::Reports;
 use crate::part::{Kind, Part};
-use crate::report::{Report, Use};
-use crate::text::{count, share, signed, stack};
+use crate::report::{Footprint, Use};
+use crate::text::{share, signed, stack};
 
 /// Largest number of parts within a part that are listed.
 const LISTED: usize = 12;
@@ -60,7 +62,7 @@ fn of(usage: &Use) -> String {
     format!("{} ({share:.1} %)", count(usage.used))
 }
 
-fn details(report: &Report) -> String {
+fn details(report: &Footprint) -> String {
     let mut text = format!(
         "\n<details><summary>{}: every byte</summary>\n\nStack: {}.\n\n",
         report.board,

@@ -17,7 +17,7 @@ const LARGEST: usize = 3;
 
 /// Contents of the JSON, which the help of `memory-report` describes.
 #[derive(Clone, Debug, Serialize)]
-pub struct Report {
+pub struct Footprint {
     pub version: u32,
     pub board: String,
     /// Verdict, which is `pass` or `fail`.
@@ -66,7 +66,7 @@ pub struct Contributor {
     pub cure: String,
 }
 
-impl Report {
+impl Footprint {
     /// Returns the use of flash and RAM together.
     pub fn total(&self) -> Use {
         Use {
@@ -82,7 +82,7 @@ impl Report {
         stack: Stack,
         image: &Image<'_>,
         limits: Limits,
-    ) -> Report {
+    ) -> Footprint {
         let used = |is_ram| {
             let memories = firmware.memories.iter();
             let memories = memories.filter(|memory| memory.is_ram == is_ram);
@@ -102,7 +102,7 @@ impl Report {
             divide_stack(&mut memory.part, &stack, application);
             memory.part
         });
-        Report {
+        Footprint {
             version: 1,
             board: board.into(),
             verdict: "pass",

@@ -1,7 +1,9 @@
 //! Prints the report on a terminal.
 
+use zerda_support::html::count;
+
 use crate::Reports;
-use crate::report::Report;
+use crate::report::Footprint;
 use crate::shrinking::Row;
 
 /// Number of parts that are shown of a board.
@@ -27,7 +29,7 @@ pub fn page(reports: &Reports) -> String {
     text + "\n"
 }
 
-fn board(report: &Report) -> String {
+fn board(report: &Footprint) -> String {
     let mut text = format!(
         "{}: {}{}\n  flash   {:>9} of {:>9}   {:>5.1} %{}\n  RAM     {:>9} of {:>9}   {:>5.1} %{}\n  \
          in all  {:>9} of {:>9}   {:>5.1} %{}\n  stack   {}\n",
@@ -70,7 +72,7 @@ fn board(report: &Report) -> String {
 }
 
 /// Says how much of the stack is used, and who says so.
-pub fn stack(report: &Report) -> String {
+pub fn stack(report: &Footprint) -> String {
     let stack = &report.stack;
     match stack.bytes {
         Some(bytes) => format!(
@@ -103,14 +105,6 @@ fn shrinking(rows: &[Row]) -> String {
         );
     }
     text + "  baseline: estimated from the shapes of its profile, 500 frames in one piece; image: measured\n"
-}
-
-/// Writes a number with a comma between groups of three digits.
-pub fn count(number: u64) -> String {
-    let digits = number.to_string();
-    let groups: Vec<_> = digits.as_bytes().rchunks(3).rev().collect();
-    let groups: Vec<_> = groups.into_iter().map(String::from_utf8_lossy).collect();
-    groups.join(",")
 }
 
 /// Returns the share of `part` in `whole`, in percent.

@@ -15,13 +15,13 @@ import numpy as np
 import onnx
 
 from alarms import LATE, scaled
-from config import COMMANDS, FrontEnd, load
+from config import COMMANDS, DECODER, FrontEnd, load
 from corpus import audio_under, held_out, partition
 from evaluate import Listener
 from features import read_audio, word_span
 from start import from_onnx
 
-THRESHOLD, SMOOTHING = 0.6, 5
+THRESHOLD, SMOOTHING = DECODER["threshold"], DECODER["smoothing"]
 CLICK_S, GAPS_S = 0.03, (0.1, 0.5, 1.0)
 OVERDRIVE_DB = (20, 35)
 MUSIC_SNR_DB = (10, 0)

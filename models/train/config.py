@@ -1,4 +1,4 @@
-"""What config/models.toml says, and the labels that every model of Zerda has."""
+"""What config/models.toml and config/commands.toml say: words, shapes and the decoder's settings."""
 
 import json
 import tomllib
@@ -6,11 +6,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+MODELS_TOML = REPOSITORY / "config" / "models.toml"
+MODELS = tomllib.loads(MODELS_TOML.read_text())
+DECODER = tomllib.loads((REPOSITORY / "config" / "commands.toml").read_text())["decoder"]
 
-COMMANDS = ["yes", "no", "up", "down", "left", "right", "stop", "go"]
-# Hardly any recorded clips: learnt from synthetic speech alone, and no part of the figures on ten classes.
-FROM_TEXT = ["on", "off"]
-WAKE = ["computer", "jarvis"]
+COMMANDS = MODELS["words"]["commands"]
+# They are no part of the figures on ten classes.
+FROM_TEXT = MODELS["words"]["from_text"]
+WAKE = MODELS["words"]["wake"]
 WORDS = COMMANDS + FROM_TEXT + WAKE
 LABELS = WORDS + ["_unknown_", "_silence_"]
 UNKNOWN = LABELS.index("_unknown_")
@@ -49,10 +52,7 @@ class Profile:
 
 
 def load(profile: str) -> tuple[FrontEnd, Profile]:
-    path = REPOSITORY / "config" / "models.toml"
-    with open(path, "rb") as file:
-        config = tomllib.load(file)
-    if profile not in config["profiles"]:
-        known = ", ".join(config["profiles"])
-        raise SystemExit(f"{path}: no profile `{profile}`; there are {known}")
-    return FrontEnd(**config["front_end"]), Profile(name=profile, **config["profiles"][profile])
+    profiles = MODELS["profiles"]
+    if profile not in profiles:
+        raise SystemExit(f"{MODELS_TOML}: no profile `{profile}`; there are {', '.join(profiles)}")
+    return FrontEnd(**MODELS["front_end"]), Profile(name=profile, **profiles[profile])

@@ -25,7 +25,7 @@ from tqdm import tqdm
 
 from alarms import of_commands, of_wake_words
 from card import write_card
-from config import FROM_TEXT, LABELS, REPOSITORY, SILENCE, UNKNOWN, WAKE, WORDS, load
+from config import DECODER, FROM_TEXT, LABELS, REPOSITORY, SILENCE, UNKNOWN, WAKE, WORDS, load
 from corpus import Corpus, Sources
 from evaluate import test, validation
 from export import write_onnx
@@ -38,7 +38,7 @@ from start import centre, from_onnx
 from streams import HARD, PLAIN, REWARD, Composer
 from vectors import write_vectors
 
-SMOOTHING = 5  # committed frames that the decoder averages, looking back
+SMOOTHING = DECODER["smoothing"]
 ENDING = 10  # frames at a word's end that must each answer
 FRAMES = 320  # committed frames of a training stream
 SEED = 20261121

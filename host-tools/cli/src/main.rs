@@ -64,7 +64,7 @@ fn execute(command: Command) -> Result<()> {
                     .collect(),
                 levels: stream.level,
                 seed: stream.seed,
-                wake: stream.wake,
+                wake: stream.wake.wake,
                 pairs: stream.pairs,
                 fa_per_hour: stream.fa_per_hour,
                 max_miss: stream.max_miss,
@@ -110,7 +110,7 @@ fn execute(command: Command) -> Result<()> {
             let Some(file) = args.report else {
                 return Ok(());
             };
-            int8_cost::explain(&int8_cost::Options {
+            int8_cost::measure(&int8_cost::Options {
                 image: options.output,
                 onnx: options.onnx,
                 audio: options.calibrate,
@@ -128,7 +128,7 @@ fn execute(command: Command) -> Result<()> {
         }
         Command::Inspect(args) => match args.onnx {
             None => inspect::inspect(&args.image, args.json),
-            Some(onnx) => int8_cost::explain(&int8_cost::Options {
+            Some(onnx) => int8_cost::measure(&int8_cost::Options {
                 image: args.image,
                 onnx,
                 audio: args.audio,

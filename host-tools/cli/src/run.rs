@@ -77,7 +77,7 @@ pub fn run(options: &Options) -> Result<()> {
     }
     session.summary(options.inputs.len() - failed)?;
     if let (Some(path), Some(trace)) = (&options.trace, &trace) {
-        output::write(path, trace.svg()?.as_bytes())?;
+        output::write(path, trace.svg().as_bytes())?;
     }
     match failed {
         0 => Ok(()),

@@ -1,47 +1,32 @@
 //! Draws the smoothed posteriors over time as an SVG, one panel an input: what the decoder saw.
 
-use std::error::Error as StdError;
-use std::ops::Range;
-
-use plotters::coord::types::RangedCoordf64;
-use plotters::prelude::*;
 use zerda_firmware::{Detection, Image, Word};
+use zerda_support::charts::{Chart, Edges, Scale, Side, colour, drawing};
 
-use zerda_support::error::{Error, Result};
-
-const PANEL: (u32, u32) = (1100, 330);
-/// Width in pixels that the legend takes, right of the chart.
-const LEGEND_WIDTH: i32 = 120;
-/// Height in pixels that the waveform takes, below the posteriors.
-const WAVEFORM_HEIGHT: i32 = 60;
+/// Width and height of a panel.
+const PANEL: (f64, f64) = (1100.0, 330.0);
+/// Edges of the posteriors and of the waveform below them, in the first panel; the legend is on their right.
+const POSTERIORS: Edges = Edges {
+    left: 52.0,
+    right: 972.0,
+    top: 34.0,
+    bottom: 232.0,
+};
+const WAVEFORM: Edges = Edges {
+    top: 274.0,
+    bottom: 322.0,
+    ..POSTERIORS
+};
 /// Share of the chart's width that a word's name takes at most.
 const NAME_WIDTH: f64 = 0.1;
 /// Number of points that a line has at most: an hour of audio is drawn, and opened, as quickly as a minute.
 const MAX_POINTS: usize = 2000;
 
-/// The colours of words: six that are colour-blind safe (Okabe and Ito), then six more. Labels that are no words are grey.
-const COLOURS: [RGBColor; 12] = [
-    RGBColor(0, 114, 178),
-    RGBColor(213, 94, 0),
-    RGBColor(0, 158, 115),
-    RGBColor(204, 121, 167),
-    RGBColor(230, 159, 0),
-    RGBColor(86, 180, 233),
-    RGBColor(128, 60, 20),
-    RGBColor(90, 60, 160),
-    RGBColor(110, 120, 0),
-    RGBColor(190, 20, 60),
-    RGBColor(0, 110, 120),
-    RGBColor(20, 20, 20),
-];
-
-type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
-type Drawn<T = ()> = std::result::Result<T, Box<dyn StdError>>;
-
 /// Holds what is drawn, and how the image's numbers are to be read.
 pub struct Trace {
     pub panels: Vec<Panel>,
-    labels: Vec<(String, RGBColor)>,
+    /// Name and colour of each label; those that are no words are grey.
+    labels: Vec<(String, String)>,
     /// Names of the commands that the image lists; it is empty where each label is a command.
     commands: Vec<String>,
     /// Length in samples that the front end's window has.
@@ -101,16 +86,13 @@ impl Panel {
 impl Trace {
     pub fn new(image: &Image<'_>) -> Trace {
         let front_end = image.manifest().front_end;
-        let mut colours = COLOURS.iter().cycle();
-        let mut greys = [RGBColor(110, 110, 110), RGBColor(190, 190, 190)]
-            .into_iter()
-            .cycle();
+        let (mut words, mut greys) = (0.., ["grey", "pale"].iter().cycle());
         let labels = image.labels().map(|label| {
             let colour = match label.threshold {
-                0 => greys.next(),
-                _ => colours.next().copied(),
+                0 => greys.next().map(|grey| grey.to_string()),
+                _ => words.next().map(colour),
             };
-            (label.name.to_string(), colour.unwrap_or(BLACK))
+            (label.name.to_string(), colour.unwrap_or_default())
         });
         Trace {
             panels: Vec::new(),
@@ -122,115 +104,103 @@ impl Trace {
         }
     }
 
-    pub fn svg(&self) -> Result<String> {
-        let mut svg = String::new();
-        self.draw(&mut svg)
-            .map_err(|error| Error::usage(format!("the trace cannot be drawn: {error}")))?;
-        Ok(svg)
-    }
-
-    fn draw(&self, svg: &mut String) -> Drawn {
-        let rows = self.panels.len().max(1);
-        let size = (PANEL.0, PANEL.1.saturating_mul(u32::try_from(rows)?));
-        let root = SVGBackend::with_string(svg, size).into_drawing_area();
-        root.fill(&WHITE)?;
-        for (area, panel) in root.split_evenly((rows, 1)).iter().zip(&self.panels) {
-            self.panel(area, panel)?;
-        }
-        root.present()?;
-        Ok(())
-    }
-
-    fn panel(
-        &self,
-        area: &DrawingArea<SVGBackend<'_>, plotters::coord::Shift>,
-        panel: &Panel,
-    ) -> Drawn {
-        let area = area.margin(8, 8, 8, 8);
-        let (width, height) = area.dim_in_pixel();
-        let (main, legend) = area.split_horizontally(i32::try_from(width)? - LEGEND_WIDTH);
-        let (upper, lower) = main.split_vertically(i32::try_from(height)? - WAVEFORM_HEIGHT);
-        let seconds = 0.0..(panel.samples as f64 / self.rate).max(0.1);
-
-        let mut chart = ChartBuilder::on(&upper)
-            .caption(&panel.name, ("sans-serif", 15))
-            .x_label_area_size(24)
-            .y_label_area_size(44)
-            .build_cartesian_2d(seconds.clone(), 0.0..1.1)?;
-        chart
-            .configure_mesh()
-            .disable_x_mesh()
-            .light_line_style(WHITE)
-            .y_labels(6)
-            .y_label_formatter(&|p| format!("{p:.1}"))
-            .x_label_formatter(&|s| format!("{s:.1} s"))
-            .draw()?;
-        windows(&mut chart, panel, seconds.end)?;
-        self.words(&mut chart, panel)?;
-        self.commands(&mut chart, panel)?;
-        let classes = self.labels.len();
-        for (index, (name, colour)) in self.labels.iter().enumerate() {
-            let values: Vec<u8> = panel
-                .smoothed
-                .iter()
-                .skip(index)
-                .step_by(classes)
-                .copied()
-                .collect();
-            let points =
-                decimated(&values).map(|(frame, p)| (self.frame_end(frame), f64::from(p) / 256.0));
-            chart.draw_series(LineSeries::new(points, colour.stroke_width(2)))?;
-            let y = 40 + 17 * i32::try_from(index)?;
-            legend.draw(&PathElement::new(
-                [(14, y + 6), (34, y + 6)],
-                colour.stroke_width(3),
-            ))?;
-            legend.draw(&Text::new(name.as_str(), (42, y), ("sans-serif", 14)))?;
-        }
-        waveform(&lower, panel, seconds, self.rate)
-    }
-
-    /// Shades each word from start to end, in its colour, with its name and score above.
-    fn words(&self, chart: &mut Chart<'_, '_>, panel: &Panel) -> Drawn {
-        let duration = panel.samples as f64 / self.rate;
-        let (mut before, mut height) = (f64::NEG_INFINITY, 1.09);
-        for word in &panel.words {
-            let Some((name, colour)) = self.labels.get(usize::from(word.label)) else {
-                continue;
+    pub fn svg(&self) -> String {
+        let panels = (0..).map(f64::from).zip(&self.panels);
+        let charts = panels.flat_map(|(number, panel)| {
+            let down = |edges: Edges| Edges {
+                top: edges.top + PANEL.1 * number,
+                bottom: edges.bottom + PANEL.1 * number,
+                ..edges
             };
-            let [start, end] = [word.start_ms, word.end_ms].map(|ms| f64::from(ms) / 1000.0);
-            let score = f64::from(word.score) / 256.0;
-            chart.draw_series([
-                Rectangle::new([(start, 0.0), (end, 1.0)], colour.mix(0.12).filled()),
-                Rectangle::new([(end, 0.0), (end, 1.0)], colour.stroke_width(1)),
-            ])?;
-            // Two names side by side would write over each other.
-            let close = start - before < NAME_WIDTH * duration;
-            height = if close && height > 1.05 { 1.05 } else { 1.09 };
-            before = start;
-            let style = ("sans-serif", 13).into_font().color(colour);
-            chart.draw_series([Text::new(
-                format!("{name} {score:.2}"),
-                (start, height),
-                style,
-            )])?;
-        }
-        Ok(())
+            let seconds = (panel.samples as f64 / self.rate).max(0.1);
+            [
+                self.posteriors(panel, down(POSTERIORS), seconds),
+                self.waveform(panel, down(WAVEFORM), seconds),
+            ]
+        });
+        let rows = self.panels.len().max(1) as f64;
+        drawing(PANEL.0, PANEL.1 * rows, charts)
     }
 
-    /// Draws a frame around the words of each command of several words, with its name.
-    fn commands(&self, chart: &mut Chart<'_, '_>, panel: &Panel) -> Drawn {
+    fn posteriors(&self, panel: &Panel, edges: Edges, seconds: f64) -> Chart {
+        let (x, y) = (Scale::linear(0.0, seconds), Scale::linear(0.0, 1.1));
+        let mut chart = Chart::new(edges, x, y);
+        let middle = (edges.left + edges.right) / 2.0;
+        chart.text("", (middle, edges.top - 16.0), Side::Middle, &panel.name);
+        // The time in which commands count after a wake word.
+        let mut shaded = 0.0;
+        for &(from, until) in &panel.windows {
+            let [from, until] = [from, until].map(|ms| secs(ms).clamp(shaded, seconds));
+            chart.bar("window", (from, 0.0), (until, 1.1));
+            shaded = until;
+        }
+        chart.x_axis("s");
+        chart.y_axis("");
+        self.words(&mut chart, panel, seconds);
+        // A frame around the words of each command of several words, with its name.
         for detection in &panel.detections {
             let Some(name) = self.commands.get(usize::from(detection.command)) else {
                 continue;
             };
-            let [start, end] =
-                [detection.start_ms, detection.end_ms].map(|ms| f64::from(ms) / 1000.0);
-            chart.draw_series([Rectangle::new([(start, 0.0), (end, 1.0)], BLACK)])?;
-            let style = ("sans-serif", 13).into_font().color(&BLACK);
-            chart.draw_series([Text::new(name.clone(), (start + 0.02, 0.97), style)])?;
+            let (start, end) = (secs(detection.start_ms), secs(detection.end_ms));
+            chart.bar("frame", (start, 0.0), (end, 1.0));
+            let (x, y) = chart.at(start, 1.0);
+            chart.text("", (x + 4.0, y + 14.0), Side::Right, name);
         }
-        Ok(())
+        for (index, (name, colour)) in self.labels.iter().enumerate() {
+            let values = panel.smoothed.iter().skip(index);
+            let values: Vec<u8> = values.step_by(self.labels.len()).copied().collect();
+            let points = decimated(&values);
+            chart.curve(
+                colour,
+                points.map(|(frame, p)| (self.frame_end(frame), f64::from(p) / 256.0)),
+            );
+            let (x, y) = (edges.right + 14.0, edges.top + 6.0 + 17.0 * index as f64);
+            chart.line(&format!("curve {colour}"), (x, y), (x + 20.0, y));
+            chart.text("", (x + 28.0, y + 4.0), Side::Right, name);
+        }
+        chart
+    }
+
+    /// Shades each word from start to end, in its colour, with its name and score above.
+    fn words(&self, chart: &mut Chart, panel: &Panel, seconds: f64) {
+        let (mut before, mut height) = (f64::NEG_INFINITY, 1.06);
+        for word in &panel.words {
+            let Some((name, colour)) = self.labels.get(usize::from(word.label)) else {
+                continue;
+            };
+            let (start, end) = (secs(word.start_ms), secs(word.end_ms));
+            let score = f64::from(word.score) / 256.0;
+            chart.bar(&format!("word {colour}"), (start, 0.0), (end, 1.0));
+            chart.line(
+                &format!("curve {colour}"),
+                chart.at(end, 0.0),
+                chart.at(end, 1.0),
+            );
+            // Two names side by side would write over each other.
+            let close = start - before < NAME_WIDTH * seconds;
+            height = if close && height > 1.02 { 1.02 } else { 1.06 };
+            before = start;
+            let text = format!("{name} {score:.2}");
+            let class = format!("name {colour}");
+            chart.text(&class, chart.at(start, height), Side::Right, &text);
+        }
+    }
+
+    fn waveform(&self, panel: &Panel, edges: Edges, seconds: f64) -> Chart {
+        let loudest = panel.peaks.iter().max().copied().unwrap_or(0).max(1);
+        let loudest = f64::from(loudest);
+        let (x, y) = (
+            Scale::linear(0.0, seconds),
+            Scale::linear(-loudest, loudest),
+        );
+        let mut chart = Chart::new(edges, x, y);
+        let points = decimated(&panel.peaks);
+        let points = points.map(|(at, peak)| ((at * ENVELOPE) as f64 / self.rate, f64::from(peak)));
+        let points: Vec<(f64, f64)> = points.collect();
+        let mirrored = points.iter().rev().map(|&(at, peak)| (at, -peak));
+        chart.area("pale", points.iter().copied().chain(mirrored));
+        chart
     }
 
     /// Returns the end of a frame in seconds from the start of the stream.
@@ -239,43 +209,8 @@ impl Trace {
     }
 }
 
-/// Shades the time in which commands count after a wake word.
-fn windows(chart: &mut Chart<'_, '_>, panel: &Panel, end: f64) -> Drawn {
-    let mut shaded = 0.0;
-    for &(from, until) in &panel.windows {
-        let [from, until] = [from, until].map(|ms| (f64::from(ms) / 1000.0).clamp(shaded, end));
-        let shade = Rectangle::new(
-            [(from, 0.0), (until, 1.1)],
-            RGBColor(255, 246, 200).filled(),
-        );
-        chart.draw_series([shade])?;
-        shaded = until;
-    }
-    Ok(())
-}
-
-fn waveform(
-    area: &DrawingArea<SVGBackend<'_>, plotters::coord::Shift>,
-    panel: &Panel,
-    seconds: Range<f64>,
-    rate: f64,
-) -> Drawn {
-    let loudest = panel.peaks.iter().max().copied().unwrap_or(0).max(1);
-    let mut chart = ChartBuilder::on(area)
-        .y_label_area_size(44)
-        .build_cartesian_2d(seconds, -1.0..1.0)?;
-    let points: Vec<(f64, f64)> = decimated(&panel.peaks)
-        .map(|(at, peak)| {
-            (
-                (at * ENVELOPE) as f64 / rate,
-                f64::from(peak) / f64::from(loudest),
-            )
-        })
-        .collect();
-    let mirrored = points.iter().rev().map(|&(at, peak)| (at, -peak));
-    let outline: Vec<(f64, f64)> = points.iter().copied().chain(mirrored).collect();
-    chart.draw_series([Polygon::new(outline, RGBColor(150, 160, 170).filled())])?;
-    Ok(())
+fn secs(ms: u32) -> f64 {
+    f64::from(ms) / 1000.0
 }
 
 /// Returns at most [`MAX_POINTS`] points, each the maximum of what it stands for, with its index.

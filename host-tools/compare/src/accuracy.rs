@@ -17,7 +17,7 @@ use zerda_support::image_file::ImageFile;
 use zerda_support::operators::macs_per_step;
 
 use crate::answer::Answerer;
-use report::Report;
+use report::AccuracyReport;
 
 pub struct Options {
     /// Folders that have one folder a label, of WAV and FLAC files.
@@ -68,7 +68,7 @@ pub fn eval(options: &Options) -> Result<()> {
         return Err(Error::Reported);
     }
     let outcomes = answer_all(answerer, &labels, &clips)?;
-    let report = Report {
+    let report = AccuracyReport {
         labels: &labels,
         commands: image.labels().map(|label| label.threshold > 0).collect(),
         left_out,

@@ -51,8 +51,8 @@ pub enum Output {
     File(PathBuf),
 }
 
-pub fn explain(options: &Options) -> Result<()> {
-    let report = Report::of(&options.image, &options.onnx, &options.audio)?;
+pub fn measure(options: &Options) -> Result<()> {
+    let report = Int8Cost::of(&options.image, &options.onnx, &options.audio)?;
     let path = match &options.output {
         Output::Table => return print(&text::table(&report)),
         Output::Json => return print(&report.json()),
@@ -70,7 +70,7 @@ pub fn explain(options: &Options) -> Result<()> {
 /// Holds what the JSON says, which is described in the help of `zerda inspect`. Figures are `null` where they are not
 /// finite: the SQNR of a tensor without error.
 #[derive(Serialize)]
-pub struct Report {
+pub struct Int8Cost {
     report_version: u32,
     /// Says what each figure is, and whether it is measured or counted.
     figures: Figures,
@@ -180,8 +180,8 @@ struct Row {
     stands_out: bool,
 }
 
-impl Report {
-    fn of(path: &Path, onnx: &Path, audio: &[PathBuf]) -> Result<Report> {
+impl Int8Cost {
+    fn of(path: &Path, onnx: &Path, audio: &[PathBuf]) -> Result<Int8Cost> {
         let file = ImageFile::open(path)?;
         let image = file.image()?;
         let pair = Pair::open(onnx, &image)?;
@@ -209,7 +209,7 @@ impl Report {
         let posteriors = of_output(pair.graph.posteriors);
         let differing = differing(&image, onnx, &files, &recordings)?;
         let samples: usize = recordings.iter().map(Vec::len).sum();
-        let mut report = Report {
+        let mut report = Int8Cost {
             report_version: 1,
             figures: FIGURES,
             image: ImageFacts::of(path, file.bytes().len(), &image),

@@ -17,8 +17,8 @@ use zerda_firmware::grammar::Detection;
 use zerda_support::error::{Error, Result};
 use zerda_support::output::print;
 
-use heard::Heard;
-use labels::Spoken;
+use heard::Replay;
+use labels::Annotation;
 use why::Why;
 
 /// Time after a command's end, in ms, in which it may be decided, as in `zerda eval --stream`.
@@ -71,7 +71,7 @@ struct Row {
 /// Explains what went wrong in a recording and prints it, as text with counts.
 pub fn explain(image: &Image<'_>, path: &Path, samples: &[i16], json: bool) -> Result<()> {
     let spoken = labels::beside(path, samples, image)?;
-    let heard = Heard::of(image, samples)?;
+    let heard = Replay::of(image, samples)?;
     let name = path.display().to_string();
     let (explained, hits) = heard.explanations(&name, &spoken);
     for explanation in &explained {
@@ -90,19 +90,19 @@ pub fn explain(image: &Image<'_>, path: &Path, samples: &[i16], json: bool) -> R
     ))
 }
 
-impl Heard<'_> {
+impl Replay<'_> {
     /// Explains what was missed and what was a false alarm, in order of time, and counts the commands that were heard.
     fn explanations<'a>(
         &'a self,
         file: &'a str,
-        spoken: &[Spoken],
+        spoken: &[Annotation],
     ) -> (Vec<Explanation<'a>>, usize) {
         let (mut hit, mut explained) = (vec![false; spoken.len()], Vec::new());
         for detection in &self.detections {
             let command = self.image.command(detection.command).unwrap_or_default();
             let at = detection.decided_ms;
-            let within = |of: &Spoken| of.start_ms < at && at <= of.end_ms + LATE_MS;
-            let said = |of: &Spoken| of.command == command;
+            let within = |of: &Annotation| of.start_ms < at && at <= of.end_ms + LATE_MS;
+            let said = |of: &Annotation| of.command == command;
             let mut all = spoken.iter().zip(&hit);
             let right = all.position(|(of, hit)| within(of) && said(of) && !hit);
             if let Some(right) = right {
@@ -122,7 +122,7 @@ impl Heard<'_> {
         (explained, hit.iter().filter(|hit| **hit).count())
     }
 
-    fn missed<'a>(&'a self, file: &'a str, spoken: &Spoken) -> Explanation<'a> {
+    fn missed<'a>(&'a self, file: &'a str, spoken: &Annotation) -> Explanation<'a> {
         let (label, why) = why::missed(self, spoken);
         let times = (spoken.start_ms, spoken.end_ms);
         self.explanation((file, "missed", &spoken.command), times, label, why)
@@ -133,7 +133,7 @@ impl Heard<'_> {
         file: &'a str,
         detection: &Detection,
         command: &str,
-        spoken: Option<&Spoken>,
+        spoken: Option<&Annotation>,
     ) -> Explanation<'a> {
         let mut words = self.words();
         let last = words.rfind(|word| word.end_ms == detection.end_ms);

@@ -37,7 +37,7 @@ use sources::{Clips, Negative, negatives, progress};
 use summary::Summary;
 use sweep::Sweep;
 use track::{Settings, Track};
-use wake::Wake;
+use wake::WakeGate;
 
 pub struct Options {
     /// Folders that have one folder a label, of WAV and FLAC files.
@@ -194,7 +194,7 @@ fn conditions(options: &Options, gated: bool, noise: bool) -> Vec<Condition> {
 impl Clips {
     /// Returns what is said in each stream: the words that are said by themselves, in an order that the seed gives;
     /// wake words are said to a device that sleeps.
-    pub fn scripts(&self, seed: u64, wake: Option<&Wake>) -> Vec<Vec<Utterance>> {
+    pub fn scripts(&self, seed: u64, wake: Option<&WakeGate>) -> Vec<Vec<Utterance>> {
         let words = self.alone().map(|number| Utterance {
             words: vec![self.clip(number)],
             rest_ms: wake.map_or(0, |wake| wake.window_ms.into()),

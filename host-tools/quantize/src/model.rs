@@ -4,7 +4,7 @@ use std::path::Path;
 
 use zerda_firmware::image::{FrontEndConfig, Manifest};
 use zerda_support::config::{self, Commands};
-use zerda_support::detection::Detection;
+use zerda_support::detection::DetectionSettings;
 use zerda_support::error::Result;
 use zerda_support::image_file::ImageFile;
 
@@ -63,7 +63,7 @@ impl Model<'_> {
             mel_band: writer.i8(&bands, bands.len(), unit),
         };
         let names: Vec<_> = self.labels.iter().map(String::as_str).collect();
-        let detection = Detection::new(self.commands, &names, front_end)?;
+        let detection = DetectionSettings::new(self.commands, &names, front_end)?;
         let manifest = Manifest {
             stream: graph.stream,
             front_end,

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use zerda_firmware::image::{MAX_CACHES, MAX_WORK, Stream};
 use zerda_firmware::kernels::MAX_SOFTMAX_COLS;
-use zerda_support::config::{Commands, Config, Profile};
+use zerda_support::config::{Config, Profile};
 use zerda_support::error::{Error, Result};
 use zerda_support::image_file::ImageFile;
 
@@ -17,11 +17,6 @@ use super::graph::{
     Function, Graph, Id, Linear, LinearKind, Op, Place, Quantization, Tensor, UNCLAMPED, Window,
 };
 use super::model::Model;
-
-/// Commands that the recipe trains; labels that `commands.toml` names come after them.
-const COMMANDS: [&str; 12] = [
-    "yes", "no", "up", "down", "left", "right", "stop", "go", "on", "off", "computer", "jarvis",
-];
 
 /// Largest number of taps that a kernel may have: a cache's rows and its slack are counted in 16 bits.
 const LONGEST_KERNEL: u16 = 60_000;
@@ -39,8 +34,7 @@ const MASKED: (f32, f32) = (-20.0, 16.0);
 pub fn image(profile: &Profile, config: &Config) -> Result<ImageFile> {
     fits(profile).map_err(|reason| Error::usage(format!("{profile}: {reason}")))?;
     let front_end = &config.models.front_end;
-    let labels = labels(&config.commands);
-    let labels: Vec<_> = labels.iter().map(|label| label.to_string()).collect();
+    let labels = labels(config);
     let name = profile.to_string();
     let model = Model {
         path: Path::new(&name),
@@ -100,17 +94,19 @@ fn fits(profile: &Profile) -> std::result::Result<(), String> {
     }
 }
 
-/// Returns the recipe's labels, and those besides that the configuration names.
-fn labels(commands: &Commands) -> Vec<&str> {
+/// Returns the words that the recipe trains, and the labels besides that `commands.toml` names.
+fn labels(config: &Config) -> Vec<String> {
+    let (words, commands) = (&config.models.words, &config.commands);
+    let trained = words.commands.iter().chain(&words.from_text);
     let decoder = &commands.decoder;
     let named = commands.thresholds.keys().chain(&decoder.never);
+    let named = trained.chain(&words.wake).chain(named);
     let named = named.chain([&decoder.silence]).map(String::as_str);
     let grammar = commands.grammar.iter().flat_map(|of| &of.commands);
-    let named = named.chain(grammar.flat_map(|command| command.get_ref().split_whitespace()));
-    let mut labels: Vec<&str> = Vec::new();
-    for label in COMMANDS.into_iter().chain(named) {
-        if !labels.contains(&label) {
-            labels.push(label);
+    let mut labels: Vec<String> = Vec::new();
+    for label in named.chain(grammar.flat_map(|command| command.get_ref().split_whitespace())) {
+        if !labels.iter().any(|known| known == label) {
+            labels.push(label.into());
         }
     }
     labels

@@ -7,7 +7,7 @@ use zerda_support::statistics::percentile;
 
 use super::costs::Costs;
 use super::device::{self, Run, Shape};
-use super::words::{Word, Words};
+use super::words::{DetectedWord, DetectedWords};
 
 #[derive(Clone, Debug, Serialize)]
 pub struct Detections {
@@ -75,7 +75,12 @@ impl Parts {
 
 impl Detections {
     /// Times the words; returns `None` where audio is lost before the last word, or no word was detected.
-    pub fn of(board: &Board, shape: Shape, costs: &Costs<'_>, words: &Words) -> Option<Detections> {
+    pub fn of(
+        board: &Board,
+        shape: Shape,
+        costs: &Costs<'_>,
+        words: &DetectedWords,
+    ) -> Option<Detections> {
         let last = words.detected.iter().map(|word| word.step).max()?;
         let samples = shape.delivered(shape.complete(last)).ceil() as u64;
         let run = device::run(
@@ -88,7 +93,7 @@ impl Detections {
         if run.overruns > 0 {
             return None;
         }
-        let time = |word: &Word| {
+        let time = |word: &DetectedWord| {
             let parts = way(board, shape, &run, word);
             Timed {
                 file: word.file.display().to_string(),
@@ -125,7 +130,7 @@ impl Detections {
     }
 }
 
-fn way(board: &Board, shape: Shape, run: &Run, word: &Word) -> Parts {
+fn way(board: &Board, shape: Shape, run: &Run, word: &DetectedWord) -> Parts {
     let frame = word.end.div_ceil(shape.hop).saturating_sub(1);
     let framed = (frame * shape.hop + shape.window) as f64;
     let looked = framed + ((shape.chunk - shape.step) * shape.hop) as f64;
@@ -174,7 +179,7 @@ mod tests {
             ..Run::default()
         };
         let way = |end, step| {
-            let word = Word {
+            let word = DetectedWord {
                 file: "word.wav".into(),
                 label: "go".into(),
                 end,

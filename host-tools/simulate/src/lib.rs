@@ -30,7 +30,7 @@ use zerda_support::output::{self, Format, Forms};
 use zerda_support::wake;
 
 use costs::Costs;
-use report::Report;
+use report::Simulation;
 
 pub struct Options {
     /// Name of the board, or the path of its file; `None` where the sweep names boards.
@@ -68,7 +68,7 @@ pub fn simulate(options: &Options) -> Result<()> {
     let words = words::words(&image, &options.audio)?;
     let costs = Costs::new(&board, &image, options.vela.as_deref())?;
     let limit_ms = budgets.latency_ms.get().into();
-    let report = Report::new(
+    let report = Simulation::new(
         &board,
         &image,
         &options.image,

@@ -12,7 +12,7 @@ use super::costs::Costs;
 use super::device::{self, Lane, Shape};
 use super::histogram::Histogram;
 use super::latency::{Detections, ms};
-use super::words::Words;
+use super::words::DetectedWords;
 
 /// Lengths in frames of the sequences that are timed in one piece: 5 s, and 3 s as of most commands.
 const SEQUENCES: [u64; 2] = [500, 300];
@@ -22,7 +22,7 @@ const AVERAGED: usize = 100;
 
 /// Contents of the JSON, which the help of `zerda simulate` describes.
 #[derive(Clone, Debug, Serialize)]
-pub struct Report {
+pub struct Simulation {
     pub version: u32,
     pub board: String,
     pub core: String,
@@ -97,17 +97,17 @@ pub struct Stage {
     pub ms: f64,
 }
 
-impl Report {
+impl Simulation {
     /// Simulates a stream of `seconds` seconds and the words, and judges both by `limit_ms`.
     pub fn new(
         board: &Board,
         image: &Image<'_>,
         path: &Path,
         costs: &Costs<'_>,
-        words: &Words,
+        words: &DetectedWords,
         seconds: u32,
         limit_ms: f64,
-    ) -> Report {
+    ) -> Simulation {
         let shape = Shape::of(image, board.dma_buffer_ms);
         let look_s = shape.step_s() * (shape.full_from() + 2) as f64;
         let samples = u64::from(seconds) * u64::from(SAMPLE_RATE);
@@ -127,7 +127,7 @@ impl Report {
         ];
         stages.extend(&costs.stages);
         stages.sort_by(|a, b| b.1.total_cmp(&a.1));
-        let mut report = Report {
+        let mut report = Simulation {
             version: 1,
             board: board.name.clone(),
             core: board.core.clone(),

@@ -1,12 +1,12 @@
 //! Prints the report on a terminal, and as Markdown.
 
 use super::latency::Parts;
-use super::report::Report;
+use super::report::Simulation;
 
 /// Number of characters that the longest bar on a terminal has.
 const BAR: f64 = 30.0;
 
-pub fn page(report: &Report) -> String {
+pub fn page(report: &Simulation) -> String {
     let (step, fill, load) = (&report.step_ms, &report.fill, &report.load);
     let mut text = format!("{}\n{}\n\n", title(report), report.basis);
     let mut line = |name: &str, value: String| text += &format!("{name:<17} {value}\n");
@@ -66,7 +66,7 @@ pub fn page(report: &Report) -> String {
     text + &format!("\n{}", report.verdict.to_uppercase())
 }
 
-pub fn title(report: &Report) -> String {
+pub fn title(report: &Simulation) -> String {
     format!(
         "{}: {} at {} MHz{}, {}, chunk {}, step {}, left context {} frames",
         report.board,
@@ -83,7 +83,7 @@ pub fn title(report: &Report) -> String {
 }
 
 /// Says how long words take from their end to their detection.
-pub fn words(report: &Report) -> String {
+pub fn words(report: &Simulation) -> String {
     match &report.word_end_to_detection_ms {
         Some(words) => format!(
             "p50 {:.0}, p95 {:.0}, max {:.0} ms of {} words, {} missed; limit {:.0} for p95",
@@ -94,7 +94,7 @@ pub fn words(report: &Report) -> String {
     }
 }
 
-pub fn markdown(report: &Report) -> String {
+pub fn markdown(report: &Simulation) -> String {
     let mut text = match report.verdict {
         "pass" => "### Latency: PASS ✅\n\n".to_string(),
         _ => "### Latency: FAIL ❌\n\n".to_string(),

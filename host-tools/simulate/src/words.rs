@@ -19,7 +19,7 @@ const TAIL: usize = 50 * HOP;
 
 /// Spoken command that was detected.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Word {
+pub struct DetectedWord {
     pub file: PathBuf,
     pub label: String,
     /// Sample at which its last 10 ms hop within 25 dB of the loudest ends.
@@ -29,8 +29,8 @@ pub struct Word {
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Words {
-    pub detected: Vec<Word>,
+pub struct DetectedWords {
+    pub detected: Vec<DetectedWord>,
     /// Number of commands of a labelled folder that gave no right detection.
     pub missed: usize,
     /// Says whether folders told every word: then those that were missed are known.
@@ -46,7 +46,7 @@ type Recording = (PathBuf, Option<usize>);
 /// file a detection belongs to the last stretch of speech that begins before it was decided. Words that no
 /// pause of 200 ms separates are one stretch: of its detections only the last is told, since the end of the
 /// others is not known.
-pub fn words(image: &Image<'_>, inputs: &[PathBuf]) -> Result<Words> {
+pub fn words(image: &Image<'_>, inputs: &[PathBuf]) -> Result<DetectedWords> {
     let mut recordings = Vec::new();
     for input in inputs {
         find(image, input, &mut recordings)?;
@@ -60,9 +60,9 @@ pub fn words(image: &Image<'_>, inputs: &[PathBuf]) -> Result<Words> {
     let found = recordings
         .par_iter()
         .map_init(memory, |memory, recording| of(image, memory, recording));
-    let mut words = Words {
+    let mut words = DetectedWords {
         labelled: recordings.iter().all(|(_, label)| label.is_some()),
-        ..Words::default()
+        ..DetectedWords::default()
     };
     for found in found.collect::<Result<Vec<_>>>()? {
         words.missed += found.missed;
@@ -93,20 +93,20 @@ fn find(image: &Image<'_>, input: &Path, recordings: &mut Vec<Recording>) -> Res
 }
 
 /// Finds the words of one recording.
-fn of(image: &Image<'_>, memory: &mut [i8], (file, label): &Recording) -> Result<Words> {
+fn of(image: &Image<'_>, memory: &mut [i8], (file, label): &Recording) -> Result<DetectedWords> {
     let samples = audio::read(file)?;
     let awake = image.always_awake();
     let hearing = if label.is_some() { &awake } else { image };
     let detections = detections(hearing, memory, &samples)?;
     let speech = speech::stretches(&samples);
     let name = |label: usize| image.labels().nth(label).map_or("", |label| label.name);
-    let word = |end, (label, step)| Word {
+    let word = |end, (label, step)| DetectedWord {
         file: file.clone(),
         label: name(label).into(),
         end,
         step,
     };
-    let mut words = Words::default();
+    let mut words = DetectedWords::default();
     if let Some(label) = label {
         let right = detections
             .into_iter()

@@ -18,8 +18,8 @@ use zerda_firmware::image::MAX_LEVEL_FRAMES;
 
 use crate::error::{Error, Result};
 pub use budgets::{Budgets, Limits, OwnLimits};
-pub use commands::{Commands, Decoder, Phrase, Threshold};
-pub use wake::{Known, Wake, WakeWords};
+pub use commands::{Commands, DecoderSettings, Phrase, Threshold};
+pub use wake::{Known, WakeSettings, WakeWords};
 
 const MODELS: (&str, &str) = ("models.toml", include_str!("../config/models.toml"));
 const COMMANDS: (&str, &str) = ("commands.toml", include_str!("../config/commands.toml"));
@@ -40,12 +40,24 @@ impl Config {
     }
 }
 
-/// Contents of `models.toml`, which holds the front end and the shapes of the models.
+/// Contents of `models.toml`, which holds the front end, the words and the shapes of the models.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Models {
     pub front_end: FrontEnd,
+    #[serde(default)]
+    pub words: TrainedWords,
     pub profiles: BTreeMap<String, Profile>,
+}
+
+/// TrainedWords that the recipe trains, in the order of the labels: commands, those of them that are learnt from synthetic
+/// speech alone, and wake words.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainedWords {
+    pub commands: Vec<String>,
+    pub from_text: Vec<String>,
+    pub wake: Vec<String>,
 }
 
 /// Front end that `[front_end]` and the JSON in the ONNX's `zerda.front_end` describe. Units stand in

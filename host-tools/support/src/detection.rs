@@ -32,11 +32,11 @@ pub fn commands(options: &Options, commands: &Commands) -> Result<()> {
 pub fn with_commands(file: &ImageFile, commands: &Commands) -> Result<ImageFile> {
     let image = file.image()?;
     let names: Vec<_> = image.labels().map(|label| label.name).collect();
-    Detection::new(commands, &names, image.manifest().front_end)?.put(file)
+    DetectionSettings::new(commands, &names, image.manifest().front_end)?.put(file)
 }
 
 /// Settings of detection in the integers that an image holds.
-pub struct Detection {
+pub struct DetectionSettings {
     pub decoder: DecoderConfig,
     /// Threshold of each label in Q0.8; a label whose threshold is 0 is never detected.
     pub thresholds: Vec<u8>,
@@ -45,21 +45,21 @@ pub struct Detection {
     wake: Option<WakeWords>,
 }
 
-impl Detection {
+impl DetectionSettings {
     /// Converts `commands` to the integers of an image; `names` are the model's labels. Refractory time and
     /// gap become frames, rounded up.
     pub fn new(
         commands: &Commands,
         names: &[&str],
         front_end: FrontEndConfig,
-    ) -> Result<Detection> {
+    ) -> Result<DetectionSettings> {
         let decoder = &commands.decoder;
         // Rounded up to whole frames.
         let frame_ms = (1000 * u32::from(front_end.hop) / front_end.sample_rate).max(1);
         let frames = |ms: u16| u32::from(ms).div_ceil(frame_ms) as u16;
         let silence = names.iter().position(|&name| name == decoder.silence);
         let gap = commands.grammar.as_ref().map_or(0, |of| of.gap_ms.0);
-        Ok(Detection {
+        Ok(DetectionSettings {
             thresholds: commands.thresholds(names)?,
             decoder: DecoderConfig {
                 smoothing: decoder.smoothing.0,
@@ -73,7 +73,7 @@ impl Detection {
     }
 
     /// Reads the settings that an image has.
-    pub fn of(image: &Image<'_>) -> Detection {
+    pub fn of(image: &Image<'_>) -> DetectionSettings {
         let phrases = image.commands().map(|command| Phrase {
             name: command.name.into(),
             words: command.words.into(),
@@ -84,7 +84,7 @@ impl Detection {
             words: wake.words.into(),
             thresholds: wake.thresholds.into(),
         });
-        Detection {
+        DetectionSettings {
             decoder: image.manifest().decoder,
             thresholds: image.labels().map(|label| label.threshold).collect(),
             gap: image.grammar().gap,
@@ -97,7 +97,7 @@ impl Detection {
     /// makes an error of the description of what is wrong with the section.
     pub fn set_wake(
         &mut self,
-        wake: &config::Wake,
+        wake: &config::WakeSettings,
         names: &[&str],
         error: impl Fn(&str) -> Error,
     ) -> Result<()> {

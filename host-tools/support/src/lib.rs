@@ -7,7 +7,7 @@
 //!
 //! | what | where |
 //! |---|---|
-//! | errors and output | [`error`], [`output`], [`report`], [`html`] |
+//! | errors and output | [`error`], [`output`], [`report`], [`html`], [`charts`] |
 //! | audio and its folders | [`audio`], [`speech`], [`clips`] |
 //! | configuration | [`config`] |
 //! | boards and NPUs | [`board`], [`ethos_u`] |
@@ -24,6 +24,7 @@
 
 pub mod audio;
 pub mod board;
+pub mod charts;
 pub mod clips;
 pub mod config;
 pub mod detection;

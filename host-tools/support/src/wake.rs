@@ -9,7 +9,7 @@ use toml::Spanned;
 use zerda_firmware::Image;
 
 use crate::config::Commands;
-use crate::detection::Detection;
+use crate::detection::DetectionSettings;
 use crate::error::{Error, Result};
 use crate::image_file::ImageFile;
 
@@ -56,7 +56,7 @@ pub fn with_wake(file: &ImageFile, words: &Words) -> Result<ImageFile> {
         wake.words = Spanned::new(0..0, spanned.collect());
     }
     let names: Vec<_> = image.labels().map(|label| label.name).collect();
-    let mut detection = Detection::of(&image);
+    let mut detection = DetectionSettings::of(&image);
     detection.set_wake(&wake, &names, |problem| {
         Error::usage(format!("{}: --wake: {problem}", file.path().display()))
     })?;

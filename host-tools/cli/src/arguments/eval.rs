@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use zerda_support::wake;
 
 use super::{ImageArg, WakeArg};
 
@@ -70,7 +69,7 @@ pub struct EvalArgs {
 }
 
 #[derive(Args)]
-#[command(next_help_heading = "Streams")]
+#[command(next_help_heading = "Streams", mut_arg("wake", |wake| wake.requires("stream")))]
 pub struct StreamArgs {
     /// Measures misses, false alarms an hour and delays in streams
     #[arg(long, requires = "negatives", conflicts_with = "onnx")]
@@ -105,11 +104,8 @@ pub struct StreamArgs {
     )]
     #[arg(default_value = "-10", value_parser = level, requires = "stream")]
     pub level: Vec<f64>,
-    /// Judges wake words, and commands after them: those that stand ready in commands.toml, or WORD,... instead of the
-    /// image's own
-    #[arg(long, value_name = "WORD,...", num_args = 0..=1, require_equals = true, requires = "stream")]
-    #[arg(default_missing_value = "", hide_default_value = true)]
-    pub wake: Option<wake::Words>,
+    #[command(flatten)]
+    pub wake: WakeArg,
     /// Draws N pairs of a wake word and a command, which are said in each condition
     #[arg(long, value_name = "N", default_value_t = 300, requires = "stream")]
     pub pairs: usize,

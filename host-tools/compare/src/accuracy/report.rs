@@ -7,7 +7,7 @@ use zerda_support::error::{Error, Result};
 
 use super::Outcome;
 
-pub struct Report<'a> {
+pub struct AccuracyReport<'a> {
     pub labels: &'a [&'a str],
     /// Says of each label whether it is a command.
     pub commands: Vec<bool>,
@@ -26,7 +26,7 @@ struct Top1 {
     keywords: Option<f64>,
 }
 
-impl Report<'_> {
+impl AccuracyReport<'_> {
     pub fn print(&self, json: bool) -> Result<()> {
         let text = if json {
             format!("{}\n", self.json())
@@ -207,7 +207,7 @@ mod tests {
             outcome(1, 1, 1, None),
             outcome(2, 2, 2, Some(0)),
         ];
-        let report = Report {
+        let report = AccuracyReport {
             labels: &["go", "no", "_silence_"],
             commands: vec![true, true, false],
             left_out: vec!["off".into()],

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Report, Row};
+use super::{Int8Cost, Row};
 
 /// Share of values beyond the range, 0 to 1, from which a tensor counts as saturated, if they also
 /// make the larger part of its noise: a range that is best for most values leaves some outside.
@@ -39,7 +39,7 @@ pub enum Rule {
     NoiseEverywhere,
 }
 
-pub fn advice(report: &Report) -> Vec<Advice> {
+pub fn advice(report: &Int8Cost) -> Vec<Advice> {
     let mut all = Vec::new();
     for rule in [
         Rule::Saturation,

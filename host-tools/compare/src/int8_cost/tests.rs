@@ -12,7 +12,7 @@ use super::advice::Rule;
 use super::*;
 
 /// What is said of a network that was calibrated on some recordings and measured on others.
-fn report(onnx: &TinyOnnx, calibrate: &[Vec<i16>], measure: &[Vec<i16>]) -> Report {
+fn report(onnx: &TinyOnnx, calibrate: &[Vec<i16>], measure: &[Vec<i16>]) -> Int8Cost {
     let folder = tempfile::tempdir().unwrap();
     let [model, image] = ["tiny.onnx", "tiny.zerda"].map(|name| folder.path().join(name));
     onnx.write(&model);
@@ -35,19 +35,19 @@ fn report(onnx: &TinyOnnx, calibrate: &[Vec<i16>], measure: &[Vec<i16>]) -> Repo
             .for_each(|&sample| writer.write_sample(sample).unwrap());
         writer.finalize().unwrap();
     }
-    Report::of(&image, &model, &[audio]).unwrap()
+    Int8Cost::of(&image, &model, &[audio]).unwrap()
 }
 
 fn noises() -> Vec<Vec<i16>> {
     (1..10).map(|seed| recording(seed, 16000)).collect()
 }
 
-fn rules(report: &Report) -> Vec<Rule> {
+fn rules(report: &Int8Cost) -> Vec<Rule> {
     report.advice.iter().map(|advice| advice.rule).collect()
 }
 
 /// The names of the operators that the only advice is about.
-fn named(report: &Report) -> Vec<&str> {
+fn named(report: &Int8Cost) -> Vec<&str> {
     let [advice] = report.advice.as_slice() else {
         panic!("{} pieces of advice", report.advice.len());
     };

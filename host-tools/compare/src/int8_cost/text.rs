@@ -2,13 +2,13 @@
 
 use zerda_support::html::fixed;
 
-use super::{Report, Row};
+use super::{Int8Cost, Row};
 
 /// Number of characters that a name may have; of longer ones the end is shown, which tells them
 /// apart.
 const NAME: usize = 31;
 
-pub fn table(report: &Report) -> String {
+pub fn table(report: &Int8Cost) -> String {
     let [name, shape, macs, bytes, range] = ["operator", "shape", "MACs", "bytes", "range"];
     let [sqnr, saturated, regained] = ["SQNR", "satur.", "regained"];
     let mut text = format!(
@@ -45,7 +45,7 @@ pub fn table(report: &Report) -> String {
 }
 
 /// Writes what the report comes to, and what to do.
-pub fn summary(report: &Report) -> String {
+pub fn summary(report: &Int8Cost) -> String {
     let (end, audio) = (&report.end_to_end, &report.audio);
     let mut text = format!(
         "{} against {}, measured on {} of {} recordings, {:.1} s\n\
@@ -117,7 +117,7 @@ fn fitted(name: &str) -> String {
     }
 }
 
-impl Report {
+impl Int8Cost {
     /// Returns the numbers of the operators of lowest SQNR and of most regained.
     pub fn marked(&self) -> [Option<usize>; 2] {
         let finite = |figure: fn(&Row) -> f64| {

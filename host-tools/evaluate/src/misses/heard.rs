@@ -11,6 +11,7 @@ use zerda_support::audio::tail;
 use zerda_support::error::Result;
 
 use crate::streams::track::Track;
+use crate::streams::wake;
 
 /// Number of samples that make a hop of 10 ms.
 const HOP: usize = SAMPLE_RATE as usize / 100;
@@ -19,7 +20,7 @@ const AROUND: usize = 150;
 /// Level in dB that a unit of the front end's loudness stands for: an eighth of a nat of power.
 const LOUDNESS_DB: f64 = 10.0 * std::f64::consts::LOG10_E / 8.0;
 
-pub struct Heard<'a> {
+pub struct Replay<'a> {
     pub image: &'a Image<'a>,
     /// Mean square that each hop of 10 ms has, where full scale is 1.
     powers: Vec<f64>,
@@ -52,17 +53,15 @@ impl Frame {
     }
 }
 
-impl<'a> Heard<'a> {
+impl<'a> Replay<'a> {
     /// Hears a recording from the start of a stream, as `zerda run` does.
-    pub fn of(image: &'a Image<'a>, samples: &[i16]) -> Result<Heard<'a>> {
+    pub fn of(image: &'a Image<'a>, samples: &[i16]) -> Result<Replay<'a>> {
         let mut memory = vec![0; image.memory_bytes()];
         let track = Track::of(image, &mut memory, &[samples, &tail(image)].concat())?;
         let image::FrontEndConfig { hop, window, .. } = image.manifest().front_end;
         let (mut frames, mut detections, mut closed) = (Vec::new(), Vec::new(), Vec::new());
-        let (mut gate, mut refractory) = (Gate::new(image), false);
-        let mut decoder = Decoder::new(image);
-        decoder.listen_to(gate.listens_to());
-        track.decode(decoder, |posteriors, decoder, word| {
+        let mut refractory = false;
+        let frame = |posteriors: &[i8], decoder: &Decoder, gate: &Gate, word| {
             let end = frames.len() * usize::from(hop) + usize::from(window);
             frames.push(Frame {
                 end_ms: (end * 1000 / SAMPLE_RATE as usize) as u32,
@@ -76,14 +75,13 @@ impl<'a> Heard<'a> {
                 word,
             });
             refractory = decoder.refractory() > 0;
-            gate.push_frame(image, word, decoder.decided_ms(), |outcome| match outcome {
-                Outcome::Detection(detection) => detections.push(detection),
-                Outcome::Asleep(asleep) => closed.push(asleep.at_ms),
-                Outcome::Awake(_) => {}
-            });
-            decoder.listen_to(gate.listens_to());
+        };
+        wake::listen(image, &track, Decoder::new(image), frame, |of| match of {
+            Outcome::Detection(detection) => detections.push(detection),
+            Outcome::Asleep(asleep) => closed.push(asleep.at_ms),
+            Outcome::Awake(_) => {}
         });
-        Ok(Heard {
+        Ok(Replay {
             image,
             powers: samples.chunks(HOP).map(power).collect(),
             loudness: track.loudness().to_vec(),

@@ -11,12 +11,12 @@ use zerda_support::error::{Error, Result};
 /// A label file as `models/samples` has them: what else is in it does not matter here.
 #[derive(Deserialize)]
 struct File {
-    commands: Vec<Spoken>,
+    commands: Vec<Annotation>,
 }
 
 /// A command that is spoken.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct Spoken {
+pub struct Annotation {
     /// Text of the command: a word, or several that have spaces between them.
     pub command: String,
     /// Time in ms at which it starts, from the start of the recording.
@@ -30,7 +30,7 @@ pub struct Spoken {
 /// Reads the label file beside a recording, and returns its commands in the order of their starts; one that would end
 /// after the recording ends with it. A file that is missing, has a word that is no label, or has times that cannot be
 /// is an error.
-pub fn beside(recording: &Path, samples: &[i16], image: &Image<'_>) -> Result<Vec<Spoken>> {
+pub fn beside(recording: &Path, samples: &[i16], image: &Image<'_>) -> Result<Vec<Annotation>> {
     let path = recording.with_extension("json");
     let bad = |problem: &dyn std::fmt::Display| {
         Error::usage(format!(

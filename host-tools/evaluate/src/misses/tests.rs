@@ -19,7 +19,7 @@ fn with(change: impl Fn(String) -> String) -> ImageFile {
 fn reasons(
     file: &ImageFile,
     samples: impl Fn(&mut Vec<i16>),
-    labels: impl Fn(&mut Vec<Spoken>),
+    labels: impl Fn(&mut Vec<Annotation>),
 ) -> Vec<(&'static str, String, &'static str)> {
     let image = file.image().unwrap();
     let path = sample("robot.wav");
@@ -27,7 +27,7 @@ fn reasons(
     let mut spoken = labels::beside(&path, &audio, &image).unwrap();
     samples(&mut audio);
     labels(&mut spoken);
-    let heard = Heard::of(&image, &audio).unwrap();
+    let heard = Replay::of(&image, &audio).unwrap();
     let (explained, hits) = heard.explanations("robot.wav", &spoken);
     let missed = explained.iter().filter(|of| of.kind == "missed").count();
     assert_eq!(missed + hits, spoken.len());
@@ -110,7 +110,7 @@ fn commands_of_several_words_tell_which_word_and_which_gap_it_was() {
             text + &format!("[grammar]\ncommands = [\"go left\", \"stop\"]\ngap_ms = {gap}\n")
         })
     };
-    let together = |spoken: &mut Vec<Spoken>| {
+    let together = |spoken: &mut Vec<Annotation>| {
         spoken[0].command = "go left".into();
         let left = spoken[1].words.clone();
         spoken[0].words.extend(left);
@@ -133,8 +133,9 @@ fn commands_of_several_words_tell_which_word_and_which_gap_it_was() {
     let both = slow("go = 0.95\nleft = 0.95\n");
     let found = reasons(&both, as_is, together);
     assert_eq!(found, [missed("go left", "too_short")]);
-    let only =
-        |spoken: &mut Vec<Spoken>| spoken.retain(|of| of.command != "go" && of.command != "right");
+    let only = |spoken: &mut Vec<Annotation>| {
+        spoken.retain(|of| of.command != "go" && of.command != "right")
+    };
     assert_eq!(reasons(&two(500), as_is, only), [missed("left", "grammar")]);
     // The second word silenced.
     let found = reasons(
@@ -157,8 +158,8 @@ fn a_word_that_passed_for_an_echo_is_told() {
         let second = &mut audio[1_250 * 16..1_700 * 16];
         second.iter_mut().zip(go).for_each(|(s, go)| *s = go / 4);
     };
-    let twice = |spoken: &mut Vec<Spoken>| {
-        let second = Spoken {
+    let twice = |spoken: &mut Vec<Annotation>| {
+        let second = Annotation {
             start_ms: 1_250,
             end_ms: 1_700,
             ..spoken[0].clone()

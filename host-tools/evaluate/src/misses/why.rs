@@ -7,8 +7,8 @@ use zerda_firmware::decoder::{Kind, Word, faint_threshold};
 use zerda_firmware::grammar::Vouched;
 
 use super::LATE_MS;
-use super::heard::Heard;
-use super::labels::Spoken;
+use super::heard::Replay;
+use super::labels::Annotation;
 pub use false_alarm::false_alarm;
 use word::word_missed;
 
@@ -24,7 +24,7 @@ fn why(reason: &'static str, text: String) -> Why {
 }
 
 /// Says why a spoken command was not detected, and the label of its word that is to blame.
-pub fn missed(heard: &Heard<'_>, spoken: &Spoken) -> (u8, Why) {
+pub fn missed(heard: &Replay<'_>, spoken: &Annotation) -> (u8, Why) {
     let last_ms = spoken.end_ms + LATE_MS;
     let in_time = |word: &Word| (spoken.start_ms..=last_ms).contains(&word.decided_ms);
     let mut words = heard.words().filter(&in_time);
@@ -49,7 +49,7 @@ pub fn missed(heard: &Heard<'_>, spoken: &Spoken) -> (u8, Why) {
 }
 
 /// Returns the average that is enough for a word, faint or not; Q0.8.
-fn needed(heard: &Heard<'_>, label: u8, faint: bool) -> u8 {
+fn needed(heard: &Replay<'_>, label: u8, faint: bool) -> u8 {
     let threshold = heard.threshold(label);
     if faint {
         faint_threshold(threshold)
@@ -59,7 +59,7 @@ fn needed(heard: &Heard<'_>, label: u8, faint: bool) -> u8 {
 }
 
 /// Says why no command was made of words that were all heard.
-fn command_missed(heard: &Heard<'_>, spoken: &Spoken, in_time: impl Fn(&Word) -> bool) -> Why {
+fn command_missed(heard: &Replay<'_>, spoken: &Annotation, in_time: impl Fn(&Word) -> bool) -> Why {
     let words = &spoken.words;
     let all: Vec<Word> = heard.words().filter(in_time).collect();
     let wakes = matches!(words[..], [word] if heard.wake_words().contains(&word));

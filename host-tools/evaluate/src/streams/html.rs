@@ -2,26 +2,19 @@
 //! logarithmic.
 
 use serde::Serialize;
+use zerda_support::charts::{Chart, Edges, PLOT, Scale, colour};
 use zerda_support::error::Result;
-use zerda_support::html::{Axis, render};
+use zerda_support::html::render;
 
 use super::summary::{BIN_MS, Det, DetPoint, Summary};
 use super::text;
 
 const TEMPLATE: &str = include_str!("report.html");
 
-/// Left edge of the charts, in units of their own that the template knows as well.
-const LEFT: f64 = 60.0;
-const RIGHT: f64 = 1090.0;
-const TOP: f64 = 16.0;
-const BOTTOM: f64 = 320.0;
-/// Bottom edge of the chart that shows the delays.
-const LOW: f64 = 160.0;
+/// Edges of the chart that shows the delays.
+const LOW: Edges = Edges::from(16.0, 160.0);
 /// Range of delays, in ms, that is drawn: a few words are decided far earlier.
 const DELAYS: (f64, f64) = (-400.0, 500.0);
-/// Number of colours that the template has.
-const COLOURS: usize = 8;
-
 #[derive(Serialize)]
 struct Page<'a> {
     summary: &'a Summary,
@@ -29,9 +22,8 @@ struct Page<'a> {
     /// Holds the title and the false alarms of each operating point, as text.
     points: Vec<(String, String)>,
     /// Shows all conditions in one plot.
-    all: Plot,
+    all: String,
     conditions: Vec<Section<'a>>,
-    target_x: f64,
     limit: String,
     judged: &'static str,
     alarms: &'static str,
@@ -40,40 +32,27 @@ struct Page<'a> {
 #[derive(Serialize)]
 struct Section<'a> {
     name: &'a str,
-    commands: Plot,
-    delays: Vec<Bar>,
-    delay_ticks: Vec<(String, f64)>,
-    zero_x: f64,
-    most: u64,
+    commands: String,
+    delays: String,
     backgrounds: String,
 }
 
-/// Holds curves over a grid, whose ticks have a label and a place each.
-#[derive(Serialize)]
-struct Plot {
-    x: Vec<(String, f64)>,
-    y: Vec<(String, f64)>,
-    /// Holds the name, the number of the colour and the points of each curve.
-    curves: Vec<(String, usize, String)>,
-}
-
-#[derive(Serialize)]
-struct Bar {
-    x: f64,
-    y: f64,
-    width: f64,
-    height: f64,
-    title: String,
-}
-
-/// Axes that all DET plots share, so that they can be compared.
+/// Holds what all DET plots share, so that they can be compared.
 struct Axes {
-    x: Axis,
-    y: Axis,
+    x: Scale,
+    y: Scale,
+    /// Name of the x axis.
+    alarms: String,
+    /// False alarms an hour that are wanted.
+    target: f64,
 }
 
 pub fn page(summary: &Summary) -> Result<String> {
-    let axes = Axes::of(summary);
+    let (judged, alarms) = match summary.wake {
+        Some(_) => ("wake words", "false wakes"),
+        None => ("commands", "false alarms"),
+    };
+    let axes = Axes::of(summary, alarms);
     let all = summary.det.iter().map(|det| {
         let points = det.points.iter();
         let points = points.map(|point| (point.fa_per_hour, point.miss_rate));
@@ -87,7 +66,7 @@ pub fn page(summary: &Summary) -> Result<String> {
             points: points
                 .map(|point| (text::title(point, summary), text::false_alarms(point)))
                 .collect(),
-            all: axes.plot(all),
+            all: axes.plot(&format!("Misses over {alarms} an hour"), all),
             conditions: summary
                 .det
                 .iter()
@@ -95,15 +74,8 @@ pub fn page(summary: &Summary) -> Result<String> {
                 .map(|(number, det)| section(number, det, summary, &axes))
                 .collect(),
             limit: summary.limit(),
-            judged: match summary.wake {
-                Some(_) => "wake words",
-                None => "commands",
-            },
-            alarms: match summary.wake {
-                Some(_) => "false wakes",
-                None => "false alarms",
-            },
-            target_x: axes.x.at(summary.fa_per_hour.log10()).clamp(LEFT, RIGHT),
+            judged,
+            alarms,
             summary,
         },
     )
@@ -126,39 +98,41 @@ fn section<'a>(number: usize, det: &'a Det, summary: &'a Summary, axes: &Axes) -
         };
         (command.clone(), det.points.iter().map(point).collect())
     });
-    let delays = heading.map_or(&[][..], |heading| &heading.delays);
-    let most = delays.iter().map(|(_, count)| *count).max().unwrap_or(0);
-    let x = Axis::new(DELAYS.0, DELAYS.1, LEFT, RIGHT);
-    let y = Axis::new(0.0, most as f64, LOW, TOP);
-    let bars = delays
-        .iter()
-        .filter(|(ms, _)| *ms >= DELAYS.0 && *ms < DELAYS.1);
+    let title = format!("Misses over {}, one by one", axes.alarms);
     Section {
         name: &det.condition,
-        commands: axes.plot(commands),
-        delays: bars
-            .map(|&(ms, count)| Bar {
-                x: x.at(ms),
-                y: y.at(count as f64),
-                width: x.at(ms + BIN_MS) - x.at(ms) - 1.0,
-                height: LOW - y.at(count as f64),
-                title: format!("{ms:.0} to {:.0} ms: {count}", ms + BIN_MS),
-            })
-            .collect(),
-        delay_ticks: x.ticks(),
-        zero_x: x.at(0.0),
-        most,
+        commands: axes.plot(&title, commands),
+        delays: delays(heading.map_or(&[][..], |heading| &heading.delays)),
         backgrounds: heading.map_or(String::new(), |heading| {
             text::backgrounds(heading).trim_end().replace('\n', "; ")
         }),
     }
 }
 
+/// Draws how many words were decided how long after their end; each bin has its start in ms and its count.
+fn delays(bins: &[(f64, u64)]) -> String {
+    let most = bins.iter().map(|(_, count)| *count).max().unwrap_or(0);
+    let y = Scale::linear(0.0, most as f64);
+    let mut chart = Chart::new(LOW, Scale::linear(DELAYS.0, DELAYS.1), y);
+    chart.x_axis("ms");
+    chart.heading(&format!("words, at most {most} in 20 ms"));
+    for &(ms, count) in bins {
+        if (DELAYS.0..DELAYS.1).contains(&ms) {
+            let title = format!("{ms:.0} to {:.0} ms: {count}", ms + BIN_MS);
+            let top = (ms + BIN_MS - 1.0, count as f64);
+            chart.titled(&title, None, |chart| chart.bar("c0", (ms, 0.0), top));
+        }
+    }
+    chart.vertical("mark", 0.0, "");
+    chart.html("Delays")
+}
+
 impl Axes {
     /// Makes the axes, which begin at half an event or below, since zero events have no logarithm.
-    fn of(summary: &Summary) -> Axes {
+    fn of(summary: &Summary, alarms: &str) -> Axes {
         let det = summary.det.iter().flat_map(|det| &det.points);
-        let most = det.map(|point| point.fa_per_hour).fold(1.0, f64::max);
+        let most = det.map(|point| point.fa_per_hour);
+        let most = most.fold(summary.fa_per_hour.max(1.0), f64::max);
         let least = (0.5 / summary.negatives.hours).min(summary.fa_per_hour / 2.0);
         let conditions = summary
             .operating_points
@@ -170,41 +144,25 @@ impl Axes {
             .unwrap_or(1);
         let low = (0.5 / words.max(1) as f64).min(0.01);
         Axes {
-            x: Axis::new(least.log10(), (most * 1.2).log10(), LEFT, RIGHT),
-            y: Axis::new(low.log10(), 0.0, BOTTOM, TOP),
+            x: Scale::logarithmic(least, most * 1.2),
+            y: Scale::logarithmic(100.0 * low, 100.0),
+            alarms: format!("{alarms} an hour"),
+            target: summary.fa_per_hour,
         }
     }
 
-    fn plot(&self, curves: impl Iterator<Item = (String, Vec<(f64, f64)>)>) -> Plot {
-        let line = |points: Vec<(f64, f64)>| {
-            let at = |axis: &Axis, value: f64| axis.at(value.log10().max(axis.low));
-            let points = points.into_iter();
-            let points =
-                points.map(|(x, y)| format!("{:.1},{:.1}", at(&self.x, x), at(&self.y, y)));
-            points.collect::<Vec<_>>().join(" ")
-        };
-        let curves = curves.enumerate();
-        Plot {
-            x: decades(&self.x, 1.0),
-            y: decades(&self.y, 100.0),
-            curves: curves
-                .map(|(number, (name, points))| (name, number % COLOURS, line(points)))
-                .collect(),
+    /// Draws curves, each with its name, its false alarms an hour and its misses of 0 to 1.
+    fn plot(&self, title: &str, curves: impl Iterator<Item = (String, Vec<(f64, f64)>)>) -> String {
+        let mut chart = Chart::new(PLOT, self.x, self.y);
+        chart.x_axis(&self.alarms);
+        chart.y_axis("missed, %");
+        chart.vertical("mark", self.target, "");
+        for (number, (name, points)) in curves.enumerate() {
+            let colour = colour(number);
+            chart.legend(&colour, &name);
+            let points = points.into_iter().map(|(x, y)| (x, 100.0 * y));
+            chart.titled(&name, None, |chart| chart.curve(&colour, points));
         }
+        chart.html(title)
     }
-}
-
-/// Returns ticks at 1, 2 and 5 of each decade of an axis of decimal logarithms; their labels show the value times
-/// `scale`.
-fn decades(axis: &Axis, scale: f64) -> Vec<(String, f64)> {
-    let powers = axis.low.floor() as i32..=axis.high.ceil() as i32;
-    let values = powers.flat_map(|power| [1.0, 2.0, 5.0].map(|digit| (digit, power)));
-    let ticks = values.filter_map(|(digit, power)| {
-        let value: f64 = digit * 10f64.powi(power);
-        let log = value.log10();
-        let inside = (axis.low..=axis.high + 1e-9).contains(&log);
-        let shown = format!("{}", (value * scale * 1e6).round() / 1e6);
-        inside.then(|| (shown, axis.at(log)))
-    });
-    ticks.collect()
 }

@@ -15,13 +15,13 @@ use zerda_firmware::decoder::Word;
 use super::make::Utterance;
 use super::score::{Spoken, Verdict};
 use super::sources::Clips;
-use super::wake::Wake;
+use super::wake::WakeGate;
 
 /// Draws `count` pairs in random order; each is followed by a rest in which the device falls asleep again. There are
 /// none if no wake word or no command has clips.
 pub fn draw(
     clips: &Clips,
-    wake: &Wake,
+    wake: &WakeGate,
     count: usize,
     random: &mut Xoshiro256PlusPlus,
 ) -> Vec<Utterance> {
@@ -86,7 +86,7 @@ pub struct PairTally {
 
 impl PairTally {
     /// Counts a stream of pairs, wake word and command in turn.
-    pub fn add(&mut self, wake: &Wake, words: &[Spoken], judged: &[(Word, Verdict)]) {
+    pub fn add(&mut self, wake: &WakeGate, words: &[Spoken], judged: &[(Word, Verdict)]) {
         let mut hits: Vec<Option<(u32, f64)>> = vec![None; words.len()];
         for &(detection, verdict) in judged {
             match verdict {
@@ -130,8 +130,8 @@ mod tests {
     const GO: usize = 1;
     const STOP: usize = 2;
 
-    fn wake() -> Wake {
-        Wake {
+    fn wake() -> WakeGate {
+        WakeGate {
             words: vec![true, false, false],
             window_ms: 6000,
             extend: false,

@@ -12,7 +12,7 @@ use zerda_support::error::{Error, Result};
 
 use super::make::Clip;
 use super::track::Track;
-use super::wake::Wake;
+use super::wake::WakeGate;
 
 /// Holds the clips of commands in labelled folders; with a gate, those of wake words and commands.
 pub struct Clips {
@@ -56,7 +56,7 @@ impl Clips {
 
     /// Returns the same clips as a gate sees them: wake words apart from commands. A wake word without a clip is an
     /// error.
-    pub fn gated(self, wake: &Wake, directories: &[PathBuf]) -> Result<Clips> {
+    pub fn gated(self, wake: &WakeGate, directories: &[PathBuf]) -> Result<Clips> {
         let (spoken, commands): (Vec<_>, Vec<_>) = self
             .spoken
             .iter()

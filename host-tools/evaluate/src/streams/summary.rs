@@ -19,7 +19,7 @@ use super::track::Settings;
 use super::{Heard, Options};
 pub use rows::{Alarm, Alarms, Misses, Rate, Row};
 use wake::names;
-pub use wake::{FalseWakes, PairRow, Wake};
+pub use wake::{FalseWakes, JudgedWake, PairRow};
 
 /// Width of the bins in ms that delays are counted in.
 pub const BIN_MS: f64 = 20.0;
@@ -34,7 +34,7 @@ pub struct Summary {
     pub seed: u64,
     pub commands: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub wake: Option<Wake>,
+    pub wake: Option<JudgedWake>,
     pub late_ms: f64,
     pub clips: usize,
     /// Number of clips in which no word is heard.
@@ -125,7 +125,7 @@ impl Summary {
         sweep: &Sweep<'_>,
     ) -> Summary {
         let hours = sweep.hours();
-        let wake = Wake::of(options, &own, clips);
+        let wake = JudgedWake::of(options, &own, clips);
         let alarms = match &wake {
             Some(_) => "wakes",
             None => "alarms",
@@ -208,7 +208,7 @@ impl Summary {
     }
 }
 
-fn limit(wake: &Option<Wake>, per_hour: f64) -> String {
+fn limit(wake: &Option<JudgedWake>, per_hour: f64) -> String {
     match wake {
         Some(_) => format!("{per_hour} false wakes an hour of each wake word"),
         None => format!("{per_hour} false alarms an hour"),

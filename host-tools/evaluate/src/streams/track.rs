@@ -5,7 +5,7 @@ use zerda_firmware::front_end::FrontEnd;
 use zerda_firmware::{Event, Image, Recognizer};
 use zerda_support::error::{Error, Result};
 
-use super::wake::{self, Wake};
+use super::wake::{self, WakeGate};
 
 /// Settings of the decoder that a person may tune.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub struct Settings {
     /// Threshold of each label, Q0.8; a label with 0 is never detected.
     pub thresholds: Vec<u8>,
     /// Gate that commands pass; with `None` the device is always awake.
-    pub wake: Option<Wake>,
+    pub wake: Option<WakeGate>,
 }
 
 impl Settings {
@@ -24,7 +24,7 @@ impl Settings {
         Settings {
             smoothing: image.manifest().decoder.smoothing,
             thresholds: image.thresholds().collect(),
-            wake: Wake::of(image),
+            wake: WakeGate::of(image),
         }
     }
 

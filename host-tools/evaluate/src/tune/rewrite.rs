@@ -6,7 +6,7 @@ use std::path::Path;
 use toml_edit::{DocumentMut, Item, Table, Value, value};
 use zerda_firmware::Image;
 use zerda_support::config::{Commands, parse};
-use zerda_support::detection::Detection;
+use zerda_support::detection::DetectionSettings;
 use zerda_support::error::{Error, Result};
 use zerda_support::image_file::ImageFile;
 
@@ -14,7 +14,7 @@ use crate::streams::track::Settings;
 
 /// Returns the image with other settings; nothing else of it changes but the checksum.
 pub fn image(file: &ImageFile, settings: &Settings) -> Result<ImageFile> {
-    let mut detection = Detection::of(&file.image()?);
+    let mut detection = DetectionSettings::of(&file.image()?);
     detection.decoder.smoothing = settings.smoothing;
     for label in settings.judged() {
         detection.thresholds[label] = settings.thresholds[label];
@@ -85,7 +85,7 @@ fn remark(value: &mut Value, measured: &str) {
 mod tests {
     use super::*;
     use crate::streams::track::Track;
-    use crate::streams::wake::Wake;
+    use crate::streams::wake::WakeGate;
     use zerda_support::image_parts::parts;
     use zerda_support::test_support::{COMMANDS, repository, shrunk};
 
@@ -181,7 +181,7 @@ mod tests {
         assert_eq!(again, once.replace("3 missed", "2 missed"));
         // Of a gate only the wake words' thresholds are written.
         let wakes = Settings {
-            wake: Some(Wake {
+            wake: Some(WakeGate {
                 words: image.labels().map(|label| label.name == "stop").collect(),
                 window_ms: 6000,
                 extend: false,

@@ -1,20 +1,17 @@
 //! Renders the sweep as one HTML page that needs nothing else.
 
 use serde::Serialize;
+use zerda_support::charts::treemap::Rectangle;
+use zerda_support::charts::{Chart, PLOT, Scale, Side, colour};
 use zerda_support::config::Limits;
 use zerda_support::error::Result;
-use zerda_support::html::{Axis, render};
+use zerda_support::html::render;
 
-use super::super::html::{LEFT, RIGHT, TOP};
 use super::row::{Figures, Row};
 use super::text::{self, Table};
 
 const TEMPLATE: &str = include_str!("sweep.html");
 
-/// Bottom edge of the drawings, which the template knows.
-const BOTTOM: f64 = 320.0;
-/// Number of colours that the template has.
-const COLOURS: usize = 8;
 /// Height that a label's text takes; `DIGIT` is the width of one of its digits.
 const LABEL: f64 = 12.0;
 const DIGIT: f64 = 7.0;
@@ -26,38 +23,14 @@ struct Page {
     /// Verdict of each row, by which it is coloured, and its cells: text, and whether it is on the left.
     rows: Vec<(&'static str, Vec<(String, bool)>)>,
     notes: Vec<String>,
-    /// Name of each board, and the number that its colour has.
-    boards: Vec<(String, usize)>,
     plots: Vec<Plot>,
 }
 
-/// Plot of one quantity over another; a tick or limit is its label, and where it is.
 #[derive(Serialize)]
 struct Plot {
     title: &'static str,
     what: &'static str,
-    x_name: &'static str,
-    y_name: &'static str,
-    x: Vec<(String, f64)>,
-    y: Vec<(String, f64)>,
-    x_limits: Vec<(String, f64)>,
-    y_limits: Vec<(String, f64)>,
-    points: Vec<Point>,
-}
-
-#[derive(Serialize)]
-struct Point {
-    x: f64,
-    y: f64,
-    colour: usize,
-    /// Says whether it is a compiled model, not a skeleton.
-    model: bool,
-    title: String,
-    /// Number of the row, which is left out where there is no room; `label_x` and `label_y` say where it
-    /// is.
-    label: String,
-    label_x: f64,
-    label_y: f64,
+    chart: String,
 }
 
 /// Quantity that a plot shows along an axis.
@@ -90,7 +63,6 @@ pub fn page(rows: &[Row], latency_ms: u32, limits: &[Limits]) -> Result<String> 
             rows: rows.iter().zip(&table.rows).map(row).collect(),
             notes: text::notes(rows, latency_ms),
             plots: plots(rows, &boards, latency_ms, limits),
-            boards: boards.into_iter().zip((0..COLOURS).cycle()).collect(),
         },
     )
 }
@@ -177,135 +149,88 @@ fn plot(
         let figures = row.figures.as_ref()?;
         Some(((x.of)(figures)?, (y.of)(figures)?))
     };
-    let places: Vec<_> = rows.iter().map(at).collect();
-    let known = || places.iter().flatten();
-    let x_scale = Scale::new(&x, known().map(|place| place.0), LEFT, RIGHT);
-    let y_scale = Scale::new(&y, known().map(|place| place.1), BOTTOM, TOP);
-    let mut points = Vec::new();
-    for (number, (row, place)) in rows.iter().zip(&places).enumerate() {
-        let Some((x_value, y_value)) = *place else {
-            continue;
-        };
-        let board = boards.iter().position(|board| *board == row.board);
-        points.push(Point {
-            x: x_scale.at(x_value),
-            y: y_scale.at(y_value),
-            colour: board.unwrap_or_default() % COLOURS,
-            model: row.model.is_some(),
-            title: format!(
-                "{}: {}, chunk {}, step {}, cache {}, hidden {}, layers {}: {x_value:.1}, {y_value:.1}",
-                number + 1,
-                row.board,
-                row.chunk,
-                row.step,
-                row.cache,
-                row.hidden,
-                row.layers
-            ),
-            label: (number + 1).to_string(),
-            label_x: 0.0,
-            label_y: 0.0,
-        });
+    let points = rows.iter().zip(1..);
+    let points = points.filter_map(|(row, number)| Some((number, row, at(row)?)));
+    let points: Vec<(usize, &Row, (f64, f64))> = points.collect();
+    let values = || points.iter().map(|point| point.2);
+    let x_scale = x.scale(values().map(|value| value.0));
+    let y_scale = y.scale(values().map(|value| value.1));
+    let mut chart = Chart::new(PLOT, x_scale, y_scale);
+    chart.x_axis(x.name);
+    chart.y_axis(y.name);
+    for (number, board) in boards.iter().enumerate() {
+        chart.legend(&colour(number), board);
     }
-    label(&mut points);
+    for (name, limit) in &y.limits {
+        chart.horizontal("limit", *limit, name);
+    }
+    for (name, limit) in &x.limits {
+        chart.vertical("limit", *limit, name);
+    }
+    for &(number, row, (x, y)) in &points {
+        let board = boards.iter().position(|board| *board == row.board);
+        let colour = colour(board.unwrap_or_default());
+        let class = match row.model {
+            Some(_) => colour,
+            None => format!("{colour} hollow"),
+        };
+        let title = format!(
+            "{number}: {}, chunk {}, step {}, cache {}, hidden {}, layers {}: {x:.1}, {y:.1}",
+            row.board, row.chunk, row.step, row.cache, row.hidden, row.layers
+        );
+        chart.titled(&title, None, |chart| chart.dot(&class, x, y));
+    }
+    let places = points.iter().map(|point| chart.at(point.2.0, point.2.1));
+    let numbers = points.iter().map(|point| point.0.to_string());
+    let labels = places.zip(numbers).collect();
+    label(&mut chart, labels);
     Plot {
         title,
         what,
-        x_name: x.name,
-        y_name: y.name,
-        x: x_scale.ticks(),
-        y: y_scale.ticks(),
-        x_limits: x_scale.limits(x.limits),
-        y_limits: y_scale.limits(y.limits),
-        points,
+        chart: chart.html(title),
     }
 }
 
-/// Puts each label beside its point where no other is, nor a point; leaves it out where there is no such
-/// place.
-fn label(points: &mut [Point]) {
-    /// Edges that a rectangle has: left, top, right, bottom.
-    type Box = [f64; 4];
-    let meet = |a: &Box, b: &Box| a[0] < b[2] && b[0] < a[2] && a[1] < b[3] && b[1] < a[3];
-    let mut taken: Vec<Box> = points
-        .iter()
-        .map(|point| [point.x - 4.0, point.y - 4.0, point.x + 4.0, point.y + 4.0])
-        .collect();
-    for point in points {
-        let width = DIGIT * point.label.len() as f64;
+/// Puts the label of each point, at its place, beside it where no other is, nor a point; leaves it out where there is no
+/// such place.
+fn label(chart: &mut Chart, points: Vec<((f64, f64), String)>) {
+    let place = |x: f64, y: f64, width: f64, height: f64| Rectangle {
+        x,
+        y,
+        width,
+        height,
+    };
+    let around = |&((x, y), _): &((f64, f64), String)| place(x - 4.0, y - 4.0, 8.0, 8.0);
+    let mut taken: Vec<Rectangle> = points.iter().map(around).collect();
+    for ((x, y), label) in points {
+        let width = DIGIT * label.len() as f64;
         let places = [
-            (point.x + 7.0, point.y - LABEL / 2.0),
-            (point.x - 7.0 - width, point.y - LABEL / 2.0),
-            (point.x - width / 2.0, point.y - LABEL - 5.0),
-            (point.x - width / 2.0, point.y + 5.0),
+            (x + 7.0, y - LABEL / 2.0),
+            (x - 7.0 - width, y - LABEL / 2.0),
+            (x - width / 2.0, y - LABEL - 5.0),
+            (x - width / 2.0, y + 5.0),
         ];
-        let boxes = places.map(|(left, top)| [left, top, left + width, top + LABEL]);
-        match boxes
-            .into_iter()
-            .find(|free| !taken.iter().any(|other| meet(free, other)))
-        {
-            Some(free) => {
-                (point.label_x, point.label_y) = (free[0], free[3] - 2.0);
-                taken.push(free);
-            }
-            None => point.label.clear(),
+        let places = places.map(|(left, top)| place(left, top, width, LABEL));
+        let mut free = places.into_iter();
+        let free = free.find(|free| !taken.iter().any(|other| free.meets(other)));
+        if let Some(free) = free {
+            let at = (free.x, free.y + LABEL - 2.0);
+            chart.text("", at, Side::Right, &label);
+            taken.push(free);
         }
     }
 }
 
-/// Scale that puts values, or their logarithms, on a line of the drawing.
-struct Scale {
-    axis: Axis,
-    logarithmic: bool,
-}
-
-impl Scale {
+impl Quantity {
     /// Makes a scale with room for all values and limits.
-    fn new(
-        quantity: &Quantity,
-        values: impl Iterator<Item = f64> + Clone,
-        from: f64,
-        to: f64,
-    ) -> Scale {
-        let values = values.chain(quantity.limits.iter().map(|(_, limit)| *limit));
+    fn scale(&self, values: impl Iterator<Item = f64> + Clone) -> Scale {
+        let values = values.chain(self.limits.iter().map(|(_, limit)| *limit));
         let high = values.clone().fold(0.0, f64::max);
         let low = values.fold(high, f64::min).max(1e-3);
-        let axis = match quantity.logarithmic {
-            true => Axis::new((low / 1.3).log10(), (high * 1.3).log10(), from, to),
-            false => {
-                let room = 0.05 * (high - low);
-                Axis::new((low - room).max(0.0), high + room, from, to)
-            }
-        };
-        Scale {
-            axis,
-            logarithmic: quantity.logarithmic,
+        if self.logarithmic {
+            return Scale::logarithmic(low / 1.3, high * 1.3);
         }
-    }
-
-    fn at(&self, value: f64) -> f64 {
-        match self.logarithmic {
-            true => self.axis.at(value.max(1e-3).log10()),
-            false => self.axis.at(value),
-        }
-    }
-
-    /// Returns the ticks, which for logarithms are 1, 2 and 5 of each power of ten.
-    fn ticks(&self) -> Vec<(String, f64)> {
-        if !self.logarithmic {
-            return self.axis.ticks();
-        }
-        let (low, high) = (self.axis.low, self.axis.high);
-        let powers = low.floor() as i32..=high.ceil() as i32;
-        let ticks = powers.flat_map(|power| [1.0, 2.0, 5.0].map(|tick| tick * 10f64.powi(power)));
-        let ticks = ticks.filter(|tick| (low..=high).contains(&tick.log10()));
-        ticks
-            .map(|tick| (tick.to_string(), self.at(tick)))
-            .collect()
-    }
-
-    fn limits(&self, limits: Vec<(String, f64)>) -> Vec<(String, f64)> {
-        let place = |(name, limit)| (name, self.at(limit));
-        limits.into_iter().map(place).collect()
+        let room = 0.05 * (high - low);
+        Scale::linear((low - room).max(0.0), high + room)
     }
 }

@@ -8,8 +8,8 @@ use zerda_support::config::{Limits, Profile};
 use super::super::costs::Costs;
 use super::super::device::Shape;
 use super::super::latency::Detections;
-use super::super::report::{Load, Report, Spread};
-use super::super::words::{Word, Words};
+use super::super::report::{Load, Simulation, Spread};
+use super::super::words::{DetectedWord, DetectedWords};
 use super::models::Model;
 
 /// Number of steps with full caches whose every hop a word ends with, for the structural latency.
@@ -87,7 +87,7 @@ pub struct Candidate<'a> {
     pub image: Image<'a>,
     pub image_bytes: usize,
     /// Compiled model that has this shape, and the words that it heard.
-    pub model: Option<(&'a Model, Words)>,
+    pub model: Option<(&'a Model, DetectedWords)>,
 }
 
 impl Row {
@@ -136,12 +136,12 @@ impl Row {
             image_bytes,
             model,
         } = candidate;
-        let nothing = Words::default();
+        let nothing = DetectedWords::default();
         let (path, words) = match model {
             Some((model, words)) => (model.path.as_path(), words),
             None => ("".as_ref(), &nothing),
         };
-        let report = Report::new(board, image, path, costs, words, seconds, latency_ms);
+        let report = Simulation::new(board, image, path, costs, words, seconds, latency_ms);
         let device = Shape::of(image, board.dma_buffer_ms);
         let structural = Detections::of(board, device, costs, &anywhere(device));
         let figures = Figures {
@@ -206,7 +206,7 @@ impl Latency {
     }
 }
 
-fn accuracy(words: &Words) -> Option<Accuracy> {
+fn accuracy(words: &DetectedWords) -> Option<Accuracy> {
     let all = words.detected.len() + words.missed;
     (words.labelled && all > 0).then(|| Accuracy {
         found: words.detected.len() as f64 / all as f64,
@@ -215,17 +215,17 @@ fn accuracy(words: &Words) -> Option<Accuracy> {
 }
 
 /// Returns words that end with each hop of a while with full caches, and are decided without delay.
-fn anywhere(shape: Shape) -> Words {
+fn anywhere(shape: Shape) -> DetectedWords {
     let from = shape.full_from() + 1;
     let frames = from * shape.step..(from + STRUCTURAL) * shape.step;
-    let word = |frame| Word {
+    let word = |frame| DetectedWord {
         file: Default::default(),
         label: String::new(),
         end: (frame + 1) * shape.hop,
         step: frame / shape.step,
     };
-    Words {
+    DetectedWords {
         detected: frames.map(word).collect(),
-        ..Words::default()
+        ..DetectedWords::default()
     }
 }

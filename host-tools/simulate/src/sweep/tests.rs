@@ -6,8 +6,8 @@ use zerda_support::audio;
 use zerda_support::output::Format;
 use zerda_support::test_support::repository;
 
-use super::super::report::Report;
-use super::super::words::Words;
+use super::super::report::Simulation;
+use super::super::words::DetectedWords;
 use super::*;
 
 const LIMIT_MS: u32 = 160;
@@ -39,11 +39,11 @@ fn figures(row: &Row) -> &row::Figures {
 }
 
 /// What `zerda simulate` says of an image.
-fn alone(board: &str, image: &Image<'_>, words: &Words) -> Report {
+fn alone(board: &str, image: &Image<'_>, words: &DetectedWords) -> Simulation {
     let board = Board::open(&repository("firmware/boards"), board).unwrap();
     let costs = Costs::new(&board, image, None).unwrap();
     let path = Path::new("some.zerda");
-    Report::new(&board, image, path, &costs, words, 20, LIMIT_MS.into())
+    Simulation::new(&board, image, path, &costs, words, 20, LIMIT_MS.into())
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn a_row_says_what_the_simulation_of_its_shape_alone_says() {
     let low_latency = config.models.profiles["low-latency"];
     let file = skeleton::image(&low_latency, &config).unwrap();
     let image = file.image().unwrap();
-    let alone = alone("mps3-an547", &image, &Words::default());
+    let alone = alone("mps3-an547", &image, &DetectedWords::default());
     let row = figures(&swept[0]);
     assert_eq!(row.sequence_500_ms, alone.sequence_500_ms);
     assert_eq!(row.sequence_300_ms, alone.sequence_300_ms);

@@ -9,27 +9,27 @@ use zerda_firmware::grammar::LONGEST_MS;
 use zerda_firmware::image::{MAX_COMMANDS, MAX_NAME, MAX_WORDS};
 
 use super::Source;
-use super::wake::{Known, Wake, WakeWords};
+use super::wake::{Known, WakeSettings, WakeWords};
 use crate::error::{Error, Result};
 
 /// Contents of `commands.toml`, which says how posteriors become detections.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Commands {
-    pub decoder: Decoder,
+    pub decoder: DecoderSettings,
     #[serde(default)]
     pub thresholds: BTreeMap<String, Threshold>,
     /// Grammar of the commands; if it is missing, each word is a command by itself.
-    pub grammar: Option<Grammar>,
+    pub grammar: Option<GrammarSettings>,
     /// Wake words; if they are missing, commands count at any time.
-    pub wake: Option<Wake>,
+    pub wake: Option<WakeSettings>,
     #[serde(skip)]
     source: Source,
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Decoder {
+pub struct DecoderSettings {
     pub smoothing: Smoothing,
     pub refractory_ms: u16,
     pub threshold: Threshold,
@@ -40,7 +40,7 @@ pub struct Decoder {
 /// Commands of one or several words, which `[grammar]` lists.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Grammar {
+pub struct GrammarSettings {
     /// Commands that are written as words of the model, separated by spaces.
     pub commands: Vec<Spanned<String>>,
     #[serde(default)]
@@ -122,10 +122,10 @@ impl Commands {
 
     /// Returns the `[wake]` that stands in the built-in file, be it still commented out: what `--wake` says
     /// without words.
-    pub fn ready_wake() -> Result<Wake> {
+    pub fn ready_wake() -> Result<WakeSettings> {
         #[derive(Deserialize)]
         struct Block {
-            wake: Wake,
+            wake: WakeSettings,
         }
         let text = super::COMMANDS.1;
         if let Some(wake) = Commands::load(None)?.wake {

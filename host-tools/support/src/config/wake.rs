@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 /// Wake words that `[wake]` lists: commands count in the time after one of them only.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Wake {
+pub struct WakeSettings {
     pub words: Spanned<Vec<Spanned<String>>>,
     #[serde(default)]
     pub window_ms: Window,
@@ -87,7 +87,7 @@ impl Known<'_> {
     }
 }
 
-impl Wake {
+impl WakeSettings {
     /// Turns the words into the numbers of a model. `error` makes an error of a place in the file, in
     /// bytes, and of what is wrong there.
     pub fn numbers(

@@ -3,16 +3,16 @@
 use zerda_firmware::grammar::Detection;
 
 use super::{Why, needed, why};
-use crate::misses::heard::Heard;
-use crate::misses::labels::Spoken;
+use crate::misses::heard::Replay;
+use crate::misses::labels::Annotation;
 use crate::misses::{LATE_MS, posterior};
 
 /// Says why a command was detected that was not said, or not said again.
 pub fn false_alarm(
-    heard: &Heard<'_>,
+    heard: &Replay<'_>,
     detection: &Detection,
     (label, faint): (u8, bool),
-    spoken: Option<&Spoken>,
+    spoken: Option<&Annotation>,
     command: &str,
 ) -> Why {
     let threshold = needed(heard, label, faint);

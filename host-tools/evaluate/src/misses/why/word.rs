@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::{Why, why};
-use crate::misses::heard::{Frame, Heard};
+use crate::misses::heard::{Frame, Replay};
 use crate::misses::{LATE_MS, posterior};
 
 /// Level above the background, in dB, below which noise is a reason.
@@ -18,7 +18,7 @@ const NEAR: u8 = 26;
 
 /// Says why a word was not detected from its start until [`LATE_MS`] after its end.
 pub(super) fn word_missed(
-    heard: &Heard<'_>,
+    heard: &Replay<'_>,
     label: u8,
     needed: u8,
     start_ms: u32,
@@ -50,7 +50,7 @@ pub(super) fn word_missed(
 }
 
 struct Missed<'a> {
-    heard: &'a Heard<'a>,
+    heard: &'a Replay<'a>,
     label: u8,
     /// Average that would have been enough, Q0.8.
     needed: u8,

@@ -15,7 +15,7 @@ use crate::streams::track::Settings;
 
 /// Gate that is judged.
 #[derive(Serialize)]
-pub struct Wake {
+pub struct JudgedWake {
     pub words: Vec<String>,
     pub window_ms: u16,
     pub extend: bool,
@@ -54,11 +54,11 @@ pub struct PairRow {
     pub missed: Vec<(String, String)>,
 }
 
-impl Wake {
+impl JudgedWake {
     /// Describes the gate that is judged; `None` if there is none.
-    pub fn of(options: &Options, own: &Settings, clips: &Clips) -> Option<Wake> {
+    pub fn of(options: &Options, own: &Settings, clips: &Clips) -> Option<JudgedWake> {
         let wake = own.wake.as_ref()?;
-        Some(Wake {
+        Some(JudgedWake {
             words: names(&clips.spoken, &clips.labels),
             window_ms: wake.window_ms,
             extend: wake.extend,

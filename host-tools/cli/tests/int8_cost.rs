@@ -25,7 +25,7 @@ fn run(arguments: &[&str]) -> (i32, String, String) {
 }
 
 /// `zerda inspect` of the shipped image beside an ONNX.
-fn explained(onnx: &str, more: &[&str]) -> (i32, String, String) {
+fn inspected(onnx: &str, more: &[&str]) -> (i32, String, String) {
     run(&[&["inspect", "--onnx", onnx, "--audio", AUDIO], more].concat())
 }
 
@@ -35,7 +35,7 @@ fn figure(value: &Value) -> f64 {
 
 #[test]
 fn the_json_has_every_operator_of_the_shipped_image_and_how_far_it_is_from_float() {
-    let (code, stdout, stderr) = explained("models/shrunk.onnx", &["--json"]);
+    let (code, stdout, stderr) = inspected("models/shrunk.onnx", &["--json"]);
     assert_eq!((code, stderr.as_str()), (0, ""));
     let report: Value = serde_json::from_str(&stdout).expect("JSON");
     assert_eq!(report["report_version"], 1);
@@ -84,7 +84,7 @@ fn the_json_has_every_operator_of_the_shipped_image_and_how_far_it_is_from_float
 
 #[test]
 fn the_table_fits_a_terminal_and_ends_with_what_to_do() {
-    let (code, stdout, stderr) = explained("models/shrunk.onnx", &[]);
+    let (code, stdout, stderr) = inspected("models/shrunk.onnx", &[]);
     assert_eq!((code, stderr.as_str()), (0, ""));
     let lines: Vec<_> = stdout.lines().collect();
     assert!(
@@ -110,7 +110,7 @@ fn the_table_fits_a_terminal_and_ends_with_what_to_do() {
 fn the_page_needs_nothing_but_itself() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("report.html").display().to_string();
-    let (code, stdout, stderr) = explained("models/shrunk.onnx", &["--report", &path]);
+    let (code, stdout, stderr) = inspected("models/shrunk.onnx", &["--report", &path]);
     assert_eq!((code, stderr.as_str()), (0, ""));
     assert!(
         stdout.ends_with(&format!("report      {path}\n")),
@@ -185,7 +185,7 @@ fn an_onnx_that_the_image_was_not_compiled_from_is_an_error_that_says_why() {
         value.copy_from_slice(&(real + 0.01).to_le_bytes());
     }
     fs::write(&path, model.encode_to_vec()).unwrap();
-    let (code, stdout, stderr) = explained(&path, &[]);
+    let (code, stdout, stderr) = inspected(&path, &[]);
     assert_eq!((code, stdout.as_str()), (2, ""));
     let expected = format!("zerda: {path}: the image was not compiled from it: operator ");
     assert!(stderr.starts_with(&expected), "{stderr}");

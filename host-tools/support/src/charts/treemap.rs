@@ -15,6 +15,14 @@ impl Rectangle {
         self.width * self.height
     }
 
+    /// Says whether two rectangles have an area in common.
+    pub fn meets(&self, other: &Rectangle) -> bool {
+        let apart = |a: f64, length: f64, b: f64| b >= a + length;
+        let beside = apart(self.x, self.width, other.x) || apart(other.x, other.width, self.x);
+        let above = apart(self.y, self.height, other.y) || apart(other.y, other.height, self.y);
+        !beside && !above
+    }
+
     /// Returns a rectangle that is smaller by `side` on each side, but by `top` above.
     pub fn inset(&self, side: f64, top: f64) -> Rectangle {
         Rectangle {
