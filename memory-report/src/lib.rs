@@ -175,7 +175,7 @@ fn recordings(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
     }
     match files.is_empty() {
         true => Err(Error::usage(
-            "no WAV or FLAC files to measure the stack on; name some with --audio",
+            "no recordings to measure the stack on; name some with --audio",
         )),
         false => Ok(files),
     }

@@ -51,7 +51,7 @@ struct Arguments {
     /// Agrees to what grew: writes the baseline
     #[arg(long)]
     renew: bool,
-    /// Names WAV and FLAC files, or folders of them, on which the stack is measured
+    /// Names recordings, or folders of them, on which the stack is measured
     #[arg(long, value_name = "PATH", num_args = 1.., default_value = "models/samples")]
     audio: Vec<PathBuf>,
     /// Writes memory.md, memory.json and memory.html into this folder as well

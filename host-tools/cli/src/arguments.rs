@@ -90,10 +90,14 @@ pub struct WakeArg {
 /// computed the same.
 #[derive(Args)]
 pub struct RunArgs {
-    /// Reads WAV or FLAC files of any sample rate and channel count, or raw 16 kHz mono s16le PCM from standard input
-    /// with -
-    #[arg(required = true, value_name = "FILE")]
+    /// Reads recordings, and those of folders: WAV, FLAC, MP3, AAC, Ogg (Vorbis, Opus), M4A, AIFF or CAF, of any sample
+    /// rate and channel count. With - it reads one from standard input, as it comes, where it may also be raw 16 kHz
+    /// mono s16le PCM
+    #[arg(required = true, value_name = "PATH")]
     pub inputs: Vec<PathBuf>,
+    /// Hears this channel of recordings that have several, counted from 1, instead of their average
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..))]
+    pub channel: Option<u16>,
     #[command(flatten)]
     pub image: ImageArg,
     #[command(flatten)]
@@ -108,7 +112,7 @@ pub struct RunArgs {
     /// Says why commands were missed or falsely detected, by the label file beside each input: NAME.json as
     /// models/samples has it, {"commands": [{"command": "go", "start_ms": 700, "end_ms": 1180}]}. With --json it prints
     /// {"explained": {...}}: kind (missed, false_alarm), command, start_ms, end_ms, level_dbfs, snr_db (null: digital
-    /// silence around it), threshold, reason, why, labels and, every 50 ms, frames with their smoothed posteriors
+    /// silence around it), clipped (share of samples, 0 to 1), threshold, reason, why, labels and, every 50 ms, frames with their smoothed posteriors
     #[arg(long)]
     pub explain: bool,
 }
@@ -123,7 +127,7 @@ pub struct CompileArgs {
     /// Reads the float model from this file: one streaming step with its caches as inputs and outputs
     #[arg(value_name = "ONNX")]
     pub onnx: PathBuf,
-    /// Calibrates on these WAV and FLAC files, or folders of them; of a folder at most 500 files are taken, evenly
+    /// Calibrates on these recordings, or folders of them; of a folder at most 500 files are taken, evenly
     /// spread
     #[arg(long, value_name = "PATH", required = true, num_args = 1..)]
     pub calibrate: Vec<PathBuf>,
@@ -187,7 +191,7 @@ pub struct InspectArgs {
     /// Reads the float model that the image was compiled from, and says what INT8 cost
     #[arg(long, value_name = "FILE", requires = "audio")]
     pub onnx: Option<PathBuf>,
-    /// Measures on these WAV and FLAC files, or folders of them
+    /// Measures on these recordings, or folders of them
     #[arg(long, value_name = "PATH", requires = "onnx", num_args = 1..)]
     pub audio: Vec<PathBuf>,
     /// Writes what INT8 cost as a page for the browser (.html) or as JSON (.json)
@@ -261,7 +265,7 @@ pub struct BoardArgs {
 /// --profile assumes one cycle for each.
 #[derive(Args)]
 pub struct QemuArgs {
-    /// Reads WAV or FLAC files of any sample rate and channel count
+    /// Reads recordings: WAV, FLAC, MP3, AAC, Ogg (Vorbis, Opus), M4A, AIFF or CAF, of any sample rate and channel count
     #[arg(required_unless_present = "kernels", value_name = "FILE")]
     pub inputs: Vec<PathBuf>,
     #[command(flatten)]

@@ -39,6 +39,7 @@ fn execute(command: Command) -> Result<()> {
     match command {
         Command::Run(args) => run::run(&run::Options {
             inputs: args.inputs,
+            channel: args.channel.map(usize::from),
             image: args.image.image,
             wake: args.wake.wake,
             json: args.json,

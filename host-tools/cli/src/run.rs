@@ -1,6 +1,6 @@
 //! `zerda run` recognises commands in audio files or in a live stream, as they are said.
 
-use std::io::{self, Read};
+use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use zerda_evaluate::misses;
 use zerda_firmware::gate::{Asleep, Awake};
 use zerda_firmware::telemetry::Report;
 use zerda_firmware::{Event, Image, Recognizer};
-use zerda_support::audio::{self, SAMPLE_RATE, tail};
+use zerda_support::audio::{self, Recording, SAMPLE_RATE, tail};
 use zerda_support::error::{Error, Result};
 use zerda_support::output::{self, Counts, Totals, print, print_end};
 use zerda_support::report;
@@ -18,8 +18,10 @@ use zerda_support::wake;
 use crate::trace::{Panel, Trace};
 
 pub struct Options {
-    /// Audio files that are heard; `-` is raw 16 kHz mono s16le on standard input.
+    /// Recordings that are heard, and folders of them; `-` is standard input.
     pub inputs: Vec<PathBuf>,
+    /// Channel that is heard, counted from 1; `None` averages all.
+    pub channel: Option<usize>,
     pub image: PathBuf,
     pub wake: Option<wake::Words>,
     pub json: bool,
@@ -37,14 +39,16 @@ pub fn run(options: &Options) -> Result<()> {
     let mut memory = vec![0i8; image.memory_bytes()];
     let recognizer = Recognizer::new(&image, memory.as_mut_slice())
         .map_err(|error| Error::usage(error.to_string()))?;
+    let inputs = audio::expand(&options.inputs)?;
     if options.explain {
-        misses::refuse_stdin(&options.inputs)?;
+        misses::refuse_stdin(&inputs)?;
     }
     let mut session = Session {
         image,
         tail: tail(&image),
         recognizer,
         json: options.json,
+        channel: options.channel,
         explain: options.explain,
         crc: crc32fast::Hasher::new(),
         samples: 0,
@@ -54,15 +58,10 @@ pub fn run(options: &Options) -> Result<()> {
     };
     let mut trace = options.trace.is_some().then(|| Trace::new(&image));
     let mut failed = 0;
-    for input in &options.inputs {
+    for input in &inputs {
         let name = input.display().to_string();
         let mut panel = trace.as_ref().map(|_| Panel::new(&name));
-        let result = if input == Path::new("-") {
-            session.stdin(&mut io::stdin().lock(), &mut panel)
-        } else {
-            session.file(input, &mut panel)
-        };
-        match result {
+        match session.input(input, &mut panel) {
             Ok(()) => {}
             // Standard output is the only thing written to here.
             Err(output @ (Error::OutputClosed | Error::Write { .. })) => return Err(output),
@@ -75,7 +74,7 @@ pub fn run(options: &Options) -> Result<()> {
             trace.panels.push(panel);
         }
     }
-    session.summary(options.inputs.len() - failed)?;
+    session.summary(inputs.len() - failed)?;
     if let (Some(path), Some(trace)) = (&options.trace, &trace) {
         output::write(path, trace.svg().as_bytes())?;
     }
@@ -91,6 +90,7 @@ struct Session<'a> {
     image: Image<'a>,
     tail: Vec<i16>,
     json: bool,
+    channel: Option<usize>,
     explain: bool,
     crc: crc32fast::Hasher,
     samples: u64,
@@ -101,72 +101,51 @@ struct Session<'a> {
 }
 
 impl Session<'_> {
-    fn file(&mut self, path: &Path, panel: &mut Option<Panel>) -> Result<()> {
-        let samples = audio::read(path)?;
+    fn input(&mut self, path: &Path, panel: &mut Option<Panel>) -> Result<()> {
+        let mut recording = if path == Path::new("-") {
+            let stdin = io::stdin();
+            if stdin.is_terminal() {
+                output::note(&format!(
+                    "waiting for raw 16 kHz mono s16le, or a file of {}, on standard input, as from \
+                     `arecord -r 16000 -f S16_LE | zerda run -`; Ctrl-D ends it",
+                    audio::KINDS
+                ));
+            }
+            Recording::of_stream("standard input", stdin, self.channel)?
+        } else {
+            Recording::open(path, self.channel)?
+        };
         let name = path.display().to_string();
-        let before = self.heard;
+        let (before, mut samples, mut all) = (self.heard, 0, Vec::new());
         self.recognizer.reset();
-        // A second at a time, so that detections of a long file are seen as they happen.
-        for part in samples.chunks(SAMPLE_RATE as usize) {
-            self.push(&name, part, panel)?;
+        loop {
+            let piece = match recording.next() {
+                Ok(Some(piece)) => piece,
+                Ok(None) => break,
+                // What was heard until then is decided.
+                Err(error) if samples > 0 => return self.push_tail(&name, panel).and(Err(error)),
+                Err(error) => return Err(error),
+            };
+            samples += piece.len() as u64;
+            if self.explain {
+                all.extend_from_slice(piece);
+            }
+            self.push(&name, piece, panel)?;
         }
-        self.finish(&name, samples.len() as u64, before, panel)?;
+        self.push_tail(&name, panel)?;
+        self.samples += samples;
+        print_end(&name, self.heard.since(before), samples, self.json)?;
         match self.explain {
-            true => misses::explain(&self.image, path, &samples, self.json),
+            true => misses::explain(&self.image, path, &all, self.json),
             false => Ok(()),
         }
     }
 
-    fn stdin(&mut self, stdin: &mut impl Read, panel: &mut Option<Panel>) -> Result<()> {
-        let before = self.heard;
-        let mut samples = 0u64;
-        let mut buffer = [0u8; 4096];
-        // At most one byte of a sample whose other half has not come yet.
-        let mut kept = 0;
-        self.recognizer.reset();
-        loop {
-            let read = match stdin.read(&mut buffer[kept..]) {
-                Ok(0) => break,
-                Ok(read) => read,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(Error::read("standard input", error)),
-            };
-            let (pairs, rest) = buffer[..kept + read].as_chunks::<2>();
-            let pcm: Vec<i16> = pairs.iter().map(|&pair| i16::from_le_bytes(pair)).collect();
-            let last = rest.first().copied();
-            samples += pcm.len() as u64;
-            self.push("-", &pcm, panel)?;
-            kept = rest.len();
-            buffer[0] = last.unwrap_or_default();
-        }
-        if samples == 0 {
-            return Err(Error::usage(
-                "standard input holds no samples, expected raw 16 kHz mono s16le",
-            ));
-        }
-        self.finish("-", samples, before, panel)?;
-        match kept {
-            0 => Ok(()),
-            _ => Err(Error::usage(
-                "standard input ends within a sample, expected raw 16 kHz mono s16le",
-            )),
-        }
-    }
-
-    /// Ends one input, and prints the line about it.
-    fn finish(
-        &mut self,
-        name: &str,
-        samples: u64,
-        before: Counts,
-        panel: &mut Option<Panel>,
-    ) -> Result<()> {
+    fn push_tail(&mut self, name: &str, panel: &mut Option<Panel>) -> Result<()> {
         let tail = std::mem::take(&mut self.tail);
         let result = self.push(name, &tail, panel);
         self.tail = tail;
-        result?;
-        self.samples += samples;
-        print_end(name, self.heard.since(before), samples, self.json)
+        result
     }
 
     fn push(&mut self, name: &str, pcm: &[i16], panel: &mut Option<Panel>) -> Result<()> {

@@ -180,7 +180,7 @@ fn a_wake_word_gets_its_threshold_and_the_config_says_what_was_measured_at_it() 
     let stderr = error(&["--wake=down", "--commands", &directory]);
     assert!(
         stderr.ends_with(
-            "no WAV or FLAC file of the wake word down, expected a folder with clips of each\n"
+            "no recording of the wake word down, expected a folder with clips of each\n"
         ),
         "{stderr}"
     );

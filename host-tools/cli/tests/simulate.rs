@@ -214,7 +214,7 @@ fn wrong_use_is_answered_with_one_line() {
         ),
         (
             vec!["--board", "mps2-an386", "--audio", silent.to_str().unwrap()],
-            "no WAV or FLAC files",
+            "no recordings",
         ),
         (
             vec!["--board", "mps2-an386", "--fit", "--wake=yes"],

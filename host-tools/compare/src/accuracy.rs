@@ -20,7 +20,7 @@ use crate::answer::Answerer;
 use report::AccuracyReport;
 
 pub struct Options {
-    /// Folders that have one folder a label, of WAV and FLAC files.
+    /// Folders that have one folder a label, of recordings.
     pub directories: Vec<PathBuf>,
     pub image: PathBuf,
     pub onnx: PathBuf,
@@ -58,7 +58,7 @@ pub fn eval(options: &Options) -> Result<()> {
         let names = options.directories.iter().map(|path| path.display());
         let names: Vec<_> = names.map(|name| name.to_string()).collect();
         return Err(Error::usage(format!(
-            "{}: the folders hold no WAV or FLAC file",
+            "{}: the folders hold no recording",
             names.join(", ")
         )));
     }

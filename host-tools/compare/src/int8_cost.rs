@@ -275,9 +275,7 @@ fn spread(audio: &[PathBuf]) -> Result<(Vec<PathBuf>, usize)> {
     }
     let count = given.len().min(RECORDINGS);
     if count == 0 {
-        return Err(Error::usage(
-            "no WAV or FLAC files to measure on; name some",
-        ));
+        return Err(Error::usage("no recordings to measure on; name some"));
     }
     let taken = (0..count).map(|i| given[i * given.len() / count].clone());
     Ok((taken.collect(), given.len()))

@@ -348,7 +348,7 @@ pub fn recordings(paths: &[PathBuf]) -> Result<Vec<Vec<i16>>> {
     }
     if files.is_empty() {
         return Err(Error::usage(
-            "no WAV or FLAC files to calibrate on; name some with --calibrate",
+            "no recordings to calibrate on; name some with --calibrate",
         ));
     }
     files

@@ -25,6 +25,8 @@ use why::Why;
 const LATE_MS: u32 = crate::streams::score::LATE_MS as u32;
 /// Time in ms before a word at which its table begins.
 const LEAD_MS: u32 = 100;
+/// Share of a word's samples from which on it is said that they are clipped.
+const CLIPPED: f64 = 0.01;
 /// Number of frames that a row of the table stands for: 50 ms.
 const EVERY: usize = 5;
 /// Number of labels that are shown beside the one that counts.
@@ -45,6 +47,8 @@ struct Explanation<'a> {
     end_ms: u32,
     level_dbfs: f64,
     snr_db: Option<f64>,
+    /// Share of samples that are clipped, 0 to 1.
+    clipped: f64,
     threshold: f64,
     reason: &'static str,
     why: String,
@@ -182,6 +186,7 @@ impl Replay<'_> {
             end_ms,
             level_dbfs,
             snr_db,
+            clipped: self.clipped(start_ms, end_ms),
             threshold: posterior(self.threshold(label)),
             reason: why.reason,
             why: why.text,
@@ -201,6 +206,10 @@ impl Explanation<'_> {
             Some(snr) => format!("{snr:.0} dB above its background"),
             None => "without background".into(),
         };
+        let clipped = match self.clipped {
+            CLIPPED.. => format!(", {:.0} % clipped", 100.0 * self.clipped),
+            _ => String::new(),
+        };
         let Explanation {
             command,
             start_ms,
@@ -211,7 +220,7 @@ impl Explanation<'_> {
             ..
         } = self;
         let mut text = format!(
-            "{what}: {command}, from {start_ms} to {end_ms} ms, {level_dbfs:.0} dBFS, {snr}; threshold {threshold:.2}\n  {why}\n"
+            "{what}: {command}, from {start_ms} to {end_ms} ms, {level_dbfs:.0} dBFS, {snr}{clipped}; threshold {threshold:.2}\n  {why}\n"
         );
         let mut row = |ms: &str, cells: &[String], state: &str| {
             let cells: String = cells.iter().map(|cell| format!("  {cell:>9}")).collect();

@@ -40,7 +40,7 @@ use track::{Settings, Track};
 use wake::WakeGate;
 
 pub struct Options {
-    /// Folders that have one folder a label, of WAV and FLAC files.
+    /// Folders that have one folder a label, of recordings.
     pub directories: Vec<PathBuf>,
     pub image: PathBuf,
     /// Files, and folders of them, of speech and other sound that has no command in it.

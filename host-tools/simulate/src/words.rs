@@ -53,7 +53,7 @@ pub fn words(image: &Image<'_>, inputs: &[PathBuf]) -> Result<DetectedWords> {
     }
     if recordings.is_empty() {
         return Err(Error::usage(
-            "no WAV or FLAC files of commands to take words from; name files or folders of them",
+            "no recordings of commands to take words from; name files or folders of them",
         ));
     }
     let memory = || vec![0i8; image.memory_bytes()];
@@ -229,7 +229,7 @@ mod tests {
         let file = shrunk();
         let image = file.image().unwrap();
         let message = |input: PathBuf| words(&image, &[input]).unwrap_err().to_string();
-        assert!(message(folder.path().into()).starts_with("no WAV or FLAC files"));
+        assert!(message(folder.path().into()).starts_with("no recordings"));
         assert!(message("none.wav".into()).starts_with("none.wav: cannot be read"));
     }
 }

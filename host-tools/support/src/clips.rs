@@ -78,7 +78,8 @@ impl Found {
         let mut labelled = false;
         for entry in fs::read_dir(directory).map_err(failed)? {
             let path = entry.map_err(failed)?.path();
-            let Some(name) = path.file_name().filter(|_| path.is_dir()) else {
+            let folder = path.is_dir() && !audio::is_hidden(&path);
+            let Some(name) = path.file_name().filter(|_| folder) else {
                 continue;
             };
             let name = name.to_string_lossy();

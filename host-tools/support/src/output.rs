@@ -70,6 +70,16 @@ pub fn print(line: &str) -> Result<()> {
         .map_err(Error::stdout)
 }
 
+/// Prints a line on standard error that a person should know, but a program need not.
+pub fn note(line: &str) {
+    let _ = writeln!(io::stderr(), "zerda: {line}");
+}
+
+/// Prints a line on standard error about something that may be wrong, but stops nothing.
+pub fn warn(line: &str) {
+    note(&format!("warning: {line}"));
+}
+
 /// Writes structs of numbers and strings as JSON, one object a line.
 pub fn json_lines<T: Serialize>(objects: &[T]) -> String {
     let line = |object| serde_json::to_string(object).expect("numbers and strings as JSON") + "\n";

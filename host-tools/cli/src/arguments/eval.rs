@@ -74,7 +74,7 @@ pub struct StreamArgs {
     /// Measures misses, false alarms an hour and delays in streams
     #[arg(long, requires = "negatives", conflicts_with = "onnx")]
     pub stream: bool,
-    /// Counts false alarms in these WAV and FLAC files of speech and other sound in which no command is spoken, or
+    /// Counts false alarms in these recordings of speech and other sound in which no command is spoken, or
     /// folders of them; they also serve as the speech that words are heard in
     #[arg(long, value_name = "PATH", num_args = 1.., requires = "stream")]
     pub negatives: Vec<PathBuf>,
@@ -153,7 +153,7 @@ pub struct TuneArgs {
     /// Names the compiled model that is tuned
     #[command(flatten)]
     pub image: ImageArg,
-    /// Hears these WAV and FLAC files without commands, or folders of them: several hours
+    /// Hears these recordings without commands, or folders of them: several hours
     #[arg(long, value_name = "PATH", required = true, num_args = 1..)]
     pub negatives: Vec<PathBuf>,
     /// Measures what thresholds cost on the words of this folder, which has one folder a label, named as the label

@@ -19,7 +19,7 @@ fn what_cannot_be_read_gets_one_line_and_the_rest_is_still_processed() {
     let lines: Vec<&str> = stderr.lines().collect();
     let expected = [
         (&empty, "the file is empty"),
-        (&text, "is neither WAV nor FLAC"),
+        (&text, "is no audio: expected WAV, FLAC, MP3"),
         (&cut, "is cut short"),
         (&missing, "No such file"),
     ];

@@ -15,6 +15,8 @@ use crate::streams::wake;
 
 /// Number of samples that make a hop of 10 ms.
 const HOP: usize = SAMPLE_RATE as usize / 100;
+/// Size from which on a sample is taken for clipped; a resampled one falls a little short of full scale.
+const CLIPPED: u16 = 32_700;
 /// Number of hops before and after a word that its background is taken from: 1.5 s.
 const AROUND: usize = 150;
 /// Level in dB that a unit of the front end's loudness stands for: an eighth of a nat of power.
@@ -24,6 +26,8 @@ pub struct Replay<'a> {
     pub image: &'a Image<'a>,
     /// Mean square that each hop of 10 ms has, where full scale is 1.
     powers: Vec<f64>,
+    /// Number of clipped samples that each hop has.
+    clipped: Vec<usize>,
     loudness: Vec<u8>,
     pub frames: Vec<Frame>,
     pub detections: Vec<Detection>,
@@ -84,6 +88,7 @@ impl<'a> Replay<'a> {
         Ok(Replay {
             image,
             powers: samples.chunks(HOP).map(power).collect(),
+            clipped: samples.chunks(HOP).map(clipped).collect(),
             loudness: track.loudness().to_vec(),
             frames,
             detections,
@@ -148,6 +153,13 @@ impl<'a> Replay<'a> {
         (decibels(word), snr)
     }
 
+    /// Returns the share of samples that are clipped, 0 to 1.
+    pub fn clipped(&self, start_ms: u32, end_ms: u32) -> f64 {
+        let clamp = |ms: u32| (ms as usize / 10).min(self.clipped.len());
+        let hops = &self.clipped[clamp(start_ms)..clamp(end_ms)];
+        hops.iter().sum::<usize>() as f64 / (hops.len() * HOP).max(1) as f64
+    }
+
     /// Returns by how many dB something before a word, as the front end still remembers it, is louder than the word.
     pub fn louder_before(&self, start_ms: u32, end_ms: u32) -> f64 {
         let span = self.span(start_ms, end_ms);
@@ -159,6 +171,13 @@ impl<'a> Replay<'a> {
         let word = f64::from(word.copied().unwrap_or(0));
         (before.fold(0.0, f64::max) - word) * LOUDNESS_DB
     }
+}
+
+fn clipped(samples: &[i16]) -> usize {
+    let clipped = samples
+        .iter()
+        .filter(|sample| sample.unsigned_abs() >= CLIPPED);
+    clipped.count()
 }
 
 fn power(samples: &[i16]) -> f64 {

@@ -1,17 +1,16 @@
 //! Finds the recordings that streams are made of, and the negatives.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use rayon::prelude::*;
 use zerda_firmware::Image;
-use zerda_support::audio::tail;
-use zerda_support::audio::{self, SAMPLE_RATE};
+use zerda_support::audio::{self, Recording, SAMPLE_RATE, tail};
 use zerda_support::clips::{Found, Wanted, find};
 use zerda_support::error::{Error, Result};
 
 use super::make::Clip;
-use super::track::Track;
+use super::track::{Hearing, Track};
 use super::wake::WakeGate;
 
 /// Holds the clips of commands in labelled folders; with a gate, those of wake words and commands.
@@ -39,7 +38,7 @@ impl Clips {
         files.retain(|&(label, _)| labels[label].threshold > 0);
         if files.is_empty() {
             return Err(Error::usage(format!(
-                "{}: the folders hold no WAV or FLAC file of a command",
+                "{}: the folders hold no recording of a command",
                 named(directories)
             )));
         }
@@ -68,7 +67,7 @@ impl Clips {
             .collect();
         if !missing.is_empty() {
             return Err(Error::usage(format!(
-                "{}: no WAV or FLAC file of the wake word {}, expected a folder with clips of each",
+                "{}: no recording of the wake word {}, expected a folder with clips of each",
                 named(directories),
                 missing.join(" or ")
             )));
@@ -101,23 +100,9 @@ fn named(directories: &[PathBuf]) -> String {
     names.collect::<Vec<_>>().join(", ")
 }
 
-/// Lists the files that are named, and the WAV and FLAC files of the folders that are, sorted and each once.
+/// Lists the files that are named, and the recordings of the folders that are, sorted and each once.
 pub fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    for path in paths {
-        if !path.is_dir() {
-            files.push(path.clone());
-            continue;
-        }
-        let found = audio::list(path)?;
-        if found.is_empty() {
-            return Err(Error::usage(format!(
-                "{}: holds no WAV or FLAC file; convert others to FLAC first",
-                path.display()
-            )));
-        }
-        files.extend(found);
-    }
+    let mut files = audio::expand(paths)?;
     // A file that is named twice would have its hours counted twice.
     files.sort();
     files.dedup();
@@ -132,6 +117,23 @@ pub struct Negative {
 }
 
 impl Negative {
+    /// Runs the network over a recording as it is decoded, however long it is.
+    fn hear(image: &Image<'_>, memory: &mut [i8], file: &Path, tail: &[i16]) -> Result<Negative> {
+        let mut recording = Recording::open(file, None)?;
+        let mut hearing = Hearing::new(image, memory)?;
+        let mut samples = 0;
+        while let Some(piece) = recording.next()? {
+            samples += piece.len() as u64;
+            hearing.push(piece);
+        }
+        hearing.push(tail);
+        Ok(Negative {
+            file: file.into(),
+            track: hearing.track,
+            samples,
+        })
+    }
+
     pub fn hours(negatives: &[Negative]) -> f64 {
         let samples: u64 = negatives.iter().map(|negative| negative.samples).sum();
         samples as f64 / f64::from(SAMPLE_RATE) / 3600.0
@@ -147,13 +149,7 @@ pub fn negatives(
 ) -> Vec<Negative> {
     let tail = tail(image);
     let heard = files.par_iter().map_init(memory, |memory, file| {
-        let heard = audio::read(file).and_then(|samples| {
-            Ok(Negative {
-                file: file.clone(),
-                track: Track::of(image, memory, &[&samples[..], &tail].concat())?,
-                samples: samples.len() as u64,
-            })
-        });
+        let heard = Negative::hear(image, memory, file, &tail);
         progress.inc(1);
         heard.inspect_err(Error::report).ok()
     });

@@ -2,6 +2,7 @@
 
 use zerda_firmware::decoder::{Decoder, Kind, Word};
 use zerda_firmware::front_end::FrontEnd;
+use zerda_firmware::image::FrontEndConfig;
 use zerda_firmware::{Event, Image, Recognizer};
 use zerda_support::error::{Error, Result};
 
@@ -74,26 +75,57 @@ pub struct Track {
     step: usize,
 }
 
-impl Track {
-    /// Runs the network over a stream, from its start, and keeps what it says.
-    pub fn of(image: &Image<'_>, memory: &mut [i8], samples: &[i16]) -> Result<Track> {
-        let mut recognizer =
+/// Runs the network over a stream that comes in pieces, and keeps what it says.
+pub struct Hearing<'a> {
+    recognizer: Recognizer<'a>,
+    front_end: FrontEnd,
+    config: FrontEndConfig,
+    features: Vec<f32>,
+    /// Samples from the start of the next frame on.
+    rest: Vec<i16>,
+    pub track: Track,
+}
+
+impl<'a> Hearing<'a> {
+    pub fn new(image: &Image<'a>, memory: &'a mut [i8]) -> Result<Hearing<'a>> {
+        let recognizer =
             Recognizer::new(image, memory).map_err(|error| Error::usage(error.to_string()))?;
-        let mut track = Track::new(image);
-        recognizer.push_events(samples, |event| {
+        let config = image.manifest().front_end;
+        Ok(Hearing {
+            recognizer,
+            front_end: FrontEnd::new(image),
+            config,
+            features: vec![0.0; config.mels.into()],
+            rest: Vec::new(),
+            track: Track::new(image),
+        })
+    }
+
+    pub fn push(&mut self, samples: &[i16]) {
+        let track = &mut self.track;
+        self.recognizer.push_events(samples, |event| {
             if let Event::Step { posteriors, .. } = event {
                 track.posteriors.extend_from_slice(posteriors);
             }
         });
-        let config = image.manifest().front_end;
-        let mut front_end = FrontEnd::new(image);
-        let mut features = vec![0.0; config.mels.into()];
-        let windows = samples.windows(config.window.into());
-        for window in windows.step_by(config.hop.into()) {
-            front_end.frame(window, &mut features);
-            track.loudness.push(front_end.loudness());
+        self.rest.extend_from_slice(samples);
+        let (window, hop) = (self.config.window.into(), self.config.hop.into());
+        let mut start = 0;
+        while let Some(frame) = self.rest.get(start..start + window) {
+            self.front_end.frame(frame, &mut self.features);
+            track.loudness.push(self.front_end.loudness());
+            start += hop;
         }
-        Ok(track)
+        self.rest.drain(..start.min(self.rest.len()));
+    }
+}
+
+impl Track {
+    /// Runs the network over a stream, from its start, and keeps what it says.
+    pub fn of(image: &Image<'_>, memory: &mut [i8], samples: &[i16]) -> Result<Track> {
+        let mut hearing = Hearing::new(image, memory)?;
+        hearing.push(samples);
+        Ok(hearing.track)
     }
 
     fn new(image: &Image<'_>) -> Track {

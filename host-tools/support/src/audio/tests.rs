@@ -1,7 +1,11 @@
 use std::f64::consts::TAU;
 
-use hound::{WavSpec, WavWriter};
+use std::io::Cursor;
 
+use hound::{SampleFormat, WavSpec, WavWriter};
+
+use super::pcm::FULL_SCALE;
+use super::source::Source;
 use super::*;
 
 fn spec(channels: u16, sample_rate: u32, bits_per_sample: u16, format: SampleFormat) -> WavSpec {
@@ -23,12 +27,22 @@ fn wav<S: hound::Sample + Copy>(spec: WavSpec, samples: &[S]) -> Vec<u8> {
     bytes.into_inner()
 }
 
-fn decoded(bytes: Vec<u8>) -> Result<Vec<i16>, AudioError> {
-    decode(Cursor::new(bytes))
+/// Decodes bytes, or says what is wrong with them.
+fn decoded(bytes: Vec<u8>) -> Result<Vec<i16>, String> {
+    let source = Source::new(Cursor::new(bytes));
+    let whole = || {
+        let mut recording = Recording::new("x".into(), source, None, format::decoder)?;
+        let mut samples = Vec::new();
+        while let Some(piece) = recording.next()? {
+            samples.extend_from_slice(piece);
+        }
+        Ok(samples)
+    };
+    whole().map_err(|error: crate::error::Error| error.to_string()[3..].into())
 }
 
 fn message(bytes: Vec<u8>) -> String {
-    decoded(bytes).expect_err("an error").to_string()
+    decoded(bytes).expect_err("an error")
 }
 
 /// 16-bit samples of a tone, `channels` times each.
@@ -104,17 +118,17 @@ fn a_tone_above_8_khz_does_not_fold_back() {
     assert!(loudest <= Some(2), "{loudest:?}");
 }
 
+const NO_AUDIO: &str =
+    "is no audio: expected WAV, FLAC, MP3, AAC, Ogg (Vorbis, Opus), M4A, AIFF or CAF";
+
 #[test]
 fn what_is_no_whole_audio_file_is_named() {
     let whole = wav(spec(2, 16_000, 16, SampleFormat::Int), &[1i16; 2000]);
     let cases: [(Vec<u8>, &str); 8] = [
         (vec![], "the file is empty"),
-        (b"RI".to_vec(), "is neither WAV nor FLAC"),
-        (
-            b"OggS\0\x02".to_vec(),
-            "is Ogg (Opus or Vorbis), which is not read: convert it to FLAC",
-        ),
-        (b"no audio at all\n".to_vec(), "is neither WAV nor FLAC"),
+        (b"RI".to_vec(), NO_AUDIO),
+        (b"OggS\0\x02".to_vec(), "is cut short within its header"),
+        (b"no audio at all\n".to_vec(), NO_AUDIO),
         (whole[..20].to_vec(), "is cut short within its header"),
         (b"fLaC\0\0".to_vec(), "is cut short within its header"),
         (

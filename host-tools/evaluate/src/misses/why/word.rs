@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::{Why, why};
 use crate::misses::heard::{Frame, Replay};
-use crate::misses::{LATE_MS, posterior};
+use crate::misses::{CLIPPED, LATE_MS, posterior};
 
 /// Level above the background, in dB, below which noise is a reason.
 const LOW_SNR_DB: f64 = 6.0;
@@ -41,6 +41,7 @@ pub(super) fn word_missed(
         Missed::not_yet,
         Missed::taken_for_another,
         Missed::too_short,
+        Missed::clipped,
         Missed::near,
         Missed::unheard,
         Missed::after_louder,
@@ -256,6 +257,21 @@ impl Missed<'_> {
             "after_louder",
             format!(
                 "what was heard before it was so loud that the front end still measured it against {louder:.0} dB more; {}",
+                self.reached()
+            ),
+        ))
+    }
+
+    fn clipped(&self) -> Option<Why> {
+        let clipped = self.heard.clipped(self.start_ms, self.end_ms);
+        if clipped < CLIPPED {
+            return None;
+        }
+        Some(why(
+            "clipped",
+            format!(
+                "{:.0} % of its samples are clipped, so record it with less gain; {}",
+                100.0 * clipped,
                 self.reached()
             ),
         ))
