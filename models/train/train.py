@@ -348,6 +348,7 @@ def main():
     parser.add_argument("--wake-clips", type=Path, required=True, help="recordings of the wake words, a folder each: a quarter chooses")
     parser.add_argument("--wake-recorded", action="store_true", help="train on another quarter of these recordings too, not on synthetic speech alone")
     parser.add_argument("--work", type=Path, required=True, help="where features and checkpoints are kept")
+    parser.add_argument("--output", type=Path, help="folder for ONNX, card and test vectors [default: models/ and tests/data/, which are replaced]")
     parser.add_argument("--start", type=Path, help="checkpoint in float, or exported ONNX, of the same profile, whose weights a new run begins with")
     parser.add_argument("--lessons", type=Path, help="what a teacher answers to the training clips, made by teacher.py")
     parser.add_argument("--profile", default="shrunk", help="of config/models.toml")
@@ -377,10 +378,11 @@ def main():
         run.save()
 
     run.use(profile)
-    models = REPOSITORY / "models"
+    models, vectors = (args.output,) * 2 if args.output else (REPOSITORY / "models", REPOSITORY / "tests" / "data")
+    models.mkdir(parents=True, exist_ok=True)
     scores = {name: trial(args, front).score(run.average, SMOOTHING) for name, trial in (("val", validation), ("test", test))}
     write_onnx(run.average, front, models / f"{profile.name}.onnx")
-    write_vectors(run.average, front, REPOSITORY / "tests" / "data")
+    write_vectors(run.average, front, vectors)
     write_card(models / f"{profile.name}.md", args, profile, corpus, run.seconds, scores)
     for name, score in scores.items():
         print(name, score)

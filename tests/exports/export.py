@@ -74,14 +74,15 @@ def stream(model: Conformer, run) -> list:
 
 def write(v: Variant, step: nn.Module, inputs: tuple, caches: list, path: Path):
     exporter, opset = re.match(r"(script|dynamo)(\d+)-", v.name).groups()
-    options = {"dynamo": True, "external_data": False, "verbose": False} if exporter == "dynamo" else {"dynamo": False}
+    two = v.files == 2
+    options = {"dynamo": True, "external_data": two, "verbose": False} if exporter == "dynamo" else {"dynamo": False}
     if v.front == "dynamic":
         options["dynamic_axes"] = {"features": {0: "frames"}}
     torch.onnx.export(
         step, inputs, str(path), opset_version=int(opset), input_names=["features", "mask", *caches],
         output_names=["logits", *(f"next_{cache}" for cache in caches)], **options,
     )
-    model = onnx.load(path)
+    model = onnx.load(path, load_external_data=False)
     # The exporters' notes of where each operator came from hold paths of this machine.
     graph = model.graph
     for part in (graph, *graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
@@ -92,8 +93,8 @@ def write(v: Variant, step: nn.Module, inputs: tuple, caches: list, path: Path):
     labels = COMMANDS[: v.classes - len(others)] + others
     front_end = json.dumps(config["front_end"] | {"mels": v.mels})
     onnx.helper.set_model_props(model, {"zerda.labels": ",".join(labels), "zerda.front_end": front_end})
-    onnx.checker.check_model(model, full_check=True)
     onnx.save(model, path)
+    onnx.checker.check_model(path, full_check=True)
 
 
 def difference(model: Conformer, expected: list, path: Path) -> float:

@@ -23,6 +23,7 @@ class Variant:
     bias: bool = True          # of linears and convolutions
     fake: str = "none"         # quantization, as in quantization-aware training
     front: str = "none"        # before the first layer
+    files: int = 1             # 2: weights beside the model, as dynamo writes them unless told otherwise
     stream: tuple = (4, 6, 2)  # frames: chunk C, cached L, step S
     layers: int = 1
     heads: int = 2
@@ -64,6 +65,7 @@ VARIANTS = [
     V("dynamo18-batchnorm-hardswish", norm="batch", input="batch", activation="hardswish", glu="hard",
       position="gathered", queries="committed", stream=(5, 50, 3), layers=2),
     V("dynamo18-layernorm-silu", norm_layer=True, qkv="chunk", stream=(10, 100, 5), layers=2),
+    V("dynamo18-two-files", norm_layer=True, qkv="chunk", stream=(10, 100, 5), layers=2, files=2),
     V("dynamo18-layernorm-written", norm="layer-written", norm_conv="layer", glu="chunk", position="embedding",
       batch="inside"),
     V("dynamo18-layernorm-variance", norm="layer-variance", activation="hardswish-written", glu="relu6",

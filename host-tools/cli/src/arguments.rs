@@ -1,6 +1,7 @@
 //! Defines the command line of `zerda`: its commands, their options and the texts of `--help`.
 
 mod eval;
+mod files;
 mod simulate;
 
 use std::net::SocketAddr;
@@ -23,15 +24,15 @@ Examples:
   zerda run recording.wav --wake=yes
   arecord -q -t raw -f S16_LE -r 16000 -c 1 | zerda run -
   zerda eval speech_commands/test
-  zerda eval speech_commands/test --stream --negatives recordings --noise noise --report report.html
+  zerda eval speech_commands/test --stream --negatives recordings --noise noise --report target/report.html
   zerda eval speech_commands/test wake_words --stream --wake=computer,jarvis --negatives recordings
-  zerda tune --negatives recordings --commands speech_commands/val --config config --output models/shrunk.zerda
-  zerda compile models/shrunk.onnx --calibrate speech_commands/val
-  zerda commands models/shrunk.zerda --config my-config -o mine.zerda
+  zerda tune --negatives recordings --commands speech_commands/val --config my-config --output target/tuned.zerda
+  zerda compile models/shrunk.onnx --calibrate speech_commands/val -o target/mine.zerda
+  zerda commands models/shrunk.zerda --config my-config -o target/mine.zerda
   zerda inspect models/shrunk.zerda
-  zerda inspect --onnx models/shrunk.onnx --audio models/samples --report report.html
-  zerda export models/shrunk.zerda
-  zerda npu models/shrunk.zerda --target ethos-u55-256 -o shrunk-u55.zerda
+  zerda inspect --onnx models/shrunk.onnx --audio models/samples --report target/report.html
+  zerda export models/shrunk.zerda -o target/shrunk.tflite
+  zerda npu models/shrunk.zerda --target ethos-u55-256 -o target/shrunk-u55.zerda
   zerda qemu --board mps3-an547 --profile models/samples/*.wav
   zerda simulate --board ethos-u55-256
   zerda simulate --sweep board=mps2-an386,mps3-an547 --sweep cache=50,100
@@ -168,9 +169,12 @@ pub struct CommandsArgs {
     /// Reads commands.toml from this folder [default: the one built in]
     #[arg(long, value_name = "DIR")]
     pub config: Option<PathBuf>,
-    /// Writes the image with the other commands to this file [default: IMAGE itself]
+    /// Writes the image with the other commands to this file [default: beside IMAGE, ending in .commands.zerda]
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// Replaces IMAGE itself
+    #[arg(long, conflicts_with = "output")]
+    pub in_place: bool,
 }
 
 /// Says what an image holds, and what INT8 cost in it
@@ -234,10 +238,13 @@ pub struct NpuArgs {
     /// Compiles for this NPU; its name ends in its multiply-accumulates a cycle
     #[arg(long, value_name = "NPU", value_enum)]
     pub target: Target,
-    /// Writes the image with the step for the NPU, in place of any other that it has, to this file [default: IMAGE
-    /// itself]
+    /// Writes the image with the step for the NPU, in place of any other that it has, to this file [default: beside
+    /// IMAGE, ending in .NPU.zerda]
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// Replaces IMAGE itself
+    #[arg(long, conflicts_with = "output")]
+    pub in_place: bool,
     /// Prints one JSON object: step_ms, cycles, npu_cycles, sram_bytes, flash_bytes (constants) and so on; `basis` says
     /// whose estimate they are
     #[arg(long)]

@@ -36,6 +36,7 @@ fn main() -> ExitCode {
 }
 
 fn execute(command: Command) -> Result<()> {
+    command.keep_inputs()?;
     match command {
         Command::Run(args) => run::run(&run::Options {
             inputs: args.inputs,
@@ -96,11 +97,10 @@ fn execute(command: Command) -> Result<()> {
             },
         }),
         Command::Compile(args) => {
-            let output = args.output.unwrap_or(args.onnx.with_extension("zerda"));
             let options = zerda_compiler::Options {
+                output: args.written(),
                 onnx: args.onnx,
                 calibrate: args.calibrate,
-                output,
                 ranges: args.ranges,
                 profile: args.profile,
             };
@@ -120,7 +120,7 @@ fn execute(command: Command) -> Result<()> {
         }
         Command::Commands(args) => {
             let options = detection::Options {
-                output: args.output.unwrap_or_else(|| args.image.clone()),
+                output: args.written(),
                 image: args.image,
             };
             let commands = Commands::load(args.config.as_deref())?;
@@ -141,14 +141,14 @@ fn execute(command: Command) -> Result<()> {
             }),
         },
         Command::Export(args) => {
-            let output = args.output.unwrap_or(args.image.with_extension("tflite"));
+            let output = args.written();
             export::run(&args.image, &output)?;
             writeln!(io::stdout(), "{}", output.display()).map_err(Error::stdout)
         }
         Command::Npu(args) => npu::npu(&npu::Options {
+            output: args.written(),
             image: args.image,
             target: args.target,
-            output: args.output,
             json: args.json,
             vela: args.vela,
         }),

@@ -153,7 +153,7 @@ fn an_imported_network_runs_on_an_npu_as_a_whole() {
     let path = image.to_str().unwrap();
     let (code, _, why) = zerda(&["compile", onnx, "--calibrate", "models/samples", "-o", path]);
     assert_eq!(code, 0, "{why}");
-    let said = compile(&image, "ethos-u55-256", &image);
+    let said = compile(&image, "ethos-u55-256", &folder.path().join("with.zerda"));
     assert_eq!(said["npu_percent"], 100.0);
 }
 
@@ -168,14 +168,21 @@ fn the_same_bytes_come_from_two_runs_and_in_place_of_another_section() {
     compile(&shipped(), "ethos-u55-256", &second);
     let bytes = fs::read(&first).unwrap();
     assert!(bytes == fs::read(&second).unwrap());
-    compile(&second, "ethos-u65-512", &second);
+    compile(&first, "ethos-u65-512", &second);
     assert!(bytes != fs::read(&second).unwrap());
-    // Without --output the image itself.
-    let image = second.to_str().unwrap();
-    let (code, ..) = zerda(&["npu", image, "--target", "ethos-u55-256"]);
+    // Without --output a new file; the image itself where that is meant.
+    let (image, other) = (second.to_str().unwrap(), fs::read(&second).unwrap());
+    let (code, stdout, _) = zerda(&["npu", image, "--target", "ethos-u55-256"]);
+    let new = folder.path().join("second.ethos-u55-256.zerda");
+    assert!(
+        code == 0 && stdout.contains(new.to_str().unwrap()),
+        "{stdout}"
+    );
+    assert!(bytes == fs::read(&new).unwrap() && other == fs::read(&second).unwrap());
+    let (code, ..) = zerda(&["npu", image, "--target", "ethos-u55-256", "--in-place"]);
     assert_eq!(code, 0);
     assert!(bytes == fs::read(&second).unwrap());
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3);
 }
 
 /// `zerda npu` that is to fail, for an output that must not be there then; its exit code and the one

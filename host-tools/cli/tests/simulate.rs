@@ -72,6 +72,115 @@ fn the_slow_board_fails_with_what_is_missed_and_what_would_do() {
 }
 
 #[test]
+fn numbers_that_make_no_sense_are_refused_with_their_bounds_and_never_pass() {
+    let folder = tempfile::tempdir().unwrap();
+    for (line, change, expected) in [
+        (
+            "clock_mhz = 32",
+            "clock_mhz = 5e-324",
+            "`clock_mhz`: invalid value 5e-324, expected 0.001 to 1000000",
+        ),
+        (
+            "dma_buffer_ms = 10.0",
+            "dma_buffer_ms = 1e-9",
+            "`dma_buffer_ms`: invalid value 1e-9, expected 0.0625 to 60000",
+        ),
+        (
+            "cycles_per_instruction = 1.0",
+            "cycles_per_instruction = inf",
+            "`cycles_per_instruction`: invalid value inf",
+        ),
+        (
+            "output_us = 10.0",
+            "output_us = nan",
+            "`output_us`: invalid value NaN",
+        ),
+    ] {
+        let path = board(&folder, "mps3-an547", &[(line, change)]);
+        let (code, stdout, stderr) = simulate(&["--board", &path]);
+        assert_eq!(
+            (code, &stdout[..], stderr.lines().count()),
+            (2, "", 1),
+            "{stderr}"
+        );
+        assert!(stderr.contains(expected), "{stderr}");
+    }
+    // A step of 0 cycles at 0 Hz, as the image says of its NPU.
+    let image = "tests/data/hostile/npu-clock0-cycles0.zerda";
+    let (code, stdout, stderr) = simulate(&["--board", "ethos-u55-256", "--image", image]);
+    assert!(
+        code != 0 && !stdout.contains("PASS") && !stdout.contains("NaN"),
+        "{stdout}"
+    );
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+}
+
+/// Boards of any numbers are refused, or simulated to an end with a verdict of finite figures.
+#[test]
+fn boards_of_any_numbers_end_with_finite_figures_or_a_refusal() {
+    let folder = tempfile::tempdir().unwrap();
+    let numbers = [
+        "0", "-1", "5e-324", "1e-9", "0.001", "1", "1e6", "1e12", "1e300", "inf", "nan",
+    ];
+    let fields = [
+        "clock_mhz = 32",
+        "cycles_per_instruction = 1.0",
+        "flash_cycles_per_byte = 0.0",
+        "dma_buffer_ms = 10.0",
+        "other_load = 0.0",
+        "output_us = 10.0",
+    ];
+    let (mut refused, mut passed, mut failed) = (0, 0, 0);
+    for field in fields {
+        for number in numbers {
+            let key = field.split(' ').next().unwrap();
+            let path = board(
+                &folder,
+                "mps3-an547",
+                &[(field, &format!("{key} = {number}"))],
+            );
+            let (code, stdout, stderr) = simulate(&[
+                "--board",
+                &path,
+                "--seconds",
+                "2",
+                "--json",
+                "--audio",
+                "models/samples/robot.wav",
+            ]);
+            match code {
+                2 => {
+                    assert!(
+                        stderr.contains(&format!("`{key}`: invalid")),
+                        "{key} = {number}: {stderr}"
+                    );
+                    refused += 1;
+                }
+                _ => {
+                    let said: Value = serde_json::from_str(&stdout).expect("one object");
+                    for figure in ["sequence_500_ms", "sequence_300_ms", "real_time_factor"] {
+                        assert!(
+                            said[figure].is_f64(),
+                            "{key} = {number}: {figure} {}",
+                            said[figure]
+                        );
+                    }
+                    if code == 0 { passed += 1 } else { failed += 1 }
+                }
+            }
+        }
+    }
+    println!(
+        "{} boards: {refused} refused, {passed} passed, {failed} failed",
+        fields.len() * numbers.len()
+    );
+    assert!(
+        refused > 30 && passed > 3 && failed > 3,
+        "{refused} {passed} {failed}"
+    );
+}
+
+#[test]
 fn twice_the_clock_takes_half_the_time_and_words_are_only_as_late_as_the_step() {
     let folder = tempfile::tempdir().unwrap();
     let clock = |mhz: &str| {

@@ -4,7 +4,7 @@ use rayon::prelude::*;
 use zerda_firmware::Image;
 use zerda_quantize::graph::Graph;
 use zerda_quantize::observations::{Observation, Observations};
-use zerda_support::error::Result;
+use zerda_support::error::{Error, Result};
 
 use super::float::observed;
 use crate::tract_step::{FloatStep, features};
@@ -16,6 +16,35 @@ const RECORDINGS_A_STREAM: usize = 3;
 /// Number of parts in which the streams are observed. They are merged in order, so the sums are the same on
 /// any number of cores.
 const PARTS: usize = 8;
+
+/// Least number of samples that recordings must have together, 0.5 s, for ranges to mean something.
+const LEAST_SAMPLES: usize = 8000;
+
+/// Largest sample that silence has: -60 dBFS.
+const SILENT: u16 = 32;
+
+/// Checks that recordings (16 kHz) are long enough, and that something is heard in them.
+pub fn check(recordings: &[Vec<i16>]) -> Result<()> {
+    let samples: usize = recordings.iter().map(Vec::len).sum();
+    if samples < LEAST_SAMPLES {
+        return Err(Error::usage(format!(
+            "the recordings to calibrate on last {} ms together; expected 500 ms or more of speech as the device will hear it",
+            samples / 16
+        )));
+    }
+    let peak = recordings
+        .iter()
+        .flatten()
+        .map(|sample| sample.unsigned_abs())
+        .max();
+    match peak.is_none_or(|peak| peak <= SILENT) {
+        true => Err(Error::usage(
+            "the recordings to calibrate on hold silence, nothing in them is above -60 dBFS; expected speech as the device \
+             will hear it",
+        )),
+        false => Ok(()),
+    }
+}
 
 /// Runs the float network over `recordings` (16 kHz) and returns what was observed. `step` must put out the
 /// tensors that [`observed`] names; `draft` is an image whose front end computes the features.
@@ -36,7 +65,7 @@ pub fn observe(
             for chunk in chunks(graph, draft, stream) {
                 let absent = step.absent();
                 let outputs = step.step_observed(&chunk)?;
-                record(graph, &mut seen, &outputs[1..], absent);
+                record(graph, &mut seen, &outputs[1..], absent)?;
             }
         }
         Ok(seen)
@@ -75,12 +104,25 @@ pub fn chunks(graph: &Graph, draft: &Image, samples: &[i16]) -> Vec<Vec<f32>> {
         .collect()
 }
 
-fn record(graph: &Graph, seen: &mut Observations, outputs: &[Vec<f32>], absent: usize) {
+fn record(
+    graph: &Graph,
+    seen: &mut Observations,
+    outputs: &[Vec<f32>],
+    absent: usize,
+) -> Result<()> {
     for (id, rows) in observed(graph).into_iter().zip(outputs) {
         let tensor = &graph.tensors[id];
+        if !rows.iter().all(|value| value.is_finite()) {
+            return Err(Error::check(format!(
+                "the float network computes NaN or infinity, first in `{}`; expected a network that was trained on such \
+                 recordings",
+                tensor.name
+            )));
+        }
         let absent = if tensor.keys { absent } else { 0 };
         let Some(seen) = &mut seen[id] else { continue };
         rows.chunks(tensor.cols)
             .for_each(|row| seen.row(row, absent));
     }
+    Ok(())
 }

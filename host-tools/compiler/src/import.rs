@@ -17,7 +17,7 @@ use zerda_quantize::graph::{Function, Graph, Id, Linear, Op, Place, Quantization
 use zerda_support::error::{Error, Result};
 
 use super::onnx::{Onnx, input_shape};
-use super::view::View;
+use super::view::{self, View};
 
 mod activation;
 mod attention;
@@ -88,9 +88,10 @@ pub fn import(path: &Path, onnx: &Onnx, scale: f32) -> Result<Graph> {
     let in_file = |reason: String| Error::usage(format!("{}: {reason}", path.display()));
     let mut importer = Importer::new(onnx, scale).map_err(in_file)?;
     for node in &onnx.graph.node {
-        let outputs = importer
-            .node(node)
-            .map_err(|reason| in_file(importer.at(node, &reason)))?;
+        let at = importer.size();
+        let outputs = importer.node(node);
+        let outputs = outputs.and_then(|outputs| importer.within_limits(at).map(|()| outputs));
+        let outputs = outputs.map_err(|reason| in_file(importer.at(node, &reason)))?;
         for (name, value) in node.output.iter().zip(outputs) {
             importer.values.insert(name.clone(), value);
         }
@@ -126,9 +127,10 @@ impl<'a> Importer<'a> {
                 let name = &input.name;
                 format!("input `{name}` is {shape:?}; expected {expected}, after dimensions of 1")
             };
-            let elements = shape.iter().product();
+            let elements = view::elements(&shape);
+            onnx.budget.take(elements as u64)?;
             let value = match (input.name.as_str(), &shape[..]) {
-                ("features", &[.., rows, cols]) if rows * cols == elements => {
+                ("features", &[.., rows, cols]) if rows.saturating_mul(cols) == elements => {
                     let view = importer.features(rows, cols, scale);
                     importer.named("features", view.reshape(&shape).ok_or("no view")?)
                 }
@@ -153,6 +155,7 @@ impl<'a> Importer<'a> {
         if importer.graph.windows.is_empty() || importer.keys < importer.chunk() {
             return Err("expected the inputs `features` [C, mels] and `mask` [1, L + C]".into());
         }
+        importer.within_limits((0, 0))?;
         Ok(importer)
     }
 
@@ -193,8 +196,8 @@ impl<'a> Importer<'a> {
         let inputs = node.input.iter().filter(|name| !name.is_empty());
         if node.op_type != "Identity"
             && let Some(inputs) = inputs.map(constant).collect::<Option<Vec<_>>>()
+            && let Some(outputs) = self.onnx.evaluate(node, &inputs)?
         {
-            let outputs = self.onnx.evaluate(node, &inputs)?;
             self.keep_weight_scales(node)?;
             return Ok(outputs.into_iter().map(Value::Constant).collect());
         }
@@ -229,9 +232,14 @@ impl<'a> Importer<'a> {
         let mut value =
             value.ok_or_else(|| format!("its input `{name}` is not computed before it"))?;
         if let Value::Tensor(operand) = &mut value {
-            operand.sole &= self.onnx.uses[name] == 1;
+            operand.sole &= self.is_read_once(name);
         }
         Ok(value)
+    }
+
+    /// Says whether one node alone reads a value; asking for its shape does not count.
+    fn is_read_once(&self, name: &str) -> bool {
+        self.onnx.uses.get(name) == Some(&1)
     }
 
     fn constant(&self, node: &NodeProto, input: usize) -> Reason<Option<Arc<Constant>>> {
@@ -272,7 +280,7 @@ impl<'a> Importer<'a> {
 
     /// Lets the name of a value stand for `operand` from now on.
     fn remember(&mut self, name: &str, operand: Operand) -> Operand {
-        let sole = operand.sole && self.onnx.uses[name] == 1;
+        let sole = operand.sole && self.is_read_once(name);
         let value = Value::Tensor(operand.clone());
         self.values.insert(name.into(), value);
         Operand { sole, ..operand }

@@ -1,6 +1,7 @@
 //! Measures how far the logits of an image are off, by which choices of the compiler are decided.
 
 use rayon::prelude::*;
+use zerda_firmware::plan::Tensor;
 use zerda_firmware::recognizer::Event;
 use zerda_firmware::{Image, Recognizer};
 use zerda_quantize::graph::Graph;
@@ -49,22 +50,42 @@ impl<'a> Judge<'a> {
         let errors: Vec<_> = self.recordings.par_iter().map(of).collect();
         errors.into_iter().sum()
     }
+
+    /// Says whether an image computes other logits of any recording than of silence as long.
+    pub fn is_answered(&self, image: &ImageFile) -> Result<bool> {
+        let image = image.image()?;
+        for (recording, _) in &self.recordings {
+            let silence = vec![0; recording.len()];
+            if logits(&image, recording)?.1 != logits(&image, &silence)?.1 {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
 }
 
 fn error(image: &Image, recording: &[i16], floats: &[f32]) -> Result<f64> {
+    let (tensor, integers) = logits(image, recording)?;
+    let mut error = 0.0;
+    for (&q, float) in integers.iter().zip(floats) {
+        let real = tensor.scale * (f32::from(q) - f32::from(tensor.zero_point));
+        error += f64::from(real - float).powi(2);
+    }
+    Ok(error)
+}
+
+/// Runs a recording through an image; returns the tensor that its logits are, and these of all steps.
+fn logits(image: &Image, recording: &[i16]) -> Result<(Tensor, Vec<i8>)> {
     let unusable = |error: &dyn ToString| Error::check(error.to_string());
     let mut memory = vec![0; image.memory_bytes()];
     let mut recognizer = Recognizer::new(image, &mut memory).map_err(|error| unusable(&error))?;
-    let logits = image.tensor(image.manifest().logits);
-    let logits = logits.ok_or_else(|| unusable(&"an image without logits"))?;
-    let (mut floats, mut error) = (floats.iter(), 0.0);
+    let tensor = image.tensor(image.manifest().logits);
+    let tensor = tensor.ok_or_else(|| unusable(&"an image without logits"))?;
+    let mut all = Vec::new();
     recognizer.push_events(recording, |event| {
-        if let Event::Step { logits: values, .. } = event {
-            for (&q, float) in values.iter().zip(&mut floats) {
-                let real = logits.scale * (f32::from(q) - f32::from(logits.zero_point));
-                error += f64::from(real - float).powi(2);
-            }
+        if let Event::Step { logits, .. } = event {
+            all.extend_from_slice(logits);
         }
     });
-    Ok(error)
+    Ok((tensor, all))
 }

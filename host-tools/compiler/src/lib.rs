@@ -10,6 +10,7 @@
 pub mod calibrate;
 pub mod fidelity;
 pub mod float;
+mod guard;
 mod import;
 mod judge;
 mod metadata;
@@ -226,7 +227,12 @@ impl<'a> Compiler<'a> {
 
     /// Calibrates on 16 kHz recordings and quantizes. The logits' error decides whether columns are
     /// equalized, and whether a tensor takes another range than that of least error of its own.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the recordings are too short or silent, or if the image answers them as it answers silence.
     pub fn compile(&self, recordings: &[Vec<i16>], method: Method) -> Result<Compiled> {
+        calibrate::check(recordings)?;
         let draft = self.image(&self.graph, None)?;
         let draft = draft.image()?;
         let step = observing(&self.graph)?;
@@ -255,6 +261,13 @@ impl<'a> Compiler<'a> {
             }
         }
         let image = self.draw(&best)?;
+        if !judge.is_answered(&image)? {
+            return Err(Error::check(format!(
+                "{}: compiled, it computes the same logits of all recordings as of silence; expected a trained network, \
+                 and recordings of the words that it knows",
+                self.path.display()
+            )));
+        }
         let step = observing(&best.graph)?;
         let fidelities =
             fidelity::measure(&best.graph, &step, &image.image()?, &judge.recordings())?;
@@ -296,8 +309,17 @@ impl<'a> Compiler<'a> {
             .flat_map(|recording| calibrate::chunks(&self.graph, draft, recording))
         {
             for (onnx, graph) in onnx.step(&chunk)?.iter().zip(graph.step(&chunk)?) {
+                // What is no number calibration names.
+                if !(onnx.is_finite() || graph.is_finite()) {
+                    continue;
+                }
                 largest = largest.max(onnx.abs());
-                error = error.max((onnx - graph).abs());
+                let off = (onnx - graph).abs();
+                error = if off.is_nan() {
+                    f32::INFINITY
+                } else {
+                    error.max(off)
+                };
             }
         }
         match error <= IMPORT_ERROR * largest {
@@ -329,9 +351,13 @@ pub fn graph(path: &Path) -> Result<Graph> {
 /// Reads an ONNX as a graph, and what it says of itself.
 fn imported(path: &Path) -> Result<(Graph, Metadata)> {
     let onnx = onnx::Onnx::read(path)?;
-    let metadata = Metadata::read(path, &onnx.metadata)?;
-    let graph = import::import(path, &onnx, metadata.front_end.range / 255.0)?;
-    Ok((graph, metadata))
+    let metadata = Metadata::read(path, &onnx.metadata);
+    let range = metadata
+        .as_ref()
+        .map_or(1.0, |metadata| metadata.front_end.range);
+    // A network of another kind is said first: whoever brings one need not add metadata to hear that.
+    let graph = import::import(path, &onnx, range / 255.0)?;
+    Ok((graph, metadata?))
 }
 
 /// Reads the recordings to calibrate on; a folder contributes at most `RECORDINGS`, evenly spread over it.

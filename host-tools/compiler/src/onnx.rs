@@ -1,17 +1,25 @@
 //! Reads an ONNX file for the import: nodes, attributes, constants, metadata.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
+use tract_onnx::data_resolver::FopenDataResolver;
 use tract_onnx::pb::tensor_proto::DataType;
-use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
+use tract_onnx::pb::{
+    GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, ValueInfoProto,
+};
 use tract_onnx::prelude::*;
 
 use zerda_support::error::{Error, Result};
 
+use crate::guard::{cause, guarded};
+use limits::Budget;
+
 mod attention;
 mod fake;
+mod file;
+pub mod limits;
 pub use fake::FakeQuantization;
 
 pub struct Onnx {
@@ -19,35 +27,30 @@ pub struct Onnx {
     pub graph: GraphProto,
     /// Fake quantization that was taken out, by the output of the Identity that stands in its place.
     pub fakes: HashMap<String, FakeQuantization>,
+    /// Values that fake quantization was taken out after.
+    pub quantized: HashSet<String>,
     pub metadata: HashMap<String, String>,
     /// Number of nodes and graph outputs that read each value, but for its shape.
     pub uses: HashMap<String, usize>,
     /// Model without its graph, with which constant nodes are evaluated.
     shell: ModelProto,
+    tract: tract_onnx::model::Onnx,
+    /// Elements that constants may still have.
+    pub budget: Budget,
 }
 
 impl Onnx {
     pub fn read(path: &Path) -> Result<Onnx> {
-        let unreadable = |error: TractError| {
-            let (path, cause) = (path.display(), error.root_cause().to_string());
-            Error::usage(format!("{path}: cannot be read as ONNX: {cause}"))
-        };
-        let mut shell = tract_onnx::onnx()
-            .proto_model_for_path(path)
-            .map_err(unreadable)?;
-        let Some(mut graph) = shell.graph.take() else {
-            return Err(Error::usage(format!(
-                "{}: an ONNX file without a graph",
-                path.display()
-            )));
-        };
-        let metadata = std::mem::take(&mut shell.metadata_props);
+        let budget = Budget::default();
+        let mut model = file::read(path, &budget)?;
+        let mut graph = model.graph.take().unwrap_or_default();
+        let metadata = std::mem::take(&mut model.metadata_props);
         let metadata = metadata
             .into_iter()
             .map(|entry| (entry.key, entry.value))
             .collect();
         let in_file = |reason| Error::usage(format!("{}: {reason}", path.display()));
-        let fakes = fake::take_out(&mut graph).map_err(in_file)?;
+        let fakes = fake::take_out(&mut graph, &budget).map_err(in_file)?;
         attention::write_out(&mut graph).map_err(in_file)?;
         let mut uses = HashMap::new();
         let outputs = graph.output.iter().map(|output| &output.name);
@@ -60,12 +63,32 @@ impl Onnx {
         {
             *uses.entry(value.clone()).or_default() += 1;
         }
+        let taken_out = |node: &&NodeProto| {
+            let output = node.output.first();
+            output.is_some_and(|output| fakes.contains_key(output))
+        };
+        let quantized = graph.node.iter().filter(taken_out);
+        let quantized = quantized.filter_map(|node| node.input.first().cloned());
+        let quantized = quantized.collect();
+        let ours = |import: &OperatorSetIdProto| matches!(&*import.domain, "" | "ai.onnx");
         Ok(Onnx {
             graph,
             fakes,
+            quantized,
             metadata,
             uses,
-            shell,
+            tract: tract_onnx::onnx(),
+            shell: ModelProto {
+                ir_version: model.ir_version,
+                opset_import: model
+                    .opset_import
+                    .into_iter()
+                    .find(ours)
+                    .into_iter()
+                    .collect(),
+                ..Default::default()
+            },
+            budget,
         })
     }
 
@@ -82,12 +105,16 @@ impl Onnx {
         self.graph.initializer.iter().map(load).collect()
     }
 
-    /// Returns what a node computes from constants, in tract.
+    /// Returns what a node computes from constants, in tract, or `None` for an operator that is not computed of them.
     pub fn evaluate(
         &self,
         node: &NodeProto,
         inputs: &[Arc<Tensor>],
-    ) -> Result<Vec<Arc<Tensor>>, String> {
+    ) -> Result<Option<Vec<Arc<Tensor>>>, String> {
+        let Some(work) = limits::work(node, inputs)? else {
+            return Ok(None);
+        };
+        self.budget.take(work)?;
         let named = node.input.iter().filter(|name| !name.is_empty());
         let initializer = named
             .zip(inputs)
@@ -104,20 +131,27 @@ impl Onnx {
             ..Default::default()
         });
         let run = || {
-            tract_onnx::onnx()
+            self.tract
                 .model_for_proto_model(&model)?
                 .into_runnable()?
                 .run(tvec![])
         };
-        let outputs = run().map_err(|e| e.root_cause().to_string())?;
-        Ok(outputs.into_iter().map(TValue::into_arc_tensor).collect())
+        let outputs = guarded(run).map_err(|error| cause(&error))?;
+        if outputs
+            .iter()
+            .any(|output| output.rank() > limits::MOST_DIMENSIONS)
+        {
+            return Err(format!("more than {} dimensions", limits::MOST_DIMENSIONS));
+        }
+        Ok(Some(
+            outputs.into_iter().map(TValue::into_arc_tensor).collect(),
+        ))
     }
 }
 
 fn load(proto: &TensorProto) -> Result<Tensor, String> {
-    let provider = tract_onnx::onnx().provider;
-    let tensor = tract_onnx::tensor::load_tensor(&*provider, proto, None);
-    tensor.map_err(|e| format!("`{}`: {}", proto.name, e.root_cause()))
+    let tensor = guarded(|| tract_onnx::tensor::load_tensor(&FopenDataResolver, proto, None));
+    tensor.map_err(|error| format!("`{}`: {}", proto.name, cause(&error)))
 }
 
 fn to_proto(name: &str, tensor: &Tensor) -> Result<TensorProto, String> {
@@ -186,6 +220,13 @@ pub fn input_shape(info: &ValueInfoProto) -> Result<Vec<usize>, String> {
     let kind = info.r#type.as_ref().and_then(|kind| kind.value.as_ref());
     let shape = kind.and_then(|TensorType(tensor)| tensor.shape.as_ref());
     let dims = shape.ok_or_else(|| format!("input `{}` has no shape", info.name))?;
+    if dims.dim.len() > limits::MOST_DIMENSIONS {
+        let (name, count) = (&info.name, dims.dim.len());
+        return Err(format!(
+            "input `{name}` has {count} dimensions; supported are {}",
+            limits::MOST_DIMENSIONS
+        ));
+    }
     let size = |(axis, dim): (usize, &Dimension)| match &dim.value {
         Some(DimValue(size)) if *size > 0 => Ok(*size as usize),
         other => {

@@ -12,6 +12,9 @@ use super::test_support::compiled;
 use super::tiny_onnx::TinyOnnx;
 use super::*;
 
+mod hostile;
+mod world;
+
 fn message(onnx: &TinyOnnx) -> String {
     compiled(onnx).err().expect("an error").to_string()
 }
@@ -279,13 +282,6 @@ fn quantization_that_the_device_does_not_have_is_refused() {
             "quantizes to int16; supported are int8 and uint8",
         ),
         ("q.weight", 8, 0, DataType::Int4, "quantizes to int4"),
-        (
-            "q.weight",
-            8,
-            3,
-            DataType::Int8,
-            "supported are symmetric int8 weights",
-        ),
         ("v", 4, 0, DataType::Int8, "values quantized by channel"),
     ] {
         let mut onnx = TinyOnnx::conformer();

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use prost::Message;
 use tract_onnx::pb::tensor_proto::DataType;
-use tract_onnx::pb::{ModelProto, NodeProto, StringStringEntryProto, TensorProto};
+use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, StringStringEntryProto, TensorProto};
 
 use super::onnx_builder::{OnnxBuilder, WithAttributes};
 
@@ -135,6 +135,36 @@ impl TinyOnnx {
         tiny
     }
 
+    /// The graph, for what has no method of its own here.
+    pub fn graph(&mut self) -> &mut GraphProto {
+        &mut self.onnx.graph
+    }
+
+    /// A constant of the graph.
+    pub fn constant(&mut self, name: &str) -> &mut TensorProto {
+        let mut constants = self.onnx.graph.initializer.iter_mut();
+        constants.find(|constant| constant.name == name).unwrap()
+    }
+
+    pub fn node(&mut self, op: &str, inputs: &[&str], output: &str) -> &mut NodeProto {
+        self.onnx.node(op, inputs, output)
+    }
+
+    /// Takes `input[start..end]` along the first axis.
+    pub fn slice(&mut self, input: &str, output: &str, start: usize, end: usize) {
+        self.onnx.slice(input, output, start, end);
+    }
+
+    /// Adds a constant of integers.
+    pub fn ints_of(&mut self, name: &str, values: &[i64]) {
+        self.onnx.ints(name, values);
+    }
+
+    /// Adds a constant of pseudo-random values.
+    pub fn floats_of(&mut self, name: &str, dims: &[usize]) {
+        self.weights(name, dims, 1.0);
+    }
+
     pub fn write(&self, path: &Path) {
         let entry = |(key, value): &(String, String)| StringStringEntryProto {
             key: key.clone(),
@@ -205,8 +235,7 @@ impl TinyOnnx {
 
     /// Rounds a constant to multiples of a scale; `stored` as int8, with a DequantizeLinear.
     pub fn store_quantized(&mut self, name: &str, scale: f32, stored: bool) {
-        let constants = &mut self.onnx.graph.initializer;
-        let constant = constants.iter_mut().find(|it| it.name == name).unwrap();
+        let constant = self.constant(name);
         let integer = |value: &f32| (value / scale).round().clamp(-128.0, 127.0);
         let integers: Vec<_> = constant.float_data.iter().map(integer).collect();
         if !stored {
@@ -235,16 +264,12 @@ impl TinyOnnx {
 
     /// The values of a weight.
     pub fn values(&mut self, name: &str) -> &mut Vec<f32> {
-        let mut weights = self.onnx.graph.initializer.iter_mut();
-        let weight = weights.find(|weight| weight.name == name).unwrap();
-        &mut weight.float_data
+        &mut self.constant(name).float_data
     }
 
     /// Multiplies each row of weights.
     pub fn scale_rows(&mut self, name: &str, factor: impl Fn(usize) -> f32) {
-        let initializers = &mut self.onnx.graph.initializer;
-        let weights = initializers.iter_mut().find(|tensor| tensor.name == name);
-        let weights = weights.unwrap();
+        let weights = self.constant(name);
         let cols = weights.dims[1] as usize;
         for (row, values) in weights.float_data.chunks_mut(cols).enumerate() {
             values.iter_mut().for_each(|value| *value *= factor(row));

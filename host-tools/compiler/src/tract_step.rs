@@ -9,6 +9,8 @@ use zerda_firmware::Image;
 use zerda_firmware::front_end::FrontEnd;
 use zerda_support::error::{Error, Result};
 
+use crate::guard::{cause, guarded};
+use crate::import;
 use crate::onnx::Onnx;
 
 /// Value that is added to the scores of absent keys.
@@ -44,8 +46,10 @@ impl FloatStep {
     /// Fails if the file cannot be read, or is not a streaming step (see the README).
     pub fn load(path: &Path) -> Result<FloatStep> {
         let onnx = Onnx::read(path)?;
+        // What the import takes, tract runs within limits.
+        import::import(path, &onnx, 1.0)?;
         FloatStep::build(&onnx.model(), &[]).map_err(|error| {
-            let (path, cause) = (path.display(), error.root_cause());
+            let (path, cause) = (path.display(), cause(&error));
             Error::usage(format!("{path}: tract cannot run it: {cause}"))
         })
     }
@@ -55,10 +59,14 @@ impl FloatStep {
         model: &ModelProto,
         names: &[String],
     ) -> std::result::Result<FloatStep, String> {
-        FloatStep::build(model, names).map_err(|error| error.root_cause().to_string())
+        FloatStep::build(model, names).map_err(|error| cause(&error))
     }
 
     fn build(proto: &ModelProto, names: &[String]) -> TractResult<FloatStep> {
+        guarded(|| FloatStep::built(proto, names))
+    }
+
+    fn built(proto: &ModelProto, names: &[String]) -> TractResult<FloatStep> {
         let parsed = tract_onnx::onnx().parse(proto, None)?;
         let mut model = parsed.model;
         let outlet = |name: &str| {
@@ -150,8 +158,8 @@ impl FloatStep {
 
     /// Runs one step; returns the logits and, after them, the observed values.
     pub fn step_observed(&mut self, features: &[f32]) -> Result<Vec<Vec<f32>>> {
-        self.run(features)
-            .map_err(|error| Error::check(format!("tract: {error}")))
+        guarded(|| self.run(features))
+            .map_err(|error| Error::check(format!("tract: {}", cause(&error))))
     }
 
     fn run(&mut self, features: &[f32]) -> TractResult<Vec<Vec<f32>>> {

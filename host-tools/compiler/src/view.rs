@@ -3,6 +3,8 @@
 
 use zerda_quantize::graph::Id;
 
+use crate::onnx::limits;
+
 /// Elements of a tensor that lie at `offset + sum(index * stride)` of its row-major elements.
 #[derive(Clone, Debug, PartialEq)]
 pub struct View {
@@ -16,6 +18,12 @@ pub struct Dim {
     pub size: usize,
     /// Number of elements that lie between one index and the next; 0 where the size is 1.
     pub stride: usize,
+}
+
+/// Returns how many elements a shape has, or the largest number if that is smaller.
+pub fn elements(shape: &[usize]) -> usize {
+    let sizes = shape.iter().map(|&size| size as u64);
+    limits::product(sizes).try_into().unwrap_or(usize::MAX)
 }
 
 impl Dim {
@@ -46,7 +54,7 @@ impl View {
     }
 
     pub fn len(&self) -> usize {
-        self.shape().iter().product()
+        elements(&self.shape())
     }
 
     /// Returns the dimensions of more than one element.
@@ -86,7 +94,7 @@ impl View {
                 _ => merged.push(dim),
             }
         }
-        if shape.iter().product::<usize>() != self.len() {
+        if elements(shape) != self.len() {
             return None;
         }
         // Innermost first, each new dimension takes its part of a merged one.

@@ -195,7 +195,21 @@ impl Simulation {
             .map(|stage| format!("{} {:.2}", stage.name, stage.ms))
             .collect();
         let most = format!("ms a step: {}", most.join(", "));
-        if self.sequence_500_ms > limit {
+        let figures = [
+            self.sequence_500_ms,
+            self.sequence_300_ms,
+            self.front_end_500_ms,
+            self.step_ms.max,
+            self.compute_ms.max,
+            self.load.core,
+            self.load.npu,
+        ];
+        if !figures.iter().all(|figure| figure.is_finite()) {
+            failures.push(
+                "some figures are no numbers; expected finite costs of the board, and of the step for the NPU in the image"
+                    .into(),
+            );
+        } else if self.sequence_500_ms > limit {
             let cure = match board.npu {
                 Some(_) => "a smaller model or a larger NPU would do".to_string(),
                 None => format!(
@@ -218,7 +232,7 @@ impl Simulation {
         if let Some(words) = self
             .word_end_to_detection_ms
             .as_ref()
-            .filter(|words| words.p95 > limit)
+            .filter(|words| words.p95.is_nan() || words.p95 > limit)
         {
             let [framing, look_ahead, waiting, decision, compute, output] = words.parts.all();
             failures.push(format!(

@@ -88,7 +88,7 @@ pub struct Instructions {
     pub cost: BTreeMap<String, BTreeMap<String, Cost>>,
 }
 
-/// Number of instructions or cycles, which is 0 or more.
+/// Number of instructions or cycles, which is 0 to 1e12.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(try_from = "f64")]
 pub struct Cost(pub f64);
@@ -158,6 +158,20 @@ impl Board {
                 ));
             }
         };
+        // Whatever they are, each figure is finite and a simulation ends.
+        for (key, value, least, most) in [
+            ("clock_mhz", clock_mhz.0, 1e-3, 1e6),
+            ("cycles_per_instruction", cycles_per_instruction.0, 1e-3, 1e3),
+            ("flash_cycles_per_byte", flash_cycles_per_byte.0, 0.0, 1e6),
+            // A sample, to as much audio as a stream is long.
+            ("dma_buffer_ms", dma_buffer_ms.0, 0.0625, 60e3),
+            ("output_us", output_us.0, 0.0, 1e9),
+        ] {
+            if !(least..=most).contains(&value) {
+                let why = format!("`{key}`: invalid value {value:?}, expected {least} to {most}");
+                return Err(wrong(key, why));
+            }
+        }
         Ok(Board {
             name: name(path),
             path: path.into(),
@@ -275,9 +289,9 @@ struct ProbeRs {
 impl TryFrom<f64> for Cost {
     type Error = String;
     fn try_from(value: f64) -> Result<Self, String> {
-        match value.is_finite() && value >= 0.0 {
+        match (0.0..=1e12).contains(&value) {
             true => Ok(Cost(value)),
-            false => Err(format!("invalid value {value}, expected 0 or more")),
+            false => Err(format!("invalid value {value:?}, expected 0 to 1e12")),
         }
     }
 }

@@ -94,7 +94,7 @@ fn name(section: &Section) -> String {
 pub struct Options {
     pub image: PathBuf,
     pub target: Target,
-    /// Path that the image with the section goes to; without one it replaces the image.
+    /// Path that the image with the section goes to; without one there is the estimate only.
     pub output: Option<PathBuf>,
     pub json: bool,
     /// Path of a Vela that is used instead of the one that zerda installs.
@@ -104,7 +104,7 @@ pub struct Options {
 /// Returns the estimated seconds of a step on an NPU: as the image says, if it holds the step for that one,
 /// or as Vela says now, which is told on standard error.
 pub fn step_seconds(image: &Image<'_>, target: Target, vela: Option<&Path>) -> Result<f64> {
-    if stored_seconds(image, target).is_none() {
+    if stored_seconds(image, target)?.is_none() {
         let _ = writeln!(
             io::stderr(),
             "the image holds no step for {}: Vela compiles it, for its estimate",
@@ -116,7 +116,7 @@ pub fn step_seconds(image: &Image<'_>, target: Target, vela: Option<&Path>) -> R
 
 /// Returns the estimated seconds of a step like [`step_seconds`], and tells nothing.
 pub fn quiet_step_seconds(image: &Image<'_>, target: Target, vela: Option<&Path>) -> Result<f64> {
-    if let Some(seconds) = stored_seconds(image, target) {
+    if let Some(seconds) = stored_seconds(image, target)? {
         return Ok(seconds);
     }
     let step = export::step(image).map_err(Error::check)?;
@@ -124,9 +124,19 @@ pub fn quiet_step_seconds(image: &Image<'_>, target: Target, vela: Option<&Path>
     Ok(estimate.step_ms() / 1000.0)
 }
 
-fn stored_seconds(image: &Image<'_>, target: Target) -> Option<f64> {
-    let section = image.npu()?.section;
-    (name(&section) == target.name()).then(|| step_ms(&section) / 1000.0)
+fn stored_seconds(image: &Image<'_>, target: Target) -> Result<Option<f64>> {
+    let section = image.npu().map(|program| program.section);
+    let Some(section) = section.filter(|section| name(section) == target.name()) else {
+        return Ok(None);
+    };
+    let seconds = step_ms(&section) / 1000.0;
+    match seconds.is_finite() {
+        true => Ok(Some(seconds)),
+        false => Err(Error::usage(format!(
+            "the image's step for {} has an estimate without a clock; put it in anew with `zerda npu`",
+            target.name()
+        ))),
+    }
 }
 
 /// Says whose estimates they are: the version of Vela, the system configuration and the memory mode.
@@ -149,15 +159,14 @@ pub fn npu(options: &Options) -> Result<()> {
     let failed = |why: String| Error::check(format!("{}: {why}", path.display()));
     let step = export::step(&image).map_err(failed)?;
     let (compiled, estimate) = Vela::find(options.vela.as_deref())?.compile(&step, target)?;
-    let written = match target.is_driven() {
-        true => {
+    let written = match &options.output {
+        Some(output) => {
             let bytes = section::pack(file.bytes(), &image, &compiled, &estimate);
             let bytes = bytes.map_err(failed)?;
-            let output = options.output.as_ref().unwrap_or(path);
             output::write(output, &bytes)?;
             Some((output, bytes.len()))
         }
-        false => None,
+        None => None,
     };
 
     let basis = basis(target);

@@ -1,5 +1,6 @@
 //! The command line as its users meet it, on the shipped image and samples.
 
+mod files;
 mod mistakes;
 
 use std::f64::consts::PI;

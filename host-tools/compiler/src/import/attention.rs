@@ -23,7 +23,10 @@ impl Importer<'_> {
         let mut key = self.operand(node, 1)?;
         let rank = key.view.dims.len();
         let mut order: Vec<usize> = (0..rank).collect();
-        order.swap(rank.saturating_sub(2), rank - 1);
+        if rank < 2 {
+            return Err(format!("a product with {:?}", key.view.shape()));
+        }
+        order.swap(rank - 2, rank - 1);
         key.view = key.view.transpose(&order);
         self.scores(name, a, key)
     }
@@ -192,7 +195,11 @@ impl Importer<'_> {
         let (input, view) = self.elementwise(scores)?;
         let (rows, cols) = self.shape(input);
         if view.as_rows(cols).is_none() || !self.graph.tensors[input].keys {
-            return Err("supported is a Softmax of attention scores, over the keys".into());
+            return Err(
+                "supported is a Softmax of attention scores, over the keys; the output must be the `logits`, \
+                 before the Softmax, which Zerda computes: leave it out of the export"
+                    .into(),
+            );
         }
         if !scores.masked && self.keys > self.chunk() {
             return Err("`mask` was not added to these scores; absent keys would take part".into());

@@ -6,9 +6,11 @@ use zerda_firmware::kernels::MAX_SOFTMAX_COLS;
 use super::shape::CacheWindow;
 use super::{Cache, Graph, Id, Importer, Op, PROBABILITY, Place, Reason, Tensor, Value};
 
-/// Largest number of rows or columns that a tensor may have: they are 16 bits in the image, and caches need
-/// some slack.
+/// Largest number of rows that a tensor may have: they are 16 bits in the image, and caches need some slack.
 const LONGEST: usize = 60_000;
+
+/// Largest number of columns that a tensor may have. A square layer of so many has 16 MiB of weights.
+const WIDEST: usize = 4096;
 
 impl Importer<'_> {
     /// Checks the outputs against the streaming contract and returns the graph.
@@ -53,14 +55,11 @@ impl Importer<'_> {
         self.drop_unused();
         self.fold_centring();
         self.fits_an_image(classes)?;
-        let sizes = self
-            .graph
-            .tensors
-            .iter()
-            .map(|tensor| tensor.rows.max(tensor.cols));
-        if let Some(size) = sizes.max().filter(|&size| size > LONGEST) {
+        self.is_finite()?;
+        if step > self.chunk() {
             return Err(format!(
-                "a tensor of {size} rows or columns; supported are {LONGEST}"
+                "`logits` has {step} rows; expected at most the {} of `features`",
+                self.chunk()
             ));
         }
         let (chunk, left_context) = (self.chunk() as u16, (self.keys - self.chunk()) as u16);
@@ -70,6 +69,72 @@ impl Importer<'_> {
             left_context,
         };
         Ok(self.graph)
+    }
+
+    /// Returns how many tensors and operators there are.
+    pub(super) fn size(&self) -> (usize, usize) {
+        (self.graph.tensors.len(), self.graph.ops.len())
+    }
+
+    /// Checks the sizes of the tensors and operators that came after the first ones, and counts their constants.
+    pub(super) fn within_limits(&self, (tensors, ops): (usize, usize)) -> Reason<()> {
+        let mut constants = 0;
+        for tensor in &self.graph.tensors[tensors..] {
+            if tensor.rows > LONGEST || tensor.cols > WIDEST {
+                return Err(format!(
+                    "a tensor of {} rows and {} columns; supported are {LONGEST} and {WIDEST}",
+                    tensor.rows, tensor.cols
+                ));
+            }
+            if let Place::Constant(values) = &tensor.place {
+                constants += values.len() as u64;
+            }
+        }
+        for op in self.graph.ops.iter().skip(ops) {
+            if let Op::Linear(linear) = op {
+                constants += linear.weights.len() as u64;
+            }
+        }
+        self.onnx.budget.take(constants)
+    }
+
+    /// Checks that nothing that was read or folded is NaN or infinite.
+    fn is_finite(&self) -> Reason<()> {
+        let check = |id: Id, what: &str, finite: bool| {
+            let name = &self.graph.tensors[self.graph.root(id)].name;
+            let wrong = || {
+                format!(
+                    "{what} of `{name}` are NaN or infinite; expected numbers of a trained network"
+                )
+            };
+            finite.then_some(()).ok_or_else(wrong)
+        };
+        let finite = |values: &[f32]| values.iter().all(|value| value.is_finite());
+        for op in &self.graph.ops {
+            let Op::Linear(linear) = op else { continue };
+            let (low, high) = linear.clamp;
+            let scales = linear.scales.as_deref().unwrap_or_default();
+            check(
+                linear.output,
+                "weights",
+                finite(&linear.weights) && finite(&linear.bias),
+            )?;
+            check(linear.output, "scales", finite(scales))?;
+            if low.is_nan() || high.is_nan() || low > high {
+                let name = &self.graph.tensors[linear.output].name;
+                return Err(format!(
+                    "`{name}` is clipped to {low} to {high}; expected the lower bound first"
+                ));
+            }
+        }
+        for (id, tensor) in self.graph.tensors.iter().enumerate() {
+            if let Place::Constant(values) = &tensor.place {
+                check(id, "constants", finite(values))?;
+            }
+            let scale = tensor.fixed.map_or(1.0, |fixed| fixed.scale);
+            check(id, "scales", scale.is_finite() && scale > 0.0)?;
+        }
+        Ok(())
     }
 
     fn fits_an_image(&self, classes: usize) -> Reason<()> {

@@ -25,10 +25,13 @@ impl Importer<'_> {
         match &value {
             Value::Constant(constant) => {
                 if fake.zero_points.iter().any(|&zero_point| zero_point != 0) {
-                    return Err(format!(
-                        "weights of zero point {:?}; supported are symmetric int8 weights",
-                        fake.zero_points
-                    ));
+                    // Its values are taken as they are; on the device weights are symmetric.
+                    if constant.rank() > 1 {
+                        let why = "constants with a zero point; symmetric ones are, as onnxruntime's quantize_static \
+                                   makes with extra_options={\"WeightSymmetric\": True}";
+                        self.graph.left_out.push((node.input[0].clone(), why));
+                    }
+                    return Ok(value);
                 }
                 let scales = fake.scales.clone();
                 let axis = match scales.len() {
@@ -87,13 +90,7 @@ impl Importer<'_> {
 
     /// Says whether fake quantization reads a value.
     pub(super) fn is_quantized_after(&self, name: &str) -> bool {
-        let reads = |node: &NodeProto| node.input.first().is_some_and(|input| input == name);
-        let fake = |node: &NodeProto| self.onnx.fakes.contains_key(&node.output[0]);
-        self.onnx
-            .graph
-            .node
-            .iter()
-            .any(|node| reads(node) && fake(node))
+        self.onnx.quantized.contains(name)
     }
 
     /// Keeps the scales of constant weights after a node that reorders them.

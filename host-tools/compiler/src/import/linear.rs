@@ -156,7 +156,7 @@ impl Importer<'_> {
             };
         }
         if (out, groups, group) != (channels, channels as i64, 1)
-            || frames < kernel
+            || !(1..=frames).contains(&kernel)
             || bias.len() != channels
         {
             return Err(SUPPORTED.into());
@@ -243,7 +243,7 @@ impl Importer<'_> {
         if count == cols || last + 1 != count || first + count > cols || !across {
             return operand;
         }
-        let dense = self.graph.ops.iter().find_map(|op| match op {
+        let dense = self.graph.ops.iter().rev().find_map(|op| match op {
             Op::Linear(linear) if linear.output == tensor => Some(linear),
             _ => None,
         });
@@ -293,7 +293,8 @@ impl Importer<'_> {
             _ => None,
         };
         let open = operand.sole && operand.affine.is_none();
-        self.graph.ops.iter_mut().find_map(linear).filter(|_| open)
+        let mut ops = self.graph.ops.iter_mut().rev();
+        ops.find_map(linear).filter(|_| open)
     }
 
     /// Folds an affine into the linear before it, or leaves it to the linear after it.

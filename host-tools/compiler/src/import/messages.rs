@@ -45,6 +45,9 @@ pub(super) fn unsupported(op: &str) -> String {
         "Gelu" | "Erf" | "Tanh" | "Elu" | "Selu" | "LeakyRelu" | "PRelu" | "Mish" | "Softplus" => {
             "activations are Relu, Relu6, HardSwish, SiLU (x * Sigmoid(x)), HardSigmoid and Sigmoid"
         }
+        "LogSoftmax" => {
+            "the output must be the `logits`, before the Softmax, which Zerda computes: leave it out of the export"
+        }
         "Attention" => {
             "supported is Attention(query, key, value, mask) that is not causal and has no softcap, with the \
              caches concatenated before it"

@@ -7,7 +7,7 @@ use tract_onnx::prelude::{Tensor as Constant, tensor1};
 
 use super::{Cache, Importer, Operand, Place, Reason, Value, Window};
 use crate::onnx::{Attributes, axis, from_end, integers};
-use crate::view::{Dim, View};
+use crate::view::{Dim, View, elements};
 
 /// The window that a cache input became.
 pub(super) struct CacheWindow {
@@ -55,8 +55,9 @@ impl Importer<'_> {
             _ => Err("supported are constants with `mask`"),
         };
         let inputs: Result<Vec<Arc<Constant>>, _> = node.input.iter().map(table).collect();
-        let mut outputs = self.onnx.evaluate(node, &inputs?)?;
-        let output = outputs.pop().ok_or("it has no output")?;
+        let outputs = self.onnx.evaluate(node, &inputs?)?;
+        let output = outputs.and_then(|mut outputs| outputs.pop());
+        let output = output.ok_or("supported is to reshape a mask, or to add a table to it")?;
         Ok(Value::Mask(Some(output)))
     }
 
@@ -68,7 +69,13 @@ impl Importer<'_> {
                 let reversed = (0..shape.len() as i64).rev().collect();
                 let order = node.ints("perm")?.unwrap_or(reversed);
                 let axis = |of| axis(of, shape.len());
-                Ok(view.transpose(&order.into_iter().map(axis).collect::<Reason<Vec<_>>>()?))
+                let order: Vec<_> = order.into_iter().map(axis).collect::<Reason<_>>()?;
+                match (0..shape.len()).all(|axis| order.contains(&axis))
+                    && order.len() == shape.len()
+                {
+                    true => Ok(view.transpose(&order)),
+                    false => Err(format!("an order {order:?} of {shape:?}")),
+                }
             }
             "Slice" => self.slice(node, view),
             "Gather" => self.gather(node, view),
@@ -135,7 +142,7 @@ impl Importer<'_> {
             }
             ("Flatten", _) => {
                 let (rows, cols) = shape.split_at(from_end(node.int("axis", 1)?, shape.len())?);
-                Ok(vec![rows.iter().product(), cols.iter().product()])
+                Ok(vec![elements(rows), elements(cols)])
             }
             ("Squeeze", None) => Ok(shape.iter().copied().filter(|&size| size != 1).collect()),
             ("Squeeze", Some(axes)) => {
@@ -295,8 +302,7 @@ fn sizes(wanted: &[i64], shape: &[usize]) -> Vec<usize> {
     };
     let mut sizes: Vec<usize> = wanted.iter().enumerate().map(known).collect();
     if let Some(inferred) = wanted.iter().position(|&size| size == -1) {
-        let rest: usize = sizes.iter().product();
-        sizes[inferred] = shape.iter().product::<usize>() / rest.max(1);
+        sizes[inferred] = elements(shape) / elements(&sizes).max(1);
     }
     sizes
 }

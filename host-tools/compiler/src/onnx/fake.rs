@@ -3,11 +3,13 @@
 //! Constants that are stored quantized become float.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{AttributeProto, GraphProto, NodeProto, TensorProto};
 use tract_onnx::prelude::Tensor;
 
+use super::limits::{self, Budget};
 use super::{Attributes, axis, floats, integers, load};
 
 /// Affine int8 quantization that a tensor has as a whole, or for each index along an axis.
@@ -21,8 +23,11 @@ pub struct FakeQuantization {
 }
 
 /// Takes the pairs out and returns what they did, by the name of their output.
-pub fn take_out(graph: &mut GraphProto) -> Result<HashMap<String, FakeQuantization>, String> {
-    let constants = Constants::of(graph);
+pub fn take_out(
+    graph: &mut GraphProto,
+    budget: &Budget,
+) -> Result<HashMap<String, FakeQuantization>, String> {
+    let constants = Constants::of(graph, budget);
     let quantizers: HashMap<String, NodeProto> = graph
         .node
         .iter()
@@ -82,35 +87,44 @@ pub fn take_out(graph: &mut GraphProto) -> Result<HashMap<String, FakeQuantizati
 }
 
 /// Constants that a graph has by name: initializers, outputs of Constant nodes, and Identities of them.
-struct Constants(HashMap<String, TensorProto>);
+struct Constants<'a> {
+    tensors: HashMap<String, Arc<TensorProto>>,
+    budget: &'a Budget,
+}
 
-impl Constants {
-    fn of(graph: &GraphProto) -> Constants {
-        let named = |tensor: &TensorProto| (tensor.name.clone(), tensor.clone());
-        let mut constants = Constants(graph.initializer.iter().map(named).collect());
+impl Constants<'_> {
+    fn of<'a>(graph: &GraphProto, budget: &'a Budget) -> Constants<'a> {
+        let named = |tensor: &TensorProto| (tensor.name.clone(), Arc::new(tensor.clone()));
+        let mut tensors: HashMap<_, _> = graph.initializer.iter().map(named).collect();
         for node in &graph.node {
             let value = match node.op_type.as_str() {
                 "Constant" => {
                     let value = |attribute: &AttributeProto| attribute.name == "value";
                     let attribute = node.attribute.iter().find(|attribute| value(attribute));
-                    attribute.and_then(|attribute| attribute.t.clone())
+                    attribute.and_then(|attribute| attribute.t.clone().map(Arc::new))
                 }
                 "Identity" => node
                     .input
                     .first()
-                    .and_then(|name| constants.get(name))
+                    .and_then(|name| tensors.get(name))
                     .cloned(),
                 _ => None,
             };
             if let (Some(value), Some(output)) = (value, node.output.first()) {
-                constants.0.insert(output.clone(), value);
+                tensors.insert(output.clone(), value);
             }
         }
-        constants
+        Constants { tensors, budget }
     }
 
     fn get(&self, name: &str) -> Option<&TensorProto> {
-        self.0.get(name)
+        self.tensors.get(name).map(Arc::as_ref)
+    }
+
+    fn load(&self, tensor: &TensorProto) -> Result<Tensor, String> {
+        let sizes = tensor.dims.iter().map(|&size| size.max(0) as u64);
+        self.budget.take(limits::product(sizes))?;
+        load(tensor)
     }
 
     /// Returns what a node's scale, zero point and attributes say. `data_type` is that of the integers
@@ -128,7 +142,7 @@ impl Constants {
             });
             constant.transpose()
         };
-        let scales = floats(&load(constant(1, "scale")?.ok_or("it has no scale")?)?)?;
+        let scales = floats(&self.load(constant(1, "scale")?.ok_or("it has no scale")?)?)?;
         let zero_point = constant(2, "zero point")?;
         let default = match node.int("output_dtype", 0)? as i32 {
             0 => DataType::Uint8 as i32,
@@ -152,7 +166,7 @@ impl Constants {
             );
         }
         let zero_points = match zero_point {
-            Some(zero) => integers(&load(zero)?)?,
+            Some(zero) => integers(&self.load(zero)?)?,
             None => vec![0; scales.len()],
         };
         let zero_points: Vec<_> = zero_points.iter().map(|zero| zero - unsigned).collect();
@@ -169,12 +183,12 @@ impl Constants {
 
     /// Returns the floats that a DequantizeLinear makes of stored integers.
     fn float(&self, node: &NodeProto, stored: &TensorProto) -> Result<TensorProto, String> {
-        let tensor = load(stored)?;
+        let tensor = self.load(stored)?;
         let known = [DataType::Int8, DataType::Uint8, DataType::Int32];
         let (scales, zero_points) = match known.map(|t| t as i32).contains(&stored.data_type) {
             true if stored.data_type == DataType::Int32 as i32 => {
                 let scale = node.input.get(1).and_then(|name| self.get(name));
-                let scales = floats(&load(scale.ok_or("its scale is not a constant")?)?)?;
+                let scales = floats(&self.load(scale.ok_or("its scale is not a constant")?)?)?;
                 let zero_points = vec![0; scales.len()];
                 (scales, zero_points)
             }

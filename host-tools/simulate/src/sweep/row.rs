@@ -177,11 +177,13 @@ impl Figures {
     /// Returns the names of the limits that are missed. A structural latency is judged where there is no
     /// other.
     fn missed(&self, latency_ms: f64, limits: Limits) -> Vec<&'static str> {
-        let late = |latency: Latency| latency.p95 > latency_ms;
+        // What is no number misses its limit.
+        let over = |ms: f64| ms.is_nan() || ms > latency_ms;
+        let late = |latency: Latency| over(latency.p95);
         let more = |bytes: usize, limit: u64| bytes as u64 > limit;
         let word = self.word_end_to_detection_ms.map(|spoken| spoken.latency);
         let checks = [
-            ("500 frames", self.sequence_500_ms > latency_ms),
+            ("500 frames", over(self.sequence_500_ms)),
             ("deadline", self.deadline_misses + self.overruns > 0),
             ("word latency", word.is_some_and(late)),
             (

@@ -62,6 +62,21 @@ fn a_mistake_in_a_file_is_answered_with_line_field_and_what_was_expected() {
             "desk.toml:9: `other_load`: invalid value 1, expected 0 to less",
         ),
         (
+            "clock_mhz = 500",
+            "clock_mhz = 5e-324",
+            "desk.toml:5: `clock_mhz`: invalid value 5e-324, expected 0.001 to 1000000",
+        ),
+        (
+            "dma_buffer_ms = 10.0",
+            "dma_buffer_ms = 1e-9",
+            "desk.toml:8: `dma_buffer_ms`: invalid value 1e-9, expected 0.0625 to 60000",
+        ),
+        (
+            "driver_cycles = 5000",
+            "driver_cycles = 1e300",
+            "desk.toml:15: `driver_cycles`: invalid value 1e300, expected 0 to 1e12",
+        ),
+        (
             "output_us",
             "output_ns",
             "desk.toml:10: `output_ns`: unknown field `output_ns`, expected one of `core`",
@@ -84,7 +99,7 @@ fn a_mistake_in_a_file_is_answered_with_line_field_and_what_was_expected() {
         (
             "driver_cycles = 5000",
             "driver_cycles = -1",
-            "desk.toml:15: `driver_cycles`: invalid value -1, expected 0",
+            "desk.toml:15: `driver_cycles`: invalid value -1.0, expected 0",
         ),
         ("[npu]", "[npu", "desk.toml:13: "),
         (
