@@ -3,7 +3,11 @@
 //! line of `embedded-io`, and an [`crate::audio::AudioSource`] at the other end of the ring.
 
 mod fits;
+mod idle;
 mod output;
+mod processor;
+mod refusal;
+mod reports;
 
 use core::ops::Range;
 
@@ -14,41 +18,29 @@ use heapless::spsc::Consumer;
 
 use crate::audio::{Block, has_slots};
 use crate::crc::{CRC, update};
-use crate::gate::{Awake, Outcome, Reason};
+use crate::gate::{Outcome, Reason};
 use crate::grammar::Detection;
 use crate::image::{milliseconds, samples};
 use crate::kernels;
 use crate::recognizer::{Event, Recognizer};
-use crate::step::{Counters, Step};
-use crate::telemetry::{Report, Status, encode};
+use crate::step::Step;
+use crate::telemetry::{Report, Status};
 pub use fits::assert_fits;
+use idle::Idle;
 pub use output::Output;
 use output::When;
+pub use processor::Processor;
+pub use refusal::Refusal;
 
 /// The length of audio, in ms, that lies between two reports of the status.
 const STATUS_MS: u32 = 1000;
 
+/// The time by the clock, in ms, after which audio that does not come counts as stopped.
+const STOPPED_MS: u64 = 1000;
+
 /// The most detections and changes of the gate that one block can bring; any more count as errors. Two
 /// commands come within one step only if the refractory time is shorter than the step.
 const MAX_OUTCOMES: usize = 16;
-
-/// The services that the application needs from the processor.
-pub trait Processor {
-    /// The rate, in Hz, at which [`Processor::now`] counts. The counter must not wrap within a few seconds.
-    const CLOCK_HZ: u32;
-
-    /// Returns a counter that runs freely and wraps. It must go on while the processor sleeps.
-    fn now(&self) -> u32;
-
-    /// Sleeps until an interrupt (`wfi`), unless `ready` says, with interrupts masked, that there is work
-    /// already.
-    fn sleep_unless(&mut self, ready: impl FnOnce() -> bool);
-
-    /// Returns the most stack used so far, in bytes, or 0 where it is not measured.
-    fn stack_bytes(&self) -> u32 {
-        0
-    }
-}
 
 /// The application, which runs in the context of the main loop.
 pub struct App<'a, S, P, T, C> {
@@ -63,6 +55,10 @@ pub struct App<'a, S, P, T, C> {
     next: u64,
     /// Holds the number of the sample at which the recognizer's stream began.
     stream_start: u64,
+    /// Holds the time since audio came last.
+    idle: Idle,
+    /// Says whether audio stopped, and recognition with it.
+    stopped: bool,
     status: Status,
     /// Counts the wake words that were detected.
     wake_words: u32,
@@ -89,7 +85,7 @@ where
     T: Write,
     C: Processor,
 {
-    /// Makes the application, sets all outputs low and reports the start.
+    /// Makes the application, sets all outputs low and reports the start, and what made the device start again.
     pub fn new(
         recognizer: Recognizer<'a, S>,
         blocks: Consumer<'a, Block>,
@@ -107,6 +103,8 @@ where
             sequence: 0,
             next: 0,
             stream_start: 0,
+            idle: Idle::new(now),
+            stopped: false,
             status: Status::default(),
             wake_words: 0,
             awake: false,
@@ -118,8 +116,11 @@ where
             next_status: samples(STATUS_MS),
         };
         for output in app.outputs.iter_mut() {
-            app.status.io_errors += u32::from(output.pin.set_low().is_err());
+            count(&mut app.status.io_errors, output.pin.set_low().is_err());
         }
+        // It ends what a restart cut short, so that the first frame is read.
+        let ended = app.telemetry.write_all(&[0]);
+        count(&mut app.status.io_errors, ended.is_err());
         let image_crc32 = app.recognizer.image().checksum();
         #[cfg(feature = "defmt")]
         defmt::info!(
@@ -132,6 +133,11 @@ where
             image_crc32,
             kernels: kernels::NAME,
         });
+        if let Some(restart) = app.processor.restarted() {
+            #[cfg(feature = "defmt")]
+            defmt::warn!("restarted: {}", restart);
+            app.report(Report::Restart(restart));
+        }
         app
     }
 
@@ -150,13 +156,15 @@ where
         self.processor.sleep_unless(|| blocks.ready());
     }
 
-    /// Handles one block of audio. Returns false if there was none.
+    /// Handles one block of audio. Returns false if there was none. The processor's watchdog is fed if there was one.
     pub fn poll(&mut self) -> bool {
         let begin = self.processor.now();
         let has_slots = has_slots(self.blocks.capacity());
         let Some(block) = has_slots.then(|| self.blocks.dequeue()).flatten() else {
+            self.wait(begin);
             return false;
         };
+        self.stopped = false;
         if block.start != self.next {
             self.overrun(&block);
         }
@@ -168,10 +176,11 @@ where
             self.came(outcome);
         }
         self.show_awake();
+        self.processor.feed_watchdog();
+        let end = self.processor.now();
+        self.idle = Idle::new(end);
         self.release_outputs();
-        self.busy = self
-            .busy
-            .wrapping_add(self.processor.now().wrapping_sub(begin));
+        self.busy = self.busy.wrapping_add(end.wrapping_sub(begin));
         if self.next >= self.next_status {
             self.next_status = self.next.saturating_add(samples(STATUS_MS));
             self.report_status();
@@ -179,25 +188,29 @@ where
         true
     }
 
-    /// Reports the status now, in addition to the report after each second of audio.
-    pub fn report_status(&mut self) {
-        let now = self.processor.now();
-        let elapsed = now.wrapping_sub(self.status_at);
-        // The last bits are dropped, so that 22 are left: a division of 64 bits takes 900 bytes of flash.
-        let shift = 10u32.saturating_sub(self.busy.leading_zeros());
-        let load = (self.busy >> shift) * 1000 / (elapsed >> shift).max(1);
-        self.status.load_permille = u16::try_from(load).unwrap_or(u16::MAX);
-        self.status.stack_bytes = self.processor.stack_bytes();
-        self.status.logits_crc32 = self.logits.clone().finalize();
-        (self.status_at, self.busy) = (now, 0);
-        if let Some(Counters { steps, faults, .. }) = self.recognizer.step_mut().npu() {
-            self.report(Report::Npu { steps, faults });
+    /// Releases outputs by the clock while no audio comes. If that lasts, recognition starts afresh: what comes later
+    /// does not follow what came before.
+    fn wait(&mut self, now: u32) {
+        self.idle.look(now, C::CLOCK_HZ);
+        self.release_outputs();
+        if self.stopped || self.idle.ms < STOPPED_MS {
+            return;
         }
-        if self.is_gated() {
-            let (awake, wake_words) = (self.recognizer.is_awake(), self.wake_words);
-            self.report(Report::Gate { awake, wake_words });
+        self.stopped = true;
+        let at_ms = milliseconds(self.next);
+        #[cfg(feature = "defmt")]
+        defmt::warn!("audio stopped at {=u32} ms", at_ms);
+        self.report(Report::AudioStopped { at_ms });
+        self.restart(self.next);
+        self.show_awake();
+    }
+
+    /// Starts recognition afresh at a sample, and says so if that closes the window of a wake word.
+    fn restart(&mut self, sample: u64) {
+        self.stream_start = sample;
+        if self.recognizer.reset().is_some() {
+            self.fell_asleep(milliseconds(sample), Reason::Reset);
         }
-        self.report(Report::Status(self.status));
     }
 
     /// Returns the clock readings before and after the last block was recognized, without the time that its
@@ -214,15 +227,13 @@ where
     fn recognize(&mut self, samples: &[i16]) -> Vec<Outcome, MAX_OUTCOMES> {
         let mut outcomes = Vec::new();
         let mut came = |outcome, status: &mut Status| {
-            if outcomes.push(outcome).is_err() {
-                status.io_errors = status.io_errors.wrapping_add(1);
-            }
+            count(&mut status.io_errors, outcomes.push(outcome).is_err());
         };
         let (status, logits_crc) = (&mut self.status, &mut self.logits);
         self.recognition.start = self.processor.now();
         self.recognizer.push_events(samples, |event| match event {
             Event::Step { logits, .. } => {
-                status.steps = status.steps.wrapping_add(1);
+                count(&mut status.steps, true);
                 update(logits_crc, bytemuck::cast_slice(logits));
             }
             Event::Frame { .. } | Event::Word(_) => {}
@@ -238,10 +249,8 @@ where
         let lost = block.start.saturating_sub(self.next);
         let lost_samples = u32::try_from(lost).unwrap_or(u32::MAX);
         let at_ms = milliseconds(block.start);
-        let closed = self.recognizer.reset();
-        self.stream_start = block.start;
-        self.status.overruns = self.status.overruns.wrapping_add(1);
-        self.status.lost_samples = self.status.lost_samples.wrapping_add(lost_samples);
+        count(&mut self.status.overruns, true);
+        self.status.lost_samples = self.status.lost_samples.saturating_add(lost_samples);
         #[cfg(feature = "defmt")]
         defmt::warn!(
             "overrun: {=u32} samples lost before {=u32} ms",
@@ -252,81 +261,33 @@ where
             at_ms,
             lost_samples,
         });
-        if closed.is_some() {
-            self.fell_asleep(at_ms, Reason::Reset);
-        }
-    }
-
-    /// Says whether the image names wake words.
-    fn is_gated(&self) -> bool {
-        self.recognizer.image().wake().is_some()
-    }
-
-    fn came(&mut self, outcome: Outcome) {
-        let since_start = milliseconds(self.stream_start);
-        let at = |ms: u32| since_start.saturating_add(ms);
-        match outcome {
-            Outcome::Detection(detection) => self.detected(detection),
-            Outcome::Awake(Awake {
-                at_ms, until_ms, ..
-            }) => {
-                let (at_ms, until_ms) = (at(at_ms), at(until_ms));
-                #[cfg(feature = "defmt")]
-                defmt::info!("awake until {=u32} ms", until_ms);
-                self.report(Report::Awake { at_ms, until_ms });
-            }
-            Outcome::Asleep(asleep) => self.fell_asleep(at(asleep.at_ms), asleep.reason),
-        }
-    }
-
-    fn fell_asleep(&mut self, at_ms: u32, reason: Reason) {
-        #[cfg(feature = "defmt")]
-        defmt::info!("asleep at {=u32} ms: {}", at_ms, reason);
-        self.report(Report::Asleep { at_ms, reason });
+        self.restart(block.start);
     }
 
     /// Sets the pins that are high while commands count, if that changed.
     fn show_awake(&mut self) {
-        let awake = self.recognizer.is_awake();
+        let awake = self.recognizer.is_awake() && !self.stopped;
         if core::mem::replace(&mut self.awake, awake) == awake {
             return;
         }
         for output in self.outputs.iter_mut() {
             if matches!(output.when, When::Awake) {
                 let set = output.pin.set_state(awake.into());
-                self.status.io_errors += u32::from(set.is_err());
+                count(&mut self.status.io_errors, set.is_err());
             }
         }
-    }
-
-    /// Reports the last fault of the NPU in this block, if there was one.
-    fn report_npu_fault(&mut self) {
-        let Some(counters) = self.recognizer.step_mut().npu() else {
-            return;
-        };
-        let faults = counters.faults;
-        let Some(failure) = counters.last.filter(|_| faults != self.npu_faults) else {
-            return;
-        };
-        self.npu_faults = faults;
-        self.report(Report::NpuFault {
-            at_ms: self.status.audio_ms,
-            failure,
-            faults,
-            backoff: counters.backoff,
-        });
     }
 
     fn detected(&mut self, detection: Detection) {
         let command = self.recognizer.image().command(detection.command);
         let command = command.unwrap_or("?");
         let is_wake_word = self.recognizer.image().is_wake_word(detection.command);
-        let count = if is_wake_word {
+        let counter = if is_wake_word {
             &mut self.wake_words
         } else {
             &mut self.status.detections
         };
-        *count = count.wrapping_add(1);
+        count(counter, true);
         for output in self.outputs.iter_mut() {
             let meant = match output.when {
                 When::Said(name) => name == command,
@@ -335,7 +296,8 @@ where
             };
             if meant {
                 output.until = Some(self.next.saturating_add(samples(output.hold_ms)));
-                self.status.io_errors += u32::from(output.pin.set_high().is_err());
+                let set = output.pin.set_high();
+                count(&mut self.status.io_errors, set.is_err());
             }
         }
         #[cfg(feature = "defmt")]
@@ -348,19 +310,23 @@ where
         ));
     }
 
+    /// Lowers the outputs whose time is over, by the audio or, where none comes, by the clock.
     fn release_outputs(&mut self) {
+        let now = self.next.saturating_add(self.idle.samples());
         for output in self.outputs.iter_mut() {
-            if output.until.is_some_and(|until| self.next >= until) {
+            if output.until.is_some_and(|until| now >= until) {
                 output.until = None;
-                self.status.io_errors += u32::from(output.pin.set_low().is_err());
+                let set = output.pin.set_low();
+                count(&mut self.status.io_errors, set.is_err());
             }
         }
     }
-
-    fn report(&mut self, report: Report<'_>) {
-        let frame = encode(self.sequence, &report);
-        self.sequence = self.sequence.wrapping_add(1);
-        let sent = frame.is_some_and(|frame| self.telemetry.write_all(&frame).is_ok());
-        self.status.io_errors = self.status.io_errors.wrapping_add(u32::from(!sent));
-    }
 }
+
+/// Counts what happened, up to the most that the counter can tell.
+fn count(counter: &mut u32, happened: bool) {
+    *counter = counter.saturating_add(happened.into());
+}
+
+#[cfg(test)]
+mod tests;

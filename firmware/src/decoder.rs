@@ -168,6 +168,13 @@ impl Decoder {
         self.state = State::START;
     }
 
+    /// Numbers the frame that comes next.
+    #[cfg(test)]
+    pub(crate) fn go_on_at(&mut self, frame: u64) {
+        (self.state.frame, self.state.step_start) = (frame, frame);
+        self.state.loudness.go_on_at(frame);
+    }
+
     /// Listens only to the labels whose bit is set, from the next frame on. Another label that reaches its threshold
     /// is no word, nor a faint one, and not later either: it must have faded before it can be one.
     pub fn listen_to(&mut self, labels: u64) {

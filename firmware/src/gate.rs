@@ -115,6 +115,12 @@ impl Gate {
         }
     }
 
+    /// Numbers the frame that comes next.
+    #[cfg(test)]
+    pub(crate) fn go_on_at(&mut self, frame: u64) {
+        (self.frame, self.grammar.frame) = (frame, frame);
+    }
+
     /// Forgets all of the stream. If a window was open, it closes, and that is returned.
     pub fn reset(&mut self) -> Option<Asleep> {
         let last = self.frame.saturating_sub(1);

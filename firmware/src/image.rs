@@ -45,7 +45,7 @@ mod ops;
 mod records;
 pub mod section;
 
-pub use error::ParseError;
+pub use error::{ParseError, Problem};
 pub use header::{checksum, field, memory_bytes, npu_scratch_bytes};
 pub use records::{
     Command, DecoderConfig, FrontEndConfig, GrammarConfig, Label, Manifest, Stream, Wake,
@@ -86,14 +86,17 @@ pub const MAX_WORDS: usize = 4;
 pub const MAX_WAKE_WORDS: usize = 8;
 /// Limits the time, in ms, for which a wake word opens the window.
 pub const WINDOW_MS: core::ops::RangeInclusive<u16> = 500..=60_000;
-/// The most bytes that a command's name may have.
+/// The most bytes that the name of a label or of a command may have.
 pub const MAX_NAME: usize = 64;
 /// The most frames that a posterior may be averaged over.
 pub const MAX_SMOOTHING: usize = 32;
-/// The most work that one step may have, in multiply-accumulates. An element of a softmax counts as 64, an
-/// element of another operator as 1; a softmax first makes a table of 256 elements. So the time of a step of
-/// any image is bounded.
+/// The most work that one step may have, in multiply-accumulates. An element of an operator's output counts as 8
+/// besides its own, one of a softmax as 72; a softmax first makes a table of 256 elements. So the time of a step
+/// of any image is bounded.
 pub const MAX_WORK: u64 = 1 << 28;
+/// The most work that a second of audio may bring, in multiply-accumulates: that of its steps, in which an
+/// operator counts as 256 more and each byte of the caches as 1, and 32,768 for each frame.
+pub const MAX_SECOND_WORK: u64 = 1 << 31;
 
 /// Returns the number of samples in `ms` milliseconds.
 pub(crate) fn samples(ms: u32) -> u64 {

@@ -5,8 +5,8 @@
 //! [`front_end`] makes features of 25 ms of samples every 10 ms, [`cache`] keeps what the next step reads,
 //! [`step`] runs the [`plan`] of the [`image`] with [`kernels`] in [`fixed_point`] arithmetic, [`decoder`]
 //! turns posteriors into words, [`gate`] says which of them count, and [`grammar`] turns these into commands.
-//! [`recognizer`] drives them all, and [`app`] sets pins and reports by [`telemetry`]. A product takes the
-//! whole of it, or the recognizer alone.
+//! [`recognizer`] drives them all, and [`app`] sets pins and reports by [`telemetry`]; [`recovery`] starts a device
+//! again that failed. A product takes the whole of it, or the recognizer alone.
 //!
 //! # Features
 //!
@@ -60,6 +60,7 @@ pub mod kernels;
 pub mod npu;
 pub mod plan;
 pub mod recognizer;
+pub mod recovery;
 pub mod step;
 pub mod telemetry;
 #[cfg(any(test, feature = "test-image"))]

@@ -64,7 +64,7 @@ pub enum Event<'a> {
     /// A step of the network ran.
     Step {
         /// The number that the step has, from 0.
-        index: u32,
+        index: u64,
         /// Holds the quantized logits, `[step, classes]`.
         logits: &'a [i8],
         /// Holds the posteriors, `[step, classes]`, Q0.8 minus 128.
@@ -73,7 +73,7 @@ pub enum Event<'a> {
     /// A committed frame was decoded.
     Frame {
         /// The number that the frame has, from 0.
-        frame: u32,
+        frame: u64,
         /// Holds the smoothed posteriors, Q0.8, one a class.
         smoothed: &'a [u8],
     },
@@ -114,8 +114,8 @@ pub struct Recognizer<'a, S = Cpu> {
     sample_count: usize,
     /// Counts the frames in the feature window.
     frames: u16,
-    step_index: u32,
-    frame_index: u32,
+    step_index: u64,
+    frame_index: u64,
 }
 
 impl<'a> Recognizer<'a> {
@@ -178,6 +178,17 @@ impl<'a, S: Step> Recognizer<'a, S> {
     /// Says whether commands count now; they always do where the image names no wake words.
     pub fn is_awake(&self) -> bool {
         self.gate.is_awake()
+    }
+
+    /// Goes on as a stream does that has come to `frame`, which begins a step, but without remembering what came
+    /// before.
+    #[cfg(test)]
+    pub(crate) fn go_on_at(&mut self, frame: u64) {
+        self.reset();
+        self.decoder.go_on_at(frame);
+        self.gate.go_on_at(frame);
+        self.frame_index = frame;
+        self.step_index = frame / u64::from(self.image.manifest().stream.step);
     }
 
     /// Starts afresh, as if nothing had been pushed. If the window of a wake word was open, it closes, and

@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 use crate::crc::{CRC, update};
 use crate::gate::Reason;
 use crate::grammar::Detection;
-use crate::image::Image;
+use crate::image::{Image, Problem};
+use crate::recovery::Restart;
 use crate::step::Failure;
 
 /// The most bytes that a frame has, its zero included.
@@ -111,6 +112,15 @@ pub enum Report<'a> {
         /// The time, in ms, at which the audio ends that was needed to decide.
         decided_ms: u32,
     },
+    /// The device started again because it failed, which follows [`Report::Start`].
+    Restart(Restart),
+    /// No audio came for a second, by the clock; recognition starts afresh when it comes again.
+    AudioStopped {
+        /// The time, in ms, at which the audio ended.
+        at_ms: u32,
+    },
+    /// The image cannot be used, and nothing is recognized until another is written; sent every second.
+    BadImage(Problem),
 }
 
 impl<'a> Report<'a> {

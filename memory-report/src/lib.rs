@@ -194,7 +194,7 @@ impl Reports {
             .collect();
         match lines.is_empty() {
             true => Ok(()),
-            false => Err(Error::check(lines.join("\n"))),
+            false => Err(Error::Checks(lines)),
         }
     }
 

@@ -23,6 +23,12 @@ const PAUSE_BELOW: u8 = 17;
 /// since the quietest one of the pause counts; the unit is that of [`PAUSE_BELOW`].
 const AGAIN_BELOW: u8 = 15;
 
+/// Says how far below a word's loudest frame its others may be, however quiet it is around (30 dB): the noise that comes
+/// after digital silence is no word.
+const RANGE: u8 = 55;
+/// Says how much louder than a word a sound before it is that is no part of it, but a click (12 dB).
+const CLICK_ABOVE: u8 = 22;
+
 /// The loudness of the last frames, and of the last word that was no echo.
 #[derive(Clone, Debug)]
 pub(super) struct Loudness {
@@ -55,6 +61,12 @@ impl Loudness {
         quietest: 0,
         since: 0,
     };
+
+    /// Numbers the frame that comes next.
+    #[cfg(test)]
+    pub fn go_on_at(&mut self, frame: u64) {
+        self.pushed = frame;
+    }
 
     /// Takes the loudness of the next frame, which need not be committed yet.
     pub fn push(&mut self, loudness: u8) {
@@ -94,8 +106,9 @@ impl Loudness {
     }
 
     /// Returns the first loud frame of the word that ends with `frame`, and how loud the word becomes. A
-    /// frame is loud if it is above halfway, in dB, between the quietest and the loudest frame of the time
-    /// looked back at; pauses as short as a stop consonant's are part of the word.
+    /// frame is loud if it is above halfway, in dB, between the quietest frame of the time looked back at and
+    /// the loudest one from there to the word's end, and within [`RANGE`]; pauses as short as a stop consonant's are part
+    /// of the word, and a click before such a pause is not.
     fn onset(&self, frame: u64, hop: u16) -> (u64, u8) {
         let longest = frames(LONGEST_WORD_MS, hop).min(LONGEST_WORD);
         let longest_pause = frames(LONGEST_PAUSE_MS, hop);
@@ -105,13 +118,17 @@ impl Loudness {
         let newer = last(newer, count);
         let older = last(older, count.saturating_sub(newer.len()));
         let all = || older.iter().chain(newer).copied();
-        let (quietest, loudest) = (all().fold(u8::MAX, u8::min), all().fold(0, u8::max));
-        let bound = quietest.midpoint(loudest);
-        let (mut onset, mut loudest) = (0u64, 0);
+        let quietest = all().fold(u8::MAX, u8::min);
+        let (mut onset, mut loudest) = (0u64, 0u8);
         for (age, loudness) in (0..).zip(all().rev()) {
+            let stands_out = |of: u8, above: u8| of > above.saturating_add(CLICK_ABOVE);
+            if age > onset + 1 && stands_out(loudest, quietest) && stands_out(loudness, loudest) {
+                break;
+            }
+            let peak = loudness.max(loudest);
+            let bound = quietest.midpoint(peak).max(peak.saturating_sub(RANGE));
             if loudness >= bound {
-                onset = age;
-                loudest = loudness.max(loudest);
+                (onset, loudest) = (age, peak);
             } else if onset > 0 && age - onset > longest_pause {
                 break;
             }

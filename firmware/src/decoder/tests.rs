@@ -88,6 +88,28 @@ fn a_word_starts_where_it_becomes_loud() {
 }
 
 #[test]
+fn a_word_starts_where_it_becomes_loud_after_digital_silence_or_a_click_too() {
+    let within = |from: u64, to: u64, frame| (from..to).contains(&frame);
+    let word = |f, noise| if within(60, 97, f) { 230 } else { noise };
+    // Of noise 34 dB below it 200 ms come after silence.
+    assert_eq!(start(|f| if f < 40 { 0 } else { word(f, 166) }), 60);
+    // Nor is it noise where the word was decided late, or silence.
+    assert_eq!(
+        start(|f| if f < 40 || f > 97 { 0 } else { word(f, 166) }),
+        60
+    );
+    // A click 30 dB above the word, half a second and 50 ms before it.
+    for click in [10, 55] {
+        let loudness = |f| match f {
+            _ if within(click, click + 2, f) => 230,
+            _ if within(60, 97, f) => 174,
+            _ => 118 + (f % 4) as u8,
+        };
+        assert_eq!(start(loudness), 60, "click in frame {click}");
+    }
+}
+
+#[test]
 fn a_long_word_is_detected_once_and_again_only_after_it_faded() {
     let found = decode(&[(SILENCE, 9), (GO, 90), (SILENCE, 9), (GO, 9)]);
     let frames: Vec<_> = found.iter().map(|(frame, _)| *frame).collect();

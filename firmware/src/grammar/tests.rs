@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::image::Command;
-use crate::test_image::{tiny, with_commands};
+use crate::test_image::{YEARS, tiny, with_commands};
 use std::vec::Vec;
 
 // Labels of the tiny image that can be detected.
@@ -241,7 +241,7 @@ fn a_command_lasts_five_seconds_at_most() {
 }
 
 #[test]
-fn commands_are_the_same_after_49_days_and_after_497() {
+fn commands_are_the_same_after_years() {
     let tiny = tiny(2);
     let (words, name) = ([STOP, GO], "stop go");
     let alone = Command {
@@ -254,7 +254,8 @@ fn commands_are_the_same_after_49_days_and_after_497() {
     };
     let bytes = with_commands(tiny.get(), GAP, &[alone, both]);
     let image = Image::parse(bytes.get()).unwrap();
-    for start in [0, (1 << 32) - 25, 1 << 40] {
+    let years = YEARS.map(|frame| frame - 25);
+    for start in years.into_iter().chain([0, 1 << 40]) {
         let (mut grammar, mut found) = (Grammar::new(), Vec::new());
         grammar.frame = start;
         for frame in 0..200 {

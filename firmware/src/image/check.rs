@@ -10,6 +10,7 @@ use crate::plan::{Element, Location, Tensor, TensorId};
 /// Checks every record of an image whose records have been found.
 pub(super) fn image(image: &Image<'_>) -> Result<(), ParseError> {
     head(image)?;
+    labels(image)?;
     caches(image)?;
     tensors(image)?;
     front_end_tables(image)?;
@@ -113,6 +114,28 @@ fn head(image: &Image<'_>) -> Result<(), ParseError> {
             problem: "silence is never detected: must be 0",
         },
     )
+}
+
+fn labels(image: &Image<'_>) -> Result<(), ParseError> {
+    for (index, label) in (0..).zip(image.labels()) {
+        let (field, problem) = ("name", NAME_PROBLEM);
+        let error = ParseError::Label {
+            index,
+            field,
+            problem,
+        };
+        require(is_name(label.name.as_bytes()), error)?;
+    }
+    Ok(())
+}
+
+/// Says what [`is_name`] demands.
+const NAME_PROBLEM: &str = "must have 1..=64 bytes of UTF-8 and no control characters";
+
+/// Says whether bytes are the name of a label or a command: a report holds it, and a terminal is not changed by it.
+fn is_name(name: &[u8]) -> bool {
+    let plain = !name.iter().any(u8::is_ascii_control);
+    plain && (1..=MAX_NAME).contains(&name.len()) && core::str::from_utf8(name).is_ok()
 }
 
 fn caches(image: &Image<'_>) -> Result<(), ParseError> {
@@ -307,8 +330,7 @@ fn commands(image: &Image<'_>) -> Result<(), ParseError> {
         };
         let encoding = fail("encoding", "is not a postcard command");
         let (name, words) = take_command(&mut rest).ok_or(encoding)?;
-        let short = (1..=MAX_NAME).contains(&name.len()) && core::str::from_utf8(name).is_ok();
-        require(short, fail("name", "must have 1..=64 bytes of UTF-8"))?;
+        require(is_name(name), fail("name", NAME_PROBLEM))?;
         let few = (1..=MAX_WORDS).contains(&words.len());
         require(few, fail("words", "must be 1..=4"))?;
         for &word in words {

@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// Says why bytes are not an image that can run. It is displayed as one line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -119,6 +121,37 @@ pub enum ParseError {
         /// Says what must hold, or what is wrong.
         problem: &'static str,
     },
+}
+
+/// Says in a word what a [`ParseError`] is about, for a device that reports it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Problem {
+    /// There is no image, or its first bytes were changed.
+    NotAnImage,
+    /// The image has a format version that the firmware does not read.
+    Version,
+    /// The image is shorter or longer than its header says.
+    Length,
+    /// The image does not lie where it must in memory.
+    Misaligned,
+    /// The bytes of the image were changed.
+    Checksum,
+    /// A field of the image is wrong although its checksum is right.
+    Field,
+}
+
+impl From<ParseError> for Problem {
+    fn from(error: ParseError) -> Self {
+        match error {
+            ParseError::NotAnImage => Self::NotAnImage,
+            ParseError::Version { .. } => Self::Version,
+            ParseError::Truncated { .. } | ParseError::TrailingBytes { .. } => Self::Length,
+            ParseError::Misaligned => Self::Misaligned,
+            ParseError::Checksum { .. } => Self::Checksum,
+            _ => Self::Field,
+        }
+    }
 }
 
 impl fmt::Display for ParseError {

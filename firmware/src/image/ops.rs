@@ -1,6 +1,6 @@
 //! These are the checks of the plan: operands, shapes, overlaps, parameters and work.
 
-use super::{Image, MAX_WORK, ParseError, take};
+use super::{Image, MAX_SECOND_WORK, MAX_WORK, ParseError, SAMPLE_RATE, take};
 use crate::kernels::MAX_SOFTMAX_COLS;
 use crate::plan::{Clamp, Dense, Element, Location, Op, Requantize, Tensor, TensorId};
 
@@ -8,6 +8,12 @@ type Check<T = ()> = Result<T, ParseError>;
 
 /// The work that an element of a softmax counts as, in multiply-accumulates.
 const SOFTMAX_WORK: u16 = 64;
+/// The work that an element of any output counts as besides its products: what scales and stores it.
+const ELEMENT_WORK: u64 = 8;
+/// The work that decoding an operator counts as.
+const OP_WORK: u64 = 256;
+/// The work that the front end and the decoder count as, a frame.
+const FRAME_WORK: u64 = 1 << 15;
 /// The number of entries of the table that a softmax begins with, whatever its shape.
 const SOFTMAX_TABLE: u16 = 256;
 
@@ -30,12 +36,25 @@ pub(super) fn ops(image: &Image<'_>) -> Check {
         }
         .op(op)?;
     }
-    let (field, problem) = ("ops", "do not end with the manifest");
-    if rest.is_empty() {
-        Ok(())
-    } else {
-        Err(ParseError::Manifest { field, problem })
+    let manifest = |field, problem| ParseError::Manifest { field, problem };
+    if !rest.is_empty() {
+        return Err(manifest("ops", "do not end with the manifest"));
     }
+    if is_slow(image, work) {
+        let problem = "exceeds 2^31 multiply-accumulates for each second of audio";
+        return Err(manifest("work", problem));
+    }
+    Ok(())
+}
+
+/// Says whether a second of audio takes more than [`MAX_SECOND_WORK`]; `work` is that of a step's operators.
+fn is_slow(image: &Image<'_>, work: u64) -> bool {
+    let head = image.manifest();
+    let (step, hop) = (u64::from(head.stream.step), u64::from(head.front_end.hop));
+    let operators = u64::from(head.ops) * OP_WORK;
+    let of_step = work + operators + image.cache_bytes() as u64 + step * FRAME_WORK;
+    // No factor has more than 33 bits, nor a product more than 63.
+    of_step * u64::from(SAMPLE_RATE) > MAX_SECOND_WORK * step * hop
 }
 
 struct Checker<'c> {
@@ -119,7 +138,7 @@ impl Checker<'_> {
                 self.operand(key, "key", (cols, width), output)?;
                 let fits = u32::from(rows) == u32::from(chunk) * u32::from(heads);
                 self.require(fits, "output", "must have a row for each head and query")?;
-                self.charge(chunk, cols, width)?;
+                self.charge(rows, cols, width / u16::from(heads).max(1))?;
                 self.scale(output_scale, "output scale")
             }
             Op::Softmax {
@@ -180,7 +199,8 @@ impl Checker<'_> {
     }
 
     fn charge(&mut self, rows: u16, cols: u16, depth: u16) -> Check {
-        let work = u64::from(rows) * u64::from(cols) * u64::from(depth);
+        let element = u64::from(depth) + ELEMENT_WORK;
+        let work = u64::from(rows) * u64::from(cols) * element;
         *self.work = self.work.saturating_add(work);
         let problem = "makes the plan exceed 2^28 multiply-accumulates";
         self.require(*self.work <= MAX_WORK, "work", problem)

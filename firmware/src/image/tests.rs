@@ -6,7 +6,7 @@ use super::*;
 use crate::image::section::test_section::with_npu;
 use crate::plan::{Clamp, Dense, Location, Op, Tensor, TensorId};
 use crate::test_image::{
-    Bytes, COMMANDS, GO_GO, Random, WAKE, tiny, tiny_with, with_commands, with_wake,
+    Bytes, COMMANDS, GO_GO, Random, WAKE, tiny, tiny_with, with_commands, with_label, with_wake,
 };
 use std::string::ToString;
 
@@ -145,6 +145,74 @@ fn manifest_fields_that_lie_are_named() {
 }
 
 #[test]
+fn labels_that_no_report_could_hold_or_no_terminal_show_are_refused() {
+    let named = |name: &str| {
+        let bytes = with_label(tiny(2).get(), name);
+        Image::parse(bytes.get()).map(|image| image.labels().next().unwrap().name.len())
+    };
+    let longest = "x".repeat(64);
+    assert_eq!((named("rückwärts"), named(&longest)), (Ok(11), Ok(64)));
+    let too_long = "x".repeat(65);
+    for name in ["", &too_long, "go\nstop", "\x1b[31m", "go\x7f"] {
+        let error = named(name).unwrap_err().to_string();
+        assert!(
+            error.starts_with("label 0, name: must have 1..=64"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn an_image_whose_second_of_audio_takes_too_much_work_is_refused() {
+    // The product of two operands of 60 000 x 4 counts 9 for each element: 2 160 000.
+    let bytes = |count: usize, hop: u8| {
+        let mut bytes = tiny_with(2, |tensors, ops| {
+            let first = tensors.len() as u16;
+            let wide = crate::plan::Tensor {
+                rows: 60_000,
+                cols: 4,
+                keys: false,
+                ..tensors[10]
+            };
+            let offsets = [0, 240_000, 480_000];
+            tensors.extend(offsets.map(|offset| crate::plan::Tensor { offset, ..wide }));
+            let Some(Op::Mul {
+                output_scale,
+                clamp,
+                ..
+            }) = ops.get(7).copied()
+            else {
+                return;
+            };
+            let mul = Op::Mul {
+                a: first,
+                b: first + 1,
+                output: first + 2,
+                output_scale,
+                clamp,
+            };
+            ops.extend(std::vec![mul; count]);
+        });
+        // After chunk, step, left context, rate and window: a varint of two bytes.
+        bytes.get_mut()[HEADER_BYTES + 7..][..2].copy_from_slice(&[hop | 0x80, hop >> 7]);
+        bytes.repair();
+        bytes
+    };
+    let parse = |count, hop| Image::parse(bytes(count, hop).get()).map(|_| ());
+    // A step of 20 ms: 50 a second, which 2^31 is for 42 949 672 each.
+    assert_eq!(parse(19, 160), Ok(()));
+    let error = parse(20, 160).unwrap_err();
+    let problem = "exceeds 2^31 multiply-accumulates for each second of audio";
+    let expected = ParseError::Manifest {
+        field: "work",
+        problem,
+    };
+    assert_eq!(error, expected);
+    // A hop of one sample is no fault of itself: 8000 steps a second, of 268 435.
+    assert_eq!((parse(0, 1), parse(1, 1)), (Ok(()), Err(expected)));
+}
+
+#[test]
 fn random_bytes_with_a_true_header_give_an_error() {
     let mut random = Random(9);
     for _ in 0..2000 {
@@ -280,10 +348,10 @@ fn a_plan_of_more_work_than_the_limit_is_refused() {
         ops.extend([op; 300]);
     });
     let error = Image::parse(bytes.get()).unwrap_err().to_string();
-    // 960 000 each: 2^28 holds 279 of them; twelve operators are before them.
+    // 60 000 x 4 elements of 4 products and 8 more, 2 880 000 each: 2^28 holds 93 of them; twelve operators are before.
     assert_eq!(
         error,
-        "operator 291, work: makes the plan exceed 2^28 multiply-accumulates"
+        "operator 105, work: makes the plan exceed 2^28 multiply-accumulates"
     );
 }
 
@@ -295,10 +363,10 @@ fn error_of_repeated(index: usize, count: usize) -> std::string::String {
 
 #[test]
 fn softmaxes_too_small_to_be_slow_but_for_their_tables_are_refused() {
-    // Six elements and a table: 16 768 each. After 19 510 of the operators before the first, 2^28
-    // holds 16 007 of them.
+    // Six elements and a table, 262 times 64 and 8: 18 864 each. After some 23 000 of the operators before the
+    // first, 2^28 holds 14 228 of them.
     let error = error_of_repeated(11, 20_000);
-    let expected = "operator 16018, work: makes the plan exceed 2^28 multiply-accumulates";
+    let expected = "operator 14239, work: makes the plan exceed 2^28 multiply-accumulates";
     assert_eq!(error, expected);
 }
 

@@ -50,6 +50,23 @@ pub fn with_wake(image: &[u8], gap: u16, commands: &[Command<'_>], wake: &Wake<'
     with_records(image, (gap, commands), Some(wake))
 }
 
+/// Makes an image whose first label, "go", has another name, of one without commands and an NPU section.
+#[cfg(test)]
+pub fn with_label(image: &[u8], name: &str) -> Bytes {
+    let number =
+        |at: core::ops::Range<usize>| u32::from_le_bytes(*image[at].first_chunk().unwrap());
+    let records = &image[HEADER_BYTES..][..number(field::MANIFEST_LENGTH) as usize];
+    let at = records
+        .windows(3)
+        .position(|bytes| bytes == b"\x02go")
+        .unwrap();
+    let name = [&[name.len() as u8], name.as_bytes()].concat();
+    let records = [&records[..at], &name, &records[at + 3..]].concat();
+    let segment = &image[number(field::SEGMENT_OFFSET) as usize..];
+    let (caches, arena) = (number(field::CACHE_BYTES), number(field::ARENA_BYTES));
+    container(&records, segment, caches, arena)
+}
+
 fn with_records(
     image: &[u8],
     (gap, commands): (u16, &[Command<'_>]),

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-
+use zerda_device::qemu::FAULTS;
 use zerda_firmware::npu::model::Injection;
 use zerda_quantize::ranges::Method;
 use zerda_support::ethos_u::Target;
@@ -293,9 +293,13 @@ pub struct QemuArgs {
     /// Feeds audio by the clock, 10 ms from an interrupt each 10 ms, to a processor of 125 MIPS
     #[arg(long)]
     pub realtime: bool,
-    /// Holds the main loop up at AT ms of audio for MS ms, so that audio is lost
+    /// Holds the main loop up at AT ms of audio for MS ms, so that audio is lost; from 2000 ms on the watchdog starts the
+    /// board again
     #[arg(long, value_name = "AT,MS", requires = "realtime", value_parser = stall)]
     pub stall: Option<(u32, u32)>,
+    /// Lets the firmware fail at AT ms of audio, by a panic or a hardfault, and start again
+    #[arg(long, value_name = "AT,KIND", conflicts_with = "kernels", value_parser = fault)]
+    pub fault: Option<(u32, String)>,
     /// Serves the serial port on this address for `zerda monitor tcp:HOST:PORT`, which each file waits for, instead of
     /// printing what it reports
     #[arg(long, value_name = "HOST:PORT", conflicts_with_all = ["json", "profile"])]
@@ -331,6 +335,19 @@ fn npu_faults(text: &str) -> std::result::Result<String, String> {
             let names = Injection::NAMED.map(|(name, _)| name).join(", ");
             Err(format!("expected STEP:FAULT,... with a fault of {names}"))
         }
+    }
+}
+
+fn fault(text: &str) -> std::result::Result<(u32, String), String> {
+    let parts = text
+        .split_once(',')
+        .and_then(|(at, kind)| Some((at.parse().ok()?, kind)));
+    match parts {
+        Some((at, kind)) if FAULTS.contains(&kind) => Ok((at, kind.into())),
+        _ => Err(format!(
+            "expected AT,KIND, as 3000,panic, with a kind of {}",
+            FAULTS.join(", ")
+        )),
     }
 }
 

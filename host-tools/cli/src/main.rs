@@ -9,7 +9,6 @@ mod inspect;
 mod run;
 mod trace;
 
-use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -19,8 +18,9 @@ use zerda_evaluate::{streams, tune};
 use zerda_support::clips::Wanted;
 use zerda_support::config::{Commands, Config};
 use zerda_support::detection;
-use zerda_support::error::{Error, Result};
-use zerda_support::output::Format;
+use zerda_support::error::Result;
+use zerda_support::escape;
+use zerda_support::output::{Format, print};
 use zerda_tflite::{export, npu};
 
 use arguments::{Cli, Command, Room};
@@ -107,7 +107,7 @@ fn execute(command: Command) -> Result<()> {
             let summary =
                 zerda_compiler::compile(&options, &Config::load(args.config.as_deref())?)?;
             let line = format!("{}: {summary}", options.output.display());
-            writeln!(io::stdout(), "{line}").map_err(Error::stdout)?;
+            print(&line)?;
             let Some(file) = args.report else {
                 return Ok(());
             };
@@ -125,7 +125,7 @@ fn execute(command: Command) -> Result<()> {
             };
             let commands = Commands::load(args.config.as_deref())?;
             detection::commands(&options, &commands)?;
-            writeln!(io::stdout(), "{}", options.output.display()).map_err(Error::stdout)
+            print(&escape::path(&options.output))
         }
         Command::Inspect(args) => match args.onnx {
             None => inspect::inspect(&args.image, args.json),
@@ -143,7 +143,7 @@ fn execute(command: Command) -> Result<()> {
         Command::Export(args) => {
             let output = args.written();
             export::run(&args.image, &output)?;
-            writeln!(io::stdout(), "{}", output.display()).map_err(Error::stdout)
+            print(&escape::path(&output))
         }
         Command::Npu(args) => npu::npu(&npu::Options {
             output: args.written(),
@@ -195,6 +195,7 @@ fn execute(command: Command) -> Result<()> {
             mhz: args.mhz,
             realtime: args.realtime,
             stall: args.stall,
+            fault: args.fault,
             serve: args.serve,
             npu_model: args.npu_model,
             kernels: args.kernels,

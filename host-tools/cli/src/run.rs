@@ -11,6 +11,8 @@ use zerda_firmware::telemetry::Report;
 use zerda_firmware::{Event, Image, Recognizer};
 use zerda_support::audio::{self, Recording, SAMPLE_RATE, tail};
 use zerda_support::error::{Error, Result};
+use zerda_support::escape;
+use zerda_support::interrupt;
 use zerda_support::output::{self, Counts, Totals, print, print_end};
 use zerda_support::report;
 use zerda_support::wake;
@@ -73,12 +75,16 @@ pub fn run(options: &Options) -> Result<()> {
         if let (Some(trace), Some(panel)) = (&mut trace, panel) {
             trace.panels.push(panel);
         }
+        if interrupt::requested() {
+            break;
+        }
     }
     session.summary(inputs.len() - failed)?;
     if let (Some(path), Some(trace)) = (&options.trace, &trace) {
-        output::write(path, trace.svg().as_bytes())?;
+        output::write(path, escape::text(&trace.svg()).as_bytes())?;
     }
     match failed {
+        _ if interrupt::requested() => Err(Error::Interrupted),
         0 => Ok(()),
         _ => Err(Error::Reported),
     }
@@ -122,6 +128,8 @@ impl Session<'_> {
             let piece = match recording.next() {
                 Ok(Some(piece)) => piece,
                 Ok(None) => break,
+                // Whoever asked for the end may have done so before anything came.
+                Err(_) if interrupt::requested() => break,
                 // What was heard until then is decided.
                 Err(error) if samples > 0 => return self.push_tail(&name, panel).and(Err(error)),
                 Err(error) => return Err(error),
@@ -131,6 +139,9 @@ impl Session<'_> {
                 all.extend_from_slice(piece);
             }
             self.push(&name, piece, panel)?;
+            if interrupt::requested() {
+                break;
+            }
         }
         self.push_tail(&name, panel)?;
         self.samples += samples;

@@ -56,7 +56,7 @@ const ENVELOPE: usize = 160;
 impl Panel {
     pub fn new(name: &str) -> Panel {
         Panel {
-            name: name.into(),
+            name: escape::line(name),
             words: Vec::new(),
             detections: Vec::new(),
             windows: Vec::new(),

@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 use std::fs::File;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use zerda_firmware::telemetry::{FrameDecoder, Report};
 
-use zerda_support::error::{Error, Result};
+use zerda_support::error::{Error, Result, say};
+use zerda_support::interrupt;
 use zerda_support::output::{self, print};
 use zerda_support::report;
 
@@ -30,7 +31,7 @@ pub struct Options {
     pub json: bool,
 }
 
-/// Prints every report until the source ends.
+/// Prints every report until the source ends, or until the user or another program asks it to.
 ///
 /// A frame that cannot be read is skipped and counted as corrupted. Bytes before the first
 /// delimiter are the rest of a frame that began before listening did, unless they happen to be a
@@ -38,7 +39,8 @@ pub struct Options {
 /// Frames missing between two good ones by their sequence numbers, less the corrupted ones seen
 /// there, are lost.
 pub fn monitor(options: &Options) -> Result<()> {
-    let (mut source, is_port) = open(&options.source, options.baud)?;
+    let (source, is_port) = open(&options.source, options.baud)?;
+    let mut source = interrupt::Source::new(source);
     let mut session = Session {
         source: &options.source,
         baud: is_port.then_some(options.baud),
@@ -52,6 +54,7 @@ pub fn monitor(options: &Options) -> Result<()> {
     let (mut bytes, mut delimited, mut within) = (0, false, false);
     let end = loop {
         let read = match source.read(&mut buffer) {
+            Ok(0) if interrupt::requested() => break Err(Error::Interrupted),
             Ok(0) if is_port => {
                 let gone = io::Error::other("the port is gone");
                 break Err(Error::read(&options.source, gone));
@@ -82,10 +85,10 @@ pub fn monitor(options: &Options) -> Result<()> {
             }
         }
     };
-    if within && delimited {
+    if within && delimited && !interrupt::requested() {
         session.corrupted("the source ends within it");
     }
-    if bytes > 0 || end.is_ok() {
+    if bytes > 0 || end.is_ok() || interrupt::requested() {
         session.summary()?;
     }
     end?;
@@ -99,7 +102,7 @@ pub fn monitor(options: &Options) -> Result<()> {
 }
 
 /// Opens a source, and says whether it is a serial port.
-fn open(source: &str, baud: u32) -> Result<(Box<dyn Read>, bool)> {
+fn open(source: &str, baud: u32) -> Result<(Box<dyn Read + Send>, bool)> {
     if source == "-" {
         return Ok((Box::new(io::stdin()), false));
     }
@@ -134,7 +137,7 @@ fn is_port(source: &str) -> bool {
     number.is_some() && !Path::new(source).is_file()
 }
 
-fn open_port(source: &str, baud: u32) -> Result<Box<dyn Read>> {
+fn open_port(source: &str, baud: u32) -> Result<Box<dyn Read + Send>> {
     // No more than how long the read of a silent port blocks.
     let timeout = Duration::from_secs(1);
     match serialport::new(source, baud).timeout(timeout).open() {
@@ -327,7 +330,7 @@ impl Session<'_> {
 
     /// Prints a line on standard error, beside the reports.
     fn note(&self, text: &str) {
-        let _ = writeln!(io::stderr(), "zerda: {}: {text}", self.source);
+        say(&format!("{}: {text}", self.source));
     }
 
     fn summary(&self) -> Result<()> {

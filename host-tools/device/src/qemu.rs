@@ -1,6 +1,5 @@
 //! `zerda qemu` runs a board's firmware on audio files, in QEMU.
 
-use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -12,7 +11,7 @@ use zerda_firmware::Image;
 use zerda_firmware::telemetry::Status;
 use zerda_support::audio::{self, SAMPLE_RATE, tail};
 use zerda_support::board::Board;
-use zerda_support::error::{Error, Result};
+use zerda_support::error::{Error, Result, say};
 use zerda_support::output::{self, Counts, Totals, print_end};
 use zerda_support::wake;
 
@@ -26,6 +25,13 @@ use line::Line;
 use machine::{Boot, Machine, Serial};
 use profile::Profile;
 pub use profile::Step;
+
+/// Names of what may make the firmware fail.
+pub const FAULTS: [&str; 2] = ["panic", "hardfault"];
+
+/// Files in the folder in which QEMU runs.
+const AUDIO: &str = "audio.wav";
+const PROFILE: &str = "profile";
 
 pub struct Options {
     pub board: String,
@@ -43,6 +49,8 @@ pub struct Options {
     pub realtime: bool,
     /// Time in ms of audio after which the main loop is held up, and for how many ms that is.
     pub stall: Option<(u32, u32)>,
+    /// Time in ms of audio after which the firmware fails and starts again, and how: one of [`FAULTS`].
+    pub fault: Option<(u32, String)>,
     /// Address that the serial port is served on.
     pub serve: Option<SocketAddr>,
     /// Faults, as `STEP:FAULT,...`, with which a model of the NPU's registers fails; steps then run by the NPU driver,
@@ -80,6 +88,7 @@ pub fn qemu(options: &Options) -> Result<()> {
     if options.kernels {
         // Its log says how many cases there were.
         return machine.boot(Boot {
+            folder: folder.path(),
             arguments: vec!["kernels".into()],
             realtime: true,
             serial: Serial::Here(&mut |_| Ok(())),
@@ -140,13 +149,14 @@ pub fn stack_bytes(
         .map(|(number, recording)| {
             let name = recording.display().to_string();
             let samples = audio::read(recording)?;
-            let wav = folder.path().join(format!("{number}.wav"));
-            write_wav(&wav, samples.iter().chain(&tail(image)))?;
+            let wav = format!("{number}.wav");
+            write_wav(&folder.path().join(&wav), samples.iter().chain(&tail(image)))?;
             let boot = |realtime: bool| {
-                let mut arguments = vec![wav.display().to_string()];
+                let mut arguments = vec![wav.clone()];
                 arguments.extend(realtime.then(|| "realtime".into()));
                 let line = Line::new(&name, image);
-                let (_, status) = line.hear(&machine, samples.len(), arguments, realtime)?;
+                let (_, status) =
+                    line.hear(&machine, folder.path(), samples.len(), arguments, realtime)?;
                 Ok(status.stack_bytes)
             };
             let (from_main, from_interrupt) = rayon::join(|| boot(false), || boot(true));
@@ -165,13 +175,11 @@ pub fn count(
     let machine = Machine::new(project, &firmware.elf)?;
     drop(firmware);
     let folder = tempfile::tempdir().map_err(|error| Error::write("a temporary folder", error))?;
-    let [wav, counts] = ["audio.wav", "profile"].map(|name| folder.path().join(name));
+    let [wav, counts] = [AUDIO, PROFILE].map(|name| folder.path().join(name));
     write_wav(&wav, samples.iter())?;
-    let arguments = vec![
-        wav.display().to_string(),
-        format!("profile={}", counts.display()),
-    ];
-    Line::new(&project.board.name, image).hear(&machine, samples.len(), arguments, false)?;
+    let arguments = vec![AUDIO.into(), format!("profile={PROFILE}")];
+    let line = Line::new(&project.board.name, image);
+    line.hear(&machine, folder.path(), samples.len(), arguments, false)?;
     profile::read(&counts, image)
 }
 
@@ -195,13 +203,13 @@ struct Session<'a> {
 
 impl Session<'_> {
     fn file(&mut self, name: &str, samples: &[i16]) -> Result<()> {
-        let wav = self.folder.path().join("audio.wav");
+        let wav = self.folder.path().join(AUDIO);
         write_wav(&wav, samples.iter().chain(&tail(self.image)))?;
-        let counts = self.folder.path().join("profile");
-        let mut arguments = vec![wav.display().to_string()];
+        let counts = self.folder.path().join(PROFILE);
+        let mut arguments = vec![AUDIO.into()];
         let counting = self.options.profile && self.profile.is_none();
         if counting {
-            arguments.push(format!("profile={}", counts.display()));
+            arguments.push(format!("profile={PROFILE}"));
         }
         if self.options.realtime {
             arguments.push("realtime".into());
@@ -209,6 +217,9 @@ impl Session<'_> {
         if let Some((at, ms)) = self.options.stall {
             // A comma would end an option of QEMU's.
             arguments.push(format!("stall={at}:{ms}"));
+        }
+        if let Some((at, kind)) = &self.options.fault {
+            arguments.push(format!("fault={at}:{kind}"));
         }
         if let Some(faults) = self
             .options
@@ -222,9 +233,9 @@ impl Session<'_> {
         self.totals.files += 1;
         self.totals.samples += samples.len() as u64;
         if let Some(address) = self.options.serve {
-            let waits = format!("zerda: {name} waits for `zerda monitor tcp:{address}`");
-            let _ = writeln!(io::stderr(), "{waits}");
+            say(&format!("{name} waits for `zerda monitor tcp:{address}`"));
             return self.machine.boot(Boot {
+                folder: self.folder.path(),
                 arguments,
                 realtime,
                 serial: Serial::Served(address),
@@ -235,7 +246,13 @@ impl Session<'_> {
 
         let mut line = Line::new(name, self.image);
         line.json = Some(self.options.json);
-        let (line, status) = line.hear(&self.machine, samples.len(), arguments, realtime)?;
+        let (line, status) = line.hear(
+            &self.machine,
+            self.folder.path(),
+            samples.len(),
+            arguments,
+            realtime,
+        )?;
         self.kernels = line.kernels;
         if let Some((steps, faults)) = line.npu {
             let (all, failed) = self.npu.unwrap_or_default();

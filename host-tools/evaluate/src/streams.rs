@@ -18,7 +18,6 @@ mod text;
 pub mod track;
 pub mod wake;
 
-use std::io::{self, Write};
 use std::path::PathBuf;
 
 use rand::rngs::Xoshiro256PlusPlus;
@@ -112,15 +111,11 @@ pub fn eval(options: &Options) -> Result<()> {
         true => format!("{}\n", summary.json()?),
         false => text::text(&summary),
     };
-    let mut stdout = io::stdout().lock();
-    let written = stdout.write_all(text.as_bytes());
-    written
-        .and_then(|()| stdout.flush())
-        .map_err(Error::stdout)?;
+    output::print(text.trim_end_matches('\n'))?;
     match (&summary.failures[..], whole) {
         ([], true) => Ok(()),
         ([], false) => Err(Error::Reported),
-        (failures, _) => Err(Error::check(failures.join("\n"))),
+        (failures, _) => Err(Error::Checks(failures.to_vec())),
     }
 }
 

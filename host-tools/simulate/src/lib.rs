@@ -86,6 +86,6 @@ pub fn simulate(options: &Options) -> Result<()> {
     forms.show(options.format, options.output.as_deref(), "latency")?;
     match report.failures.is_empty() {
         true => Ok(()),
-        false => Err(Error::check(report.failures.join("\n"))),
+        false => Err(Error::Checks(report.failures)),
     }
 }

@@ -138,7 +138,7 @@ fn detections(image: &Image<'_>, memory: &mut [i8], samples: &[i16]) -> Result<V
     let (mut step, mut detections) = (0, Vec::new());
     for samples in [samples, &[0; TAIL]] {
         recognizer.push_events(samples, |event| match event {
-            Event::Step { index, .. } => step = index.into(),
+            Event::Step { index, .. } => step = index,
             Event::Word(word) => detections.push((word.label.into(), step)),
             Event::Frame { .. } | Event::Detection(_) | Event::Awake(_) | Event::Asleep(_) => {}
         });

@@ -13,6 +13,7 @@ use serde::Deserialize;
 
 use crate::config::{OwnLimits, parse};
 use crate::error::{Error, Result};
+use crate::escape;
 use crate::ethos_u::Target;
 
 /// Name of the file that describes a board, in its folder.
@@ -175,7 +176,7 @@ impl Board {
         Ok(Board {
             name: name(path),
             path: path.into(),
-            core,
+            core: escape::line(&core),
             clock_mhz: clock_mhz.0,
             cycles_per_instruction: cycles_per_instruction.0,
             flash_cycles_per_byte: flash_cycles_per_byte.0,
@@ -235,7 +236,7 @@ fn find(boards: &Path, wanted: &str) -> Result<Option<(PathBuf, Cow<'static, str
 fn name(path: &Path) -> String {
     let folder = path.parent().and_then(Path::file_name);
     let name = folder.filter(|_| path.ends_with(FILE)).or(path.file_stem());
-    name.unwrap_or_default().display().to_string()
+    escape::path(name.unwrap_or_default().as_ref())
 }
 
 /// Returns the instructions of a board that has its own, and where their costs are.

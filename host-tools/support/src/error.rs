@@ -3,6 +3,8 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use crate::escape;
+
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Tells the person who must act, in one line, what went wrong, where, what was expected and what to do.
@@ -15,6 +17,9 @@ pub enum Error {
     /// The input was good, but a check on it failed; the exit code is 1.
     #[error("{0}")]
     Check(String),
+    /// The input was good, but several checks on it failed, of which each is a line; the exit code is 1.
+    #[error("{}", .0.join("\n"))]
+    Checks(Vec<String>),
     #[error("{}: cannot be read: {source}", path.display())]
     Read { path: PathBuf, source: io::Error },
     #[error("{}: cannot be written: {source}", path.display())]
@@ -66,16 +71,18 @@ impl Error {
         self.report_by("zerda");
     }
 
-    /// Prints each line of the error on standard error, behind the name of the program. Nothing is printed if the error
-    /// was reported before, the output was closed or the user interrupted. Unlike `eprintln!` it never panics where
-    /// there is no standard error.
+    /// Prints the error on standard error, behind the name of the program: one line, or one for each of several checks.
+    /// What could change a terminal or forge a line is escaped. Nothing is printed if the error was reported before,
+    /// the output was closed or the user interrupted. Unlike `eprintln!` it never panics where there is no standard
+    /// error.
     pub fn report_by(&self, program: &str) {
         if !matches!(
             self,
             Error::OutputClosed | Error::Reported | Error::Interrupted
         ) {
-            for line in self.to_string().lines() {
-                let _ = writeln!(io::stderr(), "{program}: {line}");
+            match self {
+                Error::Checks(lines) => lines.iter().for_each(|line| say_by(program, line)),
+                error => say_by(program, &error.to_string()),
             }
         }
     }
@@ -83,9 +90,19 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Error::OutputClosed => 0,
-            Error::Check(_) => 1,
+            Error::Check(_) | Error::Checks(_) => 1,
             Error::Interrupted => 130,
             Error::Usage(_) | Error::Read { .. } | Error::Write { .. } | Error::Reported => 2,
         }
     }
+}
+
+/// Prints a line on standard error, behind the name of this program; what could change a terminal or forge a line is
+/// escaped.
+pub fn say(line: &str) {
+    say_by("zerda", line);
+}
+
+fn say_by(program: &str, line: &str) {
+    let _ = writeln!(io::stderr(), "{program}: {}", escape::line(line));
 }

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::charts;
 use crate::error::{Error, Result};
+use crate::escape;
 
 const STYLE: &str = include_str!("html/style.css");
 
@@ -29,7 +30,8 @@ pub fn render_with(
     environment.add_global("style", Value::from_safe_string(style));
     filters(&mut environment);
     let page = environment.render_str(template, Value::from(Serde(page)));
-    page.map_err(|error| Error::check(format!("the HTML report: {error:#}")))
+    let page = page.map_err(|error| Error::check(format!("the HTML report: {error:#}")))?;
+    Ok(escape::text(&page))
 }
 
 /// Writes a value with `digits` decimals; zero has no sign.

@@ -1,13 +1,18 @@
 //! Reads a compiled image from a file.
 
-use std::fs;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use zerda_firmware::image::{HEADER_BYTES, Image, MAGIC, ParseError, VERSION, field};
 
 use crate::error::{Error, Result};
+
+/// Names the environment variable that says how many MiB an image may take here, as file or as memory.
+const LIMIT: &str = "ZERDA_IMAGE_MIB";
+/// The MiB that an image may take where the environment says nothing: hundreds of times what a device has.
+const LIMIT_MIB: u64 = 64;
 
 /// The bytes of an image, aligned as it demands.
 pub struct ImageFile {
@@ -18,13 +23,19 @@ pub struct ImageFile {
 
 impl ImageFile {
     pub fn open(path: &Path) -> Result<ImageFile> {
-        let bytes = fs::read(path).map_err(|error| match error.kind() {
+        let file = File::open(path).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => Error::usage(format!(
                 "{}: there is no image; name another or make one with `zerda compile`",
                 path.display()
             )),
             _ => Error::read(path, error),
         })?;
+        let mut bytes = Vec::new();
+        let read = file
+            .take(limit()?.saturating_add(1))
+            .read_to_end(&mut bytes);
+        read.map_err(|error| Error::read(path, error))?;
+        within_limit(path, "is at least", bytes.len() as u64)?;
         Ok(ImageFile::new(path, &bytes))
     }
 
@@ -47,9 +58,17 @@ impl ImageFile {
         &bytemuck::cast_slice(&self.words)[..self.length]
     }
 
+    /// Checks the image, and that it asks for no more memory than is given to it here.
     pub fn image(&self) -> Result<Image<'_>> {
-        Image::parse(self.bytes())
-            .map_err(|error| Error::usage(format!("{}: {}", self.path.display(), self.why(error))))
+        let image = Image::parse(self.bytes()).map_err(|error| {
+            Error::usage(format!("{}: {}", self.path.display(), self.why(error)))
+        })?;
+        let npu = image
+            .npu()
+            .map_or(0, |npu| npu.section.scratch_bytes.into());
+        let bytes = image.memory_bytes() as u64 + npu;
+        within_limit(&self.path, "asks for", bytes)?;
+        Ok(image)
     }
 
     /// Says what is wrong with bytes that are no image, and what to do. Where they would be one with one
@@ -116,6 +135,36 @@ impl ImageFile {
         }
         Image::parse(ImageFile::new(&self.path, &bytes).bytes()).is_ok()
     }
+}
+
+/// Returns the most bytes that an image may take here, as file or as memory.
+fn limit() -> Result<u64> {
+    let Some(text) = std::env::var_os(LIMIT) else {
+        return Ok(LIMIT_MIB << 20);
+    };
+    let mib = text.to_str().and_then(|text| text.parse::<u64>().ok());
+    match mib.filter(|mib| (1..=1 << 20).contains(mib)) {
+        Some(mib) => Ok(mib << 20),
+        None => Err(Error::usage(format!(
+            "{LIMIT}={}: expected a number of MiB from 1 to 1048576",
+            text.display()
+        ))),
+    }
+}
+
+/// Refuses an image that takes more bytes than the limit; `takes` says how.
+fn within_limit(path: &Path, takes: &str, bytes: u64) -> Result<()> {
+    let limit = limit()?;
+    if bytes <= limit {
+        return Ok(());
+    }
+    Err(Error::usage(format!(
+        "{}: {takes} {} MiB, more than the {} MiB that an image may take here; if you trust it, set {LIMIT} in the \
+         environment to a higher limit",
+        path.display(),
+        bytes.div_ceil(1 << 20),
+        limit >> 20
+    )))
 }
 
 /// Says what a file is that is no image, as far as its first bytes tell.

@@ -7,7 +7,8 @@
 //!
 //! | what | where |
 //! |---|---|
-//! | errors and output | [`error`], [`output`], [`report`], [`html`], [`charts`] |
+//! | errors and output | [`error`], [`output`], [`report`], [`html`], [`charts`], [`escape`] |
+//! | requests to end | [`interrupt`] |
 //! | audio and its folders | [`audio`], [`speech`], [`clips`] |
 //! | configuration | [`config`] |
 //! | boards and NPUs | [`board`], [`ethos_u`] |
@@ -30,10 +31,12 @@ pub mod config;
 pub mod detection;
 pub mod error;
 pub mod ethos_u;
+pub mod escape;
 pub mod html;
 pub mod image_file;
 pub mod image_parts;
 pub mod image_writer;
+pub mod interrupt;
 pub mod operators;
 pub mod output;
 pub mod quantization;

@@ -10,6 +10,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::error::{Error, Result};
+use crate::escape;
 pub use file::{refuse_inputs, write};
 pub use totals::{Counts, Totals, print_end};
 
@@ -64,10 +65,11 @@ impl<H: FnOnce() -> Result<String>> Forms<H> {
     }
 }
 
-/// Prints a line to standard output at once, since someone may be watching.
+/// Prints a line, or lines, to standard output at once, since someone may be watching; what could change a terminal
+/// is escaped.
 pub fn print(line: &str) -> Result<()> {
     let mut stdout = io::stdout().lock();
-    writeln!(stdout, "{line}")
+    writeln!(stdout, "{}", escape::text(line))
         .and_then(|()| stdout.flush())
         .map_err(Error::stdout)
 }

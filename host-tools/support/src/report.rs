@@ -2,11 +2,15 @@
 
 use serde_json::{Value, json};
 use zerda_firmware::gate::Reason;
+use zerda_firmware::image::Problem;
 use zerda_firmware::npu::registers::{Config, Status as NpuStatus};
+use zerda_firmware::recovery::{Cause, Restart};
 use zerda_firmware::step::{Failure, Fault};
 use zerda_firmware::telemetry::{Report, Status};
 
-/// Writes a report as a line that names its stream; `None` for a kind that is not known.
+use crate::escape;
+
+/// Writes a report as a line that names its stream, whatever text the report holds; `None` for a kind that is not known.
 pub fn line(name: &str, report: &Report<'_>, json: bool) -> Option<String> {
     let (text, fields) = match *report {
         Report::Detection {
@@ -94,12 +98,30 @@ pub fn line(name: &str, report: &Report<'_>, json: bool) -> Option<String> {
             ),
             json!({ "gate": { "awake": awake, "wake_words": wake_words } }),
         ),
+        Report::Restart(Restart { cause, place }) => (
+            format!("restarted: {}", restart_text(cause, place)),
+            json!({ "restart": {
+                "cause": cause,
+                "place": (place > 0).then_some(place),
+            }}),
+        ),
+        Report::AudioStopped { at_ms } => (
+            format!("no audio came for a second after {at_ms} ms"),
+            json!({ "file": name, "audio_stopped": { "at_ms": at_ms } }),
+        ),
+        Report::BadImage(problem) => (
+            format!(
+                "nothing is recognized, for its image {}: flash it again",
+                problem_text(problem)
+            ),
+            json!({ "bad_image": problem }),
+        ),
         Report::Status(status) => (status_text(&status), status_json(&status)),
         _ => return None,
     };
     Some(match json {
         true => fields.to_string(),
-        false => format!("{name}: {text}"),
+        false => format!("{}: {}", escape::line(name), escape::line(&text)),
     })
 }
 
@@ -124,6 +146,31 @@ fn heard(
             "decided_ms": decided_ms,
         }),
     )
+}
+
+/// Says what made a device start again, and where it failed.
+fn restart_text(cause: Cause, place: u32) -> String {
+    match (cause, place) {
+        (Cause::Panic, 0) => "its software panicked".into(),
+        (Cause::Panic, line) => format!("its software panicked, at line {line} of a source file"),
+        (Cause::Fault, address) => {
+            format!("its processor met a fault, at the instruction at {address:#010x}")
+        }
+        (Cause::Watchdog, _) => "its watchdog was not fed, for it hung or no audio came".into(),
+        (Cause::BrownOut, _) => "its supply voltage fell too low".into(),
+    }
+}
+
+/// Says what is wrong with the image in a device.
+fn problem_text(problem: Problem) -> &'static str {
+    match problem {
+        Problem::NotAnImage => "is missing or was overwritten",
+        Problem::Version => "has a format version that the firmware does not read",
+        Problem::Length => "is shorter or longer than it says",
+        Problem::Misaligned => "does not lie at a multiple of 16 bytes",
+        Problem::Checksum => "is damaged, its checksum does not fit",
+        Problem::Field => "holds a field that cannot be",
+    }
 }
 
 /// Says why the window closed.

@@ -3,9 +3,11 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use crate::error::say;
 
 /// Returns the `bin` folder of the environment `folder` with `packages` (as pip takes them, one a
 /// line) in it. It is made unless it is there, by one process at a time.
@@ -27,7 +29,7 @@ pub fn venv(folder: &Path, packages: &str, what: &str) -> Result<PathBuf, String
     if fs::read_to_string(&stamp).is_ok_and(|installed| installed == packages) {
         return Ok(bin);
     }
-    let _ = writeln!(io::stderr(), "Installing {what} into {}", folder.display());
+    say(&format!("installing {what} into {}", folder.display()));
     let python = match cfg!(windows) {
         true => "python",
         false => "python3",

@@ -1,9 +1,14 @@
-//! This crate has what a Cortex-M board needs for `zerda_firmware::app::Processor`, except its clock.
+//! This crate has what a Cortex-M board needs for `zerda_firmware::app::Processor`, except its clock, and for
+//! `zerda_firmware::recovery`.
 #![no_std]
+
+mod register;
 
 use core::mem::MaybeUninit;
 
 use cortex_m_rt::STACK_PAINT_VALUE;
+pub use register::Register;
+use zerda_firmware::recovery::{self, Board, Cause, Kept, Restart};
 
 unsafe extern "C" {
     // The linker sets these to the highest and the lowest address of the stack.
@@ -32,4 +37,30 @@ pub fn stack_bytes() -> u32 {
     let unused = (0..words)
         .take_while(|&word| unsafe { bottom.add(word).read_volatile() == STACK_PAINT_VALUE });
     ((words - unused.count()) * size_of::<u32>()) as u32
+}
+
+/// Holds the reason of a restart. Neither a reset nor what runs before `main` writes it.
+#[unsafe(link_section = ".uninit.kept")]
+static mut KEPT: MaybeUninit<Kept> = MaybeUninit::uninit();
+
+/// Returns memory that a restart leaves as it is.
+pub fn kept() -> Kept {
+    // SAFETY: any bits are integers; the memory is read as it is, and no reference to it is made.
+    unsafe { (&raw const KEPT).cast::<Kept>().read_volatile() }
+}
+
+/// Writes memory that a restart leaves as it is.
+pub fn keep(kept: Kept) {
+    // SAFETY: no reference to it is made. Whoever breaks into this call restarts and never returns to it.
+    unsafe { (&raw mut KEPT).cast::<Kept>().write_volatile(kept) }
+    cortex_m::asm::dsb();
+}
+
+/// Lowers the outputs of a board that fails, keeps the reason and starts again. It is for the panic and fault handlers.
+pub fn fail(board: &mut impl Board, cause: Cause, place: u32) -> ! {
+    cortex_m::interrupt::disable();
+    recovery::fail(board, Restart { cause, place });
+    loop {
+        cortex_m::asm::nop();
+    }
 }

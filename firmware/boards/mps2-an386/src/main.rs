@@ -4,7 +4,7 @@
 
 use cortex_m as _; // the critical section
 use cortex_m_rt::entry;
-use semihosted::{Machine, Register, UartRegisters};
+use semihosted::{Machine, Register, UartRegisters, Watchdog};
 use static_cell::ConstStaticCell;
 use zerda_firmware::app::assert_fits;
 use zerda_firmware::{Aligned, Memory, memory_bytes};
@@ -33,6 +33,10 @@ impl Machine for An386 {
     // SAFETY: as above, for the FPGAIO block.
     const LEDS: Register = unsafe { Register::at(0x4002_8000) };
 
+    // SAFETY: as above, for a CMSDK APB watchdog.
+    const WATCHDOG: Watchdog = unsafe { Watchdog::at(0x4000_8000) };
+    const WATCHDOG_HZ: u32 = 25_000_000;
+
     /// Starts the FPGAIO block's counter, without prescaling.
     fn start_counter() {
         An386::COUNTER_PRESCALE.write(0);
@@ -42,6 +46,8 @@ impl Machine for An386 {
         An386::COUNTER.read()
     }
 }
+
+semihosted::handlers!(An386);
 
 #[entry]
 fn main() -> ! {

@@ -5,7 +5,7 @@
 
 use cortex_m as _; // the critical section
 use cortex_m_rt::entry;
-use semihosted::{Machine, Register, UartRegisters};
+use semihosted::{Machine, Register, UartRegisters, Watchdog};
 use static_cell::ConstStaticCell;
 use zerda_firmware::app::assert_fits;
 #[cfg(feature = "npu-model")]
@@ -40,6 +40,10 @@ impl Machine for An547 {
     // SAFETY: as above, for the FPGAIO block.
     const LEDS: Register = unsafe { Register::at(0x4930_2000) };
 
+    // SAFETY: as above, for a CMSDK APB watchdog.
+    const WATCHDOG: Watchdog = unsafe { Watchdog::at(0x4802_E000) };
+    const WATCHDOG_HZ: u32 = 32_768;
+
     /// Starts the system counter of the SSE subsystem.
     fn start_counter() {
         An547::COUNTER_CONTROL.write(1);
@@ -59,6 +63,8 @@ fn npu(image: &Image<'static>) -> Npu<'static, Model<'static>> {
         ConstStaticCell::new(Memory::new());
     Npu::new(Model::new(image, MEMORY.take().as_mut()), SCRATCH.take())
 }
+
+semihosted::handlers!(An547);
 
 #[entry]
 fn main() -> ! {

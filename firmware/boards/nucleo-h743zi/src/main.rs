@@ -5,6 +5,7 @@
 //! | I2S microphone, such as INMP441 or ICS-43434 | CN9: SCK on D58 (PE5), WS on D57 (PE4), SD on D59 (PE6); 3V3, GND, and its L/R pin on GND |
 //! | any command, "yes", "no" | LD1 green (PB0), LD2 yellow (PE1), LD3 red (PB14), for half a second |
 //! | commands count, if the image has wake words | LD3 instead of "no" |
+//! | an image that cannot be used | LD3 blinks twice a second |
 //! | telemetry | USART3 (PD8), which is the ST-LINK's serial port, 115200 8N1 |
 //! | log | defmt over RTT |
 //!
@@ -15,8 +16,11 @@
 #![no_main]
 
 mod microphone;
+mod recovery;
 
-use cortex_m_rt::entry;
+use cortex_m::peripheral::SYST;
+use cortex_m::peripheral::syst::SystClkSource;
+use cortex_m_rt::{entry, exception};
 use defmt_rtt as _;
 use embassy_stm32::gpio::{self, Level, Speed};
 use embassy_stm32::mode::Blocking;
@@ -25,14 +29,16 @@ use embassy_stm32::rcc::{PllPreDiv, PllSource, Sysclk, VoltageScale, mux::Saisel
 use embassy_stm32::time::Hertz;
 use embassy_stm32::timer::low_level::Timer;
 use embassy_stm32::usart::{self, UartTx};
+use embassy_stm32::wdg::IndependentWatchdog;
 use embassy_stm32::{Peri, peripherals};
-use panic_probe as _;
 use static_cell::ConstStaticCell;
-use zerda_firmware::app::{App, Output, Processor, assert_fits};
+use zerda_firmware::app::{App, Output, Processor, Refusal, assert_fits};
 use zerda_firmware::audio::Ring;
+use zerda_firmware::recovery::{Restart, raise_brown_out, restarted};
 use zerda_firmware::{Aligned, Image, Memory, Recognizer, memory_bytes};
 
 use microphone::Microphone;
+use recovery::{FlashOptions, Nucleo};
 
 static IMAGE: &Aligned<[u8]> = &Aligned(*include_bytes!(env!("ZERDA_IMAGE")));
 static MEMORY: ConstStaticCell<Memory<{ memory_bytes(&IMAGE.0) }>> =
@@ -41,13 +47,30 @@ const _: () = assert_fits(&IMAGE.0, RAM);
 /// The bytes that caches and arena may take of the 96 KiB that memory.x gives to statics.
 const RAM: usize = 80 * 1024;
 static RING: ConstStaticCell<Ring<16>> = ConstStaticCell::new(Ring::new());
+/// The time without audio, in us, after which the watchdog resets the board. Its oscillator is right within 6 %.
+const WATCHDOG_US: u32 = 2_500_000;
+/// The level of the brown-out reset: 2 of 0 to 3, which is 2.4 V of the board's 3.3 V.
+const BROWN_OUT: u8 = 2;
 
 #[entry]
 fn main() -> ! {
+    let restart = restarted(&mut Nucleo);
+    raise_brown_out(&mut FlashOptions, BROWN_OUT);
     let peripherals = embassy_stm32::init(config());
-    enable_caches();
-    let Ok(image) = Image::parse(&IMAGE.0) else {
-        defmt::panic!("ZERDA_IMAGE is damaged, or of another version than this firmware");
+    let mut core = defmt::unwrap!(cortex_m::Peripherals::take());
+    enable_caches(&mut core);
+    start_ticks(&mut core.SYST);
+    // The line blocks: a report takes a few ms, the ring holds 150, and a buffer would need an interrupt.
+    let line = usart::Config::default();
+    let telemetry = UartTx::new_blocking(peripherals.USART3, peripherals.PD8, line);
+    let telemetry: UartTx<'_, Blocking> = defmt::unwrap!(telemetry);
+    let mut clock = Clock::new(peripherals.TIM5, peripherals.IWDG1, restart);
+    let image = match Image::parse(&IMAGE.0) {
+        Ok(image) => image,
+        Err(error) => {
+            clock.watchdog.unleash();
+            Refusal::new(error.into(), output(peripherals.PB14), telemetry, clock).run()
+        }
     };
     let recognizer = defmt::unwrap!(Recognizer::new(&image, MEMORY.take()).ok());
     let (producer, consumer) = RING.take().split();
@@ -60,11 +83,7 @@ fn main() -> ! {
         led(peripherals.PE1, Some("yes")),
         red,
     ];
-    // The line blocks: a report takes a few ms, the ring holds 150, and a buffer would need an interrupt.
-    let line = usart::Config::default();
-    let telemetry = UartTx::new_blocking(peripherals.USART3, peripherals.PD8, line);
-    let telemetry: UartTx<'_, Blocking> = defmt::unwrap!(telemetry);
-    let clock = Clock::new(peripherals.TIM5);
+    clock.watchdog.unleash();
     let app = App::new(recognizer, consumer, &mut outputs, telemetry, clock);
 
     Microphone {
@@ -128,8 +147,7 @@ fn config() -> embassy_stm32::Config {
 }
 
 /// Turns the caches on, but not for the AXI SRAM: DMA writes there behind the data cache's back.
-fn enable_caches() {
-    let mut core = defmt::unwrap!(cortex_m::Peripherals::take());
+fn enable_caches(core: &mut cortex_m::Peripherals) {
     // No execution, read and write; normal memory, not cached, shared; 2^19 bytes; on.
     let attributes = 1 << 28 | 0b011 << 24 | 0b001 << 19 | 1 << 18 | (19 - 1) << 1 | 1;
     // SAFETY: only the AXI SRAM's attributes change, in region 0; the default map is behind it.
@@ -145,14 +163,38 @@ fn enable_caches() {
     core.SCB.enable_dcache(&mut core.CPUID);
 }
 
-/// A clock that counts with a timer, since the cycle counter may stop in sleep.
-struct Clock(Timer<'static, peripherals::TIM5>);
+/// Wakes the main loop every 30 ms, so that outputs are released even if no audio comes.
+fn start_ticks(syst: &mut SYST) {
+    syst.set_clock_source(SystClkSource::Core);
+    syst.set_reload(480_000_000 / 1000 * 30 - 1);
+    syst.clear_current();
+    syst.enable_counter();
+    syst.enable_interrupt();
+}
+
+#[exception]
+fn SysTick() {}
+
+/// A clock that counts with a timer, since the cycle counter may stop in sleep; and the watchdog.
+struct Clock {
+    timer: Timer<'static, peripherals::TIM5>,
+    watchdog: IndependentWatchdog<'static, peripherals::IWDG1>,
+    restart: Option<Restart>,
+}
 
 impl Clock {
-    fn new(timer: Peri<'static, peripherals::TIM5>) -> Self {
+    fn new(
+        timer: Peri<'static, peripherals::TIM5>,
+        watchdog: Peri<'static, peripherals::IWDG1>,
+        restart: Option<Restart>,
+    ) -> Self {
         let timer = Timer::new(timer);
         timer.start();
-        Self(timer)
+        Self {
+            timer,
+            watchdog: IndependentWatchdog::new(watchdog, WATCHDOG_US),
+            restart,
+        }
     }
 }
 
@@ -161,7 +203,7 @@ impl Processor for Clock {
     const CLOCK_HZ: u32 = 240_000_000;
 
     fn now(&self) -> u32 {
-        self.0.regs_gp32().cnt().read()
+        self.timer.regs_gp32().cnt().read()
     }
 
     fn sleep_unless(&mut self, ready: impl FnOnce() -> bool) {
@@ -170,5 +212,13 @@ impl Processor for Clock {
 
     fn stack_bytes(&self) -> u32 {
         cortex::stack_bytes()
+    }
+
+    fn feed_watchdog(&mut self) {
+        self.watchdog.pet();
+    }
+
+    fn restarted(&mut self) -> Option<Restart> {
+        self.restart
     }
 }

@@ -7,7 +7,8 @@
 //!   sleeps in between. Otherwise audio is captured when the main loop asks for it, so that nothing
 //!   depends on how fast QEMU runs.
 //! - `stall=AT:MS`: with `realtime`, holds the main loop up for MS once AT ms of audio were
-//!   recognized, so that the ring overruns.
+//!   recognized, so that the ring overruns; from 2 s on the watchdog starts the board again.
+//! - `fault=AT:KIND`: fails once AT ms of audio were recognized, by a `panic` or a `hardfault`, and starts again.
 //! - `profile=FILE`: writes the instructions of each step, a line each: `step FRONT_END DECODER`
 //!   and those of each operator.
 //! - `npu-faults=STEP:FAULT,...`: with feature `npu-model`, lets the model of the NPU fail in these
@@ -17,18 +18,20 @@
 #![allow(clippy::result_large_err)] // no allocator to box an error
 
 mod counting;
+mod failing;
 mod kernels;
 #[cfg(feature = "npu-model")]
 mod npu;
-mod register;
 mod uart;
 mod wav;
 
 use core::cell::RefCell;
 use core::convert::Infallible;
 use core::fmt::Write as _;
+use core::marker::PhantomData;
 use core::sync::atomic::{AtomicBool, Ordering};
 
+pub use cortex::Register;
 use cortex_m::interrupt::{self, Mutex};
 use cortex_m::peripheral::syst::SystClkSource;
 use cortex_m_rt::exception;
@@ -37,16 +40,18 @@ use embedded_hal::digital::{ErrorType, OutputPin};
 use heapless::String;
 use semihosting::{eprintln, process};
 use static_cell::ConstStaticCell;
-use zerda_firmware::app::{App, Output, Processor};
+use zerda_firmware::app::{App, Output, Processor, Refusal};
 use zerda_firmware::audio::{Capture, Ring};
 #[cfg(feature = "npu-model")]
 use zerda_firmware::npu::{Npu, model::Model};
+use zerda_firmware::recovery::{Restart, restarted};
 use zerda_firmware::{Image, Recognizer};
 
 use counting::{Counting, ProfileFile};
+use failing::{EXPECTED, Failing};
 #[cfg(feature = "npu-model")]
 use npu::Scripted;
-pub use register::Register;
+pub use failing::{Watchdog, faulted, panicked, starved};
 use uart::Uart;
 pub use uart::UartRegisters;
 use wav::Wav;
@@ -59,6 +64,10 @@ pub trait Machine: Copy + 'static {
     const UART: UartRegisters;
     /// The FPGAIO block's register of LEDs.
     const LEDS: Register;
+    /// The watchdog.
+    const WATCHDOG: Watchdog;
+    /// The rate at which the watchdog counts, in Hz.
+    const WATCHDOG_HZ: u32;
     /// Starts the counter that [`Machine::counter`] reads.
     fn start_counter();
     /// Returns a counter that runs freely at [`Machine::CLOCK_HZ`].
@@ -116,6 +125,8 @@ struct Options {
     realtime: bool,
     /// Says at how many ms of audio the main loop is held up, and for how many ms.
     stall: Option<(u32, u32)>,
+    /// Says at how many ms of audio the board fails, and whether by a panic or else by a fault.
+    fault: Option<(u32, bool)>,
     profile: Option<String<200>>,
     kernels: bool,
     #[cfg(feature = "npu-model")]
@@ -139,6 +150,11 @@ impl Options {
                     let number = |text: &str| text.parse().map_err(|_| unknown());
                     options.stall = Some((number(at)?, number(ms)?));
                 }
+                Some(("fault", value)) => {
+                    let (at, kind) = value.split_once(':').ok_or_else(unknown)?;
+                    let at = at.parse().map_err(|_| unknown())?;
+                    options.fault = Some((at, kind == "panic"));
+                }
                 Some(("profile", path)) => {
                     options.profile = Some(String::try_from(path).map_err(|_| unknown())?);
                 }
@@ -161,12 +177,28 @@ fn try_run<M: Machine>(
 ) -> Result<(), Message> {
     M::start_counter();
     let mut options = Options::parse()?;
+    let restart = restarted(&mut Failing::<M>::new());
+    if restart.is_some() {
+        // Once is enough.
+        (options.stall, options.fault) = (None, None);
+    }
+    EXPECTED.store(options.stall.is_some() || options.fault.is_some(), Ordering::Relaxed);
     if options.kernels {
         let cases = kernels::check().map_err(|error| message(format_args!("{error}")))?;
         defmt::info!("{=u32} cases of kernels equal", cases);
         return Ok(());
     }
-    let image = Image::parse(image).map_err(|error| message(format_args!("image: {error}")))?;
+    let processor = Cortex {
+        machine: PhantomData::<M>,
+        restart,
+    };
+    let image = match Image::parse(image) {
+        Ok(image) => image,
+        Err(error) => {
+            Refusal::new(error.into(), Led(machine, 0), Uart::<M>::new(), processor);
+            return Err(message(format_args!("image: {error}")));
+        }
+    };
     let recognizer = Recognizer::with_step(&image, memory, step(&image, &options))
         .map_err(|error| message(format_args!("{error}")))?;
     static RING: ConstStaticCell<Ring<16>> = ConstStaticCell::new(Ring::new());
@@ -181,7 +213,6 @@ fn try_run<M: Machine>(
         Some(path) => Some(ProfileFile::create(path)?),
         None => None,
     };
-    let processor = Cortex(machine);
     let mut outputs = [
         Output::new(Led(machine, 0), None, 500),
         Output::while_awake(Led(machine, 1)),
@@ -195,6 +226,7 @@ fn try_run<M: Machine>(
     );
     if options.realtime {
         start_ticks::<M>();
+        M::WATCHDOG.start(M::WATCHDOG_HZ);
     }
     let mut recognized_ms = 0;
     loop {
@@ -210,6 +242,11 @@ fn try_run<M: Machine>(
             recognized_ms += 10;
             if options.stall.is_some_and(|(at, _)| recognized_ms >= at) {
                 stall(&processor, options.stall.take().map_or(0, |(_, ms)| ms));
+            }
+            match options.fault.take_if(|(at, _)| recognized_ms >= *at) {
+                Some((_, true)) => panic!("a panic was asked for"),
+                Some((_, false)) => cortex_m::asm::udf(),
+                None => {}
             }
         } else if ended {
             app.report_status();
@@ -253,12 +290,21 @@ fn start_ticks<M: Machine>() {
 }
 
 fn stall<M: Machine>(processor: &Cortex<M>, ms: u32) {
-    let begin = processor.now();
-    while processor.now().wrapping_sub(begin) < M::CLOCK_HZ / 1000 * ms {}
+    // The counter may wrap in this time.
+    let mut left = u64::from(M::CLOCK_HZ / 1000) * u64::from(ms);
+    let mut before = processor.now();
+    while left > 0 {
+        let now = processor.now();
+        left = left.saturating_sub(now.wrapping_sub(before).into());
+        before = now;
+    }
 }
 
 #[derive(Clone, Copy)]
-struct Cortex<M>(M);
+struct Cortex<M> {
+    machine: PhantomData<M>,
+    restart: Option<Restart>,
+}
 
 impl<M: Machine> Processor for Cortex<M> {
     const CLOCK_HZ: u32 = M::CLOCK_HZ;
@@ -273,6 +319,14 @@ impl<M: Machine> Processor for Cortex<M> {
 
     fn stack_bytes(&self) -> u32 {
         cortex::stack_bytes()
+    }
+
+    fn feed_watchdog(&mut self) {
+        M::WATCHDOG.feed();
+    }
+
+    fn restarted(&mut self) -> Option<Restart> {
+        self.restart
     }
 }
 

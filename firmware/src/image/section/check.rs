@@ -14,6 +14,10 @@ pub(in crate::image) fn section(image: &Image<'_>) -> Result<(), ParseError> {
     let program = Program::find(bytes)?;
     let records = records(image, bytes, &program)?;
     parts(bytes, &program, records)?;
+    if program.section.estimate.clock_hz == 0 {
+        let (field, problem) = ("clock", "must be at least 1 Hz");
+        return Err(ParseError::Npu { field, problem });
+    }
     payload(&program)
 }
 
@@ -218,6 +222,12 @@ mod tests {
             error,
             "NPU input or output 10, role: is one more than the plan has"
         );
+    }
+
+    #[test]
+    fn an_estimate_at_a_clock_that_stands_still_is_refused() {
+        let error = error_after(|parts| parts.section.estimate.clock_hz = 0);
+        assert_eq!(error, "NPU section, clock: must be at least 1 Hz");
     }
 
     #[test]

@@ -42,7 +42,7 @@ fn commands_that_lie_are_named() {
     for word in [2, 3, 63, 64, 255] {
         assert_eq!(error("it", &[0, word]), words);
     }
-    let name = "command 1, name: must have 1..=64 bytes of UTF-8";
+    let name = "command 1, name: must have 1..=64 bytes of UTF-8 and no control characters";
     assert_eq!(error("", &[0]), name);
     let long = "x".repeat(65);
     assert_eq!(error(&long, &[0]), name);
@@ -77,7 +77,7 @@ fn commands_that_lie_are_named() {
         error_of(&COMMANDS, |bytes| bytes[start(bytes) + 2] = 255),
         encoding
     );
-    let name = "command 0, name: must have 1..=64 bytes of UTF-8";
+    let name = "command 0, name: must have 1..=64 bytes of UTF-8 and no control characters";
     assert_eq!(
         error_of(&COMMANDS, |bytes| bytes[start(bytes) + 3] = 255),
         name

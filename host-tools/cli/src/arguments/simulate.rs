@@ -36,8 +36,8 @@ pub struct SimulateArgs {
     /// Times the words of these recordings: files, folders of them, or a folder with one of clips for each label
     #[arg(long, value_name = "PATH", num_args = 1.., default_value = "models/samples")]
     pub audio: Vec<PathBuf>,
-    /// Sets the length of the stream, in seconds
-    #[arg(long, value_name = "S", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
+    /// Sets the length of the stream, in seconds, up to a day
+    #[arg(long, value_name = "S", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=86_400))]
     pub seconds: u32,
     /// Reads the limits from this file instead of those built in, which are config/budgets.toml
     #[arg(long, value_name = "FILE")]

@@ -1,6 +1,7 @@
 //! The command line as its users meet it, on the shipped image and samples.
 
 mod files;
+mod hostile;
 mod mistakes;
 
 use std::f64::consts::PI;

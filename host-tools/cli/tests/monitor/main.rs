@@ -9,6 +9,7 @@ use zerda_firmware::telemetry::Report;
 
 mod bench;
 mod gate;
+mod outside;
 
 use bench::{
     OVERRUN, STATUS, counts, detection, file, finish, frame, frames, monitor, recorded, recording,

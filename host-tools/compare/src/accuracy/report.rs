@@ -1,9 +1,8 @@
 //! Makes the report of `zerda eval`, as text or JSON.
 
-use std::io::{self, Write};
-
 use serde_json::{Map, Value, json};
-use zerda_support::error::{Error, Result};
+use zerda_support::error::Result;
+use zerda_support::output::print;
 
 use super::Outcome;
 
@@ -33,11 +32,7 @@ impl AccuracyReport<'_> {
         } else {
             self.text()
         };
-        let mut stdout = io::stdout().lock();
-        stdout
-            .write_all(text.as_bytes())
-            .and_then(|()| stdout.flush())
-            .map_err(Error::stdout)
+        print(text.trim_end_matches('\n'))
     }
 
     /// Returns the share, 0 to 1, of the clips picked by `of` for which `holds` is true; `None` if

@@ -1,5 +1,6 @@
 //! Reads the telemetry of one boot.
 
+use std::path::Path;
 use std::time::Duration;
 
 use zerda_firmware::Image;
@@ -51,12 +52,14 @@ impl<'a> Line<'a> {
     pub fn hear(
         mut self,
         machine: &Machine<'_>,
+        folder: &Path,
         samples: usize,
         arguments: Vec<String>,
         realtime: bool,
     ) -> Result<(Self, Status)> {
         let logs = self.json.is_some();
         machine.boot(Boot {
+            folder,
             arguments,
             realtime,
             serial: Serial::Here(&mut |bytes| self.push(bytes)),
@@ -78,6 +81,11 @@ impl<'a> Line<'a> {
             match decoder.push(byte) {
                 Some(Ok((sequence, report))) if sequence == self.frames => {
                     self.frames = self.frames.wrapping_add(1);
+                    self.report(report)?;
+                }
+                // It starts again after a failure that was asked for.
+                Some(Ok((0, report @ Report::Start { .. }))) => {
+                    self.frames = 1;
                     self.report(report)?;
                 }
                 Some(Ok((sequence, _))) => {

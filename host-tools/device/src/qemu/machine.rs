@@ -4,14 +4,15 @@ use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use defmt_decoder::{DecodeError, Table};
 use tempfile::NamedTempFile;
-use zerda_support::error::{Error, Result};
+use zerda_support::error::{Error, Result, say};
+use zerda_support::escape;
+use zerda_support::interrupt;
 
 use crate::boards::Project;
 
@@ -19,9 +20,6 @@ const PROGRAM: &str = "qemu-system-arm";
 
 /// Time between two looks at the state of the process; what it sends is seen at once.
 const POLL: Duration = Duration::from_millis(10);
-
-/// Says whether the user (Ctrl-C) or another program asked this one to end.
-static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
 /// A machine of QEMU's that runs the firmware of a board.
 pub struct Machine<'a> {
@@ -44,6 +42,8 @@ pub enum Serial<'a> {
 
 /// Describes one start of the machine.
 pub struct Boot<'a> {
+    /// Folder in which QEMU runs: names of files in it, relative to it, hold no character that an argument could not.
+    pub folder: &'a Path,
     /// Arguments that the firmware gets.
     pub arguments: Vec<String>,
     /// Says whether time passes as on the board, at 125 million instructions a second. Otherwise it
@@ -76,8 +76,8 @@ impl<'a> Machine<'a> {
 
     /// Runs the firmware until it ends.
     pub fn boot(&self, boot: Boot<'_>) -> Result<()> {
-        // Without a handler a signal would end this process and leave QEMU behind. On an error there is one already.
-        let _ = ctrlc::set_handler(|| INTERRUPTED.store(true, Ordering::Relaxed));
+        // Otherwise a signal would end this process and leave QEMU behind.
+        interrupt::watch();
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
             .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
             .map_err(|error| self.failed(&format!("no loopback socket: {error}")))?;
@@ -91,6 +91,7 @@ impl<'a> Machine<'a> {
         let (status, said) = thread::scope(|scope| {
             let mut child = Command::new(&self.program)
                 .args(self.arguments(&boot, &port))
+                .current_dir(boot.folder)
                 .stdin(Stdio::null())
                 .stdout(Stdio::piped())
                 .stderr(Stdio::piped())
@@ -154,7 +155,7 @@ impl<'a> Machine<'a> {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => thread::sleep(POLL),
             }
-            if INTERRUPTED.load(Ordering::Relaxed) {
+            if interrupt::requested() {
                 return Err(Error::Interrupted);
             }
             if let Some(limit) = boot.limit.filter(|&limit| begin.elapsed() > limit) {
@@ -242,12 +243,13 @@ fn logs(mut stdout: impl Read, table: Option<&Table>) {
         loop {
             match stream.decode() {
                 Ok(frame) => {
-                    let _ = writeln!(io::stderr(), "{}", frame.display(false));
+                    let text = escape::text(&frame.display(false).to_string());
+                    let _ = writeln!(io::stderr(), "{text}");
                 }
                 Err(DecodeError::UnexpectedEof) => break,
                 Err(DecodeError::Malformed) if encoding.can_recover() => {}
                 Err(DecodeError::Malformed) => {
-                    let _ = writeln!(io::stderr(), "zerda: the logs cannot be decoded further");
+                    say("the logs cannot be decoded further");
                     decoder = None;
                     break;
                 }

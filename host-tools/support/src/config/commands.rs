@@ -233,7 +233,16 @@ impl Commands {
                     .0
             }
         };
-        Ok(labels.iter().map(threshold).collect())
+        let thresholds: Vec<_> = labels.iter().map(threshold).collect();
+        if thresholds.iter().all(|&threshold| threshold == 0) {
+            return Err(Error::usage(format!(
+                "{}: [decoder]: `never` names every label of the model, so that nothing would be detected; expected \
+                 some of {} to be left out",
+                self.source.path.display(),
+                labels.join(" ")
+            )));
+        }
+        Ok(thresholds)
     }
 }
 
@@ -325,6 +334,20 @@ pub mod tests {
             error.ends_with("\"w32\": is one more than the 32 that fit"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_configuration_that_would_detect_nothing_is_refused() {
+        let mut commands = Commands::load(None).unwrap();
+        commands.decoder.never.push("go".into());
+        let thresholds = |labels: &[&str]| commands.thresholds(labels);
+        let error = thresholds(&["go", "_unknown_", "_silence_"]).unwrap_err();
+        assert!(
+            error.to_string().contains("`never` names every label"),
+            "{error}"
+        );
+        let labels = ["go", "stop", "_unknown_", "_silence_"];
+        assert_eq!(thresholds(&labels).unwrap(), [0, 154, 0, 0]);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use zerda_firmware::Image;
 use super::print;
 use crate::audio::SAMPLE_RATE;
 use crate::error::Result;
+use crate::escape;
 
 /// Holds sums over all inputs, wherever they were recognized.
 pub struct Totals {
@@ -93,5 +94,6 @@ pub fn print_end(name: &str, heard: Counts, samples: u64, json: bool) -> Result<
         n => format!("{n} commands"),
     };
     let wakes = heard.wake_words_text();
+    let name = escape::line(name);
     print(&format!("{name}: {commands}{wakes} in {seconds:.2} s"))
 }

@@ -1,91 +1,24 @@
 //! The application on hardware made of vectors: what reaches the pins and the serial line.
 
-use std::cell::RefCell;
-use std::convert::Infallible;
-use std::rc::Rc;
+mod bench;
+mod failures;
+mod years;
 
-use embedded_hal::digital::{ErrorType, OutputPin};
+use std::string::{String, ToString};
+use std::{format, vec::Vec};
+
 use heapless::spsc::Producer;
-use zerda_firmware::app::{App, Output, Processor};
-use zerda_firmware::audio::{BLOCK, Block, Ring};
-use zerda_firmware::cache::Windows;
-use zerda_firmware::image::{HEADER_BYTES, Wake, checksum, field};
-use zerda_firmware::step::{Counters, Failure, Fault};
-use zerda_firmware::step::{Cpu, Step};
-use zerda_firmware::telemetry::{FrameDecoder, Report};
-use zerda_firmware::{Aligned, Detection, Event, Image, Memory, Recognizer, memory_bytes};
 
-static IMAGE: &Aligned<[u8]> = &Aligned(*include_bytes!("../../models/shrunk.zerda"));
-const MEMORY: usize = memory_bytes(&IMAGE.0);
+use bench::{Clock, IMAGE, Line, Log, MEMORY, Pin, answers, with};
 
-/// What happened, in order; the line and the pins write to it.
-type Log = Rc<RefCell<Vec<String>>>;
-
-struct Line {
-    decoder: FrameDecoder,
-    log: Log,
-}
-
-impl embedded_io::ErrorType for Line {
-    type Error = Infallible;
-}
-
-impl embedded_io::Write for Line {
-    fn write(&mut self, bytes: &[u8]) -> Result<usize, Infallible> {
-        for &byte in bytes {
-            if let Some(frame) = self.decoder.push(byte) {
-                let (_, report) = frame.unwrap();
-                self.log.borrow_mut().push(format!("{report:?}"));
-            }
-        }
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> Result<(), Infallible> {
-        Ok(())
-    }
-}
-
-struct Pin(&'static str, Log);
-
-impl ErrorType for Pin {
-    type Error = Infallible;
-}
-
-impl OutputPin for Pin {
-    fn set_low(&mut self) -> Result<(), Infallible> {
-        self.1.borrow_mut().push(format!("{} low", self.0));
-        Ok(())
-    }
-
-    fn set_high(&mut self) -> Result<(), Infallible> {
-        self.1.borrow_mut().push(format!("{} high", self.0));
-        Ok(())
-    }
-}
-
-/// A clock that ticks at each look.
-struct Clock(std::cell::Cell<u32>);
-
-impl Processor for Clock {
-    const CLOCK_HZ: u32 = 1000;
-
-    fn now(&self) -> u32 {
-        self.0.replace(self.0.get().wrapping_add(1))
-    }
-
-    fn sleep_unless(&mut self, _: impl FnOnce() -> bool) {}
-
-    fn stack_bytes(&self) -> u32 {
-        77
-    }
-}
-
-fn answers() -> Vec<i16> {
-    let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/samples/answers.wav");
-    let samples = hound::WavReader::open(sample).unwrap().into_samples();
-    samples.collect::<Result<_, _>>().unwrap()
-}
+use super::{App, Output};
+use crate::audio::{BLOCK, Block, Ring};
+use crate::cache::Windows;
+use crate::image::{Wake, field};
+use crate::step::{Counters, Cpu, Failure, Fault, Step};
+use crate::telemetry::Report;
+use crate::test_image::{Bytes, with_wake};
+use crate::{Detection, Event, Image, Memory, Recognizer};
 
 /// Runs the application on the samples from which `lost` was cut out.
 fn run(pcm: &[i16], lost: std::ops::Range<usize>) -> Vec<String> {
@@ -102,37 +35,57 @@ fn run_image<S: Step>(
     pcm: &[i16],
     lost: std::ops::Range<usize>,
 ) -> Vec<String> {
+    let clock = Clock::default();
+    clock.ticks.set(u32::MAX);
+    with_app(image, step, clock, |app, ring| {
+        for (index, samples) in pcm.chunks(BLOCK).enumerate() {
+            let start = index * BLOCK;
+            if !lost.contains(&start) {
+                hear(app, ring, start as u64, samples);
+            }
+        }
+        assert!(!app.poll());
+        app.report_status();
+    })
+}
+
+type TestApp<'a, S> = App<'a, S, Pin, Line, Clock>;
+
+/// What an application says and its pins do, whose audio `with` puts into the ring.
+fn with_app<S: Step>(
+    image: &[u8],
+    step: S,
+    clock: Clock,
+    with: impl FnOnce(&mut TestApp<'_, S>, &mut Producer<'_, Block>),
+) -> Vec<String> {
     let image = Image::parse(image).unwrap();
     let mut memory = Memory::<MEMORY>::new();
     let log = Log::default();
     let mut ring = Ring::<4>::new();
-    let (mut producer, consumer): (Producer<'_, Block>, _) = ring.split();
+    let (mut producer, consumer) = ring.split();
     let mut outputs = [
         Output::new(Pin("yes", log.clone()), Some("yes"), 300),
         Output::new(Pin("any", log.clone()), None, 200),
         Output::while_awake(Pin("listens", log.clone())),
     ];
-    let line = Line {
-        decoder: FrameDecoder::new(),
-        log: log.clone(),
-    };
+    let line = Line::new(&log);
     let recognizer = Recognizer::with_step(&image, &mut memory, step).unwrap();
-    let clock = Clock(u32::MAX.into());
     let mut app = App::new(recognizer, consumer, &mut outputs, line, clock);
-    for (index, samples) in pcm.chunks(BLOCK).enumerate() {
-        let start = index * BLOCK;
-        if lost.contains(&start) {
-            continue;
-        }
-        let samples = heapless::Vec::from_slice(samples).unwrap();
-        let start = start as u64;
-        assert!(producer.enqueue(Block { start, samples }).is_ok());
-        assert!(app.poll());
-    }
-    assert!(!app.poll());
-    app.report_status();
+    with(&mut app, &mut producer);
     drop(app);
     log.take()
+}
+
+/// Has the application handle one block of audio.
+fn hear<S: Step>(
+    app: &mut TestApp<'_, S>,
+    ring: &mut Producer<'_, Block>,
+    start: u64,
+    samples: &[i16],
+) {
+    let samples = heapless::Vec::from_slice(samples).unwrap();
+    assert!(ring.enqueue(Block { start, samples }).is_ok());
+    assert!(app.poll());
 }
 
 /// Detections of a recognizer alone, and the CRC of its logits.
@@ -159,11 +112,6 @@ fn alone(parts: &[&[i16]]) -> (Vec<Vec<Detection>>, u32) {
 fn report(detection: &Detection, since_ms: u32) -> String {
     let image = Image::parse(&IMAGE.0).unwrap();
     format!("{:?}", Report::heard(&image, detection, since_ms))
-}
-
-fn with<'l>(log: &'l [String], start: &str) -> Vec<&'l str> {
-    let lines = log.iter().map(String::as_str);
-    lines.filter(|line| line.starts_with(start)).collect()
 }
 
 #[test]
@@ -232,45 +180,33 @@ fn an_overrun_is_reported_and_recognition_starts_afresh_behind_it() {
     assert!(last.contains(&format!("logits_crc32: {crc}")), "{last}");
 }
 
-/// The image with "yes" as its wake word, which opens a window of 2.5 s.
-fn gated() -> Vec<u128> {
+/// The number of the shipped image's label of this name.
+fn label(name: &str) -> u8 {
     let image = Image::parse(&IMAGE.0).unwrap();
-    let yes = image.labels().position(|label| label.name == "yes");
+    image.labels().position(|label| label.name == name).unwrap() as u8
+}
+
+/// An image made of the shipped one, with its front end.
+fn of_shipped(mut image: Bytes) -> Bytes {
+    image.get_mut()[field::LEVEL_FRAMES].copy_from_slice(&IMAGE.0[field::LEVEL_FRAMES]);
+    image.repair();
+    image
+}
+
+/// The image with "yes" as its wake word, which opens a window of 2.5 s.
+fn gated() -> Bytes {
     let wake = Wake {
         window_ms: 2500,
         extend: false,
-        words: &[yes.unwrap() as u8],
+        words: &[label("yes")],
         thresholds: &[],
     };
-    let wake = postcard::to_slice(&wake, &mut [0; 64]).unwrap().to_vec();
-    let number =
-        |at: std::ops::Range<usize>| u32::from_le_bytes(IMAGE.0[at].try_into().unwrap()) as usize;
-    let manifest = HEADER_BYTES + number(field::MANIFEST_LENGTH);
-    let mut bytes = [&IMAGE.0[..manifest], &wake].concat();
-    bytes.resize(bytes.len().next_multiple_of(16), 0);
-    let segment = bytes.len();
-    bytes.extend_from_slice(&IMAGE.0[number(field::SEGMENT_OFFSET)..]);
-    for (field, value) in [
-        (field::TOTAL_LENGTH, bytes.len()),
-        (field::MANIFEST_LENGTH, manifest - HEADER_BYTES + wake.len()),
-        (field::SEGMENT_OFFSET, segment),
-        (field::WAKE_LENGTH, wake.len()),
-    ] {
-        bytes[field].copy_from_slice(&(value as u32).to_le_bytes());
-    }
-    let sum = checksum(&bytes).to_le_bytes();
-    bytes[field::CHECKSUM].copy_from_slice(&sum);
-    let mut blocks = vec![0; bytes.len().div_ceil(16)];
-    bytemuck::cast_slice_mut(&mut blocks)[..bytes.len()].copy_from_slice(&bytes);
-    blocks
+    of_shipped(with_wake(&IMAGE.0, 0, &[], &wake))
 }
 
 /// What the application says of commands and of listening to them.
 fn run_gated(lost: std::ops::Range<usize>) -> Vec<String> {
-    let blocks = gated();
-    let bytes: &[u8] = bytemuck::cast_slice(&blocks);
-    let length = u32::from_le_bytes(bytes[field::TOTAL_LENGTH].try_into().unwrap());
-    let log = run_image(&bytes[..length as usize], Cpu, &answers(), lost);
+    let log = run_image(gated().get(), Cpu, &answers(), lost);
     let kinds = [
         "Detection",
         "WakeWord",

@@ -1,0 +1,91 @@
+//! A device whose image cannot be used says so instead of recognizing.
+
+use embedded_hal::digital::OutputPin;
+use embedded_io::Write;
+
+use super::Processor;
+use super::idle::Idle;
+use crate::image::Problem;
+use crate::kernels;
+use crate::telemetry::{Report, encode};
+
+/// The time, in ms, for which the LED is on, and then off.
+const BLINK_MS: u64 = 250;
+/// The number of changes of the LED from one report to the next.
+const BLINKS: u8 = 4;
+
+/// The application of a device whose image cannot be used: an LED blinks twice a second, and a report says each
+/// second what is wrong. The watchdog is fed: starting again would not mend the image.
+pub struct Refusal<P, T, C> {
+    problem: Problem,
+    led: P,
+    telemetry: T,
+    processor: C,
+    sequence: u16,
+    idle: Idle,
+    /// Counts the changes of the LED since the last report.
+    blinks: u8,
+    lit: bool,
+}
+
+impl<P: OutputPin, T: Write, C: Processor> Refusal<P, T, C> {
+    /// Makes the application; errors of pin and line are ignored, since there is nobody else to tell.
+    pub fn new(problem: Problem, led: P, mut telemetry: T, mut processor: C) -> Self {
+        #[cfg(feature = "defmt")]
+        defmt::error!("the image cannot be used: {}", problem);
+        let _ = telemetry.write_all(&[0]);
+        let idle = Idle::new(processor.now());
+        let restart = processor.restarted();
+        let mut refusal = Self {
+            problem,
+            led,
+            telemetry,
+            processor,
+            sequence: 0,
+            idle,
+            blinks: BLINKS,
+            lit: false,
+        };
+        refusal.report(Report::Start {
+            version: env!("CARGO_PKG_VERSION"),
+            image_crc32: 0,
+            kernels: kernels::NAME,
+        });
+        if let Some(restart) = restart {
+            refusal.report(Report::Restart(restart));
+        }
+        refusal.poll();
+        refusal
+    }
+
+    /// Blinks and reports for ever.
+    pub fn run(mut self) -> ! {
+        loop {
+            self.poll();
+            self.processor.sleep_unless(|| false);
+        }
+    }
+
+    /// Changes the LED and reports, if it is time to.
+    pub fn poll(&mut self) {
+        self.processor.feed_watchdog();
+        self.idle.look(self.processor.now(), C::CLOCK_HZ);
+        if self.blinks >= BLINKS {
+            self.blinks = 0;
+            self.report(Report::BadImage(self.problem));
+        }
+        if self.idle.ms >= BLINK_MS {
+            self.idle.ms = 0;
+            self.blinks = self.blinks.saturating_add(1);
+            self.lit = !self.lit;
+            let _ = self.led.set_state(self.lit.into());
+        }
+    }
+
+    fn report(&mut self, report: Report<'_>) {
+        if let Some(frame) = encode(self.sequence, &report) {
+            let _ = self.telemetry.write_all(&frame);
+        }
+        self.sequence = self.sequence.wrapping_add(1);
+    }
+}

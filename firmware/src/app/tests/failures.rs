@@ -1,0 +1,178 @@
+//! Audio that stops, restarts, and an image that cannot be used.
+
+use super::*;
+use crate::app::Refusal;
+use crate::image::Problem;
+use crate::recovery::{Cause, Restart};
+
+/// Hears "answers" until something holds; returns the number of the next sample.
+fn hear_until<S: Step>(
+    app: &mut TestApp<'_, S>,
+    ring: &mut Producer<'_, Block>,
+    holds: impl Fn(&TestApp<'_, S>) -> bool,
+) -> u64 {
+    let pcm = answers();
+    let mut blocks = (0..).step_by(BLOCK).zip(pcm.chunks(BLOCK));
+    while !holds(app) {
+        let (start, pcm) = blocks.next().unwrap();
+        hear(app, ring, start, pcm);
+    }
+    app.next
+}
+
+#[test]
+fn outputs_are_released_by_the_clock_when_audio_stops() {
+    let clock = Clock::default();
+    let log = with_app(&IMAGE.0, Cpu, clock.clone(), |app, ring| {
+        hear_until(app, ring, |app| app.outputs[0].until.is_some());
+        let high = |app: &TestApp<'_, Cpu>| {
+            let outputs = app.outputs.iter().map(|output| output.until.is_some());
+            outputs.collect::<Vec<_>>()
+        };
+        assert_eq!(high(app), [true, true, false]);
+        clock.skip(100);
+        assert!(!app.poll());
+        assert_eq!(high(app), [true, true, false]);
+        clock.skip(100);
+        app.poll();
+        assert_eq!(high(app), [true, false, false]);
+        clock.skip(100);
+        app.poll();
+        assert_eq!(high(app), [false, false, false]);
+    });
+    assert_eq!(with(&log, "AudioStopped"), [""; 0]);
+    assert_eq!(log[log.len() - 2..], ["any low", "yes low"]);
+}
+
+#[test]
+fn audio_that_stops_closes_the_window_is_reported_once_and_starves_the_watchdog() {
+    let clock = Clock::default();
+    let image = gated();
+    let log = with_app(image.get(), Cpu, clock.clone(), |app, ring| {
+        let next = hear_until(app, ring, |app| app.awake);
+        let fed = clock.fed.get();
+        assert_eq!(u64::from(fed), next / 160);
+        for _ in 0..50 {
+            clock.skip(100);
+            assert!(!app.poll());
+        }
+        assert_eq!((clock.fed.get(), app.awake), (fed, false));
+        // It goes on where it stopped, as a new stream.
+        let pcm = answers();
+        for (start, pcm) in (next..).step_by(BLOCK).zip(pcm.chunks(BLOCK)) {
+            hear(app, ring, start, pcm);
+        }
+        let blocks = pcm.len().div_ceil(BLOCK) as u32;
+        assert_eq!((clock.fed.get(), app.status.overruns), (fed + blocks, 0));
+    });
+    let at = log.iter().position(|line| line.starts_with("AudioStopped"));
+    let after = &log[at.unwrap()..][..3];
+    assert!(
+        after[1].starts_with("Asleep") && after[1].ends_with("reason: Reset }"),
+        "{after:?}"
+    );
+    assert_eq!(after[2], "listens low");
+    assert_eq!(with(&log, "AudioStopped").len(), 1);
+    assert_eq!(with(&log, "WakeWord").len(), 3);
+}
+
+#[test]
+fn a_clock_of_any_rate_that_wraps_counts_the_same_time() {
+    for hz in [1000, 32_768, 25_000_000, 240_000_000, u32::MAX] {
+        let mut now = u32::MAX - 5;
+        let mut idle = crate::app::idle::Idle::new(now);
+        for _ in 0..1000 {
+            now = now.wrapping_add(hz / 100 + 1);
+            idle.look(now, hz);
+        }
+        // Rates are rounded down to ticks a ms: 2.4 % for a watch's crystal.
+        assert!(
+            (10_000..=10_250).contains(&idle.ms) || hz == 1000,
+            "{hz}: {}",
+            idle.ms
+        );
+        assert_eq!(idle.samples(), 16 * idle.ms);
+    }
+}
+
+#[test]
+fn a_restart_is_reported_after_the_start() {
+    let restart = Restart {
+        cause: Cause::Fault,
+        place: 0x0800_1234,
+    };
+    let clock = Clock {
+        restart: Some(restart),
+        ..Clock::default()
+    };
+    let log = with_app(&IMAGE.0, Cpu, clock, |_, _| {});
+    assert!(log[3].starts_with("Start {"), "{log:?}");
+    assert_eq!(log[4..], [format!("{:?}", Report::Restart(restart))]);
+}
+
+#[test]
+fn an_image_that_cannot_be_used_is_reported_each_second_and_blinks() {
+    let mut damaged = Bytes::new(&IMAGE.0);
+    *damaged.get_mut().last_mut().unwrap() ^= 1;
+    let problem = Problem::from(Image::parse(damaged.get()).unwrap_err());
+    let (log, clock) = (Log::default(), Clock::default());
+    let led = Pin("led", log.clone());
+    let mut refusal = Refusal::new(problem, led, Line::new(&log), clock.clone());
+    for _ in 0..250 {
+        clock.skip(9);
+        refusal.poll();
+    }
+    let log = log.take();
+    assert!(log[0].starts_with("Start {"));
+    assert_eq!(log[1], "BadImage(Checksum)");
+    // 2.5 s.
+    assert_eq!(with(&log, "BadImage").len(), 3);
+    assert_eq!(
+        log[2..7],
+        [
+            "led high",
+            "led low",
+            "led high",
+            "led low",
+            "BadImage(Checksum)"
+        ]
+    );
+    assert_eq!(clock.fed.get(), 251);
+}
+
+/// A line and a pin that fail.
+struct Broken;
+
+impl embedded_hal::digital::ErrorType for Broken {
+    type Error = embedded_hal::digital::ErrorKind;
+}
+
+impl embedded_hal::digital::OutputPin for Broken {
+    fn set_low(&mut self) -> Result<(), Self::Error> {
+        Err(embedded_hal::digital::ErrorKind::Other)
+    }
+
+    fn set_high(&mut self) -> Result<(), Self::Error> {
+        self.set_low()
+    }
+}
+
+#[test]
+fn errors_of_pins_are_counted_up_to_the_most_that_a_counter_tells() {
+    let image = Image::parse(&IMAGE.0).unwrap();
+    let mut memory = Memory::<MEMORY>::new();
+    let (log, mut ring) = (Log::default(), Ring::<4>::new());
+    let (mut producer, consumer) = ring.split();
+    let mut outputs = [Output::new(Broken, None, 200), Output::while_awake(Broken)];
+    let recognizer = Recognizer::new(&image, &mut memory).unwrap();
+    let (line, clock) = (Line::new(&log), Clock::default());
+    let mut app = App::new(recognizer, consumer, &mut outputs, line, clock);
+    assert_eq!(app.status.io_errors, 2);
+    app.status.io_errors = u32::MAX - 1;
+    for (start, pcm) in (0..).step_by(BLOCK).zip(answers().chunks(BLOCK)) {
+        let samples = heapless::Vec::from_slice(pcm).unwrap();
+        assert!(producer.enqueue(Block { start, samples }).is_ok());
+        app.poll();
+    }
+    assert_eq!(app.status.io_errors, u32::MAX);
+}
