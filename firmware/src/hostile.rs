@@ -114,7 +114,7 @@ fn through_gate(image: &Image<'_>) {
         };
         let slept = !gate.is_awake();
         gate.push_frame(image, Some(word), 0, |outcome| {
-            outcome_is_sound(image, slept, outcome)
+            outcome_is_sound(image, slept, outcome);
         });
         let opens = wake.words.contains(&label);
         assert!(gate.is_awake() || !opens, "a wake word opens the window");

@@ -51,9 +51,9 @@ pub use records::{
     Command, DecoderConfig, FrontEndConfig, GrammarConfig, Label, Manifest, Stream, Wake,
 };
 
-use crate::plan::{Cache, Element, Op, Tensor, TensorId};
+use crate::plan::{Cache, Element, Op, TENSOR_BYTES, Tensor, TensorId};
 use records::{CACHE_BYTES, take_command};
-pub(crate) use records::{TENSOR_BYTES, label_bit, take};
+pub(crate) use records::{label_bit, take};
 use section::Program;
 
 /// The number of bytes that the header takes.
@@ -331,7 +331,7 @@ impl<'a> Image<'a> {
     #[inline(never)] // many callers, and decoding is long
     pub fn tensor(&self, id: TensorId) -> Option<Tensor> {
         let (records, _) = self.tensors.as_chunks::<TENSOR_BYTES>();
-        postcard::from_bytes(records.get(usize::from(id.0))?).ok()
+        Tensor::decode(records.get(usize::from(id.0))?)
     }
 
     /// Returns the elements of an I8 constant; of anything else, none.

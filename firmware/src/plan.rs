@@ -61,8 +61,8 @@ pub enum Element {
 ///
 /// Its record in the image has these fields in order, except that `location` takes two: the number of the
 /// variant (0, 1, 2) stands first, and behind `cols` stands its `offset`, or `cache << 16 | row`, in 32 bits.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(from = "Record", into = "Record")]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(into = "Record")]
 pub struct Tensor {
     /// Says where the elements lie.
     pub location: Location,
@@ -87,6 +87,56 @@ impl Tensor {
     #[allow(clippy::len_without_is_empty)] // none is empty
     pub fn len(&self) -> usize {
         usize::from(self.rows) * usize::from(self.cols)
+    }
+
+    /// Decodes a record to what postcard would, in fewer instructions: each operator decodes up to six.
+    pub(crate) fn decode(record: &[u8; TENSOR_BYTES]) -> Option<Self> {
+        let [space, element, ref rest @ ..] = *record;
+        let [
+            r0,
+            r1,
+            c0,
+            c1,
+            o0,
+            o1,
+            o2,
+            o3,
+            s0,
+            s1,
+            s2,
+            s3,
+            zero_point,
+            keys,
+        ] = *rest;
+        let offset = u32::from_le_bytes([o0, o1, o2, o3]);
+        let location = match space {
+            0 => Location::Constant { offset },
+            1 => Location::Arena { offset },
+            2 => Location::Cache {
+                cache: u16::from_le_bytes([o2, o3]),
+                row: u16::from_le_bytes([o0, o1]),
+            },
+            _ => return None,
+        };
+        let element = match element {
+            0 => Element::I8,
+            1 => Element::I32,
+            2 => Element::F32,
+            _ => return None,
+        };
+        Some(Self {
+            location,
+            element,
+            rows: u16::from_le_bytes([r0, r1]),
+            cols: u16::from_le_bytes([c0, c1]),
+            scale: f32::from_le_bytes([s0, s1, s2, s3]),
+            zero_point: zero_point as i8,
+            keys: match keys {
+                0 => false,
+                1 => true,
+                _ => return None,
+            },
+        })
     }
 
     /// Says whether the elements are constants.
@@ -116,8 +166,11 @@ impl Tensor {
     }
 }
 
+/// The number of bytes that an encoded [`Tensor`] takes.
+pub(crate) const TENSOR_BYTES: usize = 16;
+
 /// The record of a [`Tensor`] as it is encoded.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize)]
 struct Record {
     space: Space,
     element: Element,
@@ -133,35 +186,11 @@ struct Record {
 }
 
 /// Names the variant of a [`Location`].
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize)]
 enum Space {
     Constant,
     Arena,
     Cache,
-}
-
-impl From<Record> for Tensor {
-    #[inline]
-    fn from(record: Record) -> Self {
-        let offset = record.offset;
-        let location = match record.space {
-            Space::Constant => Location::Constant { offset },
-            Space::Arena => Location::Arena { offset },
-            Space::Cache => Location::Cache {
-                cache: (offset >> 16) as u16,
-                row: offset as u16,
-            },
-        };
-        Self {
-            location,
-            element: record.element,
-            rows: record.rows,
-            cols: record.cols,
-            scale: record.scale,
-            zero_point: record.zero_point,
-            keys: record.keys,
-        }
-    }
 }
 
 impl From<Tensor> for Record {

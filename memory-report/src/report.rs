@@ -253,7 +253,7 @@ fn divide_stack(region: &mut Part, stack: &Stack, application: Option<u64>) {
         (&["used", "calls and interrupts"][..], used - application),
         (&["margin"][..], bytes - used),
     ] {
-        let path: Vec<_> = path.iter().map(|name| name.to_string()).collect();
+        let path: Vec<_> = path.iter().map(std::string::ToString::to_string).collect();
         if bytes > 0 {
             part.add(Kind::Stack, &path, bytes);
         }

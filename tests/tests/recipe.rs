@@ -1,11 +1,14 @@
-//! What the training recipe computes in PyTorch, from the vectors that it wrote to `tests/data`.
+//! What the training recipe computes in PyTorch, from the vectors that it wrote to `tests/data`, and the recipe's own
+//! tests.
 
 use std::fs;
+use std::process::Command;
 
 use zerda_compiler::tract_step::FloatStep;
 use zerda_firmware::front_end::FrontEnd;
 use zerda_support::audio;
-use zerda_tests::{repository, shipped_image};
+use zerda_support::venv::venv;
+use zerda_tests::{in_ci, repository, say_skipped, shipped_image};
 
 fn vector(name: &str) -> Vec<f32> {
     let bytes = fs::read(repository("tests/data").join(name)).unwrap();
@@ -57,4 +60,23 @@ fn front_end_equals_that_of_training() {
     let features: Vec<f32> = frames.collect();
     let difference = largest_difference(&features, &vector("front_end_features.f32"));
     assert!(difference < 1e-3, "features differ by {difference}");
+}
+
+/// The packages that they need take 5 GB, so only continuous integration installs them unasked.
+#[test]
+fn the_recipes_own_tests_pass() {
+    let folder = repository("target/recipe-venv");
+    if !in_ci() && !folder.is_dir() {
+        let why = "PyTorch takes 5 GB; with CI=true in the environment it is installed";
+        return say_skipped("the_recipes_own_tests_pass", why);
+    }
+    let packages = fs::read_to_string(repository("models/train/requirements.txt")).unwrap();
+    let bin = venv(&folder, &packages, "PyTorch for the recipe's tests").unwrap();
+    let tests = Command::new(bin.join("python"))
+        .args(["-m", "unittest", "discover", "models/train"])
+        .current_dir(repository(""))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&tests.stderr);
+    assert!(tests.status.success(), "{said}");
 }

@@ -95,7 +95,11 @@ fn a_word_starts_where_it_becomes_loud_after_digital_silence_or_a_click_too() {
     assert_eq!(start(|f| if f < 40 { 0 } else { word(f, 166) }), 60);
     // Nor is it noise where the word was decided late, or silence.
     assert_eq!(
-        start(|f| if f < 40 || f > 97 { 0 } else { word(f, 166) }),
+        start(|f| if !(40..=97).contains(&f) {
+            0
+        } else {
+            word(f, 166)
+        }),
         60
     );
     // A click 30 dB above the word, half a second and 50 ms before it.

@@ -1,7 +1,7 @@
 //! Mutants of valid images.
 
 use super::*;
-use crate::image::TENSOR_BYTES;
+use crate::plan::TENSOR_BYTES;
 use std::io::Write;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};

@@ -145,8 +145,6 @@ pub struct Command<'a> {
 
 /// The number of bytes that an encoded [`crate::plan::Cache`] takes.
 pub(super) const CACHE_BYTES: usize = 11;
-/// The number of bytes that an encoded [`crate::plan::Tensor`] takes.
-pub(crate) const TENSOR_BYTES: usize = 16;
 
 /// Returns the bit of a label among 64, or 0 for a number that is no label's.
 pub(crate) fn label_bit(label: u8) -> u64 {

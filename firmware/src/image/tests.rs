@@ -168,14 +168,17 @@ fn an_image_whose_second_of_audio_takes_too_much_work_is_refused() {
     let bytes = |count: usize, hop: u8| {
         let mut bytes = tiny_with(2, |tensors, ops| {
             let first = tensors.len() as u16;
-            let wide = crate::plan::Tensor {
+            let wide = Tensor {
                 rows: 60_000,
                 cols: 4,
                 keys: false,
                 ..tensors[10]
             };
             let offsets = [0, 240_000, 480_000];
-            tensors.extend(offsets.map(|offset| crate::plan::Tensor { offset, ..wide }));
+            tensors.extend(offsets.map(|offset| Tensor {
+                location: Location::Arena { offset },
+                ..wide
+            }));
             let Some(Op::Mul {
                 output_scale,
                 clamp,
@@ -185,9 +188,9 @@ fn an_image_whose_second_of_audio_takes_too_much_work_is_refused() {
                 return;
             };
             let mul = Op::Mul {
-                a: first,
-                b: first + 1,
-                output: first + 2,
+                a: TensorId(first),
+                b: TensorId(first + 1),
+                output: TensorId(first + 2),
                 output_scale,
                 clamp,
             };

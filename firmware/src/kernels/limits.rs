@@ -8,28 +8,10 @@ use super::{Channels, MAX_SOFTMAX_COLS};
 use crate::plan::{Clamp, Requantize};
 
 /// The factor 1/2, which TFLite's ADD gives to the operand of the larger scale. It is a shift.
-const HALF: Requantize = Requantize {
+pub const HALF: Requantize = Requantize {
     multiplier: 1 << 30,
     shift: 0,
 };
-
-/// Returns the operands of an addition, the one of factor 1/2 first, and the factor of the other; `None` if
-/// neither has the factor 1/2.
-#[inline(always)]
-pub fn half_first<T>(
-    a: T,
-    a_scale: Requantize,
-    b: T,
-    b_scale: Requantize,
-) -> Option<(T, T, Requantize)> {
-    if a_scale == HALF {
-        Some((a, b, b_scale))
-    } else if b_scale == HALF {
-        Some((b, a, a_scale))
-    } else {
-        None
-    }
-}
 
 /// Says whether a softmax of rows of `cols` scores is taken, of which the first `absent` are not there.
 #[inline(always)]

@@ -117,7 +117,12 @@ impl Session<'_> {
                     audio::KINDS
                 ));
             }
-            Recording::of_stream("standard input", stdin, self.channel)?
+            let stdin = interrupt::Source::new(stdin);
+            match Recording::of_stream("standard input", stdin, self.channel) {
+                // Whoever asked for the end did so before anything came.
+                Err(_) if interrupt::requested() => return Ok(()),
+                recording => recording?,
+            }
         } else {
             Recording::open(path, self.channel)?
         };
@@ -128,7 +133,7 @@ impl Session<'_> {
             let piece = match recording.next() {
                 Ok(Some(piece)) => piece,
                 Ok(None) => break,
-                // Whoever asked for the end may have done so before anything came.
+                // It may have been cut off within a sample.
                 Err(_) if interrupt::requested() => break,
                 // What was heard until then is decided.
                 Err(error) if samples > 0 => return self.push_tail(&name, panel).and(Err(error)),

@@ -2,6 +2,7 @@
 
 use zerda_firmware::{Detection, Image, Word};
 use zerda_support::charts::{Chart, Edges, Scale, Side, colour, drawing};
+use zerda_support::escape;
 
 /// Width and height of a panel.
 const PANEL: (f64, f64) = (1100.0, 330.0);
@@ -89,7 +90,7 @@ impl Trace {
         let (mut words, mut greys) = (0.., ["grey", "pale"].iter().cycle());
         let labels = image.labels().map(|label| {
             let colour = match label.threshold {
-                0 => greys.next().map(|grey| grey.to_string()),
+                0 => greys.next().map(std::string::ToString::to_string),
                 _ => words.next().map(colour),
             };
             (label.name.to_string(), colour.unwrap_or_default())

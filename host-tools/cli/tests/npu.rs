@@ -323,17 +323,33 @@ mod in_place_of_vela {
     }
 
     #[test]
-    fn without_python_it_says_what_to_install() {
+    fn without_python_it_says_what_to_install_and_runs_nothing_of_the_folder_where_one_stands() {
         let folder = TempDir::new().unwrap();
+        // What looks like a checkout, with a Vela of its own.
+        let bin = folder.path().join("target/tools/vela-5.2.0/bin");
+        fs::create_dir_all(&bin).unwrap();
+        fs::create_dir(folder.path().join("firmware")).unwrap();
+        fs::write(folder.path().join("firmware/setup.sh"), "").unwrap();
+        let witness = folder.path().join("it ran");
+        let vela = script(&folder, &format!("touch '{}'", witness.display()));
+        fs::rename(vela, bin.join("vela")).unwrap();
+        let stands = bin.parent().unwrap();
+        fs::write(
+            stands.join("installed.txt"),
+            include_str!("../../tflite/src/npu/vela.txt"),
+        )
+        .unwrap();
+        let tools = TempDir::new().unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_zerda"));
         command
             .args(["npu", shipped().canonicalize().unwrap().to_str().unwrap()])
             .args(["--target", "ethos-u85-256"])
-            .current_dir(folder.path())
+            .current_dir(stands)
             .env("PATH", "")
-            .env("XDG_CACHE_HOME", folder.path());
+            .env("ZERDA_TOOLS", tools.path());
         let (code, _, stderr) = outcome(&mut command);
         assert_eq!(code, 2);
+        assert!(!witness.exists());
         let why = stderr.lines().last().unwrap();
         assert!(
             why.contains("Vela 5.2.0 cannot be installed: python3 cannot be started")

@@ -29,7 +29,7 @@ pub struct Fake<'a> {
 
 /// Returns the tensors that calibration observes: the features, and the output of each operator.
 pub fn observed(graph: &Graph) -> Vec<Id> {
-    let outputs = graph.ops.iter().map(|op| op.output());
+    let outputs = graph.ops.iter().map(zerda_quantize::graph::Op::output);
     std::iter::once(graph.features).chain(outputs).collect()
 }
 

@@ -287,7 +287,7 @@ fn parts<'data>(elf: &ElfFile32<'data>, section: &impl ObjectSection<'data>) -> 
     if title != ".vector_table" {
         let mut symbols: Vec<_> = elf.symbols().filter(is_part).collect();
         // Equal constants are merged, with a symbol for each.
-        symbols.sort_by_key(|symbol| symbol.address());
+        symbols.sort_by_key(object::ObjectSymbol::address);
         symbols.dedup_by_key(|symbol| symbol.address());
         symbols.sort_by_key(|symbol| std::cmp::Reverse(symbol.size()));
         parts.extend(symbols.iter().map(|symbol| Part {

@@ -75,7 +75,12 @@ fn calls(chip: &str, elf: &Path) -> Vec<Vec<String>> {
         &elf,
     ];
     let reset = ["reset", "--non-interactive", "--chip", chip];
-    let owned = |arguments: &[&str]| arguments.iter().map(|text| text.to_string()).collect();
+    let owned = |arguments: &[&str]| {
+        arguments
+            .iter()
+            .map(std::string::ToString::to_string)
+            .collect()
+    };
     vec![owned(&download), owned(&reset)]
 }
 

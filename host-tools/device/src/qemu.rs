@@ -150,7 +150,10 @@ pub fn stack_bytes(
             let name = recording.display().to_string();
             let samples = audio::read(recording)?;
             let wav = format!("{number}.wav");
-            write_wav(&folder.path().join(&wav), samples.iter().chain(&tail(image)))?;
+            write_wav(
+                &folder.path().join(&wav),
+                samples.iter().chain(&tail(image)),
+            )?;
             let boot = |realtime: bool| {
                 let mut arguments = vec![wav.clone()];
                 arguments.extend(realtime.then(|| "realtime".into()));

@@ -227,7 +227,11 @@ impl Explanation<'_> {
             text += format!("  {ms:>6}{cells}  {state}").trim_end();
             text.push('\n');
         };
-        let labels: Vec<_> = self.labels.iter().map(|label| label.to_string()).collect();
+        let labels: Vec<_> = self
+            .labels
+            .iter()
+            .map(std::string::ToString::to_string)
+            .collect();
         row("ms", &labels, "");
         for frame in &self.frames {
             let cells: Vec<_> = frame.smoothed.iter().map(|p| format!("{p:.2}")).collect();

@@ -28,7 +28,7 @@ use crate::streams::sweep::Sweep;
 use crate::streams::track::Settings;
 use crate::streams::{Heard, Making};
 use choose::Chosen;
-use report::{Figures, Tuning, delay_p95};
+use report::{Figures, TuningReport, delay_p95};
 
 pub struct Options {
     pub image: PathBuf,
@@ -179,7 +179,7 @@ struct Tuning<'a> {
 
 impl Tuning<'_> {
     /// Chooses smoothing and thresholds, and reports what they give.
-    fn report(&self, own: Settings, notes: Vec<String>) -> Result<(Tuning, Settings)> {
+    fn report(&self, own: Settings, notes: Vec<String>) -> Result<(TuningReport, Settings)> {
         let mut smoothings = vec![own.smoothing];
         // With a gate the commands' thresholds stay, which are for this smoothing.
         if !self.heard.streams.is_empty() && own.wake.is_none() {
@@ -225,7 +225,7 @@ impl Tuning<'_> {
         };
         let hours = Negative::hours(&self.negatives);
         let names: Vec<_> = self.image.labels().map(|label| label.name).collect();
-        let report = Tuning {
+        let report = TuningReport {
             basis: "measured: the INT8 image in the firmware crate and its decoder, on this machine; \
                     expected_per_hour: estimated",
             fa_per_hour: self.per_hour,

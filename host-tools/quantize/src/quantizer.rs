@@ -196,7 +196,7 @@ impl<'a> Quantizer<'a> {
         let means = self
             .seen
             .and_then(|seen| seen[self.graph.root(linear.input)].as_ref());
-        let means = means.map(|seen| seen.means());
+        let means = means.map(super::observations::Observation::means);
         let (weights, scales) = quantized_weights(linear, input.scale);
         let (mut bias, mut multiplier, mut shift) = (Vec::new(), Vec::new(), Vec::new());
         for (channel, &scale) in scales.iter().enumerate() {

@@ -162,7 +162,12 @@ impl Board {
         // Whatever they are, each figure is finite and a simulation ends.
         for (key, value, least, most) in [
             ("clock_mhz", clock_mhz.0, 1e-3, 1e6),
-            ("cycles_per_instruction", cycles_per_instruction.0, 1e-3, 1e3),
+            (
+                "cycles_per_instruction",
+                cycles_per_instruction.0,
+                1e-3,
+                1e3,
+            ),
             ("flash_cycles_per_byte", flash_cycles_per_byte.0, 0.0, 1e6),
             // A sample, to as much audio as a stream is long.
             ("dma_buffer_ms", dma_buffer_ms.0, 0.0625, 60e3),
@@ -200,7 +205,7 @@ impl Board {
 
 /// Returns the sorted names of the boards that have firmware: those of the folders of `boards` with a `board.toml`.
 pub fn names(boards: &Path) -> Result<Vec<String>> {
-    let entries = fs::read_dir(boards).and_then(|entries| entries.collect::<Result<Vec<_>, _>>());
+    let entries = fs::read_dir(boards).and_then(Iterator::collect::<Result<Vec<_>, _>>);
     let mut names: Vec<_> = entries
         .map_err(|error| Error::read(boards, error))?
         .iter()

@@ -2,9 +2,9 @@
 //! to, and it still prints and writes what belongs to its end.
 
 use std::io::{self, ErrorKind, Read};
-use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::{Mutex, Once, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -36,8 +36,8 @@ pub fn requested() -> bool {
 
 /// Reads a source that may be silent for ever, in a thread of its own; it ends as a file does once somebody asked.
 pub struct Source {
-    /// Brings what was read, an empty piece at the end.
-    pieces: Receiver<io::Result<Vec<u8>>>,
+    /// Brings what was read, an empty piece at the end; the mutex, never locked, lets decoders take the source.
+    pieces: Mutex<Receiver<io::Result<Vec<u8>>>>,
     piece: Vec<u8>,
     /// The number of bytes of the piece that were handed out.
     taken: usize,
@@ -64,7 +64,7 @@ impl Source {
             }
         });
         Source {
-            pieces,
+            pieces: Mutex::new(pieces),
             piece: Vec::new(),
             taken: 0,
             ended: false,
@@ -78,7 +78,9 @@ impl Read for Source {
             if requested() {
                 return Ok(0);
             }
-            match self.pieces.recv_timeout(POLL) {
+            let pieces = self.pieces.get_mut();
+            let pieces = pieces.unwrap_or_else(PoisonError::into_inner);
+            match pieces.recv_timeout(POLL) {
                 Ok(piece) => (self.piece, self.taken) = (piece?, 0),
                 Err(RecvTimeoutError::Timeout) => continue,
                 Err(RecvTimeoutError::Disconnected) => {

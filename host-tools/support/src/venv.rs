@@ -1,5 +1,5 @@
-//! Installs Python packages at pinned versions, each set of them in a virtual environment of its
-//! own.
+//! Installs Python packages at pinned versions and with known hashes, each set of them in a virtual environment of
+//! its own.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -9,8 +9,8 @@ use std::process::Command;
 
 use crate::error::say;
 
-/// Returns the `bin` folder of the environment `folder` with `packages` (as pip takes them, one a
-/// line) in it. It is made unless it is there, by one process at a time.
+/// Returns the `bin` folder of the environment `folder` with `packages` in it: a requirements file of pip's, with the
+/// hash of every package and of all that these need. It is made unless it is there, by one process at a time.
 ///
 /// # Errors
 ///
@@ -36,15 +36,19 @@ pub fn venv(folder: &Path, packages: &str, what: &str) -> Result<PathBuf, String
     };
     let make = ["-m", "venv", "--clear"].into_iter().map(OsStr::new);
     run(python.as_ref(), make.chain([folder.as_ref()]))?;
+    let list = folder.join("packages.txt");
+    fs::write(&list, packages).map_err(failed)?;
     let install = [
         "-m",
         "pip",
         "install",
         "--quiet",
         "--disable-pip-version-check",
+        "--require-hashes",
+        "--requirement",
     ];
-    let install = install.into_iter().chain(packages.split_whitespace());
-    run(&bin.join("python"), install.map(OsStr::new))?;
+    let install = install.into_iter().map(OsStr::new);
+    run(&bin.join("python"), install.chain([list.as_ref()]))?;
     fs::write(stamp, packages).map_err(failed)?;
     Ok(bin)
 }

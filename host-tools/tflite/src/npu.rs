@@ -21,6 +21,7 @@
 
 mod compiled;
 pub mod section;
+mod tools;
 mod vela;
 
 use std::io::{self, Write};

@@ -143,8 +143,8 @@ macro_rules! read {
         impl<$life> Follow<$life> for $name<$life> {
             type Inner = Self;
 
-            // SAFETY: the caller vouches that a table of this kind is at `at`.
             unsafe fn follow(bytes: &$life [u8], at: usize) -> Self {
+                // SAFETY: the caller vouches that a table of this kind is at `at`.
                 $name(unsafe { flatbuffers::Table::new(bytes, at) })
             }
         }

@@ -153,7 +153,7 @@ impl Graph {
                 Some(bytes) => {
                     let data = create_aligned_vector(fbb, bytes);
                     buffers.push(table(fbb, |fbb| {
-                        fbb.push_slot_always(slot::buffer::DATA, data)
+                        fbb.push_slot_always(slot::buffer::DATA, data);
                     }));
                     buffers.len() as u32 - 1
                 }

@@ -17,8 +17,10 @@ pub fn fully_connected(
 ) {
     let count = channels.bias.len();
     let depth = (weights.len() / count.max(1)).max(1);
-    let fits = lengths::fully_connected(input, weights, channels, output)
+    debug_assert!(lengths::fully_connected(input, weights, channels, output));
+    let fits = channels.are_of_one_length()
         && count > 0
+        && weights.len() == count.wrapping_mul(depth)
         && limits::fully_connected(depth);
     if !fits {
         return plain::fully_connected(input, weights, channels, output_zero_point, clamp, output);

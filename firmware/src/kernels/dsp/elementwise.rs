@@ -1,8 +1,8 @@
 //! This module has the operators that work element by element for the DSP extension.
 
 use super::ops::{Multiplier, ToInt8};
+use crate::kernels::limits::HALF;
 use crate::kernels::limits::dsp::{self as limits, TABLE_FROM};
-use crate::kernels::limits::half_first;
 use crate::kernels::{Operand, Output, lengths, plain};
 use crate::plan::Requantize;
 
@@ -16,12 +16,18 @@ pub fn add(
     output: &mut [i8],
 ) {
     debug_assert!(lengths::elementwise(a.data, b.data, output));
-    let half_first = half_first(a, a_scale, b, b_scale);
-    let fits = half_first.filter(|(.., scale)| limits::add(*scale, to.scale, to.clamp));
-    let (Some((half, other, scale)), Some(to_int8)) = (fits, ToInt8::of(to)) else {
+    let (half, other, scale) = match (a_scale == HALF, b_scale == HALF) {
+        (true, _) => (a, b, b_scale),
+        (_, true) => (b, a, a_scale),
+        _ => return plain::add(a, a_scale, b, b_scale, to, output),
+    };
+    let (Some(to_int8), Some(multiplier), true) = (
+        ToInt8::of(to),
+        Multiplier::new(scale.multiplier),
+        limits::add(scale, to.scale, to.clamp),
+    ) else {
         return plain::add(a, a_scale, b, b_scale, to, output);
     };
-    let multiplier = Multiplier::of(scale.multiplier);
     let zero_points = i32::from(other.zero_point) << 20;
     let minus = i32::from(half.zero_point) << 19;
     let whole = |q: i8| multiplier.apply((i32::from(q) << 20) - zero_points);

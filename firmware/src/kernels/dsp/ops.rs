@@ -97,11 +97,9 @@ pub fn smlad(a: u32, b: u32, accumulator: i32) -> i32 {
 pub struct Multiplier(pub i32);
 
 impl Multiplier {
-    /// Takes a multiplier of that range.
     #[inline(always)]
-    pub fn of(multiplier: i32) -> Self {
-        debug_assert!(limits::multiplier(multiplier));
-        Self(multiplier << 1)
+    pub fn new(multiplier: i32) -> Option<Self> {
+        limits::multiplier(multiplier).then_some(Self(multiplier << 1))
     }
 
     /// Returns what `saturating_rounding_doubling_high_mul(value, multiplier)` does.
@@ -125,8 +123,9 @@ pub struct ToInt8 {
 impl ToInt8 {
     #[inline(always)]
     pub fn new(scale: Requantize, zero_point: i8, clamp: Clamp) -> Option<Self> {
-        limits::to_int8(scale, clamp).then(|| Self {
-            multiplier: Multiplier::of(scale.multiplier),
+        let multiplier = Multiplier::new(scale.multiplier)?;
+        limits::to_int8(scale, clamp).then_some(Self {
+            multiplier,
             shift: (-1 - i32::from(scale.shift)) as u32,
             add: 1 + 2 * i32::from(zero_point),
         })

@@ -39,7 +39,9 @@ impl Rows for Words {
         y: &mut [i8],
     ) {
         // A reciprocal's scale is 2^30 or more.
-        let scale = Multiplier::of(scale);
+        let Some(scale) = Multiplier::new(scale) else {
+            return;
+        };
         let half = 1u32.wrapping_shl(exponent).wrapping_shr(1);
         let probability = |q: i8| {
             // SAFETY: the caller's.

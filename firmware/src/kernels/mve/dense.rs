@@ -16,7 +16,8 @@ pub fn fully_connected(
 ) {
     let count = channels.bias.len();
     let depth = (weights.len() / count.max(1)).max(1);
-    let fits = lengths::fully_connected(input, weights, channels, output);
+    debug_assert!(lengths::fully_connected(input, weights, channels, output));
+    let fits = weights.len() == count.wrapping_mul(depth);
     let Some(columns) = Columns::new(channels).filter(|_| fits) else {
         return plain::fully_connected(input, weights, channels, output_zero_point, clamp, output);
     };

@@ -4,7 +4,7 @@
 
 use core::arch::{asm, naked_asm};
 
-use crate::kernels::limits::{half_first, mve as limits};
+use crate::kernels::limits::{HALF, mve as limits};
 use crate::kernels::{Operand, Output, lengths, plain};
 use crate::plan::Requantize;
 
@@ -21,11 +21,14 @@ pub fn add(
     output: &mut [i8],
 ) {
     debug_assert!(lengths::elementwise(a.data, b.data, output));
-    let half_first = half_first(a, a_scale, b, b_scale);
-    let fits = half_first.filter(|(.., scale)| limits::add(*scale, to.scale));
-    let Some((half, other, scale)) = fits else {
-        return plain::add(a, a_scale, b, b_scale, to, output);
+    let (half, other, scale) = match (a_scale == HALF, b_scale == HALF) {
+        (true, _) => (a, b, b_scale),
+        (_, true) => (b, a, a_scale),
+        _ => return plain::add(a, a_scale, b, b_scale, to, output),
     };
+    if !limits::add(scale, to.scale) {
+        return plain::add(a, a_scale, b, b_scale, to, output);
+    }
     let count = output.len().min(a.data.len()).min(b.data.len());
     // SAFETY: all three have `count` elements.
     unsafe {

@@ -129,7 +129,7 @@ fn what_the_documents_write_is_under_target() {
         );
         let beside = matches!(words[0], "compile" | "export" | "npu" | "commands");
         let read = |word: &&str| word.starts_with("target/");
-        assert!(!beside || words.iter().any(|word| read(word)), "{command}");
+        assert!(!beside || words.iter().any(read), "{command}");
     }
 }
 

@@ -180,7 +180,7 @@ fn a_corrupted_frame_is_skipped_and_counted_and_the_next_one_decoded() {
 }
 
 fn owned(texts: &[&str]) -> Vec<String> {
-    texts.iter().map(|text| text.to_string()).collect()
+    texts.iter().map(std::string::ToString::to_string).collect()
 }
 
 #[test]

@@ -134,7 +134,7 @@ fn commands_of_several_words_tell_which_word_and_which_gap_it_was() {
     let found = reasons(&both, as_is, together);
     assert_eq!(found, [missed("go left", "too_short")]);
     let only = |spoken: &mut Vec<Annotation>| {
-        spoken.retain(|of| of.command != "go" && of.command != "right")
+        spoken.retain(|of| of.command != "go" && of.command != "right");
     };
     assert_eq!(reasons(&two(500), as_is, only), [missed("left", "grammar")]);
     // The second word silenced.

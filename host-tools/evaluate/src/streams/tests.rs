@@ -153,7 +153,10 @@ fn folders_of_labels_that_were_not_asked_for_are_left_out_and_named() {
     let count = clips(folder.path());
     let wanted = |labels: &[&str]| Options {
         wanted: Wanted {
-            labels: labels.iter().map(|label| label.to_string()).collect(),
+            labels: labels
+                .iter()
+                .map(std::string::ToString::to_string)
+                .collect(),
             limit: None,
         },
         snr: vec![None],

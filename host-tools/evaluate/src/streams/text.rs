@@ -143,7 +143,12 @@ pub fn point_name(point: &OperatingPoint, summary: &Summary) -> String {
 }
 
 pub fn title(point: &OperatingPoint, summary: &Summary) -> String {
-    let value = |word: &String| point.thresholds.get(word).and_then(|value| value.as_f64());
+    let value = |word: &String| {
+        point
+            .thresholds
+            .get(word)
+            .and_then(serde_json::Value::as_f64)
+    };
     let mut name = point_name(point, summary);
     name[..1].make_ascii_uppercase();
     if summary.wake.is_some() {

@@ -78,7 +78,7 @@ pub struct Track {
 /// Runs the network over a stream that comes in pieces, and keeps what it says.
 pub struct Hearing<'a> {
     recognizer: Recognizer<'a>,
-    front_end: FrontEnd,
+    front_end: FrontEnd<'a>,
     config: FrontEndConfig,
     features: Vec<f32>,
     /// Samples from the start of the next frame on.
@@ -109,7 +109,10 @@ impl<'a> Hearing<'a> {
             }
         });
         self.rest.extend_from_slice(samples);
-        let (window, hop) = (self.config.window.into(), self.config.hop.into());
+        let (window, hop) = (
+            usize::from(self.config.window),
+            usize::from(self.config.hop),
+        );
         let mut start = 0;
         while let Some(frame) = self.rest.get(start..start + window) {
             self.front_end.frame(frame, &mut self.features);
@@ -143,7 +146,7 @@ impl Track {
     pub fn detections(&self, decoder: Decoder) -> Vec<Word> {
         let mut words = Vec::new();
         self.decode(decoder, |_, _, word| {
-            words.extend(word.filter(|word| word.kind == Kind::Sure))
+            words.extend(word.filter(|word| word.kind == Kind::Sure));
         });
         words
     }

@@ -11,7 +11,7 @@ use crate::streams::bounds::poisson_upper;
 use crate::streams::sweep::Point;
 
 #[derive(Serialize)]
-pub struct Tuning {
+pub struct TuningReport {
     pub basis: &'static str,
     /// False alarms an hour that are wanted of all commands together, or false wakes of each wake word.
     pub fa_per_hour: f64,
@@ -54,7 +54,7 @@ pub fn delay_p95(delays_ms: &[f64]) -> Option<f64> {
     percentile(&sorted, 0.95)
 }
 
-impl Tuning {
+impl TuningReport {
     pub fn text(&self, options: &Options) -> String {
         let mut text = format!("negatives: {:.2} h in {} files\n", self.hours, self.files);
         for note in &self.notes {

@@ -52,7 +52,11 @@ pub fn work(image: &Image<'_>, op: Op, kernels: Kernels, plain: bool, absent: u1
             output: id,
             ..
         } => {
-            let half_first = limits::half_first((), a_scale, (), b_scale);
+            let other = match (a_scale == limits::HALF, b_scale == limits::HALF) {
+                (true, _) => Some(b_scale),
+                (_, true) => Some(a_scale),
+                _ => None,
+            };
             let (calls, elements) = match left_out(id) {
                 0 => (1, output.len()),
                 absent => (
@@ -63,7 +67,7 @@ pub fn work(image: &Image<'_>, op: Op, kernels: Kernels, plain: bool, absent: u1
             Task::Add {
                 calls,
                 elements,
-                other: half_first.map(|(.., scale)| scale),
+                other,
                 to: (output_scale, clamp),
             }
         }

@@ -123,7 +123,7 @@ mod tests {
     use zerda_support::config::Config;
 
     fn parse(given: &[&str]) -> Result<Keys> {
-        let given: Vec<_> = given.iter().map(|given| given.to_string()).collect();
+        let given: Vec<_> = given.iter().map(std::string::ToString::to_string).collect();
         Keys::parse(&given)
     }
 

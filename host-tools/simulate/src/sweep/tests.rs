@@ -18,7 +18,7 @@ fn options(sweep: &[&str]) -> Options {
         wake: None,
         board: None,
         boards: repository("firmware/boards"),
-        sweep: sweep.iter().map(|given| given.to_string()).collect(),
+        sweep: sweep.iter().map(std::string::ToString::to_string).collect(),
         image: repository("models/shrunk.zerda"),
         audio: vec![repository("models/samples/robot.wav")],
         seconds: 20,

@@ -1,6 +1,5 @@
 //! Calls Arm's Vela compiler in the pinned version, and reads what it leaves.
 
-use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -10,9 +9,12 @@ use zerda_support::ethos_u::Target;
 use zerda_support::venv::{last_line, venv};
 
 use super::compiled::Compiled;
+use super::tools;
 
 /// Pinned version of Vela, whose estimates and formulations are known.
 pub const VERSION: &str = "5.2.0";
+/// Vela and all that it needs, with their hashes, as pip takes them.
+const PACKAGES: &str = include_str!("vela.txt");
 /// Memory mode that keeps activations in SRAM, and constants behind the other port.
 pub const MEMORY_MODE: &str = "Shared_Sram";
 
@@ -143,28 +145,10 @@ fn estimate(said: &str, summary: &str) -> Result<Estimate, String> {
 }
 
 fn install() -> Result<PathBuf> {
-    let folder = tools()?.join(format!("vela-{VERSION}"));
-    let package = format!("ethos-u-vela=={VERSION}");
-    let bin = venv(&folder, &package, &format!("Vela {VERSION}"));
+    let folder = tools::folder()?.join(format!("vela-{VERSION}"));
+    let bin = venv(&folder, PACKAGES, &format!("Vela {VERSION}"));
     let cannot = |why| Error::usage(format!("Vela {VERSION} cannot be installed: {why}"));
     Ok(bin.map_err(cannot)?.join("vela"))
-}
-
-/// Returns the folder where fetched tools are kept: in a checkout of the repository with the others,
-/// elsewhere in the user's cache.
-fn tools() -> Result<PathBuf> {
-    let here = env::current_dir().unwrap_or_default();
-    let mut folders = here.ancestors();
-    if let Some(root) = folders.find(|root| root.join("firmware/setup.sh").is_file()) {
-        return Ok(root.join("target/tools"));
-    }
-    let variable = |name: &str| env::var_os(name).map(PathBuf::from);
-    let cache = variable("XDG_CACHE_HOME")
-        .filter(|path| path.is_absolute())
-        .or_else(|| variable("LOCALAPPDATA"))
-        .or_else(|| Some(variable("HOME")?.join(".cache")));
-    let cache = cache.map(|cache| cache.join("zerda"));
-    cache.ok_or_else(|| Error::usage("no home folder to install Vela in: name one with --vela"))
 }
 
 #[cfg(test)]

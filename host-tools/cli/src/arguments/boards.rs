@@ -1,0 +1,156 @@
+//! Defines the arguments of the commands that build, run, flash and listen to boards.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::Args;
+use zerda_device::qemu::FAULTS;
+use zerda_firmware::npu::model::Injection;
+
+use super::{ImageArg, WakeArg};
+
+#[derive(Args)]
+pub struct BoardArgs {
+    /// Takes the board of this name, a folder of --boards
+    #[arg(long, value_name = "NAME")]
+    pub board: String,
+    /// Looks for the boards in this folder
+    #[arg(long, value_name = "DIR", default_value = "firmware/boards")]
+    pub boards: PathBuf,
+}
+
+/// Runs a board's firmware on audio files, in QEMU
+///
+/// Builds the firmware with the image in it, and fetches the Rust target and QEMU where they are missing
+/// (firmware/setup.sh). It boots once for each file; detections and summary are printed as `run` prints them, and the
+/// logits' CRC-32 must be the same. The firmware's own logs go to standard error. QEMU counts instructions, not cycles:
+/// --profile assumes one cycle for each.
+#[derive(Args)]
+pub struct QemuArgs {
+    /// Reads recordings: WAV, FLAC, MP3, AAC, Ogg (Vorbis, Opus), M4A, AIFF or CAF, of any sample rate and channel count
+    #[arg(required_unless_present = "kernels", value_name = "FILE")]
+    pub inputs: Vec<PathBuf>,
+    #[command(flatten)]
+    pub board: BoardArgs,
+    #[command(flatten)]
+    pub image: ImageArg,
+    #[command(flatten)]
+    pub wake: WakeArg,
+    /// Prints one JSON object a line: detections, overruns, {"profile": {...}}, then {"summary": {...}}
+    #[arg(long)]
+    pub json: bool,
+    /// Counts the instructions of each stage on the first file; the exit code is 1 above 70 % load
+    #[arg(long, conflicts_with = "realtime")]
+    pub profile: bool,
+    /// Judges the load at this clock, in MHz, instead of the board's
+    #[arg(long, value_name = "N", requires = "profile", value_parser = mhz)]
+    pub mhz: Option<f64>,
+    /// Feeds audio by the clock, 10 ms from an interrupt each 10 ms, to a processor of 125 MIPS
+    #[arg(long)]
+    pub realtime: bool,
+    /// Holds the main loop up at AT ms of audio for MS ms, so that audio is lost; from 2000 ms on the watchdog starts the
+    /// board again
+    #[arg(long, value_name = "AT,MS", requires = "realtime", value_parser = stall)]
+    pub stall: Option<(u32, u32)>,
+    /// Lets the firmware fail at AT ms of audio, by a panic or a hardfault, and start again
+    #[arg(long, value_name = "AT,KIND", conflicts_with = "kernels", value_parser = fault)]
+    pub fault: Option<(u32, String)>,
+    /// Serves the serial port on this address for `zerda monitor tcp:HOST:PORT`, which each file waits for, instead of
+    /// printing what it reports
+    #[arg(long, value_name = "HOST:PORT", conflicts_with_all = ["json", "profile"])]
+    pub serve: Option<SocketAddr>,
+    /// Runs steps by the NPU driver. QEMU has no NPU: behind the driver is a model of its registers, which computes
+    /// them with the CPU's kernels. STEP:FAULT,... lets it fail in these steps, with bus, parse, weights, ecc,
+    /// incomplete, hang, silent, stuck or identity
+    #[arg(long, value_name = "STEP:FAULT", num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "", value_parser = npu_faults)]
+    #[arg(conflicts_with_all = ["profile", "kernels"])]
+    pub npu_model: Option<String>,
+    /// Compares the kernels that the board runs with the plain ones, bit for bit, instead of hearing audio
+    #[arg(long, conflicts_with_all = ["inputs", "json", "profile", "realtime", "serve"])]
+    pub kernels: bool,
+}
+
+fn mhz(text: &str) -> std::result::Result<f64, String> {
+    match text.parse() {
+        Ok(mhz) if (0.001..=1e6).contains(&mhz) => Ok(mhz),
+        _ => Err("expected a clock in MHz".into()),
+    }
+}
+
+/// Checks a list of `STEP:FAULT,...`, in which steps are numbers and faults have names that the firmware knows.
+fn npu_faults(text: &str) -> std::result::Result<String, String> {
+    let valid = |fault: &str| match fault.split_once(':') {
+        Some((step, name)) => step.parse::<u32>().is_ok() && Injection::named(name).is_some(),
+        None => false,
+    };
+    match text.is_empty() || text.split(',').all(valid) {
+        true => Ok(text.into()),
+        false => {
+            let names = Injection::NAMED.map(|(name, _)| name).join(", ");
+            Err(format!("expected STEP:FAULT,... with a fault of {names}"))
+        }
+    }
+}
+
+fn fault(text: &str) -> std::result::Result<(u32, String), String> {
+    let parts = text
+        .split_once(',')
+        .and_then(|(at, kind)| Some((at.parse().ok()?, kind)));
+    match parts {
+        Some((at, kind)) if FAULTS.contains(&kind) => Ok((at, kind.into())),
+        _ => Err(format!(
+            "expected AT,KIND, as 3000,panic, with a kind of {}",
+            FAULTS.join(", ")
+        )),
+    }
+}
+
+fn stall(text: &str) -> std::result::Result<(u32, u32), String> {
+    let numbers = text
+        .split_once(',')
+        .map(|(at, ms)| (at.parse(), ms.parse()));
+    match numbers {
+        Some((Ok(at), Ok(ms))) => Ok((at, ms)),
+        _ => Err("expected AT,MS in milliseconds, as 3000,1000".into()),
+    }
+}
+
+/// Writes a board's firmware to its flash with the installed probe-rs, and starts it
+///
+/// Builds the firmware with the image in it, and prints what it takes of each memory region of the board: sections, the
+/// model, variables of 1 KiB and more. Then `probe-rs` writes it, reads it back and resets the board. If there are
+/// several debug probes, PROBE_RS_PROBE in the environment names one.
+#[derive(Args)]
+pub struct FlashArgs {
+    #[command(flatten)]
+    pub board: BoardArgs,
+    #[command(flatten)]
+    pub image: ImageArg,
+    /// Prints the regions and the calls of probe-rs, and touches no probe
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Prints one JSON object: regions, sizes in bytes, commands, wake as `inspect` has it
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Prints what a device reports: detections, overruns, and once a second its load and counters
+///
+/// A damaged report is skipped, and a note on standard error says so; at the end of the source the last line counts
+/// reports (frames), corrupted and lost ones, commands and, where the image has wake words, these and the windows that
+/// they opened. Listening may begin at any time.
+#[derive(Args)]
+pub struct MonitorArgs {
+    /// Reads a serial port (/dev/ttyACM0, COM3), tcp:HOST:PORT, a recorded file, or - for standard input
+    #[arg(value_name = "SOURCE")]
+    pub source: String,
+    /// Sets the rate of a serial port, in baud
+    #[arg(long, value_name = "RATE", default_value_t = 115_200)]
+    pub baud: u32,
+    /// Prints one JSON object a line: detections, {"awake"} and {"asleep"} as `run` has them, {"start"}, {"overrun"},
+    /// {"status"}, before it {"gate"} where the image has wake words, then {"summary": {...}}: frames, corrupted, lost,
+    /// detections (of commands) and, where there are wake words, wake_words, windows_opened and windows_closed
+    #[arg(long)]
+    pub json: bool,
+}
