@@ -7,7 +7,7 @@
 #   setup.sh cargo TRIPLE ARG...   targets TRIPLE, then `cargo ARG...` in the caller's folder
 set -euo pipefail
 caller=$PWD
-cd "$(dirname "$0")/.."
+cd "$(dirname "$(readlink -f "$0")")/.."
 tools=$PWD/target/tools
 mkdir -p "$tools"
 

@@ -130,7 +130,7 @@ impl Session<'_> {
         let (before, mut samples, mut all) = (self.heard, 0, Vec::new());
         self.recognizer.reset();
         loop {
-            let piece = match recording.next() {
+            let piece = match recording.next_piece() {
                 Ok(Some(piece)) => piece,
                 Ok(None) => break,
                 // It may have been cut off within a sample.

@@ -327,26 +327,23 @@ mod in_place_of_vela {
         let folder = TempDir::new().unwrap();
         // What looks like a checkout, with a Vela of its own.
         let bin = folder.path().join("target/tools/vela-5.2.0/bin");
-        fs::create_dir_all(&bin).unwrap();
-        fs::create_dir(folder.path().join("firmware")).unwrap();
+        for folder in [&bin, &folder.path().join("firmware")] {
+            fs::create_dir_all(folder).unwrap();
+        }
         fs::write(folder.path().join("firmware/setup.sh"), "").unwrap();
         let witness = folder.path().join("it ran");
         let vela = script(&folder, &format!("touch '{}'", witness.display()));
         fs::rename(vela, bin.join("vela")).unwrap();
         let stands = bin.parent().unwrap();
-        fs::write(
-            stands.join("installed.txt"),
-            include_str!("../../tflite/src/npu/vela.txt"),
-        )
-        .unwrap();
-        let tools = TempDir::new().unwrap();
+        let packages = root().join("host-tools/tflite/src/npu/vela.txt");
+        fs::copy(packages, stands.join("installed.txt")).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_zerda"));
         command
             .args(["npu", shipped().canonicalize().unwrap().to_str().unwrap()])
             .args(["--target", "ethos-u85-256"])
             .current_dir(stands)
             .env("PATH", "")
-            .env("ZERDA_TOOLS", tools.path());
+            .env("ZERDA_TOOLS", folder.path().join("tools"));
         let (code, _, stderr) = outcome(&mut command);
         assert_eq!(code, 2);
         assert!(!witness.exists());

@@ -67,7 +67,7 @@ pub fn tail(image: &Image<'_>) -> Vec<i16> {
 pub fn read(path: &Path) -> Result<Vec<i16>> {
     let mut recording = Recording::open(path, None)?;
     let mut samples = Vec::new();
-    while let Some(piece) = recording.next()? {
+    while let Some(piece) = recording.next_piece()? {
         samples.extend_from_slice(piece);
     }
     Ok(samples)

@@ -78,7 +78,9 @@ impl Command {
                         .as_ref()
                         .map(|folder| folder.join(name).with_extension(form))
                 };
-                ["json", "md", "html"].map(|form| outputs.add(&file(form)));
+                for form in ["json", "md", "html"] {
+                    outputs.add(&file(form));
+                }
                 inputs.push(args.image.image.clone());
                 inputs.extend(args.board.iter().map(PathBuf::from));
                 inputs.extend(args.budgets.iter().chain(&args.audio).cloned());

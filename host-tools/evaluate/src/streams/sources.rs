@@ -122,7 +122,7 @@ impl Negative {
         let mut recording = Recording::open(file, None)?;
         let mut hearing = Hearing::new(image, memory)?;
         let mut samples = 0;
-        while let Some(piece) = recording.next()? {
+        while let Some(piece) = recording.next_piece()? {
             samples += piece.len() as u64;
             hearing.push(piece);
         }

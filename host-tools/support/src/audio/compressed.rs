@@ -3,6 +3,7 @@
 use std::io::Read;
 
 use opus_decoder::OpusDecoder;
+use symphonia::core::audio::Channels;
 use symphonia::core::codecs::audio::well_known::{CODEC_ID_AAC, CODEC_ID_MP3, CODEC_ID_OPUS};
 use symphonia::core::codecs::audio::{AudioCodecParameters, AudioDecoder, AudioDecoderOptions};
 use symphonia::core::errors::Error;
@@ -21,7 +22,7 @@ use super::pcm::{FULL_SCALE, full_scale_of};
 use super::source::{Count, Source, WithoutTags};
 use super::{Decode, Layout};
 
-/// Frames at the start of an MP3 that may need bytes of frames before them, from where it was cut.
+/// Frames at the start of an MP3 that may need bytes of frames before them, from where it was cut; they are silent then.
 const CUT_OFF: u64 = 3;
 /// Samples a channel that an encoder of AAC (the least that any does) or MP3 (as LAME does, of which decoders add 529) puts before
 /// the sound, where nothing tells.
@@ -40,6 +41,7 @@ pub struct Compressed {
     promised: Option<u64>,
     found: u64,
     packets: u64,
+    mp3: bool,
     checks: Checks,
     /// Samples a channel that are still to be left out, as the encoder put them before the sound.
     delay: u64,
@@ -132,7 +134,8 @@ impl Compressed {
     }
 
     pub fn caf(source: Source) -> Result<Compressed, AudioError> {
-        let stream = MediaSourceStream::new(Box::new(source.seekable()?), Default::default());
+        let file = caf::repaired(source.seekable()?)?;
+        let stream = MediaSourceStream::new(Box::new(file), Default::default());
         Compressed::new(
             CafReader::try_new(stream, Default::default()),
             Checks::Container,
@@ -159,10 +162,7 @@ impl Compressed {
         let rate = parameters
             .sample_rate
             .ok_or_else(|| AudioError::damaged("no sample rate"))?;
-        let channels = parameters
-            .channels
-            .as_ref()
-            .map_or(0, |channels| channels.count());
+        let channels = parameters.channels.as_ref().map_or(0, Channels::count);
         let delay = u64::from(track.delay.unwrap_or(0));
         let delay = match parameters.codec {
             CODEC_ID_OPUS => delay,
@@ -183,6 +183,7 @@ impl Compressed {
             delay,
             found: 0,
             packets: 0,
+            mp3: parameters.codec == CODEC_ID_MP3,
             checks,
             interleaved: Vec::new(),
             format,
@@ -248,13 +249,15 @@ impl Decode for Compressed {
         let decoded = self
             .codec
             .decode(&packet, self.layout.channels, &mut self.interleaved);
-        let cut_off =
-            matches!(self.checks, Checks::Bytes { flac: None, .. }) && self.packets <= CUT_OFF;
+        let channels = self.layout.channels.max(1);
         match decoded {
-            Err(AudioError::Damaged(_)) if cut_off => self.interleaved.clear(),
+            Err(AudioError::Damaged(_)) if self.mp3 && self.packets <= CUT_OFF => {
+                let silent = packet.block_dur().get() as usize * channels;
+                self.interleaved.clear();
+                self.interleaved.resize(silent, 0.0);
+            }
             other => other?,
         }
-        let channels = self.layout.channels.max(1);
         let frames = self.interleaved.len() / channels;
         if let Checks::Bytes {
             accounted,
@@ -268,11 +271,14 @@ impl Decode for Compressed {
                 flac.take(&packet.data, frames as u64)?;
             }
         }
-        let start = frames.min(packet.trim_start.get() as usize + self.delay as usize);
+        let start = frames.min(packet.trim_start.get() as usize);
         let end = frames
             .saturating_sub(packet.trim_end.get() as usize)
             .max(start);
         self.found += (end - start) as u64;
+        let early = self.delay.min((end - start) as u64);
+        self.delay -= early;
+        let start = start + early as usize;
         samples.extend_from_slice(&self.interleaved[start * channels..end * channels]);
         Ok(true)
     }
@@ -281,10 +287,7 @@ impl Decode for Compressed {
 impl Codec {
     fn new(parameters: &AudioCodecParameters) -> Result<Codec, AudioError> {
         if parameters.codec == CODEC_ID_OPUS {
-            let channels = parameters
-                .channels
-                .as_ref()
-                .map_or(0, |channels| channels.count());
+            let channels = parameters.channels.as_ref().map_or(0, Channels::count);
             let head = parameters.extra_data.as_deref().unwrap_or_default();
             // Of an OpusHead, bytes 16 and 17 are the gain in 1/256 dB, and the one after it says how streams are mapped.
             let &[.., g0, g1, 0] = head.get(..19).unwrap_or_default() else {

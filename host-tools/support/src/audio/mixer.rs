@@ -8,8 +8,8 @@ use super::pcm::FULL_SCALE;
 const CLIPPED_RUN: u32 = 3;
 /// Share of clipped samples above which it is said.
 const CLIPPED: f64 = 0.002;
-/// Factor of full scale above which it is said. Below, it counts as clipping.
-const BEYOND: f64 = 1.1;
+/// Factor of full scale above which it is said, and up to which it counts as clipping: decoders overshoot a little.
+const BEYOND: f64 = 1.9;
 /// Share of the energy below which channels cancel each other out; those that have nothing in common keep all of it.
 const CANCELLED: f64 = 0.1;
 /// Power of channels, in units of 16-bit samples squared, that is silence.

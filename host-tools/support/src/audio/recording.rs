@@ -86,7 +86,7 @@ impl Recording {
 
     /// Returns the next samples, and `None` once all were returned. A recording that is not whole then is an error, and
     /// what may be wrong with it is warned of.
-    pub fn next(&mut self) -> Result<Option<&[i16]>> {
+    pub fn next_piece(&mut self) -> Result<Option<&[i16]>> {
         match self.fill() {
             Ok(()) if self.piece.is_empty() => Ok(None),
             Ok(()) => Ok(Some(&self.piece)),

@@ -1,3 +1,7 @@
+mod cases;
+mod formats;
+mod generated;
+
 use std::f64::consts::TAU;
 
 use std::io::Cursor;
@@ -33,7 +37,7 @@ fn decoded(bytes: Vec<u8>) -> Result<Vec<i16>, String> {
     let whole = || {
         let mut recording = Recording::new("x".into(), source, None, format::decoder)?;
         let mut samples = Vec::new();
-        while let Some(piece) = recording.next()? {
+        while let Some(piece) = recording.next_piece()? {
             samples.extend_from_slice(piece);
         }
         Ok(samples)
@@ -153,7 +157,7 @@ fn what_is_no_whole_audio_file_is_named() {
 }
 
 /// 20 samples of two channels, 16 kHz, 16-bit, `1000 n - 10000` and `1002 n - 10000`; by libFLAC.
-const FLAC: &[u8] = include_bytes!("ramp.flac");
+const FLAC: &[u8] = include_bytes!("../../tests/data/ramp.flac");
 
 #[test]
 fn flac_is_decoded_bit_for_bit() {

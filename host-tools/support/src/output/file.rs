@@ -66,7 +66,7 @@ fn identity(path: &Path) -> Option<(impl PartialEq + use<>, PathBuf)> {
     let canonical = fs::canonicalize(path).ok()?;
     let there = fs::metadata(&canonical)
         .ok()
-        .filter(|there| there.is_file())?;
+        .filter(fs::Metadata::is_file)?;
     #[cfg(unix)]
     let identity = {
         use std::os::unix::fs::MetadataExt;
