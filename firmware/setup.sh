@@ -115,7 +115,10 @@ run_cargo() {
   unset "CARGO_TARGET_$(tr 'a-z.-' 'A-Z__' <<<"$target")_RUSTFLAGS"
   # Panic messages name source files: without the folders of this machine, the same firmware everywhere.
   flags="\"--remap-path-prefix=$root/=\""
-  cargo fetch -q >&2 || true
+  # The versions that were tested; a board that is new here gets its own at its first build.
+  local locked=--locked
+  grep -q "^name = \"$(basename "$caller")\"" ../Cargo.lock || locked=
+  cargo fetch -q $locked >&2 || true
   for crates in "${CARGO_HOME:-$HOME/.cargo}"/registry/src/*/; do
     flags+=", \"--remap-path-prefix=$crates=\""
   done
@@ -123,7 +126,7 @@ run_cargo() {
     flags+=", \"--sysroot\", \"$sysroot\"" # rustc takes one
   fi
   exec 9>&-
-  exec cargo --config "target.$target.rustflags=[$flags]" "$@"
+  exec cargo --config "target.$target.rustflags=[$flags]" $locked "$@"
 }
 
 qemu() {

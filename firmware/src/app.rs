@@ -2,8 +2,8 @@
 //! generic over the hardware, which a board crate brings: a [`Processor`], pins of `embedded-hal`, a serial
 //! line of `embedded-io`, and an [`crate::audio::AudioSource`] at the other end of the ring.
 
+mod elapsed;
 mod fits;
-mod idle;
 mod output;
 mod processor;
 mod refusal;
@@ -25,10 +25,10 @@ use crate::kernels;
 use crate::recognizer::{Event, Recognizer};
 use crate::step::Step;
 use crate::telemetry::{Report, Status};
+use elapsed::Elapsed;
 pub use fits::assert_fits;
-use idle::Idle;
 pub use output::Output;
-use output::When;
+use output::{Until, When};
 pub use processor::Processor;
 pub use refusal::Refusal;
 
@@ -56,7 +56,7 @@ pub struct App<'a, S, P, T, C> {
     /// Holds the number of the sample at which the recognizer's stream began.
     stream_start: u64,
     /// Holds the time since audio came last.
-    idle: Idle,
+    idle: Elapsed,
     /// Says whether audio stopped, and recognition with it.
     stopped: bool,
     status: Status,
@@ -103,7 +103,7 @@ where
             sequence: 0,
             next: 0,
             stream_start: 0,
-            idle: Idle::new(now),
+            idle: Elapsed::new(now),
             stopped: false,
             status: Status::default(),
             wake_words: 0,
@@ -164,7 +164,10 @@ where
             self.wait(begin);
             return false;
         };
-        self.stopped = false;
+        if core::mem::take(&mut self.stopped) {
+            // The load is that of audio.
+            (self.status_at, self.busy) = (begin, 0);
+        }
         if block.start != self.next {
             self.overrun(&block);
         }
@@ -178,8 +181,8 @@ where
         self.show_awake();
         self.processor.feed_watchdog();
         let end = self.processor.now();
-        self.idle = Idle::new(end);
-        self.release_outputs();
+        self.idle = Elapsed::new(end);
+        self.release_outputs(end);
         self.busy = self.busy.wrapping_add(end.wrapping_sub(begin));
         if self.next >= self.next_status {
             self.next_status = self.next.saturating_add(samples(STATUS_MS));
@@ -192,7 +195,7 @@ where
     /// does not follow what came before.
     fn wait(&mut self, now: u32) {
         self.idle.look(now, C::CLOCK_HZ);
-        self.release_outputs();
+        self.release_outputs(now);
         if self.stopped || self.idle.ms < STOPPED_MS {
             return;
         }
@@ -288,6 +291,7 @@ where
             &mut self.status.detections
         };
         count(counter, true);
+        let now = self.processor.now();
         for output in self.outputs.iter_mut() {
             let meant = match output.when {
                 When::Said(name) => name == command,
@@ -295,7 +299,10 @@ where
                 When::Awake => false,
             };
             if meant {
-                output.until = Some(self.next.saturating_add(samples(output.hold_ms)));
+                output.until = Some(Until {
+                    sample: self.next.saturating_add(samples(output.hold_ms)),
+                    high: Elapsed::new(now),
+                });
                 let set = output.pin.set_high();
                 count(&mut self.status.io_errors, set.is_err());
             }
@@ -310,11 +317,10 @@ where
         ));
     }
 
-    /// Lowers the outputs whose time is over, by the audio or, where none comes, by the clock.
-    fn release_outputs(&mut self) {
-        let now = self.next.saturating_add(self.idle.samples());
+    /// Lowers the outputs whose time is over, by the audio or by a reading of the clock.
+    fn release_outputs(&mut self, now: u32) {
         for output in self.outputs.iter_mut() {
-            if output.until.is_some_and(|until| now >= until) {
+            if output.is_over(self.next, now, C::CLOCK_HZ) {
                 output.until = None;
                 let set = output.pin.set_low();
                 count(&mut self.status.io_errors, set.is_err());

@@ -22,8 +22,8 @@ use crate::image::{
     DecoderConfig, FrontEndConfig, Image, MAX_CLASSES, MAX_SMOOTHING, Stream, milliseconds,
 };
 
-/// Sets the bit of every label, so that all are listened to.
-const ALL: u64 = u64::MAX;
+/// Has the bit of every label, so that all are listened to.
+pub const ALL_LABELS: u64 = u64::MAX;
 
 /// A spoken word that the decoder detected. Times count from the start of the stream, in ms, and stop
 /// counting after 49 days.
@@ -34,7 +34,7 @@ pub struct Word {
     pub label: u8,
     /// The smoothed posterior that the word reached, Q0.8.
     pub score: u8,
-    /// The time at which the first loud frame of the word starts, in ms: see [`Decoder::push_loudness`].
+    /// The time at which the first loud frame of the word starts, in ms.
     pub start_ms: u32,
     /// The time at which the frame that decided the word ends, in ms.
     pub end_ms: u32,
@@ -81,8 +81,6 @@ pub struct Decoder {
     /// Has a bit for each label that may be faint. It is 0 where the image lists no commands, and wake words
     /// have no bit.
     faint: u64,
-    /// Has a bit for each label that is listened to.
-    heard: u64,
     state: State,
 }
 
@@ -102,8 +100,6 @@ struct State {
     age: [u8; MAX_CLASSES],
     /// The number of the frame that comes next.
     frame: u64,
-    /// The number of the first frame of the step that the last frame belongs to.
-    step_start: u64,
     loudness: Loudness,
     /// Counts the frames that are left in which nothing is detected.
     refractory: u16,
@@ -120,7 +116,6 @@ impl State {
         height: [0; MAX_CLASSES],
         age: [0; MAX_CLASSES],
         frame: 0,
-        step_start: 0,
         loudness: Loudness::START,
         refractory: 0,
     };
@@ -136,7 +131,7 @@ impl Decoder {
         }
         let commands = match image.grammar().commands {
             0 => 0,
-            _ => ALL,
+            _ => ALL_LABELS,
         };
         Self {
             config: manifest.decoder,
@@ -145,7 +140,6 @@ impl Decoder {
             classes: manifest.classes.into(),
             threshold,
             faint: commands & !image.wake_labels(),
-            heard: ALL,
             state: State::START,
         }
     }
@@ -171,14 +165,7 @@ impl Decoder {
     /// Numbers the frame that comes next.
     #[cfg(test)]
     pub(crate) fn go_on_at(&mut self, frame: u64) {
-        (self.state.frame, self.state.step_start) = (frame, frame);
-        self.state.loudness.go_on_at(frame);
-    }
-
-    /// Listens only to the labels whose bit is set, from the next frame on. Another label that reaches its threshold
-    /// is no word, nor a faint one, and not later either: it must have faded before it can be one.
-    pub fn listen_to(&mut self, labels: u64) {
-        self.heard = labels;
+        self.state.frame = frame;
     }
 
     /// Returns the smoothed posteriors of the last frame, Q0.8, one a class.
@@ -198,28 +185,22 @@ impl Decoder {
         self.state.disarmed.get(usize::from(label)) == Some(&false)
     }
 
-    /// Takes the loudness of the next frame, in any logarithmic unit, before [`Decoder::push_frame`] takes
-    /// the frame itself: frames have a loudness before they are committed. It serves to tell where a word
-    /// started.
-    pub fn push_loudness(&mut self, loudness: u8) {
-        self.state.loudness.push(loudness);
-    }
-
-    /// Takes the posteriors of the next committed frame, Q0.8 minus 128, one a class. Returns the word that
-    /// the frame decides, if any: one that reached its threshold, or else a faint one that has faded by this
-    /// frame. There are faint words only where the image lists commands.
-    pub fn push_frame(&mut self, posteriors: &[i8]) -> Option<Word> {
+    /// Takes the next committed frame: its posteriors, Q0.8 minus 128, one a class, and its loudness, in the unit of
+    /// [`FrontEnd::loudness`](crate::front_end::FrontEnd::loudness), which tells where a word started. Returns the
+    /// word that the frame decides, if any: one that reached its threshold, or else a faint one that has faded by
+    /// this frame. There are faint words only where the image lists commands.
+    ///
+    /// Only the labels whose bit is set in `heard` are listened to. Another one that reaches its threshold is no word,
+    /// nor a faint one, and not later either: it must have faded before it can be one.
+    pub fn push_frame(&mut self, posteriors: &[i8], loudness: u8, heard: u64) -> Option<Word> {
         let frame = self.state.frame;
         self.state.frame += 1;
-        if frame >= self.state.step_start + u64::from(self.stream.step) {
-            self.state.step_start = frame;
-        }
         self.smooth(posteriors);
-        self.state.loudness.follow(frame);
+        self.state.loudness.follow(frame, loudness);
         let quiet = self.state.refractory > 0;
         self.state.refractory = self.state.refractory.saturating_sub(1);
-        let Some((label, score)) = self.likeliest().filter(|_| !quiet) else {
-            return self.faded(frame);
+        let Some((label, score)) = self.likeliest(heard).filter(|_| !quiet) else {
+            return self.faded(frame, heard);
         };
         self.state.refractory = self.config.refractory;
         *self.state.disarmed.get_mut(usize::from(label))? = true;
@@ -227,11 +208,11 @@ impl Decoder {
     }
 
     /// Returns a faint word that has faded by this frame, which decided no other word.
-    fn faded(&mut self, frame: u64) -> Option<Word> {
+    fn faded(&mut self, frame: u64, heard: u64) -> Option<Word> {
         if self.faint == 0 {
             return None;
         }
-        let mut heard = self.faint & self.heard;
+        let mut heard = self.faint & heard;
         let State {
             smoothed,
             height,
@@ -275,25 +256,18 @@ impl Decoder {
     /// Makes the word whose average is highest at `frame`, and remembers it unless it is an echo.
     #[inline(never)] // seldom runs
     fn word(&mut self, label: u8, score: u8, frame: u64, kind: Kind) -> Word {
+        let now = self.state.frame.saturating_sub(1);
         let (onset, echo) = self.state.loudness.word(label, frame, self.front_end.hop);
         Word {
             label,
             score,
             start_ms: self.ms(onset, 0),
             end_ms: self.ms(frame, self.front_end.window),
-            decided_ms: self.decided_ms(),
+            decided_ms: decided_ms(self.stream, self.front_end, now),
             kind: if echo { Kind::Echo } else { kind },
             first_frame: onset,
             last_frame: frame,
         }
-    }
-
-    /// Returns the time, in ms, at which the audio ends that the step of the last frame took, look-ahead
-    /// included.
-    pub fn decided_ms(&self) -> u32 {
-        let look_ahead = u64::from(self.stream.chunk.saturating_sub(1));
-        let last = self.state.step_start.saturating_add(look_ahead);
-        self.ms(last, self.front_end.window)
     }
 
     /// Averages the posteriors of the last frames, this one included.
@@ -323,9 +297,8 @@ impl Decoder {
     }
 
     /// Arms the words that have faded, and returns label and score of the likeliest one among the armed words
-    /// that reach their threshold.
-    fn likeliest(&mut self) -> Option<(u8, u8)> {
-        let mut heard = self.heard;
+    /// that reach their threshold and are listened to.
+    fn likeliest(&mut self, mut heard: u64) -> Option<(u8, u8)> {
         let State {
             smoothed, disarmed, ..
         } = &mut self.state;
@@ -360,6 +333,16 @@ pub(crate) fn ms(front_end: FrontEndConfig, frame: u64, sample: u16) -> u32 {
         .saturating_mul(front_end.hop.into())
         .saturating_add(sample.into());
     milliseconds(samples)
+}
+
+/// Returns the time, in ms, at which the audio ends that is needed to decide on `frame`: that of its step, look-ahead
+/// included.
+#[inline(never)] // seldom runs
+pub(crate) fn decided_ms(stream: Stream, front_end: FrontEndConfig, frame: u64) -> u32 {
+    let within_step = frame % u64::from(stream.step.max(1));
+    let look_ahead = u64::from(stream.chunk.saturating_sub(1));
+    let last = (frame - within_step).saturating_add(look_ahead);
+    ms(front_end, last, front_end.window)
 }
 
 #[cfg(test)]

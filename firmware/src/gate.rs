@@ -29,7 +29,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::decoder::{Word, ms};
+use crate::decoder::{ALL_LABELS, Word, ms};
 use crate::grammar::{Detection, Grammar};
 use crate::image::{FrontEndConfig, Image, label_bit, samples};
 
@@ -136,32 +136,30 @@ impl Gate {
     }
 
     /// Returns what to listen to in the frame that comes next: a bit for each label, for
-    /// [`Decoder::listen_to`](crate::decoder::Decoder::listen_to).
+    /// [`Decoder::push_frame`](crate::decoder::Decoder::push_frame).
     pub fn listens_to(&self) -> u64 {
         if self.is_awake() {
-            u64::MAX
+            ALL_LABELS
         } else {
             self.wake_words
         }
     }
 
-    /// Takes the word that a frame decided, if any, and the time in ms at which the audio ends that was
-    /// needed to decide. Tells `on_outcome` of detections, and after them of the window's opening or closing.
+    /// Takes the word that the next frame decided, if any. Tells `on_outcome` of detections, and after them of
+    /// the window's opening or closing.
     pub fn push_frame(
         &mut self,
         image: &Image<'_>,
         word: Option<Word>,
-        decided_ms: u32,
         mut on_outcome: impl FnMut(Outcome),
     ) {
         let heard = self.listens_to();
         let word = word.filter(|word| heard & label_bit(word.label) != 0);
         let mut opens = false;
-        self.grammar
-            .push_frame(image, word, decided_ms, |detection| {
-                opens |= self.extend || image.is_wake_word(detection.command);
-                on_outcome(Outcome::Detection(detection));
-            });
+        self.grammar.push_frame(image, word, |detection| {
+            opens |= self.extend || image.is_wake_word(detection.command);
+            on_outcome(Outcome::Detection(detection));
+        });
         let frame = self.frame;
         self.frame = frame.saturating_add(1);
         if self.wake_words == 0 {

@@ -9,7 +9,8 @@
 //!
 //! One word of a command may be faint (see [`Kind::Faint`]), since the others vouch for it; a faint word that
 //! fits no command counts for nothing. Of 556 commands of two words, all that clips of one speaker each of
-//! Speech Commands' `val` make, 462 are right without faint words and 481 with them, one wrong (`measured` in float32, by a model of this module and the decoder).
+//! Speech Commands' `val` make, 462 are right without faint words and 481 with them, one wrong (`measured` in
+//! float32, by a model of this module and the decoder).
 //!
 //! A wake word (see [`crate::gate`]) is a detection by itself, whatever the commands: between two words it
 //! parts them.
@@ -21,7 +22,7 @@
 //! start of the next would be nearer to what people mean by a pause, but the start is known only when the
 //! next word is: a grammar that waits for it would have to wait for the longest word besides.
 
-use crate::decoder::{Kind, Word};
+use crate::decoder::{Kind, Word, decided_ms};
 use crate::image::{FrontEndConfig, Image, MAX_WORDS, samples};
 
 /// The longest time, in ms, that may pass from the start of a command's first word to the end of its last.
@@ -104,13 +105,12 @@ impl Grammar {
         Self::default()
     }
 
-    /// Takes the word that a frame decided, if any, and the time in ms at which the audio ends that was
-    /// needed to decide. Tells `on_detection` of each command or wake word that is now complete.
+    /// Takes the word that the next frame decided, if any. Tells `on_detection` of each command or wake word
+    /// that is now complete.
     pub fn push_frame(
         &mut self,
         image: &Image<'_>,
         word: Option<Word>,
-        decided_ms: u32,
         mut on_detection: impl FnMut(Detection),
     ) {
         // An echo was counted with its word.
@@ -129,7 +129,7 @@ impl Grammar {
             }
         }
         while self.count > 0
-            && let Some(detection) = self.next(image, decided_ms)
+            && let Some(detection) = self.next(image)
         {
             on_detection(detection);
         }
@@ -139,7 +139,7 @@ impl Grammar {
     /// Returns the command that the first words are, and drops words that begin none. Returns `None` if the
     /// words that are left begin a longer command that may still come, or if no words are left.
     #[inline(never)] // seldom runs
-    fn next(&mut self, image: &Image<'_>, decided_ms: u32) -> Option<Detection> {
+    fn next(&mut self, image: &Image<'_>) -> Option<Detection> {
         loop {
             let words = self.words.get(..self.count)?;
             let (first, _) = words.first()?;
@@ -162,12 +162,13 @@ impl Grammar {
             }
             let (used, command, score) = longest.unwrap_or((1, 0, 0));
             let (last, _) = words.get(used.checked_sub(1)?)?;
+            let manifest = image.manifest();
             let detection = Detection {
                 command,
                 score,
                 start_ms: first.start_ms,
                 end_ms: last.end_ms,
-                decided_ms,
+                decided_ms: decided_ms(manifest.stream, manifest.front_end, self.frame),
             };
             (0..used).for_each(|_| self.remove(0));
             if longest.is_some() {

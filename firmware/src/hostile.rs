@@ -113,7 +113,7 @@ fn through_gate(image: &Image<'_>) {
             ..Word::default()
         };
         let slept = !gate.is_awake();
-        gate.push_frame(image, Some(word), 0, |outcome| {
+        gate.push_frame(image, Some(word), |outcome| {
             outcome_is_sound(image, slept, outcome);
         });
         let opens = wake.words.contains(&label);
@@ -122,7 +122,7 @@ fn through_gate(image: &Image<'_>) {
     let window = usize::from(wake.window_ms) * 16 / usize::from(image.manifest().front_end.hop);
     let most = window + 2 * usize::from(image.grammar().gap) + 2;
     if most <= MAX_WINDOW {
-        (0..most).for_each(|_| gate.push_frame(image, None, 0, |_| {}));
+        (0..most).for_each(|_| gate.push_frame(image, None, |_| {}));
         assert_eq!(gate.reset(), None, "the window closes by itself");
     }
     gate.reset();

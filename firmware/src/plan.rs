@@ -171,6 +171,7 @@ pub(crate) const TENSOR_BYTES: usize = 16;
 
 /// The record of a [`Tensor`] as it is encoded.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(Deserialize))]
 struct Record {
     space: Space,
     element: Element,
@@ -187,6 +188,7 @@ struct Record {
 
 /// Names the variant of a [`Location`].
 #[derive(Serialize)]
+#[cfg_attr(test, derive(Deserialize))]
 enum Space {
     Constant,
     Arena,
@@ -361,5 +363,34 @@ impl Op {
             | Self::Softmax { output, .. }
             | Self::Context { output, .. } => output,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_image::Random;
+
+    #[test]
+    fn any_bytes_are_decoded_to_the_tensor_that_postcard_would_read_or_to_none() {
+        let (mut random, mut tensors) = (Random(1), 0);
+        for _ in 0..100_000 {
+            let mut record = [0; TENSOR_BYTES].map(|_: u8| random.next() as u8);
+            for (field, most) in [(0, 4), (1, 4), (15, 3)] {
+                if random.below(8) > 0 {
+                    record[field] = random.below(most) as u8;
+                }
+            }
+            let bytes = |record: Record| {
+                let mut bytes = [0; TENSOR_BYTES];
+                postcard::to_slice(&record, &mut bytes).unwrap();
+                bytes
+            };
+            let decoded = Tensor::decode(&record).map(|tensor| bytes(tensor.into()));
+            let expected = postcard::from_bytes(&record).ok().map(bytes);
+            assert_eq!(decoded, expected, "{record:?}");
+            tensors += usize::from(decoded.is_some());
+        }
+        assert!(tensors > 10_000, "{tensors}");
     }
 }

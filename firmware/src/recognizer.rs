@@ -11,6 +11,10 @@ use crate::image::{FFT, Image, MAX_MELS};
 use crate::plan::{Cache, TensorId};
 use crate::step::{Cpu, Step, byte_range};
 
+/// The number of frames, a power of two, whose loudness waits until they are committed. In a longer chunk, which
+/// would be no stream to speak commands to, a later frame's stands for it.
+const WAITING: usize = 128;
+
 /// The memory that a recognizer works in: `Memory<{ memory_bytes(IMAGE) }>`, 16-byte aligned. Where alignment
 /// does not matter, as on a PC, any `[i8]` of [`Image::memory_bytes`] will do as well.
 #[repr(C, align(16))]
@@ -114,7 +118,10 @@ pub struct Recognizer<'a, S = Cpu> {
     sample_count: usize,
     /// Counts the frames in the feature window.
     frames: u16,
+    /// Holds the loudness of the frames in the feature window; that of frame `n` is at `n` modulo [`WAITING`].
+    loudness: [u8; WAITING],
     step_index: u64,
+    /// The number of the first frame in the feature window.
     frame_index: u64,
 }
 
@@ -160,6 +167,7 @@ impl<'a, S: Step> Recognizer<'a, S> {
             samples: [0; FFT],
             sample_count: 0,
             frames: 0,
+            loudness: [0; WAITING],
             step_index: 0,
             frame_index: 0,
         })
@@ -250,7 +258,8 @@ impl<'a, S: Step> Recognizer<'a, S> {
         let features = features.get_mut(..config.mels.into()).unwrap_or_default();
         let samples = self.samples.get(..window).unwrap_or_default();
         self.front_end.frame(samples, features);
-        self.decoder.push_loudness(self.front_end.loudness());
+        let frame = self.frame_index.saturating_add(self.frames.into());
+        self.loudness[frame as usize % WAITING] = self.front_end.loudness();
         if hop <= window && window <= FFT {
             self.samples.copy_within(hop..window, 0);
         }
@@ -280,18 +289,18 @@ impl<'a, S: Step> Recognizer<'a, S> {
         });
         self.step_index = index.saturating_add(1);
         for row in posteriors.chunks_exact(usize::from(manifest.classes).max(1)) {
-            self.decoder.listen_to(self.gate.listens_to());
-            let word = self.decoder.push_frame(row);
-            let (frame, smoothed) = (self.frame_index, self.decoder.smoothed());
+            let frame = self.frame_index;
+            let loudness = self.loudness[frame as usize % WAITING];
+            let heard = self.gate.listens_to();
+            let word = self.decoder.push_frame(row, loudness, heard);
+            let smoothed = self.decoder.smoothed();
             on_event(Event::Frame { frame, smoothed });
             if let Some(word) = word.filter(|word| word.kind == Kind::Sure) {
                 on_event(Event::Word(word));
             }
-            let decided_ms = self.decoder.decided_ms();
-            self.gate
-                .push_frame(&self.image, word, decided_ms, |outcome| {
-                    on_event(outcome.into());
-                });
+            self.gate.push_frame(&self.image, word, |outcome| {
+                on_event(outcome.into());
+            });
             self.frame_index = frame.saturating_add(1);
         }
         self.windows.advance(&self.image, self.memory);

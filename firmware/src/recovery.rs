@@ -1,5 +1,5 @@
-//! Recovery is what a device does when it fails: it lowers its outputs, keeps the reason in memory that a restart
-//! leaves as it is, and starts again. What comes up then reports the reason
+//! Recovery is what a device does when it fails: it lowers its outputs, keeps the reason in retained RAM, which a
+//! restart leaves as it is, and starts again. What comes up then reports the reason
 //! ([`Report::Restart`](crate::telemetry::Report::Restart)).
 //!
 //! A board calls [`fail`] from its panic and fault handlers and [`restarted`] at its start. Where nothing runs any more,
@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 pub struct Restart {
     /// Says what failed.
     pub cause: Cause,
-    /// The line of the source that panicked, or the address of the instruction that faulted; 0 where that is unknown.
+    /// The line of the source file that panicked, or the address of the instruction that faulted; 0 where that is
+    /// unknown. Which file it was is not kept, and where a macro of `defmt` panicked the line is one of `defmt`'s own.
     pub place: u32,
 }
 
@@ -31,25 +32,25 @@ pub enum Cause {
     BrownOut,
 }
 
-/// The causes by the numbers that memory keeps them by.
+/// The causes by the numbers that they have in retained RAM.
 const CAUSES: [Cause; 4] = [Cause::Panic, Cause::Fault, Cause::Watchdog, Cause::BrownOut];
 
-/// The words of memory that keep a reason: number of the cause, place, and a checksum.
-pub type Kept = [u32; 3];
+/// The words of retained RAM that keep a reason: number of the cause, place, and a checksum.
+pub type Retained = [u32; 3];
 
-/// What no memory holds by chance after power came up.
-const SEAL: u32 = 0x5A52_4441;
+/// The checksum of a cause and a place of 0, which no memory holds by chance after power came up.
+const CHECKSUM: u32 = 0x5A52_4441;
 
 /// What recovery needs from the hardware.
-pub trait Board {
+pub trait Recover {
     /// Sets all outputs low, from any context.
     fn lower_outputs(&mut self);
 
-    /// Returns memory that a restart leaves as it is.
-    fn kept(&mut self) -> Kept;
+    /// Reads the retained RAM.
+    fn retained(&mut self) -> Retained;
 
-    /// Writes memory that a restart leaves as it is.
-    fn keep(&mut self, kept: Kept);
+    /// Writes the retained RAM.
+    fn retain(&mut self, words: Retained);
 
     /// Returns what the hardware says of the last reset, if it was a failure, and makes it forget that.
     fn reset_cause(&mut self) -> Option<Cause> {
@@ -61,28 +62,28 @@ pub trait Board {
 }
 
 /// Lowers the outputs, keeps the reason and resets the processor.
-pub fn fail(board: &mut impl Board, restart: Restart) {
+pub fn fail(board: &mut impl Recover, restart: Restart) {
     board.lower_outputs();
     let number = CAUSES.iter().position(|&cause| cause == restart.cause);
     let number = number.unwrap_or_default() as u32;
-    board.keep([number, restart.place, seal(number, restart.place)]);
+    board.retain([number, restart.place, checksum(number, restart.place)]);
     board.reset();
 }
 
 /// Returns why the device started again, if it failed before: what was kept, or else what the hardware says. The next
 /// start is told nothing of it.
-pub fn restarted(board: &mut impl Board) -> Option<Restart> {
-    let [number, place, sealed] = board.kept();
-    board.keep([0; 3]);
+pub fn restarted(board: &mut impl Recover) -> Option<Restart> {
+    let [number, place, sum] = board.retained();
+    board.retain([0; 3]);
     let told = board.reset_cause();
     match CAUSES.get(number as usize) {
-        Some(&cause) if sealed == seal(number, place) => Some(Restart { cause, place }),
+        Some(&cause) if sum == checksum(number, place) => Some(Restart { cause, place }),
         _ => told.map(|cause| Restart { cause, place: 0 }),
     }
 }
 
-fn seal(number: u32, place: u32) -> u32 {
-    SEAL ^ number.rotate_left(16) ^ place.rotate_left(1)
+fn checksum(number: u32, place: u32) -> u32 {
+    CHECKSUM ^ number.rotate_left(16) ^ place.rotate_left(1)
 }
 
 /// The brown-out reset of a processor, whose level is kept in its own flash.
@@ -111,26 +112,26 @@ mod tests {
     /// A processor whose memory stays over a reset, but not over a loss of power.
     #[derive(Default)]
     struct Model {
-        memory: Kept,
+        memory: Retained,
         outputs_high: bool,
         flag: Option<Cause>,
         /// Outputs and memory when it was reset.
-        resets: std::vec::Vec<(bool, Kept)>,
+        resets: std::vec::Vec<(bool, Retained)>,
         level: u8,
         writes: u32,
     }
 
-    impl Board for Model {
+    impl Recover for Model {
         fn lower_outputs(&mut self) {
             self.outputs_high = false;
         }
 
-        fn kept(&mut self) -> Kept {
+        fn retained(&mut self) -> Retained {
             self.memory
         }
 
-        fn keep(&mut self, kept: Kept) {
-            self.memory = kept;
+        fn retain(&mut self, words: Retained) {
+            self.memory = words;
         }
 
         fn reset_cause(&mut self) -> Option<Cause> {

@@ -110,7 +110,7 @@ pub fn reports(options: &Options) -> Result<Reports> {
     let file = ImageFile::open(&options.image)?;
     let image = file.image()?;
     let recordings = recordings(&options.audio)?;
-    let mut stacks = Stacks::new(&options.boards, &options.image, &file, &recordings);
+    let mut stacks = Stacks::new(&options.boards, &file, &recordings);
     let mut reports = Vec::new();
     for project in &opened {
         let regions = elf::regions(&project.directory.join("memory.x"))?;
@@ -120,7 +120,7 @@ pub fn reports(options: &Options) -> Result<Reports> {
                 let stack = stacks.of(project, path, firmware.stack_bytes)?;
                 (firmware, stack)
             }
-            None => built(project, regions, options, &file, &mut stacks)?,
+            None => built(project, regions, &file, &mut stacks)?,
         };
         let board = &project.board;
         let limits = budgets.of(board.limits);
@@ -148,11 +148,10 @@ pub fn reports(options: &Options) -> Result<Reports> {
 fn built(
     project: &Project,
     regions: Vec<elf::Region>,
-    options: &Options,
     file: &ImageFile,
     stacks: &mut Stacks<'_>,
 ) -> Result<(Firmware, stack::Stack)> {
-    let built = project.build(&options.image, None)?;
+    let built = project.build(file, None)?;
     let firmware = Firmware::read(&built.elf, regions, file)?;
     if project.board.machine.is_none() {
         // The stack is that of another board, which may have to be built.

@@ -24,22 +24,15 @@ pub struct Stack {
 /// Measures the stack of each board once.
 pub struct Stacks<'a> {
     pub boards: &'a Path,
-    pub image: &'a Path,
     pub file: &'a ImageFile,
     pub recordings: &'a [PathBuf],
     measured: HashMap<String, u64>,
 }
 
 impl<'a> Stacks<'a> {
-    pub fn new(
-        boards: &'a Path,
-        image: &'a Path,
-        file: &'a ImageFile,
-        recordings: &'a [PathBuf],
-    ) -> Self {
+    pub fn new(boards: &'a Path, file: &'a ImageFile, recordings: &'a [PathBuf]) -> Self {
         Stacks {
             boards,
-            image,
             file,
             recordings,
             measured: HashMap::new(),
@@ -61,7 +54,7 @@ impl<'a> Stacks<'a> {
                     let bytes = match self.measured.get(&other.board.name) {
                         Some(&bytes) => bytes,
                         None => {
-                            let firmware = other.build(self.image, None)?;
+                            let firmware = other.build(self.file, None)?;
                             self.measure(&other, &firmware.elf)?
                         }
                     };

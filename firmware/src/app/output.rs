@@ -1,13 +1,28 @@
 //! Outputs are the pins by which a board shows what was heard.
 
+use super::elapsed::Elapsed;
+
+/// The time, in ms, by which audio may lag behind the clock until a pin falls by the clock: the ring of a board holds
+/// as much.
+const LAG_MS: u64 = 150;
+
 /// A pin that is high for a while after a command was detected, or as long as the device listens to commands.
 #[derive(Debug)]
 pub struct Output<P> {
     pub(super) pin: P,
     pub(super) when: When,
     pub(super) hold_ms: u32,
-    /// Holds the number of the sample at which the pin, which is high now, becomes low.
-    pub(super) until: Option<u64>,
+    /// Says when the pin, which is high now, becomes low.
+    pub(super) until: Option<Until>,
+}
+
+/// Says when a pin becomes low.
+#[derive(Debug)]
+pub(super) struct Until {
+    /// The number of the sample at which it does.
+    pub sample: u64,
+    /// The time since the command, by the clock: audio may stop, or come too slowly.
+    pub high: Elapsed,
 }
 
 /// Says when a pin is high.
@@ -22,8 +37,8 @@ pub(super) enum When {
 }
 
 impl<P> Output<P> {
-    /// Makes an output that a command raises for `hold_ms` of audio. `command` names the command or wake word
-    /// that is meant; `None` means any command.
+    /// Makes an output that a command raises for `hold_ms` of audio, or 150 ms longer by the clock where audio stops or
+    /// lags. `command` names the command or wake word that is meant; `None` means any command.
     pub const fn new(pin: P, command: Option<&'static str>, hold_ms: u32) -> Self {
         let when = match command {
             Some(name) => When::Said(name),
@@ -46,5 +61,14 @@ impl<P> Output<P> {
             hold_ms: 0,
             until: None,
         }
+    }
+
+    /// Says whether the pin has been high long enough at the sample that comes next, and a reading of a clock of `hz`.
+    pub(super) fn is_over(&mut self, next: u64, now: u32, hz: u32) -> bool {
+        let hold_ms = u64::from(self.hold_ms);
+        self.until.as_mut().is_some_and(|until| {
+            until.high.look(now, hz);
+            next >= until.sample || until.high.ms >= hold_ms.saturating_add(LAG_MS)
+        })
     }
 }

@@ -4,7 +4,7 @@ use embedded_hal::digital::OutputPin;
 use embedded_io::Write;
 
 use super::Processor;
-use super::idle::Idle;
+use super::elapsed::Elapsed;
 use crate::image::Problem;
 use crate::kernels;
 use crate::telemetry::{Report, encode};
@@ -22,19 +22,22 @@ pub struct Refusal<P, T, C> {
     telemetry: T,
     processor: C,
     sequence: u16,
-    idle: Idle,
+    /// Holds the time since the LED changed.
+    changed: Elapsed,
     /// Counts the changes of the LED since the last report.
     blinks: u8,
     lit: bool,
 }
 
 impl<P: OutputPin, T: Write, C: Processor> Refusal<P, T, C> {
-    /// Makes the application; errors of pin and line are ignored, since there is nobody else to tell.
-    pub fn new(problem: Problem, led: P, mut telemetry: T, mut processor: C) -> Self {
+    /// Makes the application and sets its LED low; errors of pin and line are ignored, since there is nobody else to
+    /// tell. Other outputs are the board's to set low.
+    pub fn new(problem: Problem, mut led: P, mut telemetry: T, mut processor: C) -> Self {
         #[cfg(feature = "defmt")]
         defmt::error!("the image cannot be used: {}", problem);
+        let _ = led.set_low();
         let _ = telemetry.write_all(&[0]);
-        let idle = Idle::new(processor.now());
+        let changed = Elapsed::new(processor.now());
         let restart = processor.restarted();
         let mut refusal = Self {
             problem,
@@ -42,7 +45,7 @@ impl<P: OutputPin, T: Write, C: Processor> Refusal<P, T, C> {
             telemetry,
             processor,
             sequence: 0,
-            idle,
+            changed,
             blinks: BLINKS,
             lit: false,
         };
@@ -69,13 +72,13 @@ impl<P: OutputPin, T: Write, C: Processor> Refusal<P, T, C> {
     /// Changes the LED and reports, if it is time to.
     pub fn poll(&mut self) {
         self.processor.feed_watchdog();
-        self.idle.look(self.processor.now(), C::CLOCK_HZ);
+        self.changed.look(self.processor.now(), C::CLOCK_HZ);
         if self.blinks >= BLINKS {
             self.blinks = 0;
             self.report(Report::BadImage(self.problem));
         }
-        if self.idle.ms >= BLINK_MS {
-            self.idle.ms = 0;
+        if self.changed.ms >= BLINK_MS {
+            self.changed.ms = 0;
             self.blinks = self.blinks.saturating_add(1);
             self.lit = !self.lit;
             let _ = self.led.set_state(self.lit.into());

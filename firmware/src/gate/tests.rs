@@ -49,7 +49,7 @@ fn heard_from(start: u64, image: &Bytes, words: &[(u64, u8)]) -> Vec<(u64, Strin
             last_frame: start + frame,
             ..Word::default()
         });
-        gate.push_frame(&image, word, 0, |outcome| {
+        gate.push_frame(&image, word, |outcome| {
             heard.push((frame, line(&image, start, outcome)));
         });
     }
@@ -189,8 +189,8 @@ fn a_reset_closes_the_window_and_says_so() {
         label: COMPUTER,
         ..Word::default()
     };
-    gate.push_frame(&image, None, 0, |_| ());
-    gate.push_frame(&image, Some(word), 0, |_| ());
+    gate.push_frame(&image, None, |_| ());
+    gate.push_frame(&image, Some(word), |_| ());
     assert!(gate.is_awake());
     let asleep = Asleep {
         frame: 1,
@@ -233,9 +233,8 @@ fn decoded(image: &Bytes, parts: &[([u8; 3], usize)]) -> Vec<(u64, String)> {
     let (mut decoder, mut gate) = (Decoder::new(&image), Gate::new(&image));
     let mut heard = Vec::new();
     for (frame, posteriors) in (0..).zip(posteriors(parts)) {
-        decoder.listen_to(gate.listens_to());
-        let word = decoder.push_frame(&posteriors);
-        gate.push_frame(&image, word, decoder.decided_ms(), |outcome| {
+        let word = decoder.push_frame(&posteriors, 0, gate.listens_to());
+        gate.push_frame(&image, word, |outcome| {
             heard.push((frame, line(&image, 0, outcome)));
         });
     }
@@ -301,12 +300,11 @@ fn faint(image: &Bytes, parts: &[([u8; 3], usize)]) -> Vec<u64> {
     let (mut decoder, mut gate) = (Decoder::new(&image), Gate::new(&image));
     let mut faint = Vec::new();
     for (frame, posteriors) in (0..).zip(posteriors(parts)) {
-        decoder.listen_to(gate.listens_to());
-        let word = decoder.push_frame(&posteriors);
+        let word = decoder.push_frame(&posteriors, 0, gate.listens_to());
         if word.is_some_and(|word| word.kind == Kind::Faint) {
             faint.push(frame);
         }
-        gate.push_frame(&image, word, 0, |_| {});
+        gate.push_frame(&image, word, |_| {});
     }
     faint
 }

@@ -33,14 +33,12 @@ fn found_of(
     let image = Image::parse(bytes.get()).unwrap();
     let (mut grammar, mut found) = (Grammar::new(), Vec::new());
     for frame in 0..2000 {
-        let decided_ms = frame * 10 + 25;
         let number = words.iter().position(|(at, _)| *at == frame);
         let word = number.map(|number| Word {
             label: words[number].1,
             score: 200 - number as u8,
             start_ms: (frame * 10).saturating_sub(200),
             end_ms: frame * 10,
-            decided_ms,
             kind: if faint(frame) {
                 Kind::Faint
             } else {
@@ -48,8 +46,9 @@ fn found_of(
             },
             first_frame: u64::from(frame).saturating_sub(20),
             last_frame: frame.into(),
+            ..Word::default()
         });
-        grammar.push_frame(&image, word, decided_ms, |detection| {
+        grammar.push_frame(&image, word, |detection| {
             found.push((frame, detection));
         });
     }
@@ -71,7 +70,7 @@ fn without_commands_each_word_is_one_and_says_the_same() {
         score: 200,
         start_ms: 1800,
         end_ms: 2000,
-        decided_ms: 2025,
+        decided_ms: (200 + 2) * 10 + 25,
     };
     assert_eq!(found(&[], &[(200, STOP)]), [(200, detection)]);
     let words = [(100, GO), (101, STOP), (400, GO)];
@@ -88,7 +87,7 @@ fn an_echo_is_no_command() {
             kind,
             ..Word::default()
         };
-        grammar.push_frame(&image, Some(word), 25, |_| count += 1);
+        grammar.push_frame(&image, Some(word), |_| count += 1);
         assert_eq!(count, expected);
     }
 }
@@ -101,7 +100,7 @@ fn a_command_of_two_words_is_decided_with_its_second_and_has_the_times_of_both()
         score: 199,
         start_ms: 800,
         end_ms: 1250,
-        decided_ms: 1275,
+        decided_ms: (124 + 2) * 10 + 25,
     };
     assert_eq!(found, [(125, detection)]);
 }
@@ -199,7 +198,10 @@ fn a_command_that_begins_a_longer_one_waits_for_it() {
     // Nothing comes in time, or what does not continue it.
     assert_eq!(heard(&commands, &[(100, STOP)]), [(130, 0)]);
     let waited = found(&commands, &[(100, STOP)]);
-    assert_eq!((waited[0].1.end_ms, waited[0].1.decided_ms), (1000, 1325));
+    assert_eq!(
+        (waited[0].1.end_ms, waited[0].1.decided_ms),
+        (1000, (130 + 2) * 10 + 25)
+    );
     let words = [(100, STOP), (120, STOP), (170, GO)];
     assert_eq!(heard(&commands, &words), [(120, 0), (150, 0)]);
 }
@@ -232,7 +234,7 @@ fn a_command_lasts_five_seconds_at_most() {
                 first_frame: last_frame - 20,
                 ..Word::default()
             };
-            grammar.push_frame(&image, Some(word), 0, |_| count += 1);
+            grammar.push_frame(&image, Some(word), |_| count += 1);
         }
         count
     };
@@ -273,7 +275,7 @@ fn commands_are_the_same_after_years() {
                 end_ms: u32::MAX,
                 ..Word::default()
             });
-            grammar.push_frame(&image, word, u32::MAX, |detection| {
+            grammar.push_frame(&image, word, |detection| {
                 found.push((frame, detection.command));
             });
         }

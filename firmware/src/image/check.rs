@@ -134,8 +134,8 @@ const NAME_PROBLEM: &str = "must have 1..=64 bytes of UTF-8 and no control chara
 
 /// Says whether bytes are the name of a label or a command: a report holds it, and a terminal is not changed by it.
 fn is_name(name: &[u8]) -> bool {
-    let plain = !name.iter().any(u8::is_ascii_control);
-    plain && (1..=MAX_NAME).contains(&name.len()) && core::str::from_utf8(name).is_ok()
+    let plain = |name: &str| !name.chars().any(char::is_control);
+    (1..=MAX_NAME).contains(&name.len()) && core::str::from_utf8(name).is_ok_and(plain)
 }
 
 fn caches(image: &Image<'_>) -> Result<(), ParseError> {

@@ -153,7 +153,14 @@ fn labels_that_no_report_could_hold_or_no_terminal_show_are_refused() {
     let longest = "x".repeat(64);
     assert_eq!((named("rückwärts"), named(&longest)), (Ok(11), Ok(64)));
     let too_long = "x".repeat(65);
-    for name in ["", &too_long, "go\nstop", "\x1b[31m", "go\x7f"] {
+    for name in [
+        "",
+        &too_long,
+        "go\nstop",
+        "\x1b[31m",
+        "go\x7f",
+        "go\u{9b}2J",
+    ] {
         let error = named(name).unwrap_err().to_string();
         assert!(
             error.starts_with("label 0, name: must have 1..=64"),

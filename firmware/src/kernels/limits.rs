@@ -167,3 +167,41 @@ pub mod mve {
         (-31..=0).contains(&other.shift) && shifts_right(to)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::dsp::{channels_to_int8, to_int8};
+    use super::*;
+
+    #[test]
+    fn scales_of_channels_are_taken_if_each_scale_alone_is() {
+        let clamps = [(-128, 127), (-127, 127), (-128, 126)].map(|(min, max)| Clamp { min, max });
+        for multiplier in [i32::MIN, -1, 0, 1, (1 << 30) - 1, 1 << 30, i32::MAX] {
+            for shift in i8::MIN..=i8::MAX {
+                // The other of two channels is taken.
+                for (multiplier, shift) in [
+                    ([multiplier, 1 << 30], [shift, -31]),
+                    ([i32::MAX, multiplier], [-2, shift]),
+                ] {
+                    let channels = Channels {
+                        bias: &[0; 2],
+                        multiplier: &multiplier,
+                        shift: &shift,
+                    };
+                    for clamp in clamps {
+                        let each = [0, 1].map(|i| Requantize {
+                            multiplier: multiplier[i],
+                            shift: shift[i],
+                        });
+                        let taken = each.iter().all(|&scale| to_int8(scale, clamp));
+                        assert_eq!(
+                            channels_to_int8(channels, clamp),
+                            taken,
+                            "{each:?} {clamp:?}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,6 +1,7 @@
 //! Reports that are sent, received, and damaged on their way.
 
 use super::*;
+use crate::recovery::Cause;
 use crate::test_image::{GO_GO, WAKE, tiny, with_wake};
 use std::{vec, vec::Vec};
 
@@ -93,14 +94,46 @@ fn kinds_of_report_keep_their_numbers() {
         Report::Asleep { at_ms, reason },
         Report::Gate { awake, wake_words },
         WAKE_WORD,
+        Report::Restart(restart(Cause::Panic)),
+        Report::AudioStopped { at_ms },
+        Report::BadImage(Problem::Field),
     ];
-    let kind = |report: &Report<'_>| postcard::to_slice(report, &mut [0; 64]).unwrap()[0];
-    assert_eq!(reports.each_ref().map(kind), [3, 4, 5, 6, 7, 8, 9]);
-    assert_eq!(kind(&DETECTION), 1);
+    let number = |report: &Report<'_>| postcard::to_slice(report, &mut [0; 64]).unwrap()[0];
+    assert_eq!(
+        reports.each_ref().map(number),
+        [3, 4, 5, 6, 7, 8, 9, 10, 11, 12]
+    );
+    assert_eq!(number(&DETECTION), 1);
     let sent = (0..).zip(&reports[1..]);
     let line: Vec<_> = sent.clone().map(|(n, report)| frame(n, report)).collect();
     let expected: Vec<_> = sent.map(|(n, report)| ok(n, report)).collect();
     assert_eq!(decode(&line.concat()), expected);
+}
+
+fn restart(cause: Cause) -> Restart {
+    let place = u32::MAX;
+    Restart { cause, place }
+}
+
+#[test]
+fn causes_of_a_restart_and_problems_of_an_image_keep_their_numbers() {
+    let bytes = |report: Report<'_>| postcard::to_slice(&report, &mut [0; 64]).unwrap().to_vec();
+    let causes = [Cause::Panic, Cause::Fault, Cause::Watchdog, Cause::BrownOut];
+    for (number, cause) in (0..).zip(causes) {
+        let report = Report::Restart(restart(cause));
+        assert_eq!(bytes(report), [10, number, 255, 255, 255, 255, 15]);
+    }
+    let problems = [
+        Problem::NotAnImage,
+        Problem::Version,
+        Problem::Length,
+        Problem::Misaligned,
+        Problem::Checksum,
+        Problem::Field,
+    ];
+    for (number, problem) in (0..).zip(problems) {
+        assert_eq!(bytes(Report::BadImage(problem)), [12, number]);
+    }
 }
 
 #[test]

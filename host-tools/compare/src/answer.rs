@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use zerda_firmware::decoder::Decoder;
+use zerda_firmware::decoder::{ALL_LABELS, Decoder};
 use zerda_firmware::{Event, Image, Recognizer};
 
 use zerda_compiler::tract_step::{FloatStep, features};
@@ -92,7 +92,7 @@ impl<'a> Answerer<'a> {
                 )));
             }
             for row in logits.chunks_exact(classes) {
-                decoder.push_frame(&posteriors(row));
+                decoder.push_frame(&posteriors(row), 0, ALL_LABELS);
                 peaks.see(decoder.smoothed());
             }
         }

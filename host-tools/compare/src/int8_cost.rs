@@ -19,6 +19,7 @@ use zerda_firmware::Image;
 use zerda_quantize::graph::{Op, Place};
 use zerda_support::audio::{self, SAMPLE_RATE};
 use zerda_support::error::{Error, Result};
+use zerda_support::escape;
 use zerda_support::image_file::ImageFile;
 use zerda_support::operators::{bytes, constants, describe, macs, macs_per_step};
 use zerda_support::output;
@@ -64,7 +65,7 @@ pub fn measure(options: &Options) -> Result<()> {
     };
     output::write(path, contents.as_bytes())?;
     let summary = text::summary(&report);
-    print(&format!("{summary}\nreport      {}", path.display()))
+    print(&format!("{summary}\nreport      {}", escape::path(path)))
 }
 
 /// Holds what the JSON says, which is described in the help of `zerda inspect`. Figures are `null` where they are not

@@ -38,6 +38,7 @@ use zerda_quantize::ranges::{self, Method, Range};
 use zerda_support::audio;
 use zerda_support::config::{Commands, Config};
 use zerda_support::error::{Error, Result};
+use zerda_support::escape;
 use zerda_support::image_file::ImageFile;
 use zerda_support::operators::macs_per_step;
 use zerda_support::output;
@@ -117,7 +118,8 @@ impl fmt::Display for Summary {
                 write!(
                     f,
                     "\nsignal to quantization noise, {what}: {:.1} dB ({name})",
-                    fidelity.decibels()
+                    fidelity.decibels(),
+                    name = escape::line(name),
                 )?;
             }
         }
@@ -128,7 +130,9 @@ impl fmt::Display for Summary {
             let of_this = || self.left_out.iter().filter(|(_, other)| *other == why);
             let (count, first) = (
                 of_this().count(),
-                of_this().next().map_or("", |(name, _)| name),
+                of_this()
+                    .next()
+                    .map_or_else(String::new, |(name, _)| escape::line(name)),
             );
             write!(
                 f,

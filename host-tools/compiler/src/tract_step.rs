@@ -43,7 +43,7 @@ impl FloatStep {
     ///
     /// # Errors
     ///
-    /// Fails if the file cannot be read, or is not a streaming step (see the README).
+    /// Fails if the file cannot be read, or is not a streaming step (see models/train/README.md).
     pub fn load(path: &Path) -> Result<FloatStep> {
         let onnx = Onnx::read(path)?;
         // What the import takes, tract runs within limits.

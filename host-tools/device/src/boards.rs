@@ -12,6 +12,8 @@ use serde_json::Value;
 
 use zerda_support::board::{self, Board};
 use zerda_support::error::{Error, Result};
+use zerda_support::image_file::ImageFile;
+use zerda_support::output;
 
 /// Board with firmware: a crate in a folder of `firmware/boards`.
 pub struct Project {
@@ -71,9 +73,9 @@ impl Project {
         })
     }
 
-    /// Builds the firmware with the image in it, with a feature of the board's crate or none, and gets the
-    /// target first where it is missing. The compiler's messages go to standard error.
-    pub fn build(&self, image: &Path, feature: Option<&str>) -> Result<Firmware> {
+    /// Builds the firmware with the image in it, byte for byte as it was read, with a feature of the board's crate or
+    /// none, and gets the target first where it is missing. The compiler's messages go to standard error.
+    pub fn build(&self, image: &ImageFile, feature: Option<&str>) -> Result<Firmware> {
         if let Some(feature) = feature {
             let manifest: Manifest = read(&self.directory.join("Cargo.toml"))?;
             if !manifest.features.contains_key(feature) {
@@ -90,18 +92,22 @@ impl Project {
     }
 
     /// Builds like [`Project::build`], but without the kernels for the board's core.
-    pub fn build_plain(&self, image: &Path) -> Result<Firmware> {
+    pub fn build_plain(&self, image: &ImageFile) -> Result<Firmware> {
         self.build_with(image, Some("--no-default-features".into()))
     }
 
-    fn build_with(&self, image: &Path, option: Option<String>) -> Result<Firmware> {
-        let image = absolute(image)?;
+    fn build_with(&self, image: &ImageFile, option: Option<String>) -> Result<Firmware> {
         let lock = self.lock()?;
+        // The compiler reads a copy, which nobody changes while the lock is held.
+        let copy = self.root()?.join("target/boards.zerda");
+        if fs::read(&copy).is_ok_and(|bytes| bytes != image.bytes()) || !copy.is_file() {
+            output::write(&copy, image.bytes())?;
+        }
         let output = self
             .script(&["cargo", &self.target, "build", "--release"])?
             .arg("--message-format=json")
             .args(option)
-            .env("ZERDA_IMAGE", &image)
+            .env("ZERDA_IMAGE", &copy)
             .stderr(Stdio::inherit())
             .output()
             .map_err(|error| cannot_start("bash", error))?;
@@ -240,7 +246,11 @@ mod tests {
         fs::create_dir(boards.path().join("library")).unwrap();
         let there = repository("firmware/boards/nucleo-h743zi").join(board::FILE);
         let text = fs::read_to_string(there).unwrap();
-        fs::write(desk.join(board::FILE), text.replace("mps2", "mps3")).unwrap();
+        fs::write(
+            desk.join(board::FILE),
+            text.replace("mps2-an386", "mps3-an547"),
+        )
+        .unwrap();
         let config = "[build]\ntarget = \"thumbv7em-none-eabihf\"\n";
         fs::write(desk.join(".cargo/config.toml"), config).unwrap();
 

@@ -43,7 +43,7 @@ pub fn flash(options: &Options) -> Result<()> {
         // Whether it is there and knows the chip can be asked without a probe.
         probe_rs(chip, &["chip", "info", chip].map(String::from))?;
     }
-    let firmware = project.build(&options.image, None)?;
+    let firmware = project.build(&file, None)?;
     let elf = firmware.elf.canonicalize();
     let elf = elf.unwrap_or_else(|_| firmware.elf.clone());
     let usages = elf::usage(&elf, elf::regions(&project.directory.join("memory.x"))?)?;

@@ -12,7 +12,7 @@ use zerda_firmware::telemetry::Status;
 use zerda_support::audio::{self, SAMPLE_RATE, tail};
 use zerda_support::board::Board;
 use zerda_support::error::{Error, Result, say};
-use zerda_support::output::{self, Counts, Totals, print_end};
+use zerda_support::output::{Counts, Totals, print_end};
 use zerda_support::wake;
 
 use crate::boards::{Firmware, Project};
@@ -75,14 +75,7 @@ pub fn qemu(options: &Options) -> Result<()> {
         )));
     }
     let folder = tempfile::tempdir().map_err(|error| Error::write("a temporary folder", error))?;
-    let firmware = match options.wake {
-        None => project.build(&options.image, feature)?,
-        Some(_) => {
-            let gated = folder.path().join("gated.zerda");
-            output::write(&gated, file.bytes())?;
-            project.build(&gated, feature)?
-        }
-    };
+    let firmware = project.build(&file, feature)?;
     let machine = Machine::new(&project, &firmware.elf)?;
     drop(firmware);
     if options.kernels {
@@ -249,6 +242,7 @@ impl Session<'_> {
 
         let mut line = Line::new(name, self.image);
         line.json = Some(self.options.json);
+        line.fails = self.options.fault.is_some() || self.options.stall.is_some();
         let (line, status) = line.hear(
             &self.machine,
             self.folder.path(),

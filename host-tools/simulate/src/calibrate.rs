@@ -8,6 +8,7 @@ use zerda_device::qemu::{self, Step};
 use zerda_firmware::Image;
 use zerda_support::board::{COSTS, Cost, Instructions, Kernels};
 use zerda_support::error::{Error, Result};
+use zerda_support::escape;
 use zerda_support::image_file::ImageFile;
 use zerda_support::output;
 use zerda_support::output::print;
@@ -47,8 +48,8 @@ pub fn calibrate(options: &Options) -> Result<()> {
     let terms: usize = costs.cost.values().map(BTreeMap::len).sum();
     print(&format!(
         "{}: {terms} costs, fitted to instructions counted in QEMU of {}",
-        path.display(),
-        options.image.display()
+        escape::path(path),
+        escape::path(&options.image)
     ))
 }
 
@@ -61,8 +62,8 @@ fn count(project: &Project, kernels: Kernels, path: &Path) -> Result<Instruction
     let mut counts = Vec::new();
     for plain in [false, true] {
         let firmware = match plain {
-            true => project.build_plain(path)?,
-            false => project.build(path, None)?,
+            true => project.build_plain(&file)?,
+            false => project.build(&file, None)?,
         };
         let steps = qemu::count(project, firmware, &image, &pcm)?;
         let mut frames = image.manifest().stream.chunk;

@@ -50,7 +50,7 @@ pub struct Models {
     pub profiles: BTreeMap<String, Profile>,
 }
 
-/// TrainedWords that the recipe trains, in the order of the labels: commands, those of them that are learnt from synthetic
+/// Words that the recipe trains, in the order of the labels: commands, those of them that are learnt from synthetic
 /// speech alone, and wake words.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -36,7 +36,8 @@ pub fn requested() -> bool {
 
 /// Reads a source that may be silent for ever, in a thread of its own; it ends as a file does once somebody asked.
 pub struct Source {
-    /// Brings what was read, an empty piece at the end; the mutex, never locked, lets decoders take the source.
+    /// Brings what was read, an empty piece at the end; the mutex, never locked, makes the
+    /// source `Sync`, as decoders want it.
     pieces: Mutex<Receiver<io::Result<Vec<u8>>>>,
     piece: Vec<u8>,
     /// The number of bytes of the piece that were handed out.

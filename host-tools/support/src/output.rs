@@ -9,7 +9,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::error::{Error, Result};
+use crate::error::{self, Error, Result};
 use crate::escape;
 pub use file::{refuse_inputs, write};
 pub use totals::{Counts, Totals, print_end};
@@ -76,7 +76,7 @@ pub fn print(line: &str) -> Result<()> {
 
 /// Prints a line on standard error that a person should know, but a program need not.
 pub fn note(line: &str) {
-    let _ = writeln!(io::stderr(), "zerda: {line}");
+    error::say(line);
 }
 
 /// Prints a line on standard error about something that may be wrong, but stops nothing.

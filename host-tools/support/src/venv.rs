@@ -34,11 +34,13 @@ pub fn venv(folder: &Path, packages: &str, what: &str) -> Result<PathBuf, String
         true => "python",
         false => "python3",
     };
-    let make = ["-m", "venv", "--clear"].into_iter().map(OsStr::new);
+    // Isolated: Python would look for modules where the user stands.
+    let make = ["-I", "-m", "venv", "--clear"].into_iter().map(OsStr::new);
     run(python.as_ref(), make.chain([folder.as_ref()]))?;
     let list = folder.join("packages.txt");
     fs::write(&list, packages).map_err(failed)?;
     let install = [
+        "-I",
         "-m",
         "pip",
         "install",

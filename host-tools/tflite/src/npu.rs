@@ -31,6 +31,7 @@ use serde_json::{Value, json};
 use zerda_firmware::Image;
 use zerda_firmware::image::section::{Product, Program, Section};
 use zerda_support::error::{Error, Result};
+use zerda_support::escape;
 use zerda_support::ethos_u::Target;
 use zerda_support::image_file::ImageFile;
 use zerda_support::output;
@@ -198,7 +199,7 @@ pub fn npu(options: &Options) -> Result<()> {
     let stream = image.manifest().stream;
     let steps = SEQUENCE.saturating_sub(stream.chunk) / stream.step.max(1) + 1;
     let note = match written {
-        Some((path, bytes)) => format!("{}: {bytes} bytes, with it", path.display()),
+        Some((path, bytes)) => format!("{}: {bytes} bytes, with it", escape::path(path)),
         None => "not in the image: the firmware drives Ethos-U55 and U65 only".into(),
     };
     print(&format!(

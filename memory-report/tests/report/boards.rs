@@ -12,6 +12,7 @@ use serde_json::Value;
 use zerda_device::boards::Project;
 use zerda_device::elf::regions;
 use zerda_support::board;
+use zerda_support::image_file::ImageFile;
 
 use crate::bench::{assert_sums, image, root};
 
@@ -129,13 +130,12 @@ fn every_byte_of_each_board_is_accounted_for_and_within_its_budget() {
         .map(|report| report["board"].as_str().unwrap());
     assert!(names.eq(board::names(&boards).unwrap()));
     let image = image();
+    let file = ImageFile::open(&root().join("models/shrunk.zerda")).unwrap();
     let mut firmwares = Vec::new();
     for report in &reports {
         let name = report["board"].as_str().unwrap();
         let project = Project::open(&boards, name).unwrap();
-        let firmware = project
-            .build(&root().join("models/shrunk.zerda"), None)
-            .unwrap();
+        let firmware = project.build(&file, None).unwrap();
         let bytes = fs::read(&firmware.elf).unwrap();
         let elf = ElfFile32::parse(&*bytes).unwrap();
 

@@ -10,10 +10,11 @@ use core::panic::PanicInfo;
 
 use embedded_hal::digital::{self, OutputPin};
 use embedded_io::Write;
-use zerda_firmware::app::{App, Output, Processor};
+use zerda_firmware::app::{App, Output, Processor, Refusal};
 use zerda_firmware::audio::{AudioSource, BLOCK, Capture, Ring};
 use zerda_firmware::npu::registers::Register;
 use zerda_firmware::npu::{Bus, Npu, Scratch};
+use zerda_firmware::recovery::{self, Cause, Recover, Restart, Retained};
 use zerda_firmware::telemetry::FrameDecoder;
 use zerda_firmware::{Image, Recognizer};
 
@@ -73,6 +74,32 @@ impl Processor for Board {
     fn sleep_unless(&mut self, ready: impl FnOnce() -> bool) {
         hardware(ready().into());
     }
+
+    fn restarted(&mut self) -> Option<Restart> {
+        recovery::restarted(self)
+    }
+}
+
+impl Recover for Board {
+    fn lower_outputs(&mut self) {
+        hardware(14);
+    }
+
+    fn retained(&mut self) -> Retained {
+        [hardware(15) as u32; 3]
+    }
+
+    fn retain(&mut self, words: Retained) {
+        hardware(words.iter().map(|&word| word as usize).sum());
+    }
+
+    fn reset_cause(&mut self) -> Option<Cause> {
+        (hardware(16) > 0).then_some(Cause::Watchdog)
+    }
+
+    fn reset(&mut self) {
+        hardware(17);
+    }
 }
 
 impl Bus for Board {
@@ -121,9 +148,12 @@ unsafe extern "C" fn entry(image: *const u8, bytes: usize, memory: *mut i8, room
             core::slice::from_raw_parts_mut(memory, room),
         )
     };
-    let Ok(image) = Image::parse(image) else {
-        return 1;
+    let image = match Image::parse(image) {
+        Ok(image) => image,
+        Err(error) => Refusal::new(error.into(), Board, Board, Board).run(),
     };
+    let (cause, place) = (Cause::Fault, hardware(18) as u32);
+    recovery::fail(&mut Board, Restart { cause, place });
     black_box((image.wake(), image.is_wake_word(hardware(13) as u8)));
     if let Ok(mut recognizer) = Recognizer::new(&image, memory) {
         let pcm = [hardware(6) as i16; 1000];

@@ -8,7 +8,7 @@ use core::mem::MaybeUninit;
 
 use cortex_m_rt::STACK_PAINT_VALUE;
 pub use register::Register;
-use zerda_firmware::recovery::{self, Board, Cause, Kept, Restart};
+use zerda_firmware::recovery::{self, Cause, Recover, Restart, Retained};
 
 unsafe extern "C" {
     // The linker sets these to the highest and the lowest address of the stack.
@@ -40,24 +40,24 @@ pub fn stack_bytes() -> u32 {
 }
 
 /// Holds the reason of a restart. Neither a reset nor what runs before `main` writes it.
-#[unsafe(link_section = ".uninit.kept")]
-static mut KEPT: MaybeUninit<Kept> = MaybeUninit::uninit();
+#[unsafe(link_section = ".uninit.retained")]
+static mut RETAINED: MaybeUninit<Retained> = MaybeUninit::uninit();
 
-/// Returns memory that a restart leaves as it is.
-pub fn kept() -> Kept {
+/// Reads the retained RAM, which a restart leaves as it is.
+pub fn retained() -> Retained {
     // SAFETY: any bits are integers; the memory is read as it is, and no reference to it is made.
-    unsafe { (&raw const KEPT).cast::<Kept>().read_volatile() }
+    unsafe { (&raw const RETAINED).cast::<Retained>().read_volatile() }
 }
 
-/// Writes memory that a restart leaves as it is.
-pub fn keep(kept: Kept) {
+/// Writes the retained RAM, which a restart leaves as it is.
+pub fn retain(words: Retained) {
     // SAFETY: no reference to it is made. Whoever breaks into this call restarts and never returns to it.
-    unsafe { (&raw mut KEPT).cast::<Kept>().write_volatile(kept) }
+    unsafe { (&raw mut RETAINED).cast::<Retained>().write_volatile(words) }
     cortex_m::asm::dsb();
 }
 
 /// Lowers the outputs of a board that fails, keeps the reason and starts again. It is for the panic and fault handlers.
-pub fn fail(board: &mut impl Board, cause: Cause, place: u32) -> ! {
+pub fn fail(board: &mut impl Recover, cause: Cause, place: u32) -> ! {
     cortex_m::interrupt::disable();
     recovery::fail(board, Restart { cause, place });
     loop {

@@ -49,6 +49,8 @@ const RAM: usize = 80 * 1024;
 static RING: ConstStaticCell<Ring<16>> = ConstStaticCell::new(Ring::new());
 /// The time without audio, in us, after which the watchdog resets the board. Its oscillator is right within 6 %.
 const WATCHDOG_US: u32 = 2_500_000;
+/// The time, in ms, for which a command's LED is on.
+const HOLD_MS: u32 = 500;
 /// The level of the brown-out reset: 2 of 0 to 3, which is 2.4 V of the board's 3.3 V.
 const BROWN_OUT: u8 = 2;
 
@@ -57,6 +59,10 @@ fn main() -> ! {
     let restart = restarted(&mut Nucleo);
     raise_brown_out(&mut FlashOptions, BROWN_OUT);
     let peripherals = embassy_stm32::init(config());
+    let clock = Clock::new(peripherals.TIM5, peripherals.IWDG1, restart);
+    let green = output(peripherals.PB0);
+    let yellow = output(peripherals.PE1);
+    let red = output(peripherals.PB14);
     let mut core = defmt::unwrap!(cortex_m::Peripherals::take());
     enable_caches(&mut core);
     start_ticks(&mut core.SYST);
@@ -64,26 +70,21 @@ fn main() -> ! {
     let line = usart::Config::default();
     let telemetry = UartTx::new_blocking(peripherals.USART3, peripherals.PD8, line);
     let telemetry: UartTx<'_, Blocking> = defmt::unwrap!(telemetry);
-    let mut clock = Clock::new(peripherals.TIM5, peripherals.IWDG1, restart);
     let image = match Image::parse(&IMAGE.0) {
         Ok(image) => image,
-        Err(error) => {
-            clock.watchdog.unleash();
-            Refusal::new(error.into(), output(peripherals.PB14), telemetry, clock).run()
-        }
+        Err(error) => Refusal::new(error.into(), red, telemetry, clock).run(),
     };
     let recognizer = defmt::unwrap!(Recognizer::new(&image, MEMORY.take()).ok());
     let (producer, consumer) = RING.take().split();
     let red = match image.wake() {
-        None => led(peripherals.PB14, Some("no")),
-        Some(_) => Output::while_awake(output(peripherals.PB14)),
+        None => Output::new(red, Some("no"), HOLD_MS),
+        Some(_) => Output::while_awake(red),
     };
     let mut outputs = [
-        led(peripherals.PB0, None),
-        led(peripherals.PE1, Some("yes")),
+        Output::new(green, None, HOLD_MS),
+        Output::new(yellow, Some("yes"), HOLD_MS),
         red,
     ];
-    clock.watchdog.unleash();
     let app = App::new(recognizer, consumer, &mut outputs, telemetry, clock);
 
     Microphone {
@@ -95,13 +96,6 @@ fn main() -> ! {
     }
     .listen(producer);
     app.run()
-}
-
-fn led(
-    pin: Peri<'static, impl gpio::Pin>,
-    command: Option<&'static str>,
-) -> Output<gpio::Output<'static>> {
-    Output::new(output(pin), command, 500)
 }
 
 fn output(pin: Peri<'static, impl gpio::Pin>) -> gpio::Output<'static> {
@@ -183,6 +177,7 @@ struct Clock {
 }
 
 impl Clock {
+    /// Starts the timer and the watchdog.
     fn new(
         timer: Peri<'static, peripherals::TIM5>,
         watchdog: Peri<'static, peripherals::IWDG1>,
@@ -190,9 +185,12 @@ impl Clock {
     ) -> Self {
         let timer = Timer::new(timer);
         timer.start();
+        recovery::freeze_watchdog_in_debug();
+        let mut watchdog = IndependentWatchdog::new(watchdog, WATCHDOG_US);
+        watchdog.unleash();
         Self {
             timer,
-            watchdog: IndependentWatchdog::new(watchdog, WATCHDOG_US),
+            watchdog,
             restart,
         }
     }

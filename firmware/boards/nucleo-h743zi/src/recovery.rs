@@ -1,6 +1,7 @@
 //! What this board does when it fails, and its brown-out reset.
 //!
-//! Addresses and bits are those of ST's reference manual RM0433: `RCC_RSR`, and the option bytes of the flash.
+//! Addresses and bits are those of ST's reference manual RM0433: `RCC_RSR`, `DBGMCU_APB4FZ1`, and the option bytes of
+//! the flash.
 
 use core::mem::forget;
 use core::panic::PanicInfo;
@@ -9,14 +10,14 @@ use cortex::Register;
 use cortex_m::peripheral::SCB;
 use cortex_m_rt::{ExceptionFrame, exception};
 use embassy_stm32::peripherals::{PB0, PB14, PE1};
-use zerda_firmware::recovery::{Board, BrownOut, Cause, Kept};
+use zerda_firmware::recovery::{BrownOut, Cause, Recover, Retained};
 
 use crate::output;
 
 /// Says what reset the processor.
 // SAFETY: RCC_RSR lies there.
 const RESET_STATUS: Register = unsafe { Register::at(0x5802_44D0) };
-const FORGET: u32 = 1 << 16;
+const REMOVE_FLAGS: u32 = 1 << 16;
 const BROWN_OUT: u32 = 1 << 21;
 const POWER_UP: u32 = 1 << 23;
 const WATCHDOG: u32 = 1 << 26;
@@ -24,7 +25,7 @@ const WATCHDOG: u32 = 1 << 26;
 /// The board, which fails.
 pub struct Nucleo;
 
-impl Board for Nucleo {
+impl Recover for Nucleo {
     fn lower_outputs(&mut self) {
         // SAFETY: whoever had the pins runs no more.
         let pins = unsafe { (PB0::steal(), PE1::steal(), PB14::steal()) };
@@ -32,17 +33,17 @@ impl Board for Nucleo {
         forget((output(pins.0), output(pins.1), output(pins.2)));
     }
 
-    fn kept(&mut self) -> Kept {
-        cortex::kept()
+    fn retained(&mut self) -> Retained {
+        cortex::retained()
     }
 
-    fn keep(&mut self, kept: Kept) {
-        cortex::keep(kept);
+    fn retain(&mut self, words: Retained) {
+        cortex::retain(words);
     }
 
     fn reset_cause(&mut self) -> Option<Cause> {
         let status = RESET_STATUS.read();
-        RESET_STATUS.write(FORGET);
+        RESET_STATUS.write(REMOVE_FLAGS);
         if status & WATCHDOG != 0 {
             Some(Cause::Watchdog)
         } else if status & (BROWN_OUT | POWER_UP) == BROWN_OUT {
@@ -67,6 +68,14 @@ fn panic(info: &PanicInfo<'_>) -> ! {
 #[exception]
 unsafe fn HardFault(frame: &ExceptionFrame) -> ! {
     cortex::fail(&mut Nucleo, Cause::Fault, frame.pc())
+}
+
+/// Stops the watchdog while a debugger halts the processor.
+pub fn freeze_watchdog_in_debug() {
+    // SAFETY: DBGMCU_APB4FZ1 lies there.
+    const FREEZE: Register = unsafe { Register::at(0x5C00_1054) };
+    const IWDG1: u32 = 1 << 18;
+    FREEZE.write(FREEZE.read() | IWDG1);
 }
 
 /// The option bytes of the flash, which hold the level of the brown-out reset.
@@ -95,7 +104,9 @@ impl BrownOut for FlashOptions {
 
     fn write(&mut self, level: u8) {
         if Self::CONTROL.read() & Self::LOCK != 0 {
-            Self::KEYS.map(|key| Self::KEY.write(key));
+            for key in Self::KEYS {
+                Self::KEY.write(key);
+            }
         }
         let others = Self::NEXT.read() & !Self::LEVEL;
         Self::NEXT.write(others | u32::from(level) << 2 & Self::LEVEL);

@@ -6,7 +6,7 @@ use core::panic::PanicInfo;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use semihosting::{eprintln, process};
-use zerda_firmware::recovery::{Board, Cause, Kept};
+use zerda_firmware::recovery::{Cause, Recover, Retained};
 
 use crate::{Machine, Register};
 
@@ -44,7 +44,8 @@ impl Watchdog {
     /// Starts to count at `hz`: at the end comes the NMI, and at the next end the reset.
     pub fn start(self, hz: u32) {
         const INTERRUPT_AND_RESET: u32 = 0b11;
-        self.load.write(hz / 1000 * PATIENCE_MS);
+        let ticks = u64::from(hz) * u64::from(PATIENCE_MS) / 1000;
+        self.load.write(ticks as u32);
         self.control.write(INTERRUPT_AND_RESET);
     }
 
@@ -63,17 +64,17 @@ impl<M: Machine> Failing<M> {
     }
 }
 
-impl<M: Machine> Board for Failing<M> {
+impl<M: Machine> Recover for Failing<M> {
     fn lower_outputs(&mut self) {
         M::LEDS.write(0);
     }
 
-    fn kept(&mut self) -> Kept {
-        cortex::kept()
+    fn retained(&mut self) -> Retained {
+        cortex::retained()
     }
 
-    fn keep(&mut self, kept: Kept) {
-        cortex::keep(kept);
+    fn retain(&mut self, words: Retained) {
+        cortex::retain(words);
     }
 
     fn reset(&mut self) {

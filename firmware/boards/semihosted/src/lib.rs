@@ -49,9 +49,9 @@ use zerda_firmware::{Image, Recognizer};
 
 use counting::{Counting, ProfileFile};
 use failing::{EXPECTED, Failing};
+pub use failing::{Watchdog, faulted, panicked, starved};
 #[cfg(feature = "npu-model")]
 use npu::Scripted;
-pub use failing::{Watchdog, faulted, panicked, starved};
 use uart::Uart;
 pub use uart::UartRegisters;
 use wav::Wav;
@@ -153,7 +153,12 @@ impl Options {
                 Some(("fault", value)) => {
                     let (at, kind) = value.split_once(':').ok_or_else(unknown)?;
                     let at = at.parse().map_err(|_| unknown())?;
-                    options.fault = Some((at, kind == "panic"));
+                    let panics = match kind {
+                        "panic" => true,
+                        "hardfault" => false,
+                        _ => return Err(unknown()),
+                    };
+                    options.fault = Some((at, panics));
                 }
                 Some(("profile", path)) => {
                     options.profile = Some(String::try_from(path).map_err(|_| unknown())?);
@@ -182,7 +187,10 @@ fn try_run<M: Machine>(
         // Once is enough.
         (options.stall, options.fault) = (None, None);
     }
-    EXPECTED.store(options.stall.is_some() || options.fault.is_some(), Ordering::Relaxed);
+    EXPECTED.store(
+        options.stall.is_some() || options.fault.is_some(),
+        Ordering::Relaxed,
+    );
     if options.kernels {
         let cases = kernels::check().map_err(|error| message(format_args!("{error}")))?;
         defmt::info!("{=u32} cases of kernels equal", cases);

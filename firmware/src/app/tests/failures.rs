@@ -30,7 +30,7 @@ fn outputs_are_released_by_the_clock_when_audio_stops() {
             outputs.collect::<Vec<_>>()
         };
         assert_eq!(high(app), [true, true, false]);
-        clock.skip(100);
+        clock.skip(300);
         assert!(!app.poll());
         assert_eq!(high(app), [true, true, false]);
         clock.skip(100);
@@ -42,6 +42,42 @@ fn outputs_are_released_by_the_clock_when_audio_stops() {
     });
     assert_eq!(with(&log, "AudioStopped"), [""; 0]);
     assert_eq!(log[log.len() - 2..], ["any low", "yes low"]);
+}
+
+#[test]
+fn audio_that_trickles_holds_no_output_up() {
+    let clock = Clock::default();
+    let log = with_app(&IMAGE.0, Cpu, clock.clone(), |app, ring| {
+        let next = hear_until(app, ring, |app| app.outputs[0].until.is_some());
+        clock.skip(900);
+        hear(app, ring, next, &[0; BLOCK]);
+        assert!(app.outputs.iter().all(|output| output.until.is_none()));
+    });
+    assert_eq!(with(&log, "AudioStopped"), [""; 0]);
+    assert_eq!(log[log.len() - 2..], ["yes low", "any low"]);
+}
+
+#[test]
+fn the_load_after_audio_stopped_is_that_of_the_audio_since() {
+    let clock = Clock::default();
+    let log = with_app(&IMAGE.0, Cpu, clock.clone(), |app, ring| {
+        for block in 0..90 {
+            hear(app, ring, block * BLOCK as u64, &[0; BLOCK]);
+        }
+        for _ in 0..2 {
+            clock.skip(1000);
+            assert!(!app.poll());
+        }
+        // Nearly as long as the clock takes to wrap.
+        let wrapped = app.status_at.wrapping_add(50);
+        clock.ticks.set(wrapped);
+        for block in 90..100 {
+            hear(app, ring, block * BLOCK as u64, &[0; BLOCK]);
+        }
+        let load = app.status.load_permille;
+        assert!((1..=1000).contains(&load), "{load}");
+    });
+    assert_eq!(with(&log, "Status").len(), 1);
 }
 
 #[test]
@@ -80,18 +116,16 @@ fn audio_that_stops_closes_the_window_is_reported_once_and_starves_the_watchdog(
 fn a_clock_of_any_rate_that_wraps_counts_the_same_time() {
     for hz in [1000, 32_768, 25_000_000, 240_000_000, u32::MAX] {
         let mut now = u32::MAX - 5;
-        let mut idle = crate::app::idle::Idle::new(now);
+        let mut elapsed = crate::app::elapsed::Elapsed::new(now);
         for _ in 0..1000 {
             now = now.wrapping_add(hz / 100 + 1);
-            idle.look(now, hz);
+            elapsed.look(now, hz);
         }
-        // Rates are rounded down to ticks a ms: 2.4 % for a watch's crystal.
-        assert!(
-            (10_000..=10_250).contains(&idle.ms) || hz == 1000,
-            "{hz}: {}",
-            idle.ms
-        );
-        assert_eq!(idle.samples(), 16 * idle.ms);
+        let true_ms = 1000 * u64::from(hz / 100 + 1) * 1000 / u64::from(hz);
+        // Rates are rounded down to ticks a ms, by 2.4 % for a watch's crystal.
+        let most = true_ms * 1025 / 1000;
+        let ms = elapsed.ms;
+        assert!((true_ms..=most).contains(&ms), "{hz}: {ms} of {true_ms}");
     }
 }
 
@@ -123,12 +157,13 @@ fn an_image_that_cannot_be_used_is_reported_each_second_and_blinks() {
         refusal.poll();
     }
     let log = log.take();
-    assert!(log[0].starts_with("Start {"));
-    assert_eq!(log[1], "BadImage(Checksum)");
+    assert_eq!(log[0], "led low");
+    assert!(log[1].starts_with("Start {"));
+    assert_eq!(log[2], "BadImage(Checksum)");
     // 2.5 s.
     assert_eq!(with(&log, "BadImage").len(), 3);
     assert_eq!(
-        log[2..7],
+        log[3..8],
         [
             "led high",
             "led low",

@@ -167,7 +167,7 @@ pub struct TuneArgs {
     /// Sets the wanted false wakes an hour, of each wake word [default: 0.5]
     #[arg(long, value_name = "RATE", value_parser = rate)]
     pub wakes_per_hour: Option<f64>,
-    /// Writes the image with the new thresholds to this file, which may be --image itself
+    /// Writes the image with the new thresholds to this file
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
     /// Writes the thresholds into commands.toml of this folder; the rest of the file stays, comments too

@@ -6,6 +6,7 @@ use zerda_compare::{accuracy, int8_cost};
 use zerda_support::clips::Wanted;
 use zerda_support::config::Config;
 use zerda_support::error::Result;
+use zerda_support::escape;
 use zerda_support::output::print;
 
 use crate::arguments::{CompileArgs, EvalArgs, InspectArgs};
@@ -32,7 +33,7 @@ pub(crate) fn compile(args: CompileArgs) -> Result<()> {
         profile: args.profile,
     };
     let summary = zerda_compiler::compile(&options, &Config::load(args.config.as_deref())?)?;
-    print(&format!("{}: {summary}", options.output.display()))?;
+    print(&format!("{}: {summary}", escape::path(&options.output)))?;
     let Some(file) = args.report else {
         return Ok(());
     };

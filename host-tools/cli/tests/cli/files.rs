@@ -100,11 +100,24 @@ fn commands_go_into_a_new_file_whose_name_is_said_or_in_place_where_that_is_mean
     assert!(fs::read(&image).unwrap() == fs::read(new).unwrap());
 }
 
-/// The commands of README and of `--help`, without `cargo run --release --` or `zerda` before them.
+/// The pages that show commands of `zerda`.
+const PAGES: [&str; 8] = [
+    "README.md",
+    "config/README.md",
+    "host-tools/compare/README.md",
+    "host-tools/evaluate/README.md",
+    "host-tools/simulate/README.md",
+    "memory-report/README.md",
+    "models/train/README.md",
+    "firmware/boards/README.md",
+];
+
+/// The commands of the pages and of `--help`, without `cargo run --release --` or `zerda` before them.
 fn documented() -> Vec<String> {
-    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let pages = PAGES.map(|page| fs::read_to_string(root().join(page)).unwrap());
+    let pages = pages.concat();
     let help = run(&["--help"]).1;
-    let commands = readme
+    let commands = pages
         .lines()
         .filter_map(|line| line.split_once("cargo run --release -- "));
     let examples = help.lines().filter_map(|line| line.split_once("  zerda "));

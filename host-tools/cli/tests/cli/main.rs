@@ -1,6 +1,7 @@
 //! The command line as its users meet it, on the shipped image and samples.
 
 mod files;
+mod formats;
 mod hostile;
 mod mistakes;
 
@@ -193,7 +194,7 @@ fn raw_pcm_on_standard_input_gives_what_the_file_gives() {
     let (code, stdout, stderr) = piped(&["run", "--json", "-"], &odd);
     assert_eq!(code, 2);
     assert!(
-        stderr.starts_with("zerda: standard input ends within a sample"),
+        stderr.starts_with("zerda: standard input: ends within a sample"),
         "{stderr}"
     );
     assert_eq!(

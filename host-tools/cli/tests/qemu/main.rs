@@ -16,6 +16,7 @@ mod flat;
 mod new_board;
 mod npu;
 mod prediction;
+mod recovery;
 mod serial_port;
 mod wake;
 

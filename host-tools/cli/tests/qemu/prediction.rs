@@ -1,7 +1,5 @@
 //! The simulator's costs, fitted on `shrunk` alone, against what QEMU counts of models that they have not seen.
 
-use std::path::Path;
-
 use tempfile::TempDir;
 use zerda_device::boards::Project;
 use zerda_device::qemu::{self, Step};
@@ -30,8 +28,8 @@ fn error(costs: &Instructions, image: &Image<'_>, counted: &[Step]) -> f64 {
     errors.max_by(|a, b| a.abs().total_cmp(&b.abs())).unwrap()
 }
 
-fn count(project: &Project, path: &Path, image: &Image<'_>) -> Vec<Step> {
-    let firmware = project.build(path, None).unwrap();
+fn count(project: &Project, file: &ImageFile, image: &Image<'_>) -> Vec<Step> {
+    let firmware = project.build(file, None).unwrap();
     qemu::count(project, firmware, image, &noise(image)).unwrap()
 }
 
@@ -80,7 +78,7 @@ fn costs_fitted_on_shrunk_predict_other_models_on_both_boards_within_a_tenth() {
         let costs = &project.board.instructions;
         for (number, (path, file)) in models.iter().enumerate() {
             let image = file.image().unwrap();
-            let counted = count(&project, Path::new(path), &image);
+            let counted = count(&project, file, &image);
             let (limit, last) = (if number == 0 { FITTED } else { UNSEEN }, counted.len() - 1);
             let wrong = error(costs, &image, &counted);
             println!(

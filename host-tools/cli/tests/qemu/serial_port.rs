@@ -21,8 +21,9 @@ fn monitor_sees_on_the_served_port_what_run_detects_but_for_what_is_damaged() {
         commands.collect::<Vec<_>>()
     };
     let mut expected = commands(&run(&["run", "--json", &path]).1);
-    // The start is frame 0, the first command, within the first second, frame 1.
-    for damaged in [None, Some(1)] {
+    // An empty frame comes first, which would end what a restart cut off; then the start, and the first command, within
+    // the first second.
+    for damaged in [None, Some(2)] {
         let (mut qemu, _stderr, address) = serve(&path);
         let address = match damaged {
             Some(frame) => damaging_line(address, frame),

@@ -1,5 +1,6 @@
 //! Writes the report for a terminal: a table of the operators, what it comes to, what to do.
 
+use zerda_support::escape;
 use zerda_support::html::fixed;
 
 use super::{Int8Cost, Row};
@@ -52,8 +53,8 @@ pub fn summary(report: &Int8Cost) -> String {
          logits      {} dB signal to quantization noise; with fake quantization in tract {} dB\n\
          posteriors  {:.4} apart on average, {:.3} at most\n\
          answers     {} of {} recordings have another top-1 in INT8 than in float\n",
-        report.image.file,
-        report.onnx,
+        escape::line(&report.image.file),
+        escape::line(&report.onnx),
         audio.recordings,
         audio.given,
         audio.seconds,
@@ -67,7 +68,9 @@ pub fn summary(report: &Int8Cost) -> String {
     match report.advice.as_slice() {
         [] => text += "advice      nothing stands out",
         advice => {
-            let lines = advice.iter().map(|advice| wrapped(&advice.text));
+            let lines = advice
+                .iter()
+                .map(|advice| wrapped(&escape::line(&advice.text)));
             text += &lines.collect::<Vec<_>>().join("\n");
         }
     }

@@ -109,14 +109,14 @@ pub fn work(node: &NodeProto, inputs: &[Arc<Tensor>]) -> Result<Option<u64>, Str
         }
         "Add" | "Sub" | "Mul" | "Div" | "Mod" | "Pow" | "Min" | "Max" | "Sum" | "Mean"
         | "Equal" | "Less" | "Greater" | "LessOrEqual" | "GreaterOrEqual" | "And" | "Or"
-        | "Xor" | "Where" => broadcast(&shapes),
+        | "Xor" | "Where" => broadcast(&shapes).saturating_mul(inputs.len() as u64),
         "Gather" => {
             let (data, indices) = (input(0)?, input(1)?);
             let axis = axis(node.int("axis", 0)?, data.rank())?;
             let slice = data.len() / data.shape()[axis].max(1);
             (slice as u64).saturating_mul(indices.len() as u64)
         }
-        // Products of all rows and columns; batches are counted as if each went with each.
+        // A product for each row of one with each column of the other, which is more than there are where there are batches.
         "MatMul" | "Gemm" => {
             let (a, b) = (input(0)?, input(1)?);
             let inner = match node.int("transA", 0)? {
@@ -147,8 +147,7 @@ pub fn work(node: &NodeProto, inputs: &[Arc<Tensor>]) -> Result<Option<u64>, Str
             few(input(1)?)?;
             let padding = integers(input(1)?)?
                 .iter()
-                .map(|pad| pad.unsigned_abs())
-                .sum::<u64>();
+                .fold(0u64, |sum, pad| sum.saturating_add(pad.unsigned_abs()));
             product(shapes[0].iter().map(|size| size.saturating_add(padding)))
         }
         "Range" => {

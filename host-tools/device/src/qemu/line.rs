@@ -18,6 +18,8 @@ pub struct Line<'a> {
     /// Says whether detections are printed as JSON or as text; with `None` neither they nor the
     /// logs are.
     pub json: Option<bool>,
+    /// Says whether the firmware is to fail, and to start again once.
+    pub fails: bool,
     /// Checksum that the image in the firmware must have.
     image_crc32: u32,
     decoder: FrameDecoder,
@@ -37,6 +39,7 @@ impl<'a> Line<'a> {
         Line {
             name,
             json: None,
+            fails: false,
             image_crc32: image.checksum(),
             decoder: FrameDecoder::new(),
             frames: 0,
@@ -83,8 +86,8 @@ impl<'a> Line<'a> {
                     self.frames = self.frames.wrapping_add(1);
                     self.report(report)?;
                 }
-                // It starts again after a failure that was asked for.
-                Some(Ok((0, report @ Report::Start { .. }))) => {
+                Some(Ok((0, report @ Report::Start { .. }))) if self.fails => {
+                    self.fails = false;
                     self.frames = 1;
                     self.report(report)?;
                 }
@@ -128,5 +131,35 @@ impl<'a> Line<'a> {
 
     fn damaged(&self, why: &str) -> Error {
         Error::check(format!("{}: telemetry: {why}", self.name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use zerda_firmware::telemetry::encode;
+    use zerda_support::wake;
+
+    #[test]
+    fn a_second_start_is_taken_once_and_only_after_a_failure_that_was_asked_for() {
+        let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/shrunk.zerda");
+        let file = wake::open(Path::new(shipped), None).unwrap();
+        let image = file.image().unwrap();
+        let start = Report::Start {
+            version: "",
+            image_crc32: image.checksum(),
+            kernels: "plain",
+        };
+        let status = Report::Status(Status::default());
+        let [start, status] = [(0, start), (1, status)].map(|(n, report)| encode(n, &report));
+        let boot = [start.unwrap(), status.unwrap()].concat();
+        let mut line = Line::new("a.wav", &image);
+        assert!(line.push(&boot).is_ok());
+        let error = line.push(&boot).unwrap_err().to_string();
+        assert!(error.contains("frame 0 follows for 2"), "{error}");
+        let mut line = Line::new("a.wav", &image);
+        line.fails = true;
+        assert!(line.push(&boot).is_ok() && line.push(&boot).is_ok());
+        assert!(line.push(&boot).is_err());
     }
 }

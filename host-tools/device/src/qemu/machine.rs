@@ -18,6 +18,9 @@ use crate::boards::Project;
 
 const PROGRAM: &str = "qemu-system-arm";
 
+/// Options with which QEMU starts no other program, whatever the firmware asks for.
+const SANDBOX: [&str; 2] = ["-sandbox", "on,spawn=deny"];
+
 /// Time between two looks at the state of the process; what it sends is seen at once.
 const POLL: Duration = Duration::from_millis(10);
 
@@ -26,6 +29,8 @@ pub struct Machine<'a> {
     /// Name of the board, which errors begin with.
     name: &'a str,
     program: PathBuf,
+    /// Says whether the program takes [`SANDBOX`].
+    sandbox: bool,
     /// Name that QEMU has for the machine.
     machine: &'a str,
     /// Copy of the firmware, which no other build replaces.
@@ -65,9 +70,11 @@ impl<'a> Machine<'a> {
         let elf = NamedTempFile::new()
             .and_then(|mut file| file.write_all(&bytes).map(|()| file))
             .map_err(|error| Error::write("a temporary file", error))?;
+        let program = program(project)?;
         Ok(Machine {
             name: &project.board.name,
-            program: program(project)?,
+            sandbox: has_sandbox(&program),
+            program,
             machine: project.qemu_machine()?,
             elf,
             defmt,
@@ -128,7 +135,9 @@ impl<'a> Machine<'a> {
         let icount = format!("shift={shift},align=off,sleep=off");
         let fixed = ["-nographic", "-monitor", "none", "-M", self.machine];
         let options = ["-serial", serial, "-icount", &icount];
-        let mut all: Vec<String> = fixed.iter().chain(&options).map(|&s| s.into()).collect();
+        let sandbox: &[&str] = if self.sandbox { &SANDBOX } else { &[] };
+        let all = fixed.iter().chain(&options).chain(sandbox);
+        let mut all: Vec<String> = all.map(|&s| s.into()).collect();
         all.extend(["-semihosting-config".into(), semihosting, "-kernel".into()]);
         all.push(self.elf.path().display().to_string());
         all
@@ -205,6 +214,13 @@ fn program(project: &Project) -> Result<PathBuf> {
     }
     project.set_up("qemu")?;
     Ok(project.tools()?.join("bin").join(PROGRAM))
+}
+
+/// Says whether this QEMU takes [`SANDBOX`]: others than Linux's do not, nor those that were built without it.
+fn has_sandbox(program: &Path) -> bool {
+    let mut command = Command::new(program);
+    let command = command.args(SANDBOX).arg("--version").stdin(Stdio::null());
+    command.output().is_ok_and(|output| output.status.success())
 }
 
 /// Takes QEMU's connection, if it is there, and sends on what it says.

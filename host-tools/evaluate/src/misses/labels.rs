@@ -20,11 +20,24 @@ pub struct Annotation {
     /// Text of the command: a word, or several that have spaces between them.
     pub command: String,
     /// Time in ms at which it starts, from the start of the recording.
+    #[serde(deserialize_with = "ms")]
     pub start_ms: u32,
+    #[serde(deserialize_with = "ms")]
     pub end_ms: u32,
     /// Numbers of the labels that its words have.
     #[serde(skip)]
     pub words: Vec<u8>,
+}
+
+/// Reads a time in ms, which programs that label recordings write with fractions.
+fn ms<'de, D: serde::Deserializer<'de>>(number: D) -> std::result::Result<u32, D::Error> {
+    let ms = f64::deserialize(number)?.round();
+    if !(0.0..=f64::from(u32::MAX)).contains(&ms) {
+        return Err(serde::de::Error::custom(format!(
+            "{ms} is no time in ms from the recording's start"
+        )));
+    }
+    Ok(ms as u32)
 }
 
 /// Reads the label file beside a recording, and returns its commands in the order of their starts; one that would end
@@ -42,7 +55,7 @@ pub fn beside(recording: &Path, samples: &[i16], image: &Image<'_>) -> Result<Ve
     };
     let text = std::fs::read_to_string(&path)
         .map_err(|error| bad(&format!("the label file cannot be read ({error})")))?;
-    let mut spoken = serde_json::from_str::<File>(&text)
+    let mut spoken = serde_json::from_str::<File>(text.trim_start_matches('\u{feff}'))
         .map_err(|error| bad(&error))?
         .commands;
     let recording_ms = (samples.len() as u64 * 1000 / u64::from(SAMPLE_RATE)) as u32;

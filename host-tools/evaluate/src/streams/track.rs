@@ -1,6 +1,6 @@
 //! Keeps what the network says of a stream, so that the decoder can be run over it again and again.
 
-use zerda_firmware::decoder::{Decoder, Kind, Word};
+use zerda_firmware::decoder::{ALL_LABELS, Decoder, Kind, Word};
 use zerda_firmware::front_end::FrontEnd;
 use zerda_firmware::image::FrontEndConfig;
 use zerda_firmware::{Event, Image, Recognizer};
@@ -70,9 +70,6 @@ pub struct Track {
     /// Holds the posteriors in Q0.8 minus 128, shape [frames, classes].
     posteriors: Vec<i8>,
     loudness: Vec<u8>,
-    /// Number of frames that a step sees, of which it commits `step`.
-    chunk: usize,
-    step: usize,
 }
 
 /// Runs the network over a stream that comes in pieces, and keeps what it says.
@@ -132,42 +129,25 @@ impl Track {
     }
 
     fn new(image: &Image<'_>) -> Track {
-        let manifest = image.manifest();
         Track {
-            classes: manifest.classes.into(),
+            classes: image.manifest().classes.into(),
             posteriors: Vec::new(),
             loudness: Vec::new(),
-            chunk: manifest.stream.chunk.into(),
-            step: manifest.stream.step.into(),
         }
     }
 
     /// Returns the words that a decoder detects which starts with the stream, echoes left out.
-    pub fn detections(&self, decoder: Decoder) -> Vec<Word> {
-        let mut words = Vec::new();
-        self.decode(decoder, |_, _, word| {
-            words.extend(word.filter(|word| word.kind == Kind::Sure));
+    pub fn detections(&self, mut decoder: Decoder) -> Vec<Word> {
+        let words = self.frames().filter_map(|(posteriors, loudness)| {
+            decoder.push_frame(posteriors, loudness, ALL_LABELS)
         });
-        words
+        words.filter(|word| word.kind == Kind::Sure).collect()
     }
 
-    /// Gives a decoder, which starts with the stream, what the recognizer gives it, in the same order. `frame` gets
-    /// each frame's posteriors (Q0.8 minus 128), the decoder after it, and the word that it decided.
-    pub fn decode(
-        &self,
-        mut decoder: Decoder,
-        mut frame: impl FnMut(&[i8], &mut Decoder, Option<Word>),
-    ) {
-        let mut loudness = self.loudness.iter();
-        let mut heard = 0;
-        for (number, posteriors) in self.posteriors.chunks_exact(self.classes).enumerate() {
-            let needed = number / self.step * self.step + self.chunk;
-            let new = loudness.by_ref().take(needed - heard);
-            new.for_each(|&loudness| decoder.push_loudness(loudness));
-            heard = needed;
-            let word = decoder.push_frame(posteriors);
-            frame(posteriors, &mut decoder, word);
-        }
+    /// Returns the posteriors (Q0.8 minus 128) and the loudness of each committed frame, which a decoder takes.
+    pub fn frames(&self) -> impl Iterator<Item = (&[i8], u8)> {
+        let posteriors = self.posteriors.chunks_exact(self.classes);
+        posteriors.zip(self.loudness.iter().copied())
     }
 
     /// Returns the loudness of each frame, in the unit of [`FrontEnd::loudness`].

@@ -58,10 +58,9 @@ pub fn listen(
     mut outcome: impl FnMut(Outcome),
 ) {
     let mut gate = Gate::new(image);
-    decoder.listen_to(gate.listens_to());
-    track.decode(decoder, |posteriors, decoder, word| {
-        frame(posteriors, decoder, &gate, word);
-        gate.push_frame(image, word, decoder.decided_ms(), &mut outcome);
-        decoder.listen_to(gate.listens_to());
-    });
+    for (posteriors, loudness) in track.frames() {
+        let word = decoder.push_frame(posteriors, loudness, gate.listens_to());
+        frame(posteriors, &decoder, &gate, word);
+        gate.push_frame(image, word, &mut outcome);
+    }
 }

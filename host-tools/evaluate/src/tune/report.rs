@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use zerda_firmware::Image;
+use zerda_support::escape;
 use zerda_support::statistics::percentile;
 
 use super::{CONDITION, Options};
@@ -103,7 +104,7 @@ impl TuningReport {
             [] => text += "\nnothing was written: name --output and --config\n",
             _ => {
                 for path in written {
-                    text += &format!("\nwritten: {}", path.display());
+                    text += &format!("\nwritten: {}", escape::path(path));
                 }
             }
         }

@@ -5,8 +5,8 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 
 use super::error::AudioError;
 
-/// Returns a file that states how long its samples are: the same one, if it does so already. The samples of one that does not
-/// last until the end (Apple's specification of the Core Audio Format, "Audio Data Chunk").
+/// Returns a file that states how long its samples are: the same one, if it does so already, else a copy in which their
+/// length is filled in. Samples whose length is left open last until the end (Apple's specification of the Core Audio Format, "Audio Data Chunk").
 pub fn repaired(mut file: File) -> Result<File, AudioError> {
     match open_length(&mut file) {
         Ok(None) => Ok(file),

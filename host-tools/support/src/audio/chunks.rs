@@ -4,6 +4,8 @@
 //! pads them, lengths that were never filled in, since the file went through a pipe, and fields that contradict each other
 //! where only one of them is needed.
 
+mod description;
+
 use std::io::{self, Read};
 
 use super::error::AudioError;
@@ -11,17 +13,15 @@ use super::pcm::Coding;
 use super::source::Source;
 use super::{Decode, Layout};
 
-/// Lengths that say "until the end", as ffmpeg, arecord and sox write them into a pipe.
-const UNKNOWN: [u64; 4] = [0x7fff_f000, 0x8000_0000, 0xffff_ffff, u64::MAX];
-/// The least length that may be one of [`UNKNOWN`], made a multiple of something: it is none of the samples' business if the
-/// file ends before. That of sox for AIFF is 0x7f000000.
-const NEARLY_UNKNOWN: u64 = 0x7eff_0000;
+/// Lengths that say "until the end", as sox (of AIFF, of WAV), arecord and ffmpeg write them into a pipe.
+const UNKNOWN: [u64; 4] = [0x7f00_0000, 0x7fff_f000, 0x8000_0000, 0xffff_ffff];
+/// Bytes by which a length may be less than one of [`UNKNOWN`] and still mean that, as some programs take off the header
+/// or part of a frame. A file may end before such a length; if it does not, the length counts.
+const LESS: u64 = 1024;
 /// Most bytes of samples that are read at once.
 const PIECE: usize = 16_384;
 /// Most bytes of a format's description that are kept.
 const DESCRIPTION: u64 = 256;
-/// Most channels that a header may ask for.
-const CHANNELS: u16 = 256;
 
 /// Says what the samples are like.
 struct Format {
@@ -44,7 +44,7 @@ pub struct Pcm {
     /// Bytes of this data chunk that are still to come; `None` where it lasts until the end.
     left: Option<u64>,
     /// Bytes that this data chunk has, if its length is known.
-    promised: Option<u64>,
+    length: Option<u64>,
     /// The chunks around the samples, if there are any.
     walker: Option<Walker>,
     /// Bytes that were read and make no whole frame yet.
@@ -77,6 +77,7 @@ impl Pcm {
             length: 0,
             at: 12,
             long: None,
+            certain: false,
             odd: false,
         };
         walker.length = u64::from(walker.number(length));
@@ -90,7 +91,7 @@ impl Pcm {
             source,
             format,
             left,
-            promised: left,
+            length: left,
             walker,
             bytes: Vec::new(),
             frames: 0,
@@ -104,7 +105,8 @@ impl Pcm {
     fn end(&mut self, cut: bool) -> Result<bool, AudioError> {
         self.half_sample |= !self.bytes.is_empty();
         self.bytes.clear();
-        if let (true, Some(length)) = (cut, self.promised.filter(|&n| n < NEARLY_UNKNOWN)) {
+        let certain = self.walker.as_ref().is_some_and(|walker| walker.certain);
+        if let (true, Some(length)) = (cut && certain, self.length) {
             let promised = self.before + length / self.format.frame() as u64;
             if promised > self.frames {
                 return Err(AudioError::Truncated {
@@ -114,18 +116,13 @@ impl Pcm {
             }
         }
         self.before = self.frames;
-        let Some(walker) = self
-            .walker
-            .as_mut()
-            .filter(|_| !cut && self.promised.is_some())
-        else {
+        let (false, Some(walker), Some(length)) = (cut, &mut self.walker, self.length) else {
             return Ok(false);
         };
-        self.left = match walker.next_data(&mut self.source, self.promised.unwrap_or(0))? {
-            Some(length) => length,
-            None => return Ok(false),
+        let Some(next) = walker.next_data(&mut self.source, length)? else {
+            return Ok(false);
         };
-        self.promised = self.left;
+        (self.left, self.length) = (next, next);
         Ok(true)
     }
 }
@@ -194,6 +191,8 @@ struct Walker {
     at: u64,
     /// The length of an RF64 file's data.
     long: Option<u64>,
+    /// Says whether the samples must be as long as their chunk states.
+    certain: bool,
     /// Says whether the chunk before has an odd length, and therefore perhaps a byte more.
     odd: bool,
 }
@@ -218,11 +217,7 @@ impl Walker {
     /// Returns name and length of the next chunk.
     fn next(&mut self, source: &mut Source) -> Result<([u8; 4], u64), AudioError> {
         if self.odd {
-            // Some programs leave out the byte that pads a chunk.
-            const NAMES: [&[u8]; 7] = [
-                b"data", b"fmt ", b"LIST", b"fact", b"COMM", b"SSND", b"bext",
-            ];
-            let padded = !NAMES.contains(&source.peek(4)?);
+            let padded = is_padded(source.peek(5)?);
             self.at += source.skip(padded.into())?;
         }
         let [a, b, c, d, length @ ..] = source.header::<8>()?;
@@ -288,14 +283,15 @@ impl Walker {
                 let offset = u64::from(self.number([a, b, c, d]));
                 source.skip(offset)?;
                 self.at += 8 + offset;
-                return match self.length(length) {
-                    None => Ok(None),
-                    Some(length) => length.checked_sub(8 + offset).map(Some).ok_or_else(|| {
-                        AudioError::damaged(format!(
-                            "its samples begin {offset} bytes into {length} bytes"
-                        ))
-                    }),
-                };
+                if length == 0 || length == 0xffff_ffff {
+                    return Ok(self.length(length));
+                }
+                let samples = length.checked_sub(8 + offset).ok_or_else(|| {
+                    AudioError::damaged(format!(
+                        "its samples begin {offset} bytes into {length} bytes"
+                    ))
+                })?;
+                return Ok(self.length(samples));
             }
             if &name == b"fmt " || &name == b"COMM" {
                 return Err(AudioError::damaged("its samples are described twice"));
@@ -305,14 +301,21 @@ impl Walker {
     }
 
     /// Returns the length of a chunk of samples that states `length`, if that can be meant.
-    fn length(&mut self, length: u64) -> Option<u64> {
-        let length = match length {
-            0xffff_ffff => self.long.take().unwrap_or(length),
-            _ => length,
+    fn length(&mut self, stated: u64) -> Option<u64> {
+        let long = self.long.take_if(|_| stated == 0xffff_ffff);
+        let length = long.unwrap_or(stated);
+        if long.is_some() {
+            self.odd = length % 2 == 1;
+        }
+        let nearly = |&unknown: &u64| (unknown - LESS..unknown).contains(&length);
+        self.certain = long.is_some() || !UNKNOWN.iter().any(nearly);
+        let unknown = match long {
+            Some(long) => long == u64::MAX,
+            None => UNKNOWN.contains(&length),
         };
         // It is empty if the file says that it goes on after it.
         let filled_in = length > 0 || self.at < self.length + 8 && !UNKNOWN.contains(&self.length);
-        Some(length).filter(|length| filled_in && !UNKNOWN.contains(length))
+        Some(length).filter(|_| filled_in && !unknown)
     }
 
     /// Walks on after a chunk of samples of that length: to the next one, whose length it returns, or to the end. What
@@ -337,133 +340,17 @@ impl Walker {
             }
         }
     }
-
-    fn wav_format(&self, bytes: &[u8]) -> Result<Format, AudioError> {
-        let &[
-            t0,
-            t1,
-            c0,
-            c1,
-            r0,
-            r1,
-            r2,
-            r3,
-            _,
-            _,
-            _,
-            _,
-            a0,
-            a1,
-            b0,
-            b1,
-            ref rest @ ..,
-        ] = bytes
-        else {
-            return Err(AudioError::damaged("its fmt chunk is too short"));
-        };
-        let mut tag = self.short([t0, t1]);
-        // Size, valid bits and speakers come before the codec of the extended format.
-        const EXTENSIBLE: u16 = 0xfffe;
-        if let (EXTENSIBLE, [_, _, _, _, _, _, _, _, t0, t1, ..]) = (tag, rest) {
-            tag = self.short([*t0, *t1]);
-        }
-        let [channels, align, bits] = [[c0, c1], [a0, a1], [b0, b1]].map(|field| self.short(field));
-        check_channels(channels)?;
-        let bytes = match bits.div_ceil(8) {
-            // Samples of 24 bits may take 4 bytes.
-            3 if align == 4 * channels => 4,
-            bytes => bytes,
-        };
-        let coding = match (tag, bytes) {
-            (1, 1) => Some(Coding::Unsigned8),
-            (1, 2..=4) => Some(Coding::Signed(bytes.into())),
-            (3, 4 | 8) => Some(Coding::Float(bytes.into())),
-            (6, _) => Some(Coding::ALaw),
-            (7, _) => Some(Coding::MuLaw),
-            (1 | 3, _) => None,
-            (other, _) => {
-                let name = match other {
-                    2 => "Microsoft ADPCM",
-                    0x11 => "IMA ADPCM",
-                    0x31 => "GSM 6.10",
-                    0x50 | 0x55 => "MPEG audio",
-                    0xff | 0x1600 | 0x1610 => "AAC",
-                    _ => "of another kind",
-                };
-                return Err(AudioError::NotRead(format!(
-                    "is a WAV whose samples are {name} (codec {other:#x})"
-                )));
-            }
-        };
-        let whole = |coding: &Coding| {
-            align == 0 || usize::from(align) == coding.bytes() * usize::from(channels)
-        };
-        let coding = coding.filter(whole).ok_or_else(|| {
-            AudioError::damaged(format!(
-                "its header has samples of {bits} bits and blocks of {align} bytes for {channels} channels"
-            ))
-        })?;
-        Ok(Format {
-            coding,
-            channels,
-            rate: self.number([r0, r1, r2, r3]),
-            big_endian: self.big_endian,
-        })
-    }
-
-    fn aiff_format(&self, bytes: &[u8], compressed: bool) -> Result<Format, AudioError> {
-        let &[c1, c0, _, _, _, _, b1, b0, ref rest @ ..] = bytes else {
-            return Err(AudioError::damaged("its COMM chunk is too short"));
-        };
-        let [channels, bits] = [[c1, c0], [b1, b0]].map(u16::from_be_bytes);
-        check_channels(channels)?;
-        let &[e1, e0, m7, m6, m5, m4, m3, m2, m1, m0, ref rest @ ..] = rest else {
-            return Err(AudioError::damaged("its COMM chunk is too short"));
-        };
-        // An 80-bit float: sign and exponent, then a mantissa with one bit before its point.
-        let exponent = i32::from(u16::from_be_bytes([e1, e0])) - 16_383 - 63;
-        let mantissa = u64::from_be_bytes([m7, m6, m5, m4, m3, m2, m1, m0]);
-        let rate = (mantissa as f64 * 2f64.powi(exponent)).round() as u32;
-        let integers = Some(bits.div_ceil(8)).filter(|bytes| (1..=4).contains(bytes));
-        let integers = integers.map(|bytes| Coding::Signed(bytes.into()));
-        let codec = if compressed {
-            rest.first_chunk().copied()
-        } else {
-            None
-        };
-        let codec = codec.unwrap_or(*b"NONE");
-        let (coding, big_endian) = match &codec {
-            b"NONE" | b"twos" => (integers, true),
-            b"sowt" => (integers, false),
-            b"in24" => (Some(Coding::Signed(3)), true),
-            b"in32" => (Some(Coding::Signed(4)), true),
-            b"fl32" | b"FL32" => (Some(Coding::Float(4)), true),
-            b"fl64" | b"FL64" => (Some(Coding::Float(8)), true),
-            b"alaw" | b"ALAW" => (Some(Coding::ALaw), true),
-            b"ulaw" | b"ULAW" => (Some(Coding::MuLaw), true),
-            other => {
-                return Err(AudioError::NotRead(format!(
-                    "is an AIFF whose samples are `{}`",
-                    other.escape_ascii()
-                )));
-            }
-        };
-        let coding =
-            coding.ok_or_else(|| AudioError::damaged(format!("its samples have {bits} bits")))?;
-        Ok(Format {
-            coding,
-            channels,
-            rate,
-            big_endian,
-        })
-    }
 }
 
-fn check_channels(channels: u16) -> Result<(), AudioError> {
-    match channels {
-        1..=CHANNELS => Ok(()),
-        _ => Err(AudioError::damaged(format!(
-            "it has {channels} channels, expected 1 to {CHANNELS}"
-        ))),
-    }
+/// Says whether what follows a chunk of odd length begins with the byte that pads it, which some programs leave out.
+fn is_padded(next: &[u8]) -> bool {
+    const KNOWN: [&[u8]; 7] = [
+        b"data", b"fmt ", b"LIST", b"fact", b"COMM", b"SSND", b"bext",
+    ];
+    let is_name = |name: &[u8]| name.iter().all(|byte| matches!(byte, b' '..=b'~'));
+    let (Some(unpadded), Some(padded)) = (next.get(..4), next.get(1..5)) else {
+        return true;
+    };
+    // A name and the byte after it, or a byte before it, may look like one as well.
+    !is_name(unpadded) || !KNOWN.contains(&unpadded) && KNOWN.contains(&padded)
 }

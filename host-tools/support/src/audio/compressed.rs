@@ -24,9 +24,9 @@ use super::{Decode, Layout};
 
 /// Frames at the start of an MP3 that may need bytes of frames before them, from where it was cut; they are silent then.
 const CUT_OFF: u64 = 3;
-/// Samples a channel that an encoder of AAC (the least that any does) or MP3 (as LAME does, of which decoders add 529) puts before
-/// the sound, where nothing tells.
+/// Samples a channel that come before the sound of an AAC stream which does not tell them: the least that any encoder adds.
 const AAC_DELAY: u64 = 1024;
+/// Samples a channel that come before the sound of an MP3 which does not tell them: 576 of LAME, 529 of the decoder.
 const MP3_DELAY: u64 = 1105;
 /// Samples that a packet of Opus has at most, in 120 ms at 48 kHz.
 const OPUS_PACKET: usize = 5760;
@@ -58,9 +58,10 @@ enum Codec {
 
 /// Says what a container's bytes are checked for, beyond what its reader does.
 enum Checks {
-    /// Bytes of the frames, each of which has `header` bytes outside its packet, are all that were given.
+    /// Checks that every byte belongs to a frame, each of which has `header` bytes outside its packet.
     Bytes {
         given: Count,
+        zeros: Count,
         accounted: u64,
         header: u64,
         flac: Option<flac::Frames>,
@@ -68,16 +69,52 @@ enum Checks {
     Container,
 }
 
+impl Checks {
+    fn of_bytes(source: &WithoutTags, header: u64, flac: Option<flac::Frames>) -> Checks {
+        Checks::Bytes {
+            given: source.given.clone(),
+            zeros: source.zeros.clone(),
+            accounted: 0,
+            header,
+            flac,
+        }
+    }
+
+    /// Judges the stream at its end, where `found` samples a channel were decoded.
+    fn end(&self, found: u64, promised: Option<u64>) -> Result<(), AudioError> {
+        let Checks::Bytes {
+            given,
+            zeros,
+            accounted,
+            flac,
+            ..
+        } = self
+        else {
+            return Ok(());
+        };
+        // Only MP3 and AAC are filled up after their last frame.
+        let filling = if flac.is_some() { 0 } else { zeros.get() };
+        if flac.is_some()
+            && let Some(promised) = promised.filter(|&promised| promised != found)
+        {
+            return Err(AudioError::damaged(format!(
+                "it has {found} samples a channel, but its header says {promised}"
+            )));
+        }
+        match given.get().saturating_sub(*accounted) {
+            left if left > filling => Err(AudioError::damaged(format!(
+                "{left} of its bytes belong to no whole frame"
+            ))),
+            _ => Ok(()),
+        }
+    }
+}
+
 impl Compressed {
     pub fn flac(mut source: Source) -> Result<Compressed, AudioError> {
         let (header, frames) = flac::header(&mut source)?;
         let frames_only = WithoutTags::new(source);
-        let checks = Checks::Bytes {
-            given: frames_only.given.clone(),
-            accounted: 0,
-            header: 0,
-            flac: Some(frames),
-        };
+        let checks = Checks::of_bytes(&frames_only, 0, Some(frames));
         let format = FlacReader::try_new(stream(header.chain(frames_only)), Default::default());
         Compressed::new(format, checks)
     }
@@ -85,14 +122,8 @@ impl Compressed {
     pub fn mp3(mut source: Source) -> Result<Compressed, AudioError> {
         let first = source.peek(4)?.first_chunk().copied().map(mpeg_frame);
         let frames = WithoutTags::new(source);
-        let given = frames.given.clone();
+        let checks = Checks::of_bytes(&frames, 0, None);
         let format = MpaReader::try_new(stream(frames), Default::default());
-        let checks = Checks::Bytes {
-            given,
-            accounted: 0,
-            header: 0,
-            flac: None,
-        };
         let mut decoder = Compressed::new(format, checks)?;
         // The frame that tells how many there are is no packet.
         if let (Some(_), Checks::Bytes { accounted, .. }) = (decoder.promised, &mut decoder.checks)
@@ -108,16 +139,9 @@ impl Compressed {
             _ => 7,
         };
         let frames = WithoutTags::new(source);
-        let checks = Checks::Bytes {
-            given: frames.given.clone(),
-            accounted: 0,
-            header,
-            flac: None,
-        };
-        Compressed::new(
-            AdtsReader::try_new(stream(frames), Default::default()),
-            checks,
-        )
+        let checks = Checks::of_bytes(&frames, header, None);
+        let format = AdtsReader::try_new(stream(frames), Default::default());
+        Compressed::new(format, checks)
     }
 
     pub fn ogg(source: Source) -> Result<Compressed, AudioError> {
@@ -127,19 +151,15 @@ impl Compressed {
 
     pub fn mp4(source: Source) -> Result<Compressed, AudioError> {
         let stream = MediaSourceStream::new(Box::new(source.seekable()?), Default::default());
-        Compressed::new(
-            IsoMp4Reader::try_new(stream, Default::default()),
-            Checks::Container,
-        )
+        let format = IsoMp4Reader::try_new(stream, Default::default());
+        Compressed::new(format, Checks::Container)
     }
 
     pub fn caf(source: Source) -> Result<Compressed, AudioError> {
         let file = caf::repaired(source.seekable()?)?;
         let stream = MediaSourceStream::new(Box::new(file), Default::default());
-        Compressed::new(
-            CafReader::try_new(stream, Default::default()),
-            Checks::Container,
-        )
+        let format = CafReader::try_new(stream, Default::default());
+        Compressed::new(format, Checks::Container)
     }
 
     fn new<F: FormatReader + 'static>(
@@ -198,16 +218,7 @@ impl Compressed {
                 promised,
             });
         }
-        if let Checks::Bytes {
-            given, accounted, ..
-        } = &self.checks
-            && given.get() > *accounted
-        {
-            return Err(AudioError::damaged(format!(
-                "{} of its bytes belong to no whole frame",
-                given.get() - accounted
-            )));
-        }
+        self.checks.end(self.found, self.promised)?;
         let verified = match &mut self.codec {
             Codec::Symphonia(decoder) => decoder.finalize().verify_ok,
             Codec::Opus { .. } => None,
@@ -234,11 +245,11 @@ impl Decode for Compressed {
                     return Ok(false);
                 }
                 Err(error) => {
+                    let found = self.found;
                     return Err(match (failed(error), self.promised) {
-                        (AudioError::TruncatedFrame, Some(promised)) => AudioError::Truncated {
-                            found: self.found,
-                            promised,
-                        },
+                        (AudioError::TruncatedFrame, Some(promised)) => {
+                            AudioError::Truncated { found, promised }
+                        }
                         (other, _) => other,
                     });
                 }
@@ -291,9 +302,8 @@ impl Codec {
             let head = parameters.extra_data.as_deref().unwrap_or_default();
             // Of an OpusHead, bytes 16 and 17 are the gain in 1/256 dB, and the one after it says how streams are mapped.
             let &[.., g0, g1, 0] = head.get(..19).unwrap_or_default() else {
-                return Err(AudioError::NotRead(
-                    "is Opus of more than two channels".into(),
-                ));
+                let why = "is Opus of more than two channels";
+                return Err(AudioError::NotRead(why.into()));
             };
             let decoder = OpusDecoder::new(48_000, channels)
                 .map_err(|error| AudioError::damaged(error.to_string()))?;

@@ -3,11 +3,11 @@
 /// Says how a sample is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Coding {
-    /// Is an integer around 128 in one byte, as WAV has it.
+    /// A sample is an integer around 128 in one byte, as WAV has it.
     Unsigned8,
-    /// Is a signed integer of that many bytes.
+    /// A sample is a signed integer of so many bytes.
     Signed(usize),
-    /// Is a float of that many bytes, 4 or 8.
+    /// A sample is a float of so many bytes, 4 or 8.
     Float(usize),
     ALaw,
     MuLaw,

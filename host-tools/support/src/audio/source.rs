@@ -16,8 +16,8 @@ impl Count {
         self.0.load(Ordering::Relaxed)
     }
 
-    pub fn add(&self, bytes: usize) {
-        self.0.fetch_add(bytes as u64, Ordering::Relaxed);
+    pub fn add(&self, bytes: u64) {
+        self.0.fetch_add(bytes, Ordering::Relaxed);
     }
 }
 
@@ -63,7 +63,7 @@ impl Source {
             .by_ref()
             .take(missing)
             .read_to_end(&mut self.ahead);
-        self.taken.add(read.map_err(AudioError::Read)?);
+        self.taken.add(read.map_err(AudioError::Read)? as u64);
         Ok(&self.ahead[..count.min(self.ahead.len())])
     }
 
@@ -101,7 +101,11 @@ impl Source {
     /// temporary file first.
     pub fn seekable(mut self) -> Result<File, AudioError> {
         let mut file = match self.file.take() {
-            Some(file) => file,
+            Some(file) => {
+                let length = file.metadata().map_err(AudioError::Read)?.len();
+                self.taken.add(length);
+                file
+            }
             None => {
                 let mut file = tempfile::tempfile().map_err(AudioError::Read)?;
                 io::copy(&mut self, &mut file).map_err(AudioError::Read)?;
@@ -122,7 +126,7 @@ impl Read for Source {
             return Ok(count);
         }
         let read = self.inner.read(buffer)?;
-        self.taken.add(read);
+        self.taken.add(read as u64);
         Ok(read)
     }
 }
@@ -138,6 +142,8 @@ pub struct WithoutTags {
     ended: bool,
     /// Bytes that were given.
     pub given: Count,
+    /// Zeros that the last of them are, counted at the end.
+    pub zeros: Count,
 }
 
 impl WithoutTags {
@@ -147,6 +153,7 @@ impl WithoutTags {
             held: Vec::new(),
             ended: false,
             given: Count::default(),
+            zeros: Count::default(),
         }
     }
 
@@ -183,6 +190,8 @@ impl Read for WithoutTags {
                 Ok(0) => {
                     self.ended = true;
                     Self::cut_tags(&mut self.held);
+                    let zeros = self.held.iter().rev().take_while(|&&byte| byte == 0);
+                    self.zeros.add(zeros.count() as u64);
                 }
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -193,7 +202,7 @@ impl Read for WithoutTags {
         let count = buffer.len().min(self.held.len() - kept);
         buffer[..count].copy_from_slice(&self.held[..count]);
         self.held.drain(..count);
-        self.given.add(count);
+        self.given.add(count as u64);
         Ok(count)
     }
 }

@@ -77,8 +77,9 @@ fn foreign(folder: &Path) -> Option<String> {
             Err(error) => return Some(format!("{} cannot be read: {error}", path.display())),
         };
         let (owner, mode) = (metadata.uid(), metadata.mode());
-        if above == 0 && owner != user && owner != 0 {
-            return Some(format!("belongs to another user, {owner}"));
+        if owner != user && owner != 0 {
+            let path = path.display();
+            return Some(format!("{path} belongs to another user, {owner}"));
         }
         if mode & OTHERS_WRITE != 0 && (above == 0 || mode & STICKY == 0) {
             return Some(format!("everybody may write to {}", path.display()));

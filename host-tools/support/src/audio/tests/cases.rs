@@ -123,6 +123,64 @@ fn what_other_programs_write_around_the_samples_changes_none() {
 }
 
 #[test]
+fn wav_that_states_more_than_it_has_is_cut_short_however_long_it_states_to_be() {
+    let (samples, bytes) = speech();
+    let ds64 = |length: u64| {
+        let sizes = [0, length, 0].map(u64::to_le_bytes).concat();
+        let ds64 = chunk(b"ds64", 28, &[&sizes[..], &[0; 4]].concat());
+        let mut file = riff(
+            Some(u32::MAX),
+            &[ds64, fmt(1, 16), chunk(b"data", u32::MAX, &bytes)],
+        );
+        file[..4].copy_from_slice(b"RF64");
+        file
+    };
+    let data = |length| riff(None, &[fmt(1, 16), chunk(b"data", length, &bytes)]);
+    let there = samples.len();
+    for (file, stated) in [
+        (data(0x7f01_0000), 0x7f01_0000u64),
+        (data(0x8000_1000), 0x8000_1000),
+        (data(0xffff_0000), 0xffff_0000),
+        (ds64(0x7fff_f000), 0x7fff_f000),
+        (ds64(0x1_0000_0000), 0x1_0000_0000),
+    ] {
+        let promised = stated / 2;
+        let expected = format!("is cut short: {there} of {promised} samples a channel are there");
+        assert_eq!(message(file), expected, "{stated:x}");
+    }
+}
+
+/// A CAF file (Apple's specification) of a tone, in which one must go back.
+#[test]
+fn a_recording_in_which_one_goes_back_is_no_bomb_for_its_length() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("long.caf");
+    let seconds = 70;
+    let sound = tone(16_000, 1, 440.0).repeat(seconds);
+    let sound: Vec<i16> = sound.iter().map(|&s| (s * FULL_SCALE) as i16).collect();
+    let bytes = sound.iter().flat_map(|sample| sample.to_be_bytes());
+    let bytes: Vec<u8> = [0; 4].into_iter().chain(bytes).collect();
+    let numbers = [0u32, 2, 1, 1, 16].map(u32::to_be_bytes).concat();
+    let description = [&16_000f64.to_be_bytes(), &b"lpcm"[..], &numbers].concat();
+    let mut file = b"caff\0\x01\0\0".to_vec();
+    for (name, bytes) in [(b"desc", description), (b"data", bytes)] {
+        file.extend(name);
+        file.extend((bytes.len() as u64).to_be_bytes());
+        file.extend(bytes);
+    }
+    std::fs::write(&path, file).unwrap();
+    assert!(read(&path).unwrap() == sound);
+}
+
+#[test]
+fn zeros_after_an_mp3_fill_it_up_and_anything_else_is_damage() {
+    let mp3 = include_bytes!("../../../tests/data/formats/lame.mp3");
+    let filled = |byte, count| decoded([&mp3[..], &vec![byte; count]].concat());
+    assert_eq!(filled(0, 200), decoded(mp3.to_vec()));
+    assert!(filled(1, 200).is_err());
+}
+
+#[test]
 fn half_a_sample_is_left_out() {
     let (samples, bytes) = speech();
     let odd = [&bytes[..], &[1]].concat();

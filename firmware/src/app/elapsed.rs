@@ -1,16 +1,15 @@
-//! Time is told by the clock while no audio comes to tell it.
+//! Time is told by the processor's clock where audio, which tells it otherwise, may not come.
 
-use crate::image::samples;
-
-/// The time since audio came last.
-pub(super) struct Idle {
+/// The time that has elapsed since a moment, by a clock that wraps; it is looked at more often than that.
+#[derive(Debug)]
+pub(super) struct Elapsed {
     /// Holds the clock reading up to which `ms` counts.
     at: u32,
     /// Counts whole milliseconds.
     pub ms: u64,
 }
 
-impl Idle {
+impl Elapsed {
     /// Begins to count at a clock reading.
     pub fn new(at: u32) -> Self {
         Self { at, ms: 0 }
@@ -23,10 +22,5 @@ impl Idle {
         // What is less than a millisecond is left for the next look.
         self.at = self.at.wrapping_add(ms.wrapping_mul(ticks_a_ms));
         self.ms = self.ms.saturating_add(ms.into());
-    }
-
-    /// Returns the samples that would have come in this time.
-    pub fn samples(&self) -> u64 {
-        self.ms.saturating_mul(samples(1))
     }
 }
