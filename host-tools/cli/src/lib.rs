@@ -1,8 +1,8 @@
 //! `zerda` is the command: it reads its arguments, and has the crates of `host-tools` do the work.
 //!
 //! It serves the people who compile, try and tune a model. It depends on all other crates of `host-tools`, and none
-//! depends on it: what this package does itself is `run` ([`run`]), its picture of the posteriors ([`trace`]) and
-//! `inspect` ([`inspect`]), which nothing else needs.
+//! depends on it: what this package does itself is `run`, its picture of the posteriors and
+//! `inspect`, which nothing else needs.
 
 #[cfg_attr(not(feature = "float"), allow(dead_code))] // some arguments are read with it alone
 mod arguments;

@@ -1,6 +1,6 @@
 //! Reads audio as the front end takes it: 16 kHz, mono, 16-bit.
 //!
-//! A recording is told by its first bytes, then decoded ([`Decode`]), mixed to one channel and resampled, piece by piece:
+//! A recording is told by its first bytes, then decoded (`Decode`), mixed to one channel and resampled, piece by piece:
 //! no length takes memory. Audio that is 16 kHz, mono and 16-bit already comes out bit for bit as it is. A file that is not
 //! whole is an error, never a shorter recording: libraries decode, and what they skip in silence is counted here.
 

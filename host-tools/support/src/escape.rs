@@ -2,7 +2,7 @@
 //! page: colours, titles, lines that nobody wrote, text that runs backwards.
 //!
 //! Whatever is printed passes [`text`], in [`crate::output::print`] and [`crate::error::Error::report`]. What stands
-//! within a line passes [`line`] or [`path`] before, since afterwards its line breaks look like ours. The escapes are
+//! within a line passes [`line()`] or [`path()`] before, since afterwards its line breaks look like ours. The escapes are
 //! those of JSON, so that JSON stays the same value.
 
 use std::fmt::Write;
