@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Restart {
-    /// Says what failed.
+    /// Says what failed before the restart.
     pub cause: Cause,
     /// The line of the source file that panicked, or the address of the instruction that faulted; 0 where that is
     /// unknown. Which file it was is not kept, and where a macro of `defmt` panicked the line is one of `defmt`'s own.
@@ -22,7 +22,7 @@ pub struct Restart {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Cause {
-    /// The software panicked.
+    /// The software panicked, in its own code or in a library.
     Panic,
     /// The processor met a fault (HardFault).
     Fault,

@@ -5,7 +5,7 @@
 pub(super) struct Elapsed {
     /// Holds the clock reading up to which `ms` counts.
     at: u32,
-    /// Counts whole milliseconds.
+    /// Counts the whole milliseconds since that moment.
     pub ms: u64,
 }
 

@@ -171,7 +171,7 @@ pub struct CommandsArgs {
     /// Writes the image with the other commands to this file [default: beside IMAGE, ending in .commands.zerda]
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
-    /// Replaces IMAGE itself
+    /// Replaces IMAGE itself instead of writing a new file
     #[arg(long, conflicts_with = "output")]
     pub in_place: bool,
 }
@@ -241,7 +241,7 @@ pub struct NpuArgs {
     /// IMAGE, ending in .NPU.zerda]
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
-    /// Replaces IMAGE itself
+    /// Replaces IMAGE itself instead of writing a new file
     #[arg(long, conflicts_with = "output")]
     pub in_place: bool,
     /// Prints one JSON object: step_ms, cycles, npu_cycles, sram_bytes, flash_bytes (constants) and so on; `basis` says

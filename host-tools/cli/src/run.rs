@@ -10,7 +10,7 @@ use zerda_firmware::gate::{Asleep, Awake};
 use zerda_firmware::telemetry::Report;
 use zerda_firmware::{Event, Image, Recognizer};
 use zerda_support::audio::{self, Recording, SAMPLE_RATE, tail};
-use zerda_support::error::{Error, Result};
+use zerda_support::error::{Error, Result, say};
 use zerda_support::escape;
 use zerda_support::interrupt;
 use zerda_support::output::{self, Counts, Totals, print, print_end};
@@ -111,7 +111,7 @@ impl Session<'_> {
         let mut recording = if path == Path::new("-") {
             let stdin = io::stdin();
             if stdin.is_terminal() {
-                output::note(&format!(
+                say(&format!(
                     "waiting for raw 16 kHz mono s16le, or a file of {}, on standard input, as from \
                      `arecord -r 16000 -f S16_LE | zerda run -`; Ctrl-D ends it",
                     audio::KINDS

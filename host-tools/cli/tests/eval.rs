@@ -1,25 +1,13 @@
 //! `zerda eval` and `zerda tune` as their users meet them, on folders of clips.
 
+mod common;
+
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use serde_json::Value;
 use tempfile::TempDir;
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
-
-/// Exit code, standard output and standard error of `zerda ARGUMENTS`, run where the shipped image is found.
-fn run(arguments: &[&str]) -> (i32, String, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_zerda"));
-    let output = command.args(arguments).current_dir(root()).output();
-    let output = output.expect("zerda starts");
-    let code = output.status.code().expect("an exit code, not a signal");
-    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
-    (code, text(output.stdout), text(output.stderr))
-}
+use common::{root, run};
 
 fn write(folder: &TempDir, name: &str, bytes: &[u8]) {
     let path = folder.path().join(name);

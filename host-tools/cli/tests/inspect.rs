@@ -1,29 +1,18 @@
 //! `zerda inspect` on the shipped image, and what every command says of a file that is no image.
 
+mod common;
+
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
 use serde_json::Value;
 use zerda_firmware::image::section::test_section::with_npu;
 use zerda_support::image_file::ImageFile;
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
+use common::{root, run};
 
 fn shipped() -> Vec<u8> {
     fs::read(root().join("models/shrunk.zerda")).expect("the shipped image")
-}
-
-/// Exit code, standard output, standard error of `zerda ARGUMENTS`, from the root of the repository.
-fn run(arguments: &[&str]) -> (i32, String, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_zerda"));
-    command.args(arguments).current_dir(root());
-    let output = command.output().expect("zerda starts");
-    let code = output.status.code().expect("an exit code, not a signal");
-    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
-    (code, text(output.stdout), text(output.stderr))
 }
 
 fn inspected() -> Value {

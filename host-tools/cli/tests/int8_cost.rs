@@ -1,28 +1,17 @@
 //! `zerda inspect --onnx` and `zerda compile --report`, on the shipped model and its samples.
 
+mod common;
+
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
 use prost::Message;
 use serde_json::Value;
 use tract_onnx::pb::ModelProto;
 
+use common::{root, run};
+
 const AUDIO: &str = "models/samples/robot.wav";
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
-
-/// Exit code, standard output, standard error of `zerda ARGUMENTS`, from the root of the repository.
-fn run(arguments: &[&str]) -> (i32, String, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_zerda"));
-    command.args(arguments).current_dir(root());
-    let output = command.output().expect("zerda starts");
-    let code = output.status.code().expect("an exit code, not a signal");
-    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
-    (code, text(output.stdout), text(output.stderr))
-}
 
 /// `zerda inspect` of the shipped image beside an ONNX.
 fn inspected(onnx: &str, more: &[&str]) -> (i32, String, String) {

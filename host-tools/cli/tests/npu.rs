@@ -1,5 +1,7 @@
 //! `zerda npu` on the shipped image, with the Vela that it installs.
 
+mod common;
+
 use std::env;
 use std::fs;
 use std::io::{self, Write};
@@ -14,6 +16,8 @@ use zerda_firmware::plan::Op;
 use zerda_support::image_file::ImageFile;
 use zerda_support::image_parts::number;
 
+use common::{outcome, root, run};
+
 const TARGETS: [&str; 5] = [
     "ethos-u55-128",
     "ethos-u55-256",
@@ -22,33 +26,15 @@ const TARGETS: [&str; 5] = [
     "ethos-u85-256",
 ];
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
-
 fn shipped() -> PathBuf {
     root().join("models/shrunk.zerda")
-}
-
-/// Exit code, standard output, standard error.
-fn outcome(command: &mut Command) -> (i32, String, String) {
-    let output = command.output().expect("zerda starts");
-    let code = output.status.code().expect("an exit code, not a signal");
-    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
-    (code, text(output.stdout), text(output.stderr))
-}
-
-/// `zerda ARGUMENTS`, from the root of the repository.
-fn zerda(arguments: &[&str]) -> (i32, String, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_zerda"));
-    outcome(command.args(arguments).current_dir(root()))
 }
 
 /// The Vela that zerda installs. `None`, and SKIPPED is said past the test harness, where that fails
 /// (no Python, no network); in continuous integration that is a failure.
 fn vela(test: &str) -> Option<PathBuf> {
     static INSTALLED: OnceLock<Result<(), String>> = OnceLock::new();
-    let install = || match zerda(&["npu", "--target", "ethos-u85-256"]) {
+    let install = || match run(&["npu", "--target", "ethos-u85-256"]) {
         (0, ..) => Ok(()),
         (_, _, why) => Err(why),
     };
@@ -69,7 +55,7 @@ fn vela(test: &str) -> Option<PathBuf> {
 fn compile(image: &Path, target: &str, output: &Path) -> Value {
     let image = image.to_str().unwrap();
     let output = output.to_str().unwrap();
-    let (code, stdout, stderr) = zerda(&["npu", image, "--target", target, "--json", "-o", output]);
+    let (code, stdout, stderr) = run(&["npu", image, "--target", target, "--json", "-o", output]);
     assert_eq!((code, stderr.as_str()), (0, ""));
     serde_json::from_str(&stdout).expect("JSON")
 }
@@ -86,7 +72,7 @@ fn the_step_runs_on_each_npu_as_a_whole_and_within_its_limits() {
         let said = match driven {
             true => compile(&shipped(), target, &output),
             false => {
-                let (code, stdout, _) = zerda(&["npu", "--target", target, "--json"]);
+                let (code, stdout, _) = run(&["npu", "--target", target, "--json"]);
                 assert_eq!(code, 0);
                 serde_json::from_str(&stdout).unwrap()
             }
@@ -113,7 +99,7 @@ fn the_step_runs_on_each_npu_as_a_whole_and_within_its_limits() {
 /// The image runs as before, and its section is what Vela's summary said besides.
 fn section_is(output: &Path, said: &Value) {
     let image = output.to_str().unwrap();
-    let (code, stdout, stderr) = zerda(&["inspect", image, "--json"]);
+    let (code, stdout, stderr) = run(&["inspect", image, "--json"]);
     assert_eq!((code, stderr.as_str()), (0, ""));
     let inspected: Value = serde_json::from_str(&stdout).unwrap();
     let npu = &inspected["npu"];
@@ -122,12 +108,12 @@ fn section_is(output: &Path, said: &Value) {
     // The summary's figures, and the sizes of what is there.
     assert_eq!(npu["constants"], said["flash_bytes"]);
     assert_eq!(npu["scratch"], said["sram_bytes"]);
-    let (_, text, _) = zerda(&["inspect", image]);
+    let (_, text, _) = run(&["inspect", image]);
     let line = format!("NPU        {}: ", said["target"].as_str().unwrap());
     assert!(text.contains(&line), "{text}");
 
-    let run = |image: &str| {
-        let (code, stdout, _) = zerda(&[
+    let logits = |image: &str| {
+        let (code, stdout, _) = run(&[
             "run",
             "models/samples/answers.wav",
             "--json",
@@ -138,7 +124,7 @@ fn section_is(output: &Path, said: &Value) {
         let summary: Value = serde_json::from_str(stdout.lines().last().unwrap()).unwrap();
         summary["summary"]["logits_crc32"].clone()
     };
-    assert_eq!(run(image), run("models/shrunk.zerda"));
+    assert_eq!(logits(image), logits("models/shrunk.zerda"));
 }
 
 /// Layer normalization and SiLU as PyTorch writes them; the logits are rows of a larger result.
@@ -151,7 +137,7 @@ fn an_imported_network_runs_on_an_npu_as_a_whole() {
     let image = folder.path().join("imported.zerda");
     let onnx = "tests/data/exports/script13-layernorm-silu.onnx";
     let path = image.to_str().unwrap();
-    let (code, _, why) = zerda(&["compile", onnx, "--calibrate", "models/samples", "-o", path]);
+    let (code, _, why) = run(&["compile", onnx, "--calibrate", "models/samples", "-o", path]);
     assert_eq!(code, 0, "{why}");
     let said = compile(&image, "ethos-u55-256", &folder.path().join("with.zerda"));
     assert_eq!(said["npu_percent"], 100.0);
@@ -172,14 +158,14 @@ fn the_same_bytes_come_from_two_runs_and_in_place_of_another_section() {
     assert!(bytes != fs::read(&second).unwrap());
     // Without --output a new file; the image itself where that is meant.
     let (image, other) = (second.to_str().unwrap(), fs::read(&second).unwrap());
-    let (code, stdout, _) = zerda(&["npu", image, "--target", "ethos-u55-256"]);
+    let (code, stdout, _) = run(&["npu", image, "--target", "ethos-u55-256"]);
     let new = folder.path().join("second.ethos-u55-256.zerda");
     assert!(
         code == 0 && stdout.contains(new.to_str().unwrap()),
         "{stdout}"
     );
     assert!(bytes == fs::read(&new).unwrap() && other == fs::read(&second).unwrap());
-    let (code, ..) = zerda(&["npu", image, "--target", "ethos-u55-256", "--in-place"]);
+    let (code, ..) = run(&["npu", image, "--target", "ethos-u55-256", "--in-place"]);
     assert_eq!(code, 0);
     assert!(bytes == fs::read(&second).unwrap());
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3);
@@ -190,7 +176,7 @@ fn the_same_bytes_come_from_two_runs_and_in_place_of_another_section() {
 fn refusal(image: &Path, vela: &Path) -> (i32, String) {
     let folder = TempDir::new().unwrap();
     let output = folder.path().join("out.zerda");
-    let (code, stdout, stderr) = zerda(&[
+    let (code, stdout, stderr) = run(&[
         "npu",
         image.to_str().unwrap(),
         "--target",
@@ -242,7 +228,7 @@ fn an_output_that_cannot_be_written_is_said() {
     if vela("npu without an output").is_none() {
         return;
     }
-    let (code, _, why) = zerda(&[
+    let (code, _, why) = run(&[
         "npu",
         "--target",
         "ethos-u55-256",
@@ -258,7 +244,7 @@ fn an_output_that_cannot_be_written_is_said() {
 
 #[test]
 fn an_npu_without_a_driver_gets_no_section() {
-    let (code, _, why) = zerda(&["npu", "--target", "ethos-u85-256", "-o", "x.zerda"]);
+    let (code, _, why) = run(&["npu", "--target", "ethos-u85-256", "-o", "x.zerda"]);
     assert_eq!((code, why.lines().count()), (2, 1));
     assert!(why.contains("ethos-u85-256: the firmware drives"), "{why}");
 }
@@ -344,7 +330,7 @@ mod in_place_of_vela {
             .current_dir(stands)
             .env("PATH", "")
             .env("ZERDA_TOOLS", folder.path().join("tools"));
-        let (code, _, stderr) = outcome(&mut command);
+        let (code, _, stderr) = outcome(command.output().expect("zerda starts"));
         assert_eq!(code, 2);
         assert!(!witness.exists());
         let why = stderr.lines().last().unwrap();
@@ -361,7 +347,7 @@ fn the_reference_npu_keeps_160_ms_for_500_frames_and_from_a_words_end_to_its_det
     if vela("the simulated reference").is_none() {
         return;
     }
-    let (code, stdout, stderr) = zerda(&["simulate", "--board", "ethos-u55-256", "--json"]);
+    let (code, stdout, stderr) = run(&["simulate", "--board", "ethos-u55-256", "--json"]);
     assert_eq!(code, 0, "{stderr}");
     let said: Value = serde_json::from_str(&stdout).expect("JSON");
     assert_eq!(said["verdict"], "pass");
@@ -394,7 +380,7 @@ fn the_reference_npu_keeps_160_ms_for_500_frames_and_from_a_words_end_to_its_det
         "--image",
         image,
     ];
-    let (_, stdout, _) = zerda(&arguments);
+    let (_, stdout, _) = run(&arguments);
     let carried: Value = serde_json::from_str(&stdout).expect("JSON");
     assert_eq!(carried["sequence_500_ms"], said["sequence_500_ms"]);
 }

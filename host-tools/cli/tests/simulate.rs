@@ -1,24 +1,18 @@
 //! `zerda simulate` on boards without an NPU; those with one are in `npu.rs`.
 
+mod common;
+
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use serde_json::Value;
 use tempfile::TempDir;
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
+use common::{root, run};
 
 /// `zerda simulate ARGUMENTS` from the root of the repository: exit code, standard output, standard error.
 fn simulate(arguments: &[&str]) -> (i32, String, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_zerda"));
-    command.arg("simulate").args(arguments).current_dir(root());
-    let output = command.output().expect("zerda starts");
-    let code = output.status.code().expect("an exit code, not a signal");
-    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
-    (code, text(output.stdout), text(output.stderr))
+    run(&[&["simulate"], arguments].concat())
 }
 
 fn json(arguments: &[&str]) -> (i32, Value) {

@@ -100,7 +100,7 @@ impl Project {
         let lock = self.lock()?;
         // The compiler reads a copy, which nobody changes while the lock is held.
         let copy = self.root()?.join("target/boards.zerda");
-        if fs::read(&copy).is_ok_and(|bytes| bytes != image.bytes()) || !copy.is_file() {
+        if !fs::read(&copy).is_ok_and(|bytes| bytes == image.bytes()) {
             output::write(&copy, image.bytes())?;
         }
         let output = self

@@ -9,7 +9,7 @@ use serde_json::json;
 use tempfile::TempDir;
 use zerda_firmware::Image;
 use zerda_firmware::telemetry::Status;
-use zerda_support::audio::{self, SAMPLE_RATE, tail};
+use zerda_support::audio::{self, tail};
 use zerda_support::board::Board;
 use zerda_support::error::{Error, Result, say};
 use zerda_support::output::{Counts, Totals, print_end};
@@ -143,7 +143,7 @@ pub fn stack_bytes(
             let name = recording.display().to_string();
             let samples = audio::read(recording)?;
             let wav = format!("{number}.wav");
-            write_wav(
+            audio::write(
                 &folder.path().join(&wav),
                 samples.iter().chain(&tail(image)),
             )?;
@@ -172,7 +172,7 @@ pub fn count(
     drop(firmware);
     let folder = tempfile::tempdir().map_err(|error| Error::write("a temporary folder", error))?;
     let [wav, counts] = [AUDIO, PROFILE].map(|name| folder.path().join(name));
-    write_wav(&wav, samples.iter())?;
+    audio::write(&wav, samples)?;
     let arguments = vec![AUDIO.into(), format!("profile={PROFILE}")];
     let line = Line::new(&project.board.name, image);
     line.hear(&machine, folder.path(), samples.len(), arguments, false)?;
@@ -200,7 +200,7 @@ struct Session<'a> {
 impl Session<'_> {
     fn file(&mut self, name: &str, samples: &[i16]) -> Result<()> {
         let wav = self.folder.path().join(AUDIO);
-        write_wav(&wav, samples.iter().chain(&tail(self.image)))?;
+        audio::write(&wav, samples.iter().chain(&tail(self.image)))?;
         let counts = self.folder.path().join(PROFILE);
         let mut arguments = vec![AUDIO.into()];
         let counting = self.options.profile && self.profile.is_none();
@@ -326,19 +326,4 @@ impl Session<'_> {
         )?;
         verdict
     }
-}
-
-fn write_wav<'a>(path: &Path, samples: impl Iterator<Item = &'a i16>) -> Result<()> {
-    let spec = hound::WavSpec {
-        channels: 1,
-        sample_rate: SAMPLE_RATE,
-        bits_per_sample: 16,
-        sample_format: hound::SampleFormat::Int,
-    };
-    let failed = |error: hound::Error| Error::write(path, std::io::Error::other(error));
-    let mut writer = hound::WavWriter::create(path, spec).map_err(failed)?;
-    for &sample in samples {
-        writer.write_sample(sample).map_err(failed)?;
-    }
-    writer.finalize().map_err(failed)
 }

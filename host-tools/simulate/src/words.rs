@@ -187,15 +187,7 @@ mod tests {
         for label in ["go", "stop", "_unknown_"] {
             std::fs::create_dir(folder.path().join(label)).unwrap();
             let path = folder.path().join(label).join("clip.wav");
-            let spec = hound::WavSpec {
-                channels: 1,
-                sample_rate: SAMPLE_RATE,
-                bits_per_sample: 16,
-                sample_format: hound::SampleFormat::Int,
-            };
-            let mut writer = hound::WavWriter::create(path, spec).unwrap();
-            go.iter().for_each(|&s| writer.write_sample(s).unwrap());
-            writer.finalize().unwrap();
+            audio::write(&path, go).unwrap();
         }
         let file = shrunk();
         let found = words(&file.image().unwrap(), &[folder.path().into()]).unwrap();

@@ -1,4 +1,4 @@
-//! Reads audio as the front end takes it: 16 kHz, mono, 16-bit.
+//! Reads audio as the front end takes it, 16 kHz, mono, 16-bit, and writes such audio.
 //!
 //! A recording is told by its first bytes, then decoded (`Decode`), mixed to one channel and resampled, piece by piece:
 //! no length takes memory. Audio that is 16 kHz, mono and 16-bit already comes out bit for bit as it is. A file that is not
@@ -18,11 +18,12 @@ mod recording;
 mod resampler;
 mod source;
 
+use std::io;
 use std::path::Path;
 
 use zerda_firmware::Image;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 pub use files::{expand, is_hidden, list};
 pub use recording::Recording;
@@ -35,7 +36,7 @@ pub const KINDS: &str = "WAV, FLAC, MP3, AAC, Ogg (Vorbis, Opus), M4A, AIFF or C
 /// Says how the samples of a recording are laid out.
 #[derive(Clone, Copy)]
 struct Layout {
-    /// Frames a second.
+    /// The sampling rate counts frames a second, each of one sample per channel.
     rate: u32,
     channels: usize,
     /// The largest positive value that the format can hold, in units of 16-bit samples.
@@ -71,6 +72,22 @@ pub fn read(path: &Path) -> Result<Vec<i16>> {
         samples.extend_from_slice(piece);
     }
     Ok(samples)
+}
+
+/// Writes samples at [`SAMPLE_RATE`] as a WAV file.
+pub fn write<'a>(path: &Path, samples: impl IntoIterator<Item = &'a i16>) -> Result<()> {
+    let spec = hound::WavSpec {
+        channels: 1,
+        sample_rate: SAMPLE_RATE,
+        bits_per_sample: 16,
+        sample_format: hound::SampleFormat::Int,
+    };
+    let failed = |error: hound::Error| Error::write(path, io::Error::other(error));
+    let mut writer = hound::WavWriter::create(path, spec).map_err(failed)?;
+    for &sample in samples {
+        writer.write_sample(sample).map_err(failed)?;
+    }
+    writer.finalize().map_err(failed)
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::error::{self, Error, Result};
+use crate::error::{Error, Result, say};
 use crate::escape;
 pub use file::{refuse_inputs, write};
 pub use totals::{Counts, Totals, print_end};
@@ -74,14 +74,9 @@ pub fn print(line: &str) -> Result<()> {
         .map_err(Error::stdout)
 }
 
-/// Prints a line on standard error that a person should know, but a program need not.
-pub fn note(line: &str) {
-    error::say(line);
-}
-
 /// Prints a line on standard error about something that may be wrong, but stops nothing.
 pub fn warn(line: &str) {
-    note(&format!("warning: {line}"));
+    say(&format!("warning: {line}"));
 }
 
 /// Writes structs of numbers and strings as JSON, one object a line.

@@ -82,7 +82,7 @@ impl<M: Machine> Recover for Failing<M> {
     }
 }
 
-/// Handles a panic.
+/// Handles a panic: prints it, then restarts, or ends QEMU where no fault was expected.
 pub fn panicked<M: Machine>(info: &PanicInfo<'_>) -> ! {
     eprintln!("{}", info);
     let line = info.location().map_or(0, |place| place.line());

@@ -64,7 +64,7 @@ pub trait Machine: Copy + 'static {
     const UART: UartRegisters;
     /// The FPGAIO block's register of LEDs.
     const LEDS: Register;
-    /// The watchdog.
+    /// The watchdog resets the machine unless audio feeds it.
     const WATCHDOG: Watchdog;
     /// The rate at which the watchdog counts, in Hz.
     const WATCHDOG_HZ: u32;

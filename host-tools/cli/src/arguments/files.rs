@@ -16,18 +16,17 @@ impl Command {
 
     /// Returns what the command writes and what it reads, but for what it is asked to change in place.
     fn files(&self) -> (Vec<PathBuf>, Vec<PathBuf>) {
-        let mut outputs = Outputs::default();
-        let mut inputs = Vec::new();
+        let (mut outputs, mut inputs) = (Vec::new(), Vec::new());
         match self {
             Command::Run(args) => {
-                outputs.add(&args.trace);
+                outputs.extend(args.trace.clone());
                 inputs.push(args.image.image.clone());
                 inputs.extend(args.inputs.clone());
                 let labels = args.inputs.iter().map(|input| input.with_extension("json"));
                 inputs.extend(labels.filter(|_| args.explain));
             }
             Command::Eval(args) => {
-                outputs.add(&args.stream.report);
+                outputs.extend(args.stream.report.clone());
                 inputs.extend([args.image.image.clone(), args.onnx.clone()]);
                 let folders = [
                     &args.directories,
@@ -37,34 +36,34 @@ impl Command {
                 inputs.extend(folders.into_iter().flatten().cloned());
             }
             Command::Tune(args) => {
-                outputs.add(&args.output);
+                outputs.extend(args.output.clone());
                 inputs.push(args.image.image.clone());
                 inputs.extend(args.negatives.iter().chain(&args.commands).cloned());
                 inputs.extend(config(&args.config));
             }
             Command::Compile(args) => {
-                outputs.add(&Some(args.written()));
-                outputs.add(&args.report.clone().flatten());
+                outputs.push(args.written());
+                outputs.extend(args.report.clone().flatten());
                 inputs.push(args.onnx.clone());
                 inputs.extend(args.calibrate.clone());
                 inputs.extend(config(&args.config));
             }
             Command::Commands(args) => {
-                outputs.add(&Some(args.written()).filter(|_| !args.in_place));
+                outputs.extend(Some(args.written()).filter(|_| !args.in_place));
                 inputs.push(args.image.clone());
                 inputs.extend(config(&args.config));
             }
             Command::Inspect(args) => {
-                outputs.add(&args.report);
+                outputs.extend(args.report.clone());
                 inputs.push(args.image.clone());
                 inputs.extend(args.onnx.iter().chain(&args.audio).cloned());
             }
             Command::Export(args) => {
-                outputs.add(&Some(args.written()));
+                outputs.push(args.written());
                 inputs.push(args.image.clone());
             }
             Command::Npu(args) => {
-                outputs.add(&args.written().filter(|_| !args.in_place));
+                outputs.extend(args.written().filter(|_| !args.in_place));
                 inputs.extend([&args.image].into_iter().chain(&args.vela).cloned());
             }
             Command::Simulate(args) => {
@@ -73,30 +72,18 @@ impl Command {
                 } else {
                     "sweep"
                 };
-                let file = |form| {
-                    args.output
-                        .as_ref()
-                        .map(|folder| folder.join(name).with_extension(form))
+                let forms = |folder: &PathBuf| {
+                    let file = folder.join(name);
+                    ["json", "md", "html"].map(|form| file.with_extension(form))
                 };
-                for form in ["json", "md", "html"] {
-                    outputs.add(&file(form));
-                }
+                outputs.extend(args.output.iter().flat_map(forms));
                 inputs.push(args.image.image.clone());
                 inputs.extend(args.board.iter().map(PathBuf::from));
                 inputs.extend(args.budgets.iter().chain(&args.audio).cloned());
             }
             Command::Qemu(_) | Command::Flash(_) | Command::Monitor(_) => {}
         }
-        (outputs.0, inputs)
-    }
-}
-
-#[derive(Default)]
-struct Outputs(Vec<PathBuf>);
-
-impl Outputs {
-    fn add(&mut self, path: &Option<PathBuf>) {
-        self.0.extend(path.clone());
+        (outputs, inputs)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Images, boards and names that were made to do harm, requests to end, and words that are hard to find the start of.
 
 use super::*;
+use zerda_support::audio;
 
 #[test]
 fn images_that_take_too_much_are_refused_in_one_line() {
@@ -113,16 +114,7 @@ fn a_request_to_end_ends_a_live_stream_with_summary_and_picture() {
 /// Start in ms of the first command in these samples.
 fn first_start(folder: &TempDir, pcm: &[i16]) -> i64 {
     let path = folder.path().join("word.wav");
-    let spec = WavSpec {
-        channels: 1,
-        sample_rate: 16_000,
-        bits_per_sample: 16,
-        sample_format: SampleFormat::Int,
-    };
-    let mut writer = WavWriter::create(&path, spec).unwrap();
-    pcm.iter()
-        .for_each(|&sample| writer.write_sample(sample).unwrap());
-    writer.finalize().unwrap();
+    audio::write(&path, pcm).unwrap();
     let (code, stdout, stderr) = run(&["run", "--json", path.to_str().unwrap()]);
     assert_eq!(code, 0, "{stderr}");
     objects(&stdout).0[0]["start_ms"]

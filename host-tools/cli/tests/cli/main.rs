@@ -1,5 +1,7 @@
 //! The command line as its users meet it, on the shipped image and samples.
 
+#[path = "../common/mod.rs"]
+mod common;
 mod files;
 mod formats;
 mod hostile;
@@ -8,34 +10,14 @@ mod mistakes;
 use std::f64::consts::PI;
 use std::fs;
 use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 use hound::{SampleFormat, WavReader, WavSpec, WavWriter};
 use serde_json::Value;
 use tempfile::TempDir;
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
-
-/// `zerda ARGUMENTS`, from the root of the repository, where the shipped image is found.
-fn zerda(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_zerda"));
-    command.args(arguments).current_dir(root());
-    command
-}
-
-/// Exit code, standard output, standard error.
-fn outcome(output: Output) -> (i32, String, String) {
-    let code = output.status.code().expect("an exit code, not a signal");
-    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
-    (code, text(output.stdout), text(output.stderr))
-}
-
-fn run(arguments: &[&str]) -> (i32, String, String) {
-    outcome(zerda(arguments).output().expect("zerda starts"))
-}
+use common::{objects, outcome, root, run, zerda};
 
 fn piped(arguments: &[&str], input: &[u8]) -> (i32, String, String) {
     let mut child = zerda(arguments)
@@ -48,16 +30,6 @@ fn piped(arguments: &[&str], input: &[u8]) -> (i32, String, String) {
     stdin.write_all(input).expect("it reads its input");
     drop(stdin);
     outcome(child.wait_with_output().expect("it ends"))
-}
-
-/// Objects of `--json`: the detections, and the summary.
-fn objects(stdout: &str) -> (Vec<Value>, Value) {
-    let lines = stdout
-        .lines()
-        .map(|line| serde_json::from_str(line).expect("JSON"));
-    let mut lines: Vec<Value> = lines.collect();
-    let summary = lines.pop().expect("a summary")["summary"].take();
-    (lines, summary)
 }
 
 fn samples() -> Vec<String> {

@@ -1,8 +1,8 @@
 //! `zerda qemu` on the boards that QEMU runs: the firmware computes what `zerda run` computes.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::path::PathBuf;
+use std::process::Command;
 use std::sync::OnceLock;
 use std::thread;
 
@@ -10,7 +10,11 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use zerda_support::audio;
 
+use common::{objects, root, run, zerda};
+
 mod commands;
+#[path = "../common/mod.rs"]
+mod common;
 mod flat;
 #[cfg(unix)] // for its links
 mod new_board;
@@ -22,37 +26,6 @@ mod wake;
 
 /// Board, and the instructions that a step with its front end may take.
 const BOARDS: [(&str, u64); 2] = [("mps2-an386", 6_000_000), ("mps3-an547", 1_200_000)];
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
-
-/// `zerda ARGUMENTS`, from the root of the repository, where boards and image are found.
-fn zerda(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_zerda"));
-    command.args(arguments).current_dir(root());
-    command
-}
-
-/// Exit code, standard output, standard error.
-fn run(arguments: &[&str]) -> (i32, String, String) {
-    outcome(zerda(arguments).output().expect("zerda starts"))
-}
-
-fn outcome(output: Output) -> (i32, String, String) {
-    let code = output.status.code().expect("an exit code, not a signal");
-    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
-    (code, text(output.stdout), text(output.stderr))
-}
-
-/// Objects of `--json`, the last apart.
-fn objects(stdout: &str) -> (Vec<Value>, Value) {
-    let lines = stdout.lines();
-    let lines = lines.map(|line| serde_json::from_str(line).expect("JSON"));
-    let mut lines: Vec<Value> = lines.collect();
-    let summary = lines.pop().expect("a summary")["summary"].take();
-    (lines, summary)
-}
 
 /// Targets and QEMU, fetched by the first call. `false`, and SKIPPED is said, where they are not to
 /// be had.
@@ -95,17 +68,7 @@ fn samples() -> Vec<String> {
 
 fn write_wav(folder: &TempDir, name: &str, samples: &[i16]) -> String {
     let path = folder.path().join(name);
-    let spec = hound::WavSpec {
-        channels: 1,
-        sample_rate: audio::SAMPLE_RATE,
-        bits_per_sample: 16,
-        sample_format: hound::SampleFormat::Int,
-    };
-    let mut writer = hound::WavWriter::create(&path, spec).unwrap();
-    for &sample in samples {
-        writer.write_sample(sample).unwrap();
-    }
-    writer.finalize().unwrap();
+    audio::write(&path, samples).unwrap();
     path.display().to_string()
 }
 

@@ -1,6 +1,5 @@
 //! Each rule on a network made to trip it.
 
-use hound::{SampleFormat, WavSpec, WavWriter};
 use zerda_compiler::calibrate::chunks;
 use zerda_compiler::tiny_onnx::TinyOnnx;
 use zerda_compiler::{Compiler, float};
@@ -20,22 +19,12 @@ fn report(onnx: &TinyOnnx, calibrate: &[Vec<i16>], measure: &[Vec<i16>]) -> Int8
     let compiler = Compiler::open(&model, None, &config).unwrap();
     let (bytes, _) = compiler.compile(calibrate, Method::Mse).unwrap();
     std::fs::write(&image, bytes.bytes()).unwrap();
-    let audio = folder.path().join("audio");
-    std::fs::create_dir(&audio).unwrap();
+    let folder = folder.path().join("audio");
+    std::fs::create_dir(&folder).unwrap();
     for (number, samples) in measure.iter().enumerate() {
-        let spec = WavSpec {
-            channels: 1,
-            sample_rate: SAMPLE_RATE,
-            bits_per_sample: 16,
-            sample_format: SampleFormat::Int,
-        };
-        let mut writer = WavWriter::create(audio.join(format!("{number}.wav")), spec).unwrap();
-        samples
-            .iter()
-            .for_each(|&sample| writer.write_sample(sample).unwrap());
-        writer.finalize().unwrap();
+        audio::write(&folder.join(format!("{number}.wav")), samples).unwrap();
     }
-    Int8Cost::of(&image, &model, &[audio]).unwrap()
+    Int8Cost::of(&image, &model, &[folder]).unwrap()
 }
 
 fn noises() -> Vec<Vec<i16>> {

@@ -1,31 +1,18 @@
 //! On voices that the repository makes itself.
 
+use zerda_support::audio;
 use zerda_support::test_support::repository;
 
 use super::*;
 use std::fs;
 use std::path::Path;
 
-fn write(path: &Path, samples: &[i16]) {
-    let spec = hound::WavSpec {
-        channels: 1,
-        sample_rate: 16_000,
-        bits_per_sample: 16,
-        sample_format: hound::SampleFormat::Int,
-    };
-    let mut writer = hound::WavWriter::create(path, spec).unwrap();
-    samples
-        .iter()
-        .for_each(|&sample| writer.write_sample(sample).unwrap());
-    writer.finalize().unwrap();
-}
-
 /// A labelled folder of the samples' commands, each cut where its file says it is spoken.
 fn clips(folder: &Path) -> usize {
     let mut count = 0;
     for sample in ["robot", "lift", "answers"] {
         let path = repository(&format!("models/samples/{sample}.wav"));
-        let samples = zerda_support::audio::read(&path).unwrap();
+        let samples = audio::read(&path).unwrap();
         let about = fs::read_to_string(path.with_extension("json")).unwrap();
         let about: serde_json::Value = serde_json::from_str(&about).unwrap();
         for (number, said) in about["commands"].as_array().unwrap().iter().enumerate() {
@@ -33,7 +20,7 @@ fn clips(folder: &Path) -> usize {
             fs::create_dir_all(&label).unwrap();
             let ms = |key: &str| said[key].as_u64().unwrap() as usize * 16;
             let clip = &samples[ms("start_ms")..ms("end_ms")];
-            write(&label.join(format!("{sample}{number}.wav")), clip);
+            audio::write(&label.join(format!("{sample}{number}.wav")), clip).unwrap();
             count += 1;
         }
     }
@@ -109,8 +96,8 @@ fn a_check_that_was_asked_for_fails_and_hours_that_tell_nothing_are_noted() {
     let noise: Vec<i16> = (0..8_000)
         .map(|at: i32| (at * 7_919 % 4_001 - 2_000) as i16)
         .collect();
-    write(&folder.path().join("go/noise.wav"), &noise);
-    write(&folder.path().join("go/silence.wav"), &[0; 16_000]);
+    audio::write(&folder.path().join("go/noise.wav"), &noise).unwrap();
+    audio::write(&folder.path().join("go/silence.wav"), &[0; 16_000]).unwrap();
     let options = Options {
         max_miss: Some(0.0),
         snr: vec![None],

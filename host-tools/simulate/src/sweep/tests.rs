@@ -169,16 +169,7 @@ fn a_labelled_folder_gives_the_share_of_words_that_were_found() {
     let go = &samples[..1_700 * 16];
     for label in ["go", "stop"] {
         fs::create_dir(folder.path().join(label)).unwrap();
-        let spec = hound::WavSpec {
-            channels: 1,
-            sample_rate: audio::SAMPLE_RATE,
-            bits_per_sample: 16,
-            sample_format: hound::SampleFormat::Int,
-        };
-        let path = folder.path().join(label).join("clip.wav");
-        let mut writer = hound::WavWriter::create(path, spec).unwrap();
-        go.iter().for_each(|&s| writer.write_sample(s).unwrap());
-        writer.finalize().unwrap();
+        audio::write(&folder.path().join(label).join("clip.wav"), go).unwrap();
     }
     let options = Options {
         audio: vec![folder.path().into()],

@@ -22,8 +22,7 @@ const NOT_READ: [(&[u8], &str); 9] = [
 /// Makes the decoder of a recording that says what it is.
 pub fn decoder(mut source: Source) -> Result<Box<dyn Decode>, AudioError> {
     match known(&mut source)? {
-        Some(Kind::Chunks) => Ok(Box::new(Pcm::of_chunks(source)?)),
-        Some(Kind::Compressed(make)) => Ok(Box::new(make(source)?)),
+        Some(kind) => kind.decoder(source),
         None if source.peek(1)?.is_empty() => Err(AudioError::Empty),
         None if source.peek(20)? == b"version https://git-" => Err(AudioError::LfsPointer),
         None => Err(AudioError::NotAudio),
@@ -33,8 +32,8 @@ pub fn decoder(mut source: Source) -> Result<Box<dyn Decode>, AudioError> {
 /// Makes the decoder of a recording that may also be raw 16 kHz mono s16le, which says nothing.
 pub fn decoder_or_raw(mut source: Source) -> Result<Box<dyn Decode>, AudioError> {
     match known(&mut source)? {
+        Some(kind) => kind.decoder(source),
         None => Ok(Box::new(Pcm::raw(source))),
-        Some(_) => decoder(source),
     }
 }
 
@@ -43,62 +42,28 @@ enum Kind {
     Compressed(fn(Source) -> Result<Compressed, AudioError>),
 }
 
+impl Kind {
+    fn decoder(self, source: Source) -> Result<Box<dyn Decode>, AudioError> {
+        match self {
+            Kind::Chunks => Ok(Box::new(Pcm::of_chunks(source)?)),
+            Kind::Compressed(make) => Ok(Box::new(make(source)?)),
+        }
+    }
+}
+
 fn known(source: &mut Source) -> Result<Option<Kind>, AudioError> {
     source.skip_tags()?;
     let first = source.peek(20)?;
     let compressed = |make| Ok(Some(Kind::Compressed(make)));
-    match first {
-        [
-            b'R',
-            b'I',
-            b'F',
-            b'F' | b'X',
-            _,
-            _,
-            _,
-            _,
-            b'W',
-            b'A',
-            b'V',
-            b'E',
-            ..,
-        ]
-        | [
-            b'R' | b'B',
-            b'F' | b'W',
-            b'6',
-            b'4',
-            _,
-            _,
-            _,
-            _,
-            b'W',
-            b'A',
-            b'V',
-            b'E',
-            ..,
-        ]
-        | [
-            b'F',
-            b'O',
-            b'R',
-            b'M',
-            _,
-            _,
-            _,
-            _,
-            b'A',
-            b'I',
-            b'F',
-            b'F' | b'C',
-            ..,
-        ] => {
+    let (name, form) = (first.get(..4), first.get(8..12));
+    match (name.unwrap_or_default(), form.unwrap_or_default()) {
+        (b"RIFF" | b"RIFX" | b"RF64" | b"BW64", b"WAVE") | (b"FORM", b"AIFF" | b"AIFC") => {
             return Ok(Some(Kind::Chunks));
         }
-        [b'f', b'L', b'a', b'C', ..] => return compressed(Compressed::flac),
-        [b'O', b'g', b'g', b'S', ..] => return compressed(Compressed::ogg),
-        [b'c', b'a', b'f', b'f', ..] => return compressed(Compressed::caf),
-        [_, _, _, _, b'f', b't', b'y', b'p', ..] => return compressed(Compressed::mp4),
+        (b"fLaC", _) => return compressed(Compressed::flac),
+        (b"OggS", _) => return compressed(Compressed::ogg),
+        (b"caff", _) => return compressed(Compressed::caf),
+        _ if first.get(4..8) == Some(b"ftyp") => return compressed(Compressed::mp4),
         _ => {}
     }
     if let Some((_, name)) = NOT_READ.iter().find(|(magic, _)| first.starts_with(magic)) {

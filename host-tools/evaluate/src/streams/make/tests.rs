@@ -5,15 +5,8 @@ use std::path::Path;
 /// A recording of so many samples, each given by its number.
 fn recording(folder: &Path, name: &str, length: usize, sample: impl Fn(usize) -> f64) -> PathBuf {
     let path = folder.join(name);
-    let spec = hound::WavSpec {
-        channels: 1,
-        sample_rate: SAMPLE_RATE,
-        bits_per_sample: 16,
-        sample_format: hound::SampleFormat::Int,
-    };
-    let mut writer = hound::WavWriter::create(&path, spec).unwrap();
-    (0..length).for_each(|at| writer.write_sample(sample(at) as i16).unwrap());
-    writer.finalize().unwrap();
+    let samples: Vec<_> = (0..length).map(|at| sample(at) as i16).collect();
+    audio::write(&path, &samples).unwrap();
     path
 }
 
