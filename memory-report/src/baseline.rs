@@ -12,7 +12,7 @@ use crate::report::Footprint;
 
 const HEAD: &str = "\
 # What each board's firmware took, in bytes, when it was last agreed to; written by
-# `cargo run --release -p memory-report -- --renew`. A change that makes flash or RAM grow by more than
+# `cargo run --release --bin memory-report -- --renew`. A change that makes flash or RAM grow by more than
 # config/budgets.toml allows renews it.
 
 ";

@@ -1,8 +1,7 @@
 //! What PyTorch's exporters write is taken in: the same network in float, and close to it in INT8; or it is
 //! refused with what, where, and what there is instead.
 
-use std::thread;
-
+use rayon::prelude::*;
 use zerda_compiler::tract_step::FloatStep;
 use zerda_compiler::{Compiler, calibrate};
 use zerda_firmware::step::Cpu;
@@ -28,20 +27,10 @@ fn supported(fake: bool) -> Vec<String> {
     names
 }
 
-/// Runs a check of each variant on all cores.
-fn each(names: &[String], check: impl Fn(&str) + Sync) {
-    let cores = thread::available_parallelism().map_or(1, usize::from);
-    thread::scope(|scope| {
-        for part in names.chunks(names.len().div_ceil(cores)) {
-            scope.spawn(|| part.iter().for_each(|name| check(name)));
-        }
-    });
-}
-
 /// The float network that INT8 is held against is PyTorch's.
 #[test]
 fn the_float_step_gives_the_logits_that_pytorch_gave() {
-    each(&supported(false), |name| {
+    supported(false).par_iter().for_each(|name| {
         let (path, config, expected) = (onnx(name), config(name), stored_logits(name));
         let graph = Compiler::open(&path, None, &config).unwrap().graph;
         let mels = usize::from(config.models.front_end.mels);
@@ -72,7 +61,7 @@ fn least(name: &str) -> f64 {
 #[test]
 fn int8_logits_follow_the_float_networks() {
     let (recordings, pcm) = (recordings(), shipped_samples(96_000));
-    each(&supported(false), |name| {
+    supported(false).par_iter().for_each(|name| {
         let image = compiled(name, &recordings).unwrap_or_else(|error| panic!("{error}"));
         let image = image.image().unwrap();
         let (path, config) = (onnx(name), config(name));
@@ -94,7 +83,7 @@ fn int8_logits_follow_the_float_networks() {
 #[test]
 fn fake_quantization_is_what_the_device_computes() {
     let recordings = recordings();
-    each(&supported(true), |name| {
+    supported(true).par_iter().for_each(|name| {
         let image = compiled(name, &recordings).unwrap_or_else(|error| panic!("{error}"));
         let image = image.image().unwrap();
         let (manifest, expected) = (image.manifest(), stored_logits(name));

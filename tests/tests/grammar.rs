@@ -5,6 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use fastrand::Rng;
+use rayon::prelude::*;
 use zerda_firmware::{Event, Image, Recognizer};
 use zerda_support::audio;
 use zerda_support::audio::tail;
@@ -136,6 +137,11 @@ fn two(
     Some([first.clone(), rng.choice(others)?.clone()])
 }
 
+/// Two counts of several things, added up.
+fn added<const N: usize>(a: [usize; N], b: [usize; N]) -> [usize; N] {
+    std::array::from_fn(|i| a[i] + b[i])
+}
+
 #[test]
 fn commands_of_two_recorded_words_are_heard_and_one_word_is_none() {
     let Some(data) = std::env::var_os("ZERDA_DATA") else {
@@ -152,37 +158,37 @@ fn commands_of_two_recorded_words_are_heard_and_one_word_is_none() {
 
     let rng = &mut Rng::with_seed(7);
     let speakers: Vec<_> = clips.values().collect();
-    let (mut right, mut wrong, mut count) = (0, 0, 0);
-    let (mut both, mut kept) = (0, 0);
-    while count < 200 {
+    let pairs = std::iter::repeat_with(|| {
         let (speaker, command) = (rng.choice(&speakers).unwrap(), *rng.choice(&PAIRS).unwrap());
-        let Some(files) = two(speaker, command, rng) else {
-            continue;
-        };
-        count += 1;
+        Some((command, two(speaker, command, rng)?, rng.usize(100..=600)))
+    });
+    let pairs: Vec<_> = pairs.flatten().take(200).collect();
+    // Right, a wrong one, both words heard alone, and those right as well.
+    let outcomes = pairs.par_iter().map(|(command, files, pause_ms)| {
         let [first, second] = files.each_ref().map(read);
-        let pause_ms = rng.usize(100..=600);
-        let heard = hear(&image, &spliced(&[&first, &second], pause_ms));
-        let is_right = heard.commands == [command];
-        right += usize::from(is_right);
-        wrong += usize::from(heard.commands.iter().any(|found| found != command));
+        let heard = hear(&image, &spliced(&[&first, &second], *pause_ms));
+        let right = heard.commands == [*command];
+        let wrong = heard.commands.iter().any(|found| found != command);
         // Whether each is heard where it is alone: what is lost besides is lost by the grammar.
         let alone = [&first, &second].map(|clip| hear(&image, &spliced(&[clip], 0)).words.concat());
-        let said = command.split(' ').eq(&alone);
-        both += usize::from(said);
-        kept += usize::from(said && is_right);
-    }
-    let (mut single, mut paired, mut doubled) = (0, 0, 0);
-    for clip in clips.values().flat_map(BTreeMap::values).flatten() {
-        single += 1;
+        let both = command.split(' ').eq(&alone);
+        [right, wrong, both, both && right].map(usize::from)
+    });
+    let [right, wrong, both, kept] = outcomes.reduce(<[usize; 4]>::default, added);
+    let count = pairs.len();
+    let words = clips.values().flat_map(BTreeMap::values);
+    let words: Vec<_> = words.flatten().collect();
+    let outcomes = words.par_iter().map(|clip| {
         let heard = hear(&image, &read(clip));
         let twice = |command: &String| command.split_once(' ').is_some_and(|(a, b)| a == b);
-        doubled += usize::from(heard.commands.iter().any(twice));
-        paired += usize::from(heard.commands.iter().any(|command| !twice(command)));
         if !heard.commands.is_empty() {
             let _ = writeln!(std::io::stderr(), "{}: {heard:?}", clip.display());
         }
-    }
+        let paired = heard.commands.iter().any(|command| !twice(command));
+        [paired, heard.commands.iter().any(twice)].map(usize::from)
+    });
+    let [paired, doubled] = outcomes.reduce(<[usize; 2]>::default, added);
+    let single = words.len();
     // Past the test harness, which shows the output of failing tests only.
     let _ = writeln!(
         std::io::stderr(),
