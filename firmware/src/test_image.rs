@@ -2,6 +2,8 @@
 //! left context 4, 4 mel filters, classes `go`, `stop` and silence.
 
 mod commands;
+#[cfg(test)]
+mod years;
 
 use core::f64::consts::PI;
 use std::vec::Vec;
@@ -15,6 +17,8 @@ use crate::plan::{Cache, Clamp, Dense, Element, Location, Op, Requantize, Tensor
 #[cfg(test)]
 pub use commands::with_label;
 pub use commands::{COMMANDS, GO_GO, WAKE, with_commands, with_wake};
+#[cfg(test)]
+pub use years::{YEARS, before_years};
 
 pub const MELS: u16 = 4;
 pub const CLASSES: u8 = 3;
@@ -62,19 +66,6 @@ impl Bytes {
         self.get_mut()[field::CHECKSUM].copy_from_slice(&sum.to_le_bytes());
     }
 }
-
-/// Numbers of frames, of 160 samples and 10 ms, at which counters of 31 and 32 bits end: of samples, of milliseconds
-/// and of frames; and that of 500 days.
-#[cfg(test)]
-pub const YEARS: [u64; 7] = [
-    (1 << 31) / 160,
-    (1 << 32) / 160,
-    (1 << 31) / 10,
-    (1 << 32) / 10,
-    1 << 31,
-    1 << 32,
-    500 * 24 * 3600 * 100,
-];
 
 /// Makes numbers without order, the same ones each time (xorshift64*).
 pub struct Random(pub u64);

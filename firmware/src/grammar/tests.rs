@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::image::Command;
-use crate::test_image::{YEARS, tiny, with_commands};
+use crate::test_image::{Bytes, Random, YEARS, before_years, tiny, with_commands};
+use std::println;
 use std::vec::Vec;
 
 // Labels of the tiny image that can be detected.
@@ -242,43 +243,64 @@ fn a_command_lasts_five_seconds_at_most() {
     assert_eq!((count(159), count(160)), (1, 0));
 }
 
+/// Frame and number of each command in the 400 frames from `start` on, of words that these frames decide.
+fn heard_from(start: u64, image: &Image<'_>, words: &[(u64, u8)]) -> Vec<(u64, u8)> {
+    let (mut grammar, mut found) = (Grammar::new(), Vec::new());
+    grammar.frame = start;
+    for frame in 0..400 {
+        let said = words.iter().find(|(at, _)| *at == frame);
+        let word = said.map(|&(_, label)| Word {
+            label,
+            first_frame: (start + frame).saturating_sub(20),
+            last_frame: start + frame,
+            // They stopped counting, as those of a real stream would.
+            start_ms: u32::MAX,
+            end_ms: u32::MAX,
+            ..Word::default()
+        });
+        grammar.push_frame(image, word, |detection| {
+            found.push((frame, detection.command));
+        });
+    }
+    found
+}
+
+/// An image of the commands "stop" and "stop go".
+fn with_stop_go() -> Bytes {
+    let words = [STOP, GO];
+    let named = |name, words| Command { name, words };
+    let commands = [named("stop", &words[..1]), named("stop go", &words)];
+    with_commands(tiny(2).get(), GAP, &commands)
+}
+
 #[test]
 fn commands_are_the_same_after_years() {
-    let tiny = tiny(2);
-    let (words, name) = ([STOP, GO], "stop go");
-    let alone = Command {
-        name: "stop",
-        words: &words[..1],
-    };
-    let both = Command {
-        name,
-        words: &words,
-    };
-    let bytes = with_commands(tiny.get(), GAP, &[alone, both]);
+    let bytes = with_stop_go();
     let image = Image::parse(bytes.get()).unwrap();
+    let words = [(20, STOP), (40, GO), (100, STOP)];
     let years = YEARS.map(|frame| frame - 25);
     for start in years.into_iter().chain([0, 1 << 40]) {
-        let (mut grammar, mut found) = (Grammar::new(), Vec::new());
-        grammar.frame = start;
-        for frame in 0..200 {
-            let said = match frame {
-                20 | 100 => Some(STOP),
-                40 => Some(GO),
-                _ => None,
-            };
-            let word = said.map(|label| Word {
-                label,
-                first_frame: start + frame - 20,
-                last_frame: start + frame,
-                // They stopped counting, as those of a real stream would.
-                start_ms: u32::MAX,
-                end_ms: u32::MAX,
-                ..Word::default()
-            });
-            grammar.push_frame(&image, word, |detection| {
-                found.push((frame, detection.command));
-            });
-        }
+        let found = heard_from(start, &image, &words);
         assert_eq!(found, [(40, 1), (130, 0)], "{start}");
     }
+}
+
+#[test]
+fn commands_of_any_words_are_the_same_whenever_their_stream_begins() {
+    const STREAMS: usize = 500;
+    let bytes = with_stop_go();
+    let image = Image::parse(bytes.get()).unwrap();
+    let (mut random, mut commands) = (Random(19), 0);
+    for _ in 0..STREAMS {
+        let word = |random: &mut Random| (random.below(400) as u64, random.below(2) as u8);
+        let count = random.below(15);
+        let words: Vec<_> = (0..count).map(|_| word(&mut random)).collect();
+        let expected = heard_from(20, &image, &words);
+        let start = before_years(&mut random, 400);
+        let found = heard_from(start, &image, &words);
+        assert_eq!(found, expected, "{start}: {words:?}");
+        commands += expected.len();
+    }
+    println!("{STREAMS} streams: {commands} commands");
+    assert!(commands > STREAMS, "{commands}");
 }

@@ -109,7 +109,7 @@ pub struct RunArgs {
     /// Draws the smoothed posteriors over time into this SVG file
     #[arg(long, value_name = "OUT.svg")]
     pub trace: Option<PathBuf>,
-    /// Says why commands were missed or falsely detected, by the label file beside each input: NAME.json as
+    /// Says why commands were missed or falsely detected, by the label file beside each input of up to 50 minutes: NAME.json as
     /// models/samples has it, {"commands": [{"command": "go", "start_ms": 700, "end_ms": 1180}]}. With --json it prints
     /// {"explained": {...}}: kind (missed, false_alarm), command, start_ms, end_ms, level_dbfs, snr_db (null: digital
     /// silence around it), clipped (share of samples, 0 to 1), threshold, reason, why, labels and, every 50 ms, frames with their smoothed posteriors
@@ -127,8 +127,8 @@ pub struct CompileArgs {
     /// Reads the float model from this file: one streaming step with its caches as inputs and outputs
     #[arg(value_name = "ONNX")]
     pub onnx: PathBuf,
-    /// Calibrates on these recordings, or folders of them; of a folder at most 500 files are taken, evenly
-    /// spread
+    /// Calibrates on these recordings, or folders of them, up to 50 minutes together; of a folder at most 500 files are
+    /// taken, evenly spread
     #[arg(long, value_name = "PATH", required = true, num_args = 1..)]
     pub calibrate: Vec<PathBuf>,
     /// Writes the image to this file [default: beside the ONNX, ending in .zerda]

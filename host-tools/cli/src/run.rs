@@ -141,7 +141,7 @@ impl Session<'_> {
             };
             samples += piece.len() as u64;
             if self.explain {
-                all.extend_from_slice(piece);
+                audio::hold(&mut all, piece, path)?;
             }
             self.push(&name, piece, panel)?;
             if interrupt::requested() {

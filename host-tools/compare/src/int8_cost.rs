@@ -187,9 +187,8 @@ impl Int8Cost {
         let image = file.image()?;
         let pair = Pair::open(onnx, &image)?;
         let (files, given) = spread(audio)?;
-        let recordings: Result<Vec<_>> = files.iter().map(|file| audio::read(file)).collect();
-        let mut recordings = recordings?;
-        recordings.iter_mut().for_each(|one| one.truncate(SAMPLES));
+        let recordings = files.iter().map(|file| audio::read_start(file, SAMPLES));
+        let recordings = recordings.collect::<Result<Vec<_>>>()?;
         let fidelities = pair.fidelities(&recordings)?;
         if fidelities.iter().all(|fidelity| fidelity.values == 0) {
             return Err(Error::usage(

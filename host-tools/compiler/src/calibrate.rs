@@ -1,13 +1,21 @@
 //! Observes which values the tensors take while the float network runs over recorded speech.
 
+use std::path::PathBuf;
+
+use indicatif::ProgressIterator;
 use rayon::prelude::*;
 use zerda_firmware::Image;
 use zerda_quantize::graph::Graph;
 use zerda_quantize::observations::{Observation, Observations};
+use zerda_support::audio;
 use zerda_support::error::{Error, Result};
 
 use super::float::observed;
 use crate::tract_step::{FloatStep, features};
+
+/// Largest number of recordings that are read from a folder, evenly spread over it. More change no range by
+/// much.
+const RECORDINGS: usize = 500;
 
 /// Number of recordings that run between two cold starts. Caches fill in about as many steps as one
 /// recording has, so both warm-up and old context are seen.
@@ -22,6 +30,39 @@ const LEAST_SAMPLES: usize = 8000;
 
 /// Largest sample that silence has: -60 dBFS.
 const SILENT: u16 = 32;
+
+/// Reads the recordings to calibrate on; a folder contributes at most `RECORDINGS`, evenly spread over it. Together they are
+/// at most [`audio::MOST_HELD`] samples, since calibration runs over them several times.
+pub fn recordings(paths: &[PathBuf]) -> Result<Vec<Vec<i16>>> {
+    let mut files = Vec::new();
+    for path in paths {
+        if !path.is_dir() {
+            files.push(path.clone());
+            continue;
+        }
+        let listed = audio::list(path)?;
+        let every = listed.len().div_ceil(RECORDINGS).max(1);
+        files.extend(listed.into_iter().step_by(every));
+    }
+    if files.is_empty() {
+        return Err(Error::usage(
+            "no recordings to calibrate on; name some with --calibrate",
+        ));
+    }
+    let mut left = audio::MOST_HELD;
+    let read = |file: &PathBuf| {
+        let recording = audio::read(file)?;
+        left = left.checked_sub(recording.len()).ok_or_else(|| {
+            Error::usage(format!(
+                "the recordings to calibrate on last longer than {} minutes together, the most that is held in memory; name \
+                 fewer of them",
+                audio::MOST_HELD_MINUTES
+            ))
+        })?;
+        Ok(recording)
+    };
+    files.iter().progress().map(read).collect()
+}
 
 /// Checks that recordings (16 kHz) are long enough, and that something is heard in them.
 pub fn check(recordings: &[Vec<i16>]) -> Result<()> {

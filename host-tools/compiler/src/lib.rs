@@ -28,14 +28,12 @@ mod view;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use indicatif::ProgressIterator;
 use zerda_firmware::Image;
 use zerda_quantize::equalize;
 use zerda_quantize::graph::Graph;
 use zerda_quantize::model::{Calibration, Model};
 use zerda_quantize::observations::Observations;
 use zerda_quantize::ranges::{self, Method, Range};
-use zerda_support::audio;
 use zerda_support::config::{Commands, Config};
 use zerda_support::error::{Error, Result};
 use zerda_support::escape;
@@ -47,10 +45,6 @@ use fidelity::Fidelity;
 use judge::Judge;
 use metadata::Metadata;
 use tract_step::FloatStep;
-
-/// Largest number of recordings that are read from a folder, evenly spread over it. More change no range by
-/// much.
-const RECORDINGS: usize = 500;
 
 pub struct Options {
     pub onnx: PathBuf,
@@ -147,7 +141,7 @@ impl fmt::Display for Summary {
 pub fn compile(options: &Options, config: &Config) -> Result<Summary> {
     let path = &options.onnx;
     let compiler = Compiler::open(path, options.profile.as_deref(), config)?;
-    let recordings = recordings(&options.calibrate)?;
+    let recordings = calibrate::recordings(&options.calibrate)?;
     let (image, fidelities) = compiler.compile(&recordings, options.ranges)?;
     output::write(&options.output, image.bytes())?;
     let parsed = image.image()?;
@@ -362,28 +356,4 @@ fn imported(path: &Path) -> Result<(Graph, Metadata)> {
     // A network of another kind is said first: whoever brings one need not add metadata to hear that.
     let graph = import::import(path, &onnx, range / 255.0)?;
     Ok((graph, metadata?))
-}
-
-/// Reads the recordings to calibrate on; a folder contributes at most `RECORDINGS`, evenly spread over it.
-pub fn recordings(paths: &[PathBuf]) -> Result<Vec<Vec<i16>>> {
-    let mut files = Vec::new();
-    for path in paths {
-        if !path.is_dir() {
-            files.push(path.clone());
-            continue;
-        }
-        let listed = audio::list(path)?;
-        let every = listed.len().div_ceil(RECORDINGS).max(1);
-        files.extend(listed.into_iter().step_by(every));
-    }
-    if files.is_empty() {
-        return Err(Error::usage(
-            "no recordings to calibrate on; name some with --calibrate",
-        ));
-    }
-    files
-        .iter()
-        .progress()
-        .map(|file| audio::read(file))
-        .collect()
 }

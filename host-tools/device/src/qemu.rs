@@ -111,8 +111,10 @@ pub fn qemu(options: &Options) -> Result<()> {
     };
     let mut failed = false;
     for input in &options.inputs {
-        match audio::read(input) {
-            Ok(samples) => session.file(&input.display().to_string(), &samples)?,
+        let wav = session.folder.path().join(AUDIO);
+        match audio::convert(input, &wav, &tail(&image)) {
+            Ok(samples) => session.file(&input.display().to_string(), samples)?,
+            Err(error @ Error::Write { .. }) => return Err(error),
             Err(error) => {
                 failed = true;
                 error.report();
@@ -141,18 +143,14 @@ pub fn stack_bytes(
         .enumerate()
         .map(|(number, recording)| {
             let name = recording.display().to_string();
-            let samples = audio::read(recording)?;
             let wav = format!("{number}.wav");
-            audio::write(
-                &folder.path().join(&wav),
-                samples.iter().chain(&tail(image)),
-            )?;
+            let samples = audio::convert(recording, &folder.path().join(&wav), &tail(image))?;
             let boot = |realtime: bool| {
                 let mut arguments = vec![wav.clone()];
                 arguments.extend(realtime.then(|| "realtime".into()));
                 let line = Line::new(&name, image);
                 let (_, status) =
-                    line.hear(&machine, folder.path(), samples.len(), arguments, realtime)?;
+                    line.hear(&machine, folder.path(), samples, arguments, realtime)?;
                 Ok(status.stack_bytes)
             };
             let (from_main, from_interrupt) = rayon::join(|| boot(false), || boot(true));
@@ -175,7 +173,8 @@ pub fn count(
     audio::write(&wav, samples)?;
     let arguments = vec![AUDIO.into(), format!("profile={PROFILE}")];
     let line = Line::new(&project.board.name, image);
-    line.hear(&machine, folder.path(), samples.len(), arguments, false)?;
+    let length = samples.len() as u64;
+    line.hear(&machine, folder.path(), length, arguments, false)?;
     profile::read(&counts, image)
 }
 
@@ -198,9 +197,8 @@ struct Session<'a> {
 }
 
 impl Session<'_> {
-    fn file(&mut self, name: &str, samples: &[i16]) -> Result<()> {
-        let wav = self.folder.path().join(AUDIO);
-        audio::write(&wav, samples.iter().chain(&tail(self.image)))?;
+    /// Boots the board on the file [`AUDIO`], which holds so many samples of the recording `name`.
+    fn file(&mut self, name: &str, samples: u64) -> Result<()> {
         let counts = self.folder.path().join(PROFILE);
         let mut arguments = vec![AUDIO.into()];
         let counting = self.options.profile && self.profile.is_none();
@@ -227,7 +225,7 @@ impl Session<'_> {
         }
         let realtime = self.options.realtime;
         self.totals.files += 1;
-        self.totals.samples += samples.len() as u64;
+        self.totals.samples += samples;
         if let Some(address) = self.options.serve {
             say(&format!("{name} waits for `zerda monitor tcp:{address}`"));
             return self.machine.boot(Boot {
@@ -246,7 +244,7 @@ impl Session<'_> {
         let (line, status) = line.hear(
             &self.machine,
             self.folder.path(),
-            samples.len(),
+            samples,
             arguments,
             realtime,
         )?;
@@ -264,7 +262,7 @@ impl Session<'_> {
         if counting {
             self.profile = Some(profile::read(&counts, self.image)?);
         }
-        print_end(name, heard, samples.len() as u64, self.options.json)
+        print_end(name, heard, samples, self.options.json)
     }
 
     /// Adds the counters of one boot.

@@ -269,3 +269,6 @@ fn spread(histogram: &Histogram) -> Spread {
         max: ms(histogram.max()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,7 @@
 //! Finds where spoken commands end in recordings, and the step that detects each: the firmware crate says
 //! so, sample by sample, whatever the board.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
@@ -8,7 +9,7 @@ use zerda_firmware::{Event, Image, Recognizer};
 use zerda_support::audio::{self, SAMPLE_RATE};
 use zerda_support::clips::{self, Wanted};
 use zerda_support::error::{Error, Result};
-use zerda_support::speech;
+use zerda_support::speech::Levels;
 
 use super::device::Shape;
 
@@ -94,11 +95,9 @@ fn find(image: &Image<'_>, input: &Path, recordings: &mut Vec<Recording>) -> Res
 
 /// Finds the words of one recording.
 fn of(image: &Image<'_>, memory: &mut [i8], (file, label): &Recording) -> Result<DetectedWords> {
-    let samples = audio::read(file)?;
     let awake = image.always_awake();
     let hearing = if label.is_some() { &awake } else { image };
-    let detections = detections(hearing, memory, &samples)?;
-    let speech = speech::stretches(&samples);
+    let (detections, speech) = hear(hearing, memory, file)?;
     let name = |label: usize| image.labels().nth(label).map_or("", |label| label.name);
     let word = |end, (label, step)| DetectedWord {
         file: file.clone(),
@@ -131,19 +130,32 @@ fn of(image: &Image<'_>, memory: &mut [i8], (file, label): &Recording) -> Result
     Ok(words)
 }
 
-/// Returns label and step of each detection, from the start of a stream.
-fn detections(image: &Image<'_>, memory: &mut [i8], samples: &[i16]) -> Result<Vec<(usize, u64)>> {
+/// A detection is its label and the step that gave it.
+type Detection = (usize, u64);
+
+/// Hears a file as it is decoded, however long it is. Returns its detections, and the samples of each stretch of speech.
+fn hear(
+    image: &Image<'_>,
+    memory: &mut [i8],
+    file: &Path,
+) -> Result<(Vec<Detection>, Vec<Range<u64>>)> {
     let mut recognizer =
         Recognizer::new(image, memory).map_err(|error| Error::usage(error.to_string()))?;
-    let (mut step, mut detections) = (0, Vec::new());
-    for samples in [samples, &[0; TAIL]] {
+    let (mut step, mut detections, mut levels) = (0, Vec::new(), Levels::default());
+    let mut push = |samples: &[i16]| {
         recognizer.push_events(samples, |event| match event {
             Event::Step { index, .. } => step = index,
             Event::Word(word) => detections.push((word.label.into(), step)),
             Event::Frame { .. } | Event::Detection(_) | Event::Awake(_) | Event::Asleep(_) => {}
         });
+    };
+    let mut recording = audio::Recording::open(file, None)?;
+    while let Some(piece) = recording.next_piece()? {
+        levels.push(piece);
+        push(piece);
     }
-    Ok(detections)
+    push(&[0; TAIL]);
+    Ok((detections, levels.stretches()))
 }
 
 #[cfg(test)]

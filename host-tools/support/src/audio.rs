@@ -17,8 +17,8 @@ mod pcm;
 mod recording;
 mod resampler;
 mod source;
+mod wav;
 
-use std::io;
 use std::path::Path;
 
 use zerda_firmware::Image;
@@ -27,8 +27,15 @@ use crate::error::{Error, Result};
 
 pub use files::{expand, is_hidden, list};
 pub use recording::Recording;
+pub use wav::{convert, write};
 
 pub const SAMPLE_RATE: u32 = 16_000;
+
+/// Minutes of audio that are held in memory at most, where a recording cannot be used piece by piece: 96 MB.
+pub const MOST_HELD_MINUTES: usize = 50;
+
+/// Number of samples that are held in memory at most.
+pub const MOST_HELD: usize = MOST_HELD_MINUTES * 60 * SAMPLE_RATE as usize;
 
 /// What a person is told that files may be, where one of another kind is met.
 pub const KINDS: &str = "WAV, FLAC, MP3, AAC, Ogg (Vorbis, Opus), M4A, AIFF or CAF";
@@ -64,30 +71,39 @@ pub fn tail(image: &Image<'_>) -> Vec<i16> {
     vec![0; frames * usize::from(front_end.hop)]
 }
 
-/// Reads a whole recording at [`SAMPLE_RATE`], with channels averaged, rounded and saturated to 16 bits.
+/// Reads a whole recording at [`SAMPLE_RATE`], with channels averaged, rounded and saturated to 16 bits. One that is longer
+/// than [`MOST_HELD`] is an error: what can be long is taken piece by piece.
 pub fn read(path: &Path) -> Result<Vec<i16>> {
     let mut recording = Recording::open(path, None)?;
     let mut samples = Vec::new();
     while let Some(piece) = recording.next_piece()? {
-        samples.extend_from_slice(piece);
+        hold(&mut samples, piece, path)?;
     }
     Ok(samples)
 }
 
-/// Writes samples at [`SAMPLE_RATE`] as a WAV file.
-pub fn write<'a>(path: &Path, samples: impl IntoIterator<Item = &'a i16>) -> Result<()> {
-    let spec = hound::WavSpec {
-        channels: 1,
-        sample_rate: SAMPLE_RATE,
-        bits_per_sample: 16,
-        sample_format: hound::SampleFormat::Int,
-    };
-    let failed = |error: hound::Error| Error::write(path, io::Error::other(error));
-    let mut writer = hound::WavWriter::create(path, spec).map_err(failed)?;
-    for &sample in samples {
-        writer.write_sample(sample).map_err(failed)?;
+/// Appends a piece of the file at `path` to what is held of it, up to [`MOST_HELD`].
+pub fn hold(samples: &mut Vec<i16>, piece: &[i16], path: &Path) -> Result<()> {
+    if samples.len() + piece.len() > MOST_HELD {
+        return Err(Error::usage(format!(
+            "{}: lasts longer than {MOST_HELD_MINUTES} minutes, the most that is held in memory here: cut it into shorter \
+             recordings",
+            path.display()
+        )));
     }
-    writer.finalize().map_err(failed)
+    samples.extend_from_slice(piece);
+    Ok(())
+}
+
+/// Reads a recording to its end, as [`read`] does, but keeps at most `most` samples, the first ones.
+pub fn read_start(path: &Path, most: usize) -> Result<Vec<i16>> {
+    let mut recording = Recording::open(path, None)?;
+    let mut samples = Vec::new();
+    while let Some(piece) = recording.next_piece()? {
+        let kept = piece.len().min(most - samples.len());
+        samples.extend_from_slice(&piece[..kept]);
+    }
+    Ok(samples)
 }
 
 #[cfg(test)]

@@ -13,29 +13,53 @@ const PAUSE: usize = 20;
 
 /// Returns the samples of each stretch of speech.
 pub fn stretches(samples: &[i16]) -> Vec<Range<u64>> {
-    let power = |hop: &[i16]| {
-        let squares = hop.iter().map(|&sample| f64::from(sample).powi(2));
-        squares.sum::<f64>() / hop.len() as f64
-    };
-    let powers: Vec<f64> = samples.chunks(HOP).map(power).collect();
-    let loudest = powers.iter().copied().fold(0.0, f64::max);
-    let bound = (loudest * 10f64.powf(-BELOW_DB / 10.0)).max(f64::MIN_POSITIVE);
-    let mut stretches: Vec<Range<usize>> = Vec::new();
-    for (hop, _) in powers
-        .iter()
-        .enumerate()
-        .filter(|(_, power)| **power >= bound)
-    {
-        match stretches.last_mut() {
-            Some(last) if hop - last.end < PAUSE => last.end = hop + 1,
-            _ => stretches.push(hop..hop + 1),
+    let mut levels = Levels::default();
+    levels.push(samples);
+    levels.stretches()
+}
+
+/// Measures the level of a recording, whose pieces may be of any length.
+#[derive(Default)]
+pub struct Levels {
+    /// Power of each hop that is complete, in units of samples squared.
+    powers: Vec<f64>,
+    /// Sum of the squares of what came of the next hop.
+    squares: f64,
+    samples: usize,
+}
+
+impl Levels {
+    pub fn push(&mut self, samples: &[i16]) {
+        for &sample in samples {
+            self.squares += f64::from(sample).powi(2);
+            self.samples += 1;
+            if self.samples.is_multiple_of(HOP) {
+                self.powers.push(self.squares / HOP as f64);
+                self.squares = 0.0;
+            }
         }
     }
-    let sample = |hop: usize| (hop * HOP).min(samples.len()) as u64;
-    let stretches = stretches.into_iter();
-    stretches
-        .map(|hops| sample(hops.start)..sample(hops.end))
-        .collect()
+
+    /// Returns the samples of each stretch of speech, in all that came.
+    pub fn stretches(&self) -> Vec<Range<u64>> {
+        let rest = self.samples % HOP;
+        let last = (rest > 0).then(|| self.squares / rest as f64);
+        let powers = self.powers.iter().copied().chain(last);
+        let loudest = powers.clone().fold(0.0, f64::max);
+        let bound = (loudest * 10f64.powf(-BELOW_DB / 10.0)).max(f64::MIN_POSITIVE);
+        let mut stretches: Vec<Range<usize>> = Vec::new();
+        for (hop, _) in powers.enumerate().filter(|(_, power)| *power >= bound) {
+            match stretches.last_mut() {
+                Some(last) if hop - last.end < PAUSE => last.end = hop + 1,
+                _ => stretches.push(hop..hop + 1),
+            }
+        }
+        let sample = |hop: usize| (hop * HOP).min(self.samples) as u64;
+        let stretches = stretches.into_iter();
+        stretches
+            .map(|hops| sample(hops.start)..sample(hops.end))
+            .collect()
+    }
 }
 
 #[cfg(test)]
@@ -98,6 +122,17 @@ mod tests {
         };
         assert_eq!(two(3_200), [(0, 4_800), (8_000, 9_600)]);
         assert_eq!(two(3_040), [(0, 9_440)]);
+    }
+
+    #[test]
+    fn pieces_of_any_length_give_the_stretches_of_the_whole() {
+        let samples = tones(8_040, &[(1_000, 2_000, 9e3), (6_500, 8_040, 5e3)]);
+        for length in [1, 7, 159, 161, 5_000] {
+            let mut levels = Levels::default();
+            samples.chunks(length).for_each(|piece| levels.push(piece));
+            // Hops are of 160 samples.
+            assert_eq!(levels.stretches(), [960..2_080, 6_400..8_040], "{length}");
+        }
     }
 
     #[test]

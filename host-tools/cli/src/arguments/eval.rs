@@ -75,10 +75,10 @@ pub struct StreamArgs {
     #[arg(long, requires = "negatives", conflicts_with = "onnx")]
     pub stream: bool,
     /// Counts false alarms in these recordings of speech and other sound in which no command is spoken, or
-    /// folders of them; they also serve as the speech that words are heard in
+    /// folders of them; the first 5 minutes of each also serve as the speech that words are heard in
     #[arg(long, value_name = "PATH", num_args = 1.., requires = "stream")]
     pub negatives: Vec<PathBuf>,
-    /// Mixes the noise of these files, or folders of them, under the words
+    /// Mixes the noise of these files, or folders of them, under the words: the first 5 minutes of each
     #[arg(long, value_name = "PATH", num_args = 1.., requires = "stream")]
     pub noise: Vec<PathBuf>,
     /// Sets the signal to noise ratios in dB; `clean` adds nothing

@@ -274,6 +274,23 @@ fn recordings_that_say_nothing_and_a_network_that_hears_nothing_are_errors() {
         assert_eq!(error.exit_code(), 2);
         assert!(error.to_string().contains(expected), "{error}");
     }
+    // 26 minutes at 1 kHz, twice.
+    let long = tempfile::NamedTempFile::new().unwrap();
+    let bytes = 26 * 60_000u32;
+    let mut wav = b"RIFF\0\0\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0".to_vec();
+    wav.extend([1_000, 1_000].map(u32::to_le_bytes).concat());
+    wav.extend(b"\x01\0\x08\0data");
+    wav.extend(bytes.to_le_bytes());
+    wav.resize(44 + bytes as usize, 0x80);
+    fs::write(long.path(), wav).unwrap();
+    let error = calibrate::recordings(&[long.path().into(), long.path().into()]).unwrap_err();
+    assert_eq!(error.exit_code(), 2);
+    assert!(
+        error
+            .to_string()
+            .contains("last longer than 50 minutes together"),
+        "{error}"
+    );
     let mut deaf = TinyOnnx::conformer();
     deaf.values("in.weight").fill(0.0);
     let error = message(&deaf);

@@ -56,7 +56,7 @@ impl<'a> Line<'a> {
         mut self,
         machine: &Machine<'_>,
         folder: &Path,
-        samples: usize,
+        samples: u64,
         arguments: Vec<String>,
         realtime: bool,
     ) -> Result<(Self, Status)> {
@@ -69,7 +69,7 @@ impl<'a> Line<'a> {
             logs,
             // Twenty times real time, where five is what a laptop takes for plain kernels.
             limit: Some(Duration::from_secs(
-                60 + 20 * samples as u64 / u64::from(SAMPLE_RATE),
+                60 + 20 * samples / u64::from(SAMPLE_RATE),
             )),
         })?;
         match self.status {

@@ -146,9 +146,10 @@ pub struct Backgrounds<'a> {
     pub each: bool,
 }
 
-/// Number of files of each kind that a stream takes its backgrounds from, few because they are decoded as a whole and a
-/// stream holds all kinds.
+/// Number of files of each kind that a stream takes its backgrounds from, and samples of each, the first 5 minutes: few
+/// because a stream holds them all.
 const FILES: usize = 3;
+const START: usize = 5 * 60 * SAMPLE_RATE as usize;
 
 impl Script {
     /// Draws a stream of what is said, in that order. An utterance with a clip that is silent or cannot be read is left
@@ -159,14 +160,12 @@ impl Script {
         rooms: usize,
         random: &mut Xoshiro256PlusPlus,
     ) -> Result<Script> {
-        let pool = |files: &[PathBuf], random: &mut Xoshiro256PlusPlus| -> Result<Vec<Vec<f64>>> {
+        let pool = |files: &[PathBuf], random: &mut Xoshiro256PlusPlus| -> Result<Vec<Vec<i16>>> {
             let files = files.sample(random, FILES);
-            let read = files.map(|file| audio::read(file));
-            let read = read.collect::<Result<Vec<_>>>()?;
-            let heard = read.into_iter().filter(|file| file.iter().any(|&s| s != 0));
-            Ok(heard
-                .map(|file| file.into_iter().map(f64::from).collect())
-                .collect())
+            let read = files.map(|file| audio::read_start(file, START));
+            let mut read = read.collect::<Result<Vec<_>>>()?;
+            read.retain(|file| file.iter().any(|&s| s != 0));
+            Ok(read)
         };
         let pools = [
             pool(backgrounds.noise, random)?,
@@ -341,7 +340,7 @@ fn cut(clip: &[i16]) -> Option<(Vec<f64>, Range<usize>)> {
 /// Returns `length` samples of one of the recordings, repeated where it is shorter. The part in `heard` is no pause,
 /// unless `DRAWS` draws find nothing better.
 fn excerpt(
-    pool: &[Vec<f64>],
+    pool: &[Vec<i16>],
     length: usize,
     heard: Range<usize>,
     random: &mut Xoshiro256PlusPlus,
@@ -357,7 +356,7 @@ fn excerpt(
             .cycle()
             .skip(from)
             .take(length)
-            .copied()
+            .map(|&sample| sample.into())
             .collect();
         // Nothing at all cannot be brought to any level.
         let ratio = 20.0 * (rms(&samples[heard.clone()]) / rms(&samples)).log10();

@@ -106,7 +106,8 @@ impl Mixer {
         let averaged = self.channel.is_none() && self.layout.channels > 1;
         if averaged && self.energy > SILENCE * samples && self.mixed < CANCELLED * self.energy {
             remarks.push(
-                "its channels cancel each other out where they are averaged: take one of them, as `zerda run --channel 1` does"
+                "its channels cancel each other out where they are averaged: keep one of them, as with \
+                 `ffmpeg -i IN -af 'pan=mono|c0=c0' OUT.wav`, or hear one by `zerda run --channel 1`"
                     .into(),
             );
         }

@@ -1,6 +1,7 @@
 mod cases;
+mod flac_streams;
 mod formats;
-mod generated;
+mod wav_headers;
 
 use std::f64::consts::TAU;
 
@@ -120,6 +121,43 @@ fn a_tone_above_8_khz_does_not_fold_back() {
     let found = decoded(wav(spec(1, 44_100, 32, SampleFormat::Float), &samples)).unwrap();
     let loudest = found[1000..15_000].iter().map(|x| x.unsigned_abs()).max();
     assert!(loudest <= Some(2), "{loudest:?}");
+}
+
+#[test]
+fn what_is_held_of_a_recording_is_50_minutes_at_most_and_its_start_is_kept_of_one_that_is_whole() {
+    let mut held = vec![0; 50 * 60 * 16_000 - 1];
+    assert!(hold(&mut held, &[1], Path::new("long.wav")).is_ok());
+    let error = hold(&mut held, &[1], Path::new("long.wav")).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "long.wav: lasts longer than 50 minutes, the most that is held in memory here: cut it into shorter recordings"
+    );
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.wav");
+    let samples: Vec<i16> = (0..20_000).collect();
+    write(&path, &samples).unwrap();
+    for most in [0, 100, 20_000, 30_000] {
+        let start = read_start(&path, most).unwrap();
+        assert_eq!(start, samples[..most.min(20_000)]);
+    }
+    let whole = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &whole[..whole.len() - 2]).unwrap();
+    let error = read_start(&path, 100).unwrap_err().to_string();
+    assert!(
+        error.ends_with("19999 of 20000 samples a channel are there"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_recording_is_converted_with_what_follows_it_and_its_own_length_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let [from, to] = ["ramp.flac", "ramp.wav"].map(|name| folder.path().join(name));
+    std::fs::write(&from, FLAC).unwrap();
+    assert_eq!(convert(&from, &to, &[7; 3]).unwrap(), 20);
+    let ramp = (0..20).map(|n| 1001 * n - 10_000);
+    assert_eq!(read(&to).unwrap(), ramp.chain([7; 3]).collect::<Vec<i16>>());
 }
 
 const NO_AUDIO: &str =

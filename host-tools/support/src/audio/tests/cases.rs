@@ -317,6 +317,12 @@ fn clipping_cancelling_channels_and_samples_beyond_full_scale_are_remarked_once(
         panic!()
     };
     assert!(cancelled.contains("cancel each other out"), "{cancelled}");
+    // What every command can be given, and what `run` has for it.
+    assert!(cancelled.contains("`ffmpeg -i IN -af 'pan=mono|c0=c0' OUT.wav`"));
+    assert!(
+        cancelled.ends_with("`zerda run --channel 1`"),
+        "{cancelled}"
+    );
     let [beyond] = &remarks(|s| s * 100.0, |_| 0.0)[..] else {
         panic!()
     };

@@ -1,81 +1,9 @@
-//! Makes many headers of WAV and streams of FLAC, whole and damaged, and holds the decoders against what was made.
+//! Makes many streams of FLAC, whole and damaged, and holds the decoder against what was made.
 
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
 
-use super::cases::{chunk, fmt, riff};
 use super::*;
-
-/// A length that a chunk may state, where `right` is so.
-fn length(right: usize, random: &mut Xoshiro256PlusPlus) -> u32 {
-    let lengths = [
-        right as u32,
-        right as u32,
-        0x7fff_f000,
-        0x8000_0000,
-        u32::MAX,
-    ];
-    lengths[random.random_range(0..lengths.len())]
-}
-
-#[test]
-fn wav_headers_of_all_kinds_give_their_samples_and_damaged_ones_no_panic() {
-    let mut random = Xoshiro256PlusPlus::seed_from_u64(19);
-    let mut counts = [0; 3];
-    for _ in 0..2_000 {
-        let codings = [
-            (1, 8),
-            (1, 16),
-            (1, 24),
-            (1, 32),
-            (3, 32),
-            (3, 64),
-            (6, 8),
-            (7, 8),
-        ];
-        let (codec, bits) = codings[random.random_range(0..codings.len())];
-        let frames = random.random_range(1..500);
-        let bytes = vec![0x3c; frames * usize::from(bits) / 8];
-        let mut chunks = Vec::new();
-        for _ in 0..random.random_range(0..3) {
-            let length = random.random_range(0..40);
-            // Some programs leave out the byte that pads a chunk.
-            let padding = vec![0; random.random_range(0..=length % 2)];
-            let name: [u8; 4] = match random.random() {
-                true => *b"LIST",
-                false => std::array::from_fn(|_| random.random_range(b' '..=b'~')),
-            };
-            chunks.push([chunk(&name, length as u32, &vec![7; length]), padding].concat());
-        }
-        chunks.insert(random.random_range(0..=chunks.len()), fmt(codec, bits));
-        let stated = length(bytes.len(), &mut random);
-        chunks.push(chunk(b"data", stated, &bytes));
-        let whole = riff(
-            [None, Some(0), Some(u32::MAX)][random.random_range(0..3)],
-            &chunks,
-        );
-        let samples = decoded(whole.clone()).unwrap_or_else(|error| panic!("{error}: {whole:x?}"));
-        assert_eq!(samples.len(), frames);
-        counts[0] += 1;
-
-        let header = whole.len() - bytes.len();
-        let mut changed = whole.clone();
-        for _ in 0..random.random_range(1..4) {
-            changed[random.random_range(0..header)] = random.random();
-        }
-        changed.truncate(random.random_range(0..=changed.len()));
-        // 1 kHz is the lowest rate: a byte is 16 samples at most.
-        match decoded(changed) {
-            Ok(samples) => {
-                assert!(samples.len() <= 16 * whole.len());
-                counts[1] += 1;
-            }
-            Err(_) => counts[2] += 1,
-        }
-    }
-    let [whole, read, errors] = counts;
-    println!("WAV headers: {whole} whole, of the damaged {read} read and {errors} errors");
-}
 
 /// Writes bits, the highest first.
 #[derive(Default)]
@@ -220,4 +148,36 @@ fn flac_streams_that_lack_anything_are_errors_with_and_without_a_length() {
         }
     }
     println!("FLAC streams: {} whole, {} damaged", counts[0], counts[1]);
+}
+
+/// In ffmpeg's file, whose header states neither length nor MD5, nothing tells that whole frames were cut off its end; whatever
+/// else is cut off or changed in its frames is told by their own lengths, numbers and checksums.
+#[test]
+fn flac_that_states_neither_length_nor_md5_is_whole_or_an_error_wherever_it_is_cut_or_changed() {
+    let whole = include_bytes!("../../../tests/data/formats/ffmpeg.flac");
+    let (states_length, states_md5) = (whole[21] & 15 | whole[22], whole[26..42].to_vec());
+    assert_eq!((states_length, states_md5), (0, vec![0; 16]));
+    let samples = decoded(whole.to_vec()).unwrap();
+    let first_frame = whole.windows(2).position(|sync| sync == [0xff, 0xf8]);
+    let mut random = Xoshiro256PlusPlus::seed_from_u64(19);
+    let (mut whole_frames, mut cuts, mut changes) = (0, 0, 0);
+    for at in first_frame.unwrap()..whole.len() {
+        match decoded(whole[..at].to_vec()) {
+            Ok(found) => {
+                assert!(found.len().is_multiple_of(1152), "cut at {at}");
+                assert!(samples.starts_with(&found), "cut at {at}");
+                whole_frames += 1;
+            }
+            Err(_) => cuts += 1,
+        }
+        let mut changed = whole.to_vec();
+        changed[at] ^= 1 << random.random_range(0..8);
+        assert!(decoded(changed).is_err(), "changed at {at}");
+        changes += 1;
+    }
+    println!(
+        "FLAC of unknown length: {cuts} cuts and {changes} changes are errors, {whole_frames} cuts leave whole frames"
+    );
+    // The last of 7 frames is a shorter one.
+    assert_eq!(whole_frames, samples.len() / 1152);
 }
