@@ -153,7 +153,7 @@ fn on_npu(image: &Image<'_>, pcm: &[i16], steps: u32) {
     let mut recognizer = Recognizer::with_step(image, &mut memory, npu).unwrap();
     assert_eq!(listen(&mut recognizer, core::iter::once(pcm)).0, steps);
     let counters = recognizer.step_mut().npu().unwrap();
-    let fits = program.section.scratch_bytes as usize <= MAX_SCRATCH;
+    let fits = program.buffer_bytes() <= MAX_SCRATCH;
     let drivable = fits && program.section.product != Product::U85;
     let violation = recognizer.step_mut().bus().violation();
     if drivable && violation.is_none() {

@@ -22,7 +22,8 @@
 //! | 48..52 | commands length | of the commands, which follow the operators; 0: there are none |
 //! | 52..56 | wake length | of the wake words' record, which ends the manifest; 0: there is none |
 //! | 56..58 | level frames | that a sound must last to be remembered in the level; 0, as in images from before it: 1 |
-//! | 58..64 | reserved | 0 |
+//! | 58..60 | NPU memory mode | where an NPU reads its constants, [`section::MemoryMode`]; 0 where there is no NPU section |
+//! | 60..64 | reserved | 0 |
 //!
 //! The manifest is a [`Manifest`] and after it, in this order and by the counts it states: labels
 //! ([`Label`]), caches ([`crate::plan::Cache`]), tensors ([`crate::plan::Tensor`]), operators
@@ -54,7 +55,7 @@ pub use records::{
 use crate::plan::{Cache, Element, Op, TENSOR_BYTES, Tensor, TensorId};
 use records::{CACHE_BYTES, take_command};
 pub(crate) use records::{label_bit, take};
-use section::Program;
+use section::{MemoryMode, Program};
 
 /// The number of bytes that the header takes.
 pub const HEADER_BYTES: usize = 64;
@@ -126,7 +127,7 @@ pub struct Image<'a> {
     commands: &'a [u8],
     wake: Wake<'a>,
     segment: &'a [u8],
-    npu: Option<&'a [u8]>,
+    npu: Option<(&'a [u8], MemoryMode)>,
     checksum: u32,
     cache_bytes: u32,
     arena_bytes: u32,
@@ -154,7 +155,8 @@ impl<'a> Image<'a> {
         let mut commands = bytes.get(header.commands).ok_or(out_of_bounds)?;
         let mut wake_bytes = bytes.get(header.wake).ok_or(out_of_bounds)?;
         let segment = bytes.get(header.segment).ok_or(out_of_bounds)?;
-        let npu = header.npu.and_then(|section| bytes.get(section));
+        let npu = header.npu;
+        let npu = npu.and_then(|(section, mode)| Some((bytes.get(section)?, mode)));
         let (mut manifest, records): (Manifest, _) = postcard::take_from_bytes(manifest)
             .map_err(|_| manifest_error("encoding", "is not a postcard manifest"))?;
         manifest.front_end.level_frames = header.level_frames.max(1);
@@ -362,7 +364,8 @@ impl<'a> Image<'a> {
 
     /// Returns the step for an NPU, if the image holds one.
     pub fn npu(&self) -> Option<Program<'a>> {
-        Program::find(self.npu?).ok()
+        let (section, mode) = self.npu?;
+        Program::find(section, mode).ok()
     }
 
     /// Returns the checksum in the header, which tells one image from another.

@@ -34,7 +34,7 @@
 //! |---|---|
 //! | wake | RESET into the board's security state; poll STATUS; compare PROT; deny clock and power gating |
 //! | match | CONFIG and ID against those that the payload was compiled for |
-//! | copy in | only now: until that reset a run that failed may have been writing still |
+//! | copy in | only now: until that reset a run that failed may have been writing still; constants that belong in SRAM the first time, and after a fault |
 //! | set | AXI limits, ports of command stream and regions, QBASE, QSIZE, base addresses |
 //! | run | clean the cache; CMD; wait; STATUS; clear the interrupt; invalidate the cache |
 //! | copy out | |
@@ -46,14 +46,15 @@
 //! is therefore lent the buffer, mutably: as the compiler sees it, what changes there changes in
 //! `wait`, and nobody can look at it before `wait` is done. So neither this crate nor a model of an
 //! NPU needs `unsafe`; a board's `clean` and `wait` hold a barrier that keeps the compiler from knowing
-//! better ([`Bus`] shows it). Nothing that the recognizer owns is ever shared with the NPU: after a
+//! better ([`Bus`] shows it). Constants in SRAM lie behind the scratch memory; the NPU only reads them. Nothing that the recognizer owns is ever shared with the NPU: after a
 //! timeout it may scribble on in the scratch buffer until it is reset, and the CPU's step does not notice.
 //! The image is only read: whoever writes one to RAM, an update say, cleans it from the CPU's cache once.
 //!
 //! # Costs
 //!
 //! With `shrunk`, 28 KB are copied in and 4 KB out a step, mostly keys and values; the scratch buffer takes
-//! what Vela states. A run ends, or is ended, within half of the audio of a step (25 ms of 50): after a
+//! what Vela states, and the constants besides where the image was compiled for them in SRAM
+//! ([`crate::image::section::MemoryMode`]), which makes a step faster. A run ends, or is ended, within half of the audio of a step (25 ms of 50): after a
 //! timeout the CPU has the other half.
 //!
 //! # What is proven
@@ -75,7 +76,7 @@ use crate::image::section::{Io, Program, Role};
 use crate::image::{Image, SAMPLE_RATE};
 use crate::plan::TensorId;
 use crate::step::{Counters, Cpu, Failure, Fault, Step, byte_range};
-use driver::Driver;
+use driver::{Constants, Driver};
 use registers::Register;
 
 /// The most steps that run on the CPU after a fault before the NPU is tried again: 13 s with steps of 50 ms.
@@ -158,8 +159,8 @@ pub trait Bus {
         cpu as u64
     }
 
-    /// Writes the scratch buffer back to memory if the CPU caches it. An implementation needs a barrier: what
-    /// was written is there before the next register is.
+    /// Writes the scratch buffer, or constants behind it, back to memory if the CPU caches it. An implementation
+    /// needs a barrier: what was written is there before the next register is.
     fn clean(&mut self, scratch: &mut [i8]);
 
     /// Waits for the interrupt; returns false after `limit_us` microseconds without one. The NPU has the
@@ -201,6 +202,8 @@ pub struct Npu<'a, B> {
     backoff: u16,
     /// The number of steps that still run on the CPU before the NPU is tried; `None` means all.
     waiting: Option<u16>,
+    /// Says that constants lie in the buffer, where they belong there, as no fault could have changed them since.
+    loaded: bool,
 }
 
 impl<'a, B: Bus> Npu<'a, B> {
@@ -212,6 +215,7 @@ impl<'a, B: Bus> Npu<'a, B> {
             counters: Counters::default(),
             backoff: 0,
             waiting: Some(0),
+            loaded: false,
         }
     }
 
@@ -249,6 +253,7 @@ impl<'a, B: Bus> Npu<'a, B> {
     }
 
     fn failed(&mut self, failure: Failure) {
+        self.loaded = false;
         self.backoff = self.backoff.saturating_mul(2).clamp(1, MAX_BACKOFF);
         self.waiting = failure.fault.is_passing().then_some(self.backoff);
         self.counters.faults = self.counters.faults.wrapping_add(1);
@@ -266,12 +271,12 @@ impl<'a, B: Bus> Npu<'a, B> {
         memory: &mut [i8],
     ) -> Result<(), Failure> {
         let payload = program.payload().ok_or(Fault::Mismatch.with(0u32))?;
-        let needed = program.section.scratch_bytes as usize;
-        let missing = needed.saturating_sub(self.scratch.len());
+        let missing = program.buffer_bytes().saturating_sub(self.scratch.len());
         if missing > 0 {
             return Err(Fault::Scratch.with(missing as u64));
         }
         self.driver.start(&payload)?;
+        let constants = self.constants(program);
         for io in program.io().filter(|io| !io.role.is_output()) {
             let buffer = self.scratch.get_mut(io.range()).unwrap_or_default();
             match io.role {
@@ -283,14 +288,40 @@ impl<'a, B: Bus> Npu<'a, B> {
             }
         }
         let limit_us = limit_us(image);
-        self.driver
-            .run(&payload, program.constants, self.scratch, limit_us)?;
+        // Constants lie behind it, if they lie in the buffer.
+        let behind = program.constants_place();
+        let end = behind.map_or(self.scratch.len(), |constants| constants.start);
+        let scratch = self.scratch.get_mut(..end).unwrap_or_default();
+        self.driver.run(&payload, constants, scratch, limit_us)?;
         for io in program.io().filter(|io| io.role.is_output()) {
             let buffer = self.scratch.get(io.range()).unwrap_or_default();
             let target = place(io, image, windows).and_then(|place| memory.get_mut(place));
             copy(buffer, target.unwrap_or_default());
         }
         Ok(())
+    }
+
+    /// Returns where the NPU reads the constants, which are copied there if they belong in the buffer.
+    fn constants(&mut self, program: &Program<'_>) -> Constants {
+        let memory_mode = program.memory_mode;
+        let place = program.constants_place();
+        let address = match place.and_then(|place| self.scratch.get_mut(place)) {
+            Some(place) => {
+                if !self.loaded {
+                    for (to, &from) in place.iter_mut().zip(program.constants) {
+                        *to = from.cast_signed();
+                    }
+                    self.driver.bus().clean(place);
+                    self.loaded = true;
+                }
+                place.as_ptr().addr()
+            }
+            None => program.constants.as_ptr().addr(),
+        };
+        Constants {
+            address,
+            memory_mode,
+        }
     }
 }
 

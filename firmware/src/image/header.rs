@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 
-use super::section::{SCRATCH_BYTES, SECTION_BYTES};
+use super::section::{CONSTANTS_BYTES, MemoryMode, SCRATCH_BYTES, SECTION_BYTES};
 use super::{ALIGNMENT, HEADER_BYTES, MAGIC, ParseError, VERSION};
 use crate::crc::{CRC, update};
 
@@ -42,8 +42,10 @@ pub mod field {
     pub const WAKE_LENGTH: Range<usize> = 52..56;
     /// Holds how many frames a sound must last to be remembered in the level, a u16; 0 means 1.
     pub const LEVEL_FRAMES: Range<usize> = 56..58;
+    /// Holds where an NPU reads its constants, a u16: a [`crate::image::section::MemoryMode`].
+    pub const NPU_MEMORY_MODE: Range<usize> = 58..60;
     /// Holds zeros, since these bytes are reserved.
-    pub const RESERVED: Range<usize> = 58..64;
+    pub const RESERVED: Range<usize> = 60..64;
 }
 
 /// Returns the checksum of an image: the CRC-32 (ISO-HDLC) of all of it except the checksum.
@@ -72,7 +74,8 @@ pub const fn memory_bytes(image: &[u8]) -> usize {
 }
 
 /// Returns the bytes of the buffer in which an NPU computes a step of the image, as its NPU section states
-/// them. It is a constant if the image is one. It is 0 if the image has no NPU section.
+/// them, with those of the constants where they are copied into it. It is a constant if the image is one. It is
+/// 0 if the image has no NPU section.
 pub const fn npu_scratch_bytes(image: &[u8]) -> usize {
     let Some(header @ [b'Z', b'R', b'D', b'A', ..]) = image.first_chunk::<HEADER_BYTES>() else {
         return 0;
@@ -80,10 +83,28 @@ pub const fn npu_scratch_bytes(image: &[u8]) -> usize {
     let offset = u32_at(header, field::NPU_OFFSET.start);
     match image.split_at_checked(offset) {
         Some((_, section)) if offset > 0 => match section.first_chunk::<SECTION_BYTES>() {
-            Some(section) => u32_at(section, SCRATCH_BYTES),
+            Some(section) => {
+                let mode = field::NPU_MEMORY_MODE.start;
+                let mode = u16::from_le_bytes([header[mode], header[mode + 1]]);
+                let scratch = u32_at(section, SCRATCH_BYTES);
+                match mode == MemoryMode::SramOnly as u16 {
+                    true => {
+                        constants_offset(scratch).saturating_add(u32_at(section, CONSTANTS_BYTES))
+                    }
+                    false => scratch,
+                }
+            }
             None => 0,
         },
         _ => 0,
+    }
+}
+
+/// Returns the offset in the buffer, in bytes, of constants that are copied behind scratch memory.
+pub(super) const fn constants_offset(scratch_bytes: usize) -> usize {
+    match scratch_bytes.checked_next_multiple_of(ALIGNMENT) {
+        Some(offset) => offset,
+        None => usize::MAX,
     }
 }
 
@@ -98,7 +119,7 @@ pub(super) struct Header {
     pub commands: Range<usize>,
     pub wake: Range<usize>,
     pub segment: Range<usize>,
-    pub npu: Option<Range<usize>>,
+    pub npu: Option<(Range<usize>, MemoryMode)>,
     pub checksum: u32,
     pub cache_bytes: u32,
     pub arena_bytes: u32,
@@ -163,6 +184,9 @@ impl Header {
         if reserved.iter().any(|&byte| byte != 0) {
             return wrong("reserved", "must be 0");
         }
+        let Some(mode) = MemoryMode::of(u16_at(field::NPU_MEMORY_MODE)) else {
+            return wrong("NPU memory mode", "must be 0 or 1");
+        };
         if segment < manifest_end {
             return wrong("tensor segment offset", "lies within the manifest");
         }
@@ -183,6 +207,9 @@ impl Header {
             if npu_end != 0 {
                 return wrong("NPU section length", "must be 0 where there is none");
             }
+            if mode != MemoryMode::SharedSram {
+                return wrong("NPU memory mode", "must be 0 where there is no section");
+            }
             if segment_end != total {
                 return wrong("tensor segment length", "does not end with the image");
             }
@@ -199,7 +226,7 @@ impl Header {
             commands: commands..wake,
             wake: wake..manifest_end,
             segment: segment..segment_end,
-            npu: (npu > 0).then_some(npu..npu_end),
+            npu: (npu > 0).then_some((npu..npu_end, mode)),
             checksum: expected,
             cache_bytes: u32_at(field::CACHE_BYTES),
             arena_bytes: u32_at(field::ARENA_BYTES),

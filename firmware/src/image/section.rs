@@ -21,11 +21,14 @@ use core::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
+use super::header::constants_offset;
 use super::{Image, MAX_CACHES, ParseError, take};
 use crate::plan::{Location, Op, Tensor};
 
 /// The number of bytes that an encoded [`Section`] takes.
 pub const SECTION_BYTES: usize = 48;
+/// The byte at which the number of bytes of [`Section::constants`] stands in an encoded [`Section`].
+pub(crate) const CONSTANTS_BYTES: usize = 18;
 /// The byte at which [`Section::scratch_bytes`] stands in an encoded [`Section`].
 pub(crate) const SCRATCH_BYTES: usize = 22;
 
@@ -39,6 +42,25 @@ pub enum Product {
     U65,
     /// The NPU is an Ethos-U85, which [`crate::npu::Npu`] does not drive.
     U85,
+}
+
+/// Says where the NPU reads constants, after Vela's memory modes. The image's header holds it, as
+/// [`super::field::NPU_MEMORY_MODE`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u16)]
+pub enum MemoryMode {
+    /// The NPU reads constants where the image lies, in flash, behind its second port (`Shared_Sram`).
+    SharedSram,
+    /// The driver copies constants once, behind the scratch memory in SRAM, where the NPU reads them (`Sram_Only`).
+    SramOnly,
+}
+
+impl MemoryMode {
+    /// Returns the mode with this number in the header, if there is one.
+    pub(super) fn of(number: u16) -> Option<Self> {
+        let modes = [Self::SharedSram, Self::SramOnly];
+        modes.into_iter().find(|&mode| mode as u16 == number)
+    }
 }
 
 /// The value of an NPU's register CONFIG, which says what was built.
@@ -98,8 +120,7 @@ pub struct Section {
     pub payload: Part,
     /// Says where the constants lie, which the command stream reads besides the scratch buffer.
     pub constants: Part,
-    /// The size in bytes of the one buffer that holds inputs, outputs and intermediate results (Vela's memory
-    /// mode `Shared_Sram`).
+    /// The size in bytes of the scratch memory, which holds inputs, outputs and intermediate results.
     #[serde(with = "postcard::fixint::le")]
     pub scratch_bytes: u32,
     /// The number of inputs and outputs that follow the head.
@@ -262,11 +283,13 @@ pub struct Program<'a> {
     pub payload: &'a [u8],
     /// Holds the constants, which base address 0 of the command stream stands for.
     pub constants: &'a [u8],
+    /// Says where the NPU reads the constants.
+    pub memory_mode: MemoryMode,
 }
 
 impl<'a> Program<'a> {
     /// Finds the parts that the head of the section states.
-    pub(crate) fn find(bytes: &'a [u8]) -> Result<Self, ParseError> {
+    pub(crate) fn find(bytes: &'a [u8], memory_mode: MemoryMode) -> Result<Self, ParseError> {
         let error = |field, problem| ParseError::Npu { field, problem };
         let (section, records): (Section, _) = postcard::take_from_bytes(bytes)
             .map_err(|_| error("encoding", "is not a postcard section"))?;
@@ -280,7 +303,22 @@ impl<'a> Program<'a> {
             records,
             payload: part(section.payload).ok_or(error("payload", outside))?,
             constants: part(section.constants).ok_or(error("constants", outside))?,
+            memory_mode,
         })
+    }
+
+    /// Returns where in the NPU's buffer the constants are copied to, in bytes; `None` where the NPU reads them in
+    /// the image.
+    pub fn constants_place(&self) -> Option<Range<usize>> {
+        let start = constants_offset(self.section.scratch_bytes as usize);
+        let end = start.saturating_add(self.constants.len());
+        (self.memory_mode == MemoryMode::SramOnly).then_some(start..end)
+    }
+
+    /// Returns the bytes that the NPU's buffer needs, as [`super::npu_scratch_bytes`] does.
+    pub fn buffer_bytes(&self) -> usize {
+        let scratch = self.section.scratch_bytes as usize;
+        self.constants_place().map_or(scratch, |place| place.end)
     }
 
     /// Returns the inputs, then the outputs.

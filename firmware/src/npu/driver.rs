@@ -6,7 +6,7 @@
 
 use super::Bus;
 use super::registers::{Config, Id, Register, Status, axi_limit, cmd, protection, region};
-use crate::image::section::{Payload, Product};
+use crate::image::section::{MemoryMode, Payload, Product};
 use crate::step::{Failure, Fault};
 
 /// The number of times that STATUS is read before a reset counts as failed. A reset takes the NPU some tens
@@ -18,6 +18,15 @@ const AWAKE: u32 = 0;
 
 /// The number of bytes that the address of every buffer is a multiple of.
 const ALIGNMENT: u64 = 16;
+
+/// Says where the constants of a command stream lie.
+#[derive(Clone, Copy, Debug)]
+pub struct Constants {
+    /// The address at which the CPU sees them.
+    pub address: usize,
+    /// Says in which memory that is.
+    pub memory_mode: MemoryMode,
+}
 
 /// Drives one NPU over its bus.
 #[derive(Debug)]
@@ -63,7 +72,7 @@ impl<B: Bus> Driver<B> {
     pub fn run(
         &mut self,
         payload: &Payload<'_>,
-        constants: &[u8],
+        constants: Constants,
         scratch: &mut [i8],
         limit_us: u32,
     ) -> Result<(), Failure> {
@@ -71,11 +80,11 @@ impl<B: Bus> Driver<B> {
             0 => Product::U55,
             _ => Product::U65,
         };
-        self.set_ports(product);
+        self.set_ports(product, constants.memory_mode);
         let scratch_address = scratch.as_ptr().addr();
         for (base, address) in [
             (Register::QBASE, payload.stream.as_ptr().addr()),
-            (Register::basep(0), constants.as_ptr().addr()),
+            (Register::basep(0), constants.address),
             (Register::basep(1), scratch_address),
             // Vela's fast buffer is the same buffer if there is one memory.
             (Register::basep(2), scratch_address),
@@ -127,7 +136,7 @@ impl<B: Bus> Driver<B> {
 
     /// Sets which AXI port serves the command stream and each region, and how many transactions may be
     /// outstanding.
-    fn set_ports(&mut self, product: Product) {
+    fn set_ports(&mut self, product: Product, constants: MemoryMode) {
         let limit = match product {
             Product::U55 => axi_limit(32, 16),
             Product::U65 | Product::U85 => axi_limit(64, 32),
@@ -136,7 +145,7 @@ impl<B: Bus> Driver<B> {
             self.bus.write(Register::axi_limit(number), limit);
         }
         self.bus.write(Register::QCONFIG, region::COMMAND_STREAM);
-        let regions = region::REGIONS.iter().rev();
+        let regions = region::regions(constants).into_iter().rev();
         let regions = regions.fold(0, |word, port| word << 2 | port);
         self.bus.write(Register::REGIONCFG, regions);
     }

@@ -17,7 +17,7 @@ use super::registers::{Config, Register, Status, axi_limit, cmd, protection};
 use super::{ABSENT, Bus, PRESENT, place};
 use crate::cache::Windows;
 use crate::image::Image;
-use crate::image::section::{Payload, Program, Role};
+use crate::image::section::{MemoryMode, Payload, Program, Role};
 use crate::step::{Cpu, Step};
 
 /// Says what goes wrong with the model.
@@ -84,6 +84,8 @@ pub struct Model<'a> {
     /// Holds the address of the scratch buffer that was cleaned since the reset, and the number of keys that
     /// are absent by its masks.
     cleaned: Option<(usize, u16)>,
+    /// Holds the address of constants in SRAM that were cleaned, if no fault could have changed them since.
+    constants: Option<usize>,
     /// Says that results are there that the CPU does not see yet.
     finished: bool,
     injection: Option<Injection>,
@@ -102,6 +104,7 @@ impl<'a> Model<'a> {
             status: Status::RESETTING,
             resetting: u32::MAX,
             cleaned: None,
+            constants: None,
             finished: false,
             injection: None,
             violation: None,
@@ -201,11 +204,15 @@ impl<'a> Model<'a> {
         let within = |word: u32| word & !limit == 0 && word != 0;
         let limits = (0..4).all(|number| within(self.word(Register::axi_limit(number))));
         let port = |region: u32| self.word(Register::REGIONCFG) >> (2 * region + 1) & 1;
-        let ports = (port(0), port(1), port(2)) == (1, 0, 0);
+        let (constants, constants_port) = match program.memory_mode {
+            MemoryMode::SharedSram => (Some(program.constants.as_ptr().addr()), 1),
+            MemoryMode::SramOnly => (self.constants, 0),
+        };
+        let ports = (port(0), port(1), port(2)) == (constants_port, 0, 0);
         let gating = self.word(Register::CMD) & (cmd::CLOCK_GATING | cmd::POWER_GATING);
         let scratch = self.cleaned.map(|(address, _)| address);
         let stream = self.holds(Register::QBASE, payload.stream.as_ptr().addr());
-        let constants = self.holds(Register::basep(0), program.constants.as_ptr().addr());
+        let constants = constants.is_some_and(|address| self.holds(Register::basep(0), address));
         let first = scratch.is_some_and(|address| self.holds(Register::basep(1), address));
         let second = scratch.is_some_and(|address| self.holds(Register::basep(2), address));
         let size = self.word(Register::QSIZE) as usize == payload.stream.len();
@@ -325,6 +332,14 @@ impl Bus for Model<'_> {
     }
 
     fn clean(&mut self, scratch: &mut [i8]) {
+        let constants = self.image.npu().filter(|program| {
+            let same = program.constants.iter().map(|byte| byte.cast_signed());
+            program.memory_mode == MemoryMode::SramOnly && same.eq(scratch.iter().copied())
+        });
+        if constants.is_some() {
+            self.constants = Some(scratch.as_ptr().addr());
+            return;
+        }
         let absent = self.absent(scratch);
         let windows = Windows::at_start(absent);
         let io = self.image.npu().map(|program| program.io());
@@ -356,6 +371,8 @@ impl Bus for Model<'_> {
             let absent = self.cleaned.map_or(0, |(_, absent)| absent);
             Cpu.step(&self.image, &Windows::at_start(absent), self.memory);
             self.finished = true;
+        } else {
+            self.constants = None;
         }
         scratch.fill(GARBAGE as i8);
         if end == Status::RUNNING {

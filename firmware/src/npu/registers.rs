@@ -76,11 +76,19 @@ pub mod protection {
 /// Values that choose the AXI port and the counter of transactions of a region, or of the command stream: 0
 /// and 1 are port 0 (SRAM, read and written), 2 and 3 port 1 (on the U55 read only: flash).
 pub mod region {
+    use crate::image::section::MemoryMode;
+
     /// The value of the command stream, which lies in flash.
     pub const COMMAND_STREAM: u32 = 2;
-    /// Holds the values of regions 0 to 7: the constants in flash; the scratch buffer in SRAM; the scratch
-    /// buffer once more, where Vela has its fast buffer; five regions that are not used.
-    pub const REGIONS: [u32; 8] = [3, 0, 1, 1, 1, 1, 1, 1];
+    /// Returns the values of regions 0 to 7: the constants, in flash or in SRAM; the scratch buffer in SRAM; the
+    /// scratch buffer once more, where Vela has its fast buffer; five regions that are not used.
+    pub const fn regions(constants: MemoryMode) -> [u32; 8] {
+        let constants = match constants {
+            MemoryMode::SharedSram => 3,
+            MemoryMode::SramOnly => 1,
+        };
+        [constants, 0, 1, 1, 1, 1, 1, 1]
+    }
 }
 
 /// Returns the value of [`Register::axi_limit`] for at most `reads` and `writes` outstanding transactions, as

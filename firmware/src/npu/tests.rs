@@ -4,8 +4,8 @@ mod protocol;
 
 use super::model::{Injection, Model};
 use super::*;
-use crate::image::section::Product;
 use crate::image::section::test_section::{Parts, with_npu};
+use crate::image::section::{MemoryMode, Product};
 use crate::recognizer::{Event, Recognizer};
 use crate::test_image::Bytes;
 use std::boxed::Box;
@@ -131,16 +131,29 @@ fn watched<R>(
     look(heard, recognizer.step_mut())
 }
 
+/// The shipped model compiled for an NPU, with its constants in flash and in SRAM.
+fn in_both_modes() -> [Bytes; 2] {
+    [MemoryMode::SharedSram, MemoryMode::SramOnly].map(|memory_mode| {
+        let shipped = shipped();
+        let parts = Parts::new(&Image::parse(shipped.get()).unwrap());
+        let parts = Parts {
+            memory_mode,
+            ..parts
+        };
+        parts.append(shipped.get())
+    })
+}
+
 #[test]
 fn steps_on_the_npu_leave_what_the_cpu_leaves_and_give_its_detections() {
-    let bytes = with_npu(shipped().get());
-    let image = Image::parse(bytes.get()).unwrap();
+    let both = in_both_modes();
+    let image = Image::parse(both[0].get()).unwrap();
     let mut commands = 0;
-    for pcm in samples() {
+    for (pcm, bytes) in samples().into_iter().zip(both.iter().cycle()) {
         let expected = on_cpu(&image, &pcm);
         commands += expected.detections.len();
         watched(
-            &bytes,
+            bytes,
             &pcm,
             |_| None,
             |heard, watched| {
@@ -155,12 +168,14 @@ fn steps_on_the_npu_leave_what_the_cpu_leaves_and_give_its_detections() {
 
 #[test]
 fn after_each_fault_the_cpu_takes_over_with_the_same_bits() {
-    let bytes = with_npu(shipped().get());
-    let image = Image::parse(bytes.get()).unwrap();
+    let both = in_both_modes();
+    let image = Image::parse(both[0].get()).unwrap();
     let pcm = &samples()[0];
     let expected = on_cpu(&image, pcm);
     assert!(expected.detections.len() >= 4);
-    for (name, injection) in Injection::NAMED {
+    let cases = Injection::NAMED.into_iter();
+    let cases = cases.flat_map(|case| both.iter().map(move |bytes| (case, bytes)));
+    for ((name, injection), bytes) in cases {
         let fault = match injection {
             Injection::Bus => Fault::Bus,
             Injection::Parse => Fault::Parse,
@@ -174,7 +189,7 @@ fn after_each_fault_the_cpu_takes_over_with_the_same_bits() {
         // In warm-up, within the stream, and twice in a row.
         let at = [0, 7, 40, 42, 100];
         let inject = |step| at.contains(&step).then_some(injection);
-        watched(&bytes, pcm, inject, |heard, watched| {
+        watched(bytes, pcm, inject, |heard, watched| {
             assert_eq!(heard, expected, "{name}");
             let met: Vec<u32> = watched.faults.iter().map(|&(step, ..)| step).collect();
             let met_all = watched.faults.iter().all(|&(_, met, _)| met == fault);

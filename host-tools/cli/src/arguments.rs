@@ -7,10 +7,13 @@ mod simulate;
 
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
+use zerda_firmware::image::section::MemoryMode;
 use zerda_quantize::ranges::Method;
 use zerda_support::ethos_u::Target;
 use zerda_support::wake;
+use zerda_tflite::npu::MEMORY_MODES;
 
 pub use boards::{FlashArgs, MonitorArgs, QemuArgs};
 pub use eval::{EvalArgs, Room, TuneArgs};
@@ -213,6 +216,15 @@ pub struct InspectArgs {
     pub json: bool,
 }
 
+/// Reads a memory mode by its name.
+fn memory_mode() -> impl TypedValueParser<Value = MemoryMode> {
+    let names = MEMORY_MODES.map(|(name, _)| name);
+    PossibleValuesParser::new(names).map(|given| {
+        let known = MEMORY_MODES.into_iter().find(|(name, _)| *name == given);
+        known.expect("a name that was possible").1
+    })
+}
+
 /// Exports an image's step as TFLite, for the tools of the field
 #[derive(Args)]
 pub struct ExportArgs {
@@ -237,6 +249,10 @@ pub struct NpuArgs {
     /// Compiles for this NPU; its name ends in its multiply-accumulates a cycle
     #[arg(long, value_name = "NPU", value_enum)]
     pub target: Target,
+    /// Says where constants lie while the NPU runs: where the image is, or in SRAM, to which the firmware copies them:
+    /// more SRAM, less time
+    #[arg(long, value_name = "MODE", default_value = "shared-sram", value_parser = memory_mode())]
+    pub memory_mode: MemoryMode,
     /// Writes the image with the step for the NPU, in place of any other that it has, to this file [default: beside
     /// IMAGE, ending in .NPU.zerda]
     #[arg(short, long, value_name = "FILE")]

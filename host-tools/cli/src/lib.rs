@@ -113,6 +113,7 @@ fn execute(command: Command) -> Result<ExitCode> {
             output: args.written(),
             image: args.image,
             target: args.target,
+            memory_mode: args.memory_mode,
             json: args.json,
             vela: args.vela,
         }),

@@ -15,7 +15,7 @@ use super::device::Step;
 
 /// Seconds that each stage takes.
 pub struct Costs<'a> {
-    image: Image<'a>,
+    pub image: Image<'a>,
     /// Seconds that the network takes with full caches, by kind of operator, the longest first.
     pub stages: Vec<(&'static str, f64)>,
     /// Seconds that the front end takes for a frame.
@@ -30,10 +30,14 @@ pub struct Costs<'a> {
 }
 
 impl<'a> Costs<'a> {
-    /// Computes the costs; the time of an NPU is what the image says, or else Vela.
+    /// Computes the costs; the time of an NPU is what the image says, or else Vela. A step for the NPU that needs more
+    /// SRAM than the board has is an error.
     pub fn new(board: &Board, image: &Image<'a>, vela: Option<&Path>) -> Result<Costs<'a>> {
         let npu_s = match &board.npu {
-            Some(npu) => npu::step_seconds(image, npu.target, vela)?,
+            Some(npu) => {
+                npu::fits(image, npu).map_err(Error::check)?;
+                npu::step_seconds(image, npu.target, vela)?
+            }
             None => 0.0,
         };
         Costs::with(board, image, npu_s)

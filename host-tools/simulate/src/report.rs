@@ -139,7 +139,7 @@ impl Simulation {
             left_context: shape.left_context,
             verdict: "pass",
             failures: Vec::new(),
-            basis: basis(board),
+            basis: basis(board, &costs.image),
             limit_ms,
             seconds,
             period_ms: ms(shape.step_s()),
@@ -250,13 +250,17 @@ impl Simulation {
 }
 
 /// Says whose figures they are, and what they assume.
-fn basis(board: &Board) -> String {
+fn basis(board: &Board, image: &Image<'_>) -> String {
     let cycles = format!(
         "instructions fitted to those counted in QEMU, {} assumed cycles for each",
         board.cycles_per_instruction
     );
     match &board.npu {
-        Some(npu) => format!("{}; the core's {cycles}", npu::basis(npu.target)),
+        Some(npu) => {
+            let memory_mode = npu::memory_mode(image, npu.target);
+            let basis = npu::basis(npu.target, memory_mode);
+            format!("{basis}; the core's {cycles}")
+        }
         None => format!("estimated: {cycles}"),
     }
 }

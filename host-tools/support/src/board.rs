@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -69,6 +70,9 @@ pub struct Board {
 #[serde(deny_unknown_fields)]
 pub struct Npu {
     pub target: Target,
+    /// Bytes of SRAM that the NPU reaches, which hold its scratch memory, and constants where they are copied there;
+    /// without a number nothing is held against it.
+    pub sram_bytes: Option<NonZeroU32>,
     pub driver_cycles: Cost,
     pub copy_cycles_per_byte: Cost,
 }

@@ -123,8 +123,9 @@ impl DetectionSettings {
         let writer = ImageWriter::of(&image, bytes);
         let mut written = self.finish(writer, manifest, &names, &caches, memory);
         // The step for the NPU is the end of the image.
-        if image.npu().is_some() {
-            attach_npu(&mut written, &bytes[number(bytes, field::NPU_OFFSET)..]);
+        if let Some(program) = image.npu() {
+            let section = &bytes[number(bytes, field::NPU_OFFSET)..];
+            attach_npu(&mut written, section, program.memory_mode);
         }
         let written = ImageFile::new(file.path(), &written);
         written.image()?;

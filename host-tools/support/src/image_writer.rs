@@ -1,6 +1,7 @@
 //! Writes an image: the format is specified in [`zerda_firmware::image`].
 
 use serde::Serialize;
+use zerda_firmware::image::section::MemoryMode;
 use zerda_firmware::image::{
     ALIGNMENT, Command, GrammarConfig, HEADER_BYTES, Image, Label, MAGIC, Manifest, VERSION, Wake,
     checksum, field,
@@ -152,7 +153,7 @@ impl ImageWriter {
 }
 
 /// Puts an NPU section at the end of an image that has none.
-pub fn attach_npu(image: &mut Vec<u8>, section: &[u8]) {
+pub fn attach_npu(image: &mut Vec<u8>, section: &[u8], memory_mode: MemoryMode) {
     let offset = image.len().next_multiple_of(ALIGNMENT);
     image.resize(offset, 0);
     image.extend(section);
@@ -163,6 +164,7 @@ pub fn attach_npu(image: &mut Vec<u8>, section: &[u8]) {
     ] {
         image[field].copy_from_slice(&(value as u32).to_le_bytes());
     }
+    image[field::NPU_MEMORY_MODE].copy_from_slice(&(memory_mode as u16).to_le_bytes());
     let sum = checksum(image).to_le_bytes();
     image[field::CHECKSUM].copy_from_slice(&sum);
 }

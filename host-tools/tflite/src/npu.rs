@@ -7,8 +7,9 @@
 //! # What the figures are
 //!
 //! The figures are Vela's estimates, from its own model of the NPU and of the memories of a system
-//! configuration; nothing is run. All targets use the memory mode `Shared_Sram`: activations in SRAM, constants
-//! behind the other port.
+//! configuration; nothing is run. Activations are in SRAM. Constants are behind the other port, as the table says (memory
+//! mode `shared-sram`, Vela's `Shared_Sram`), or in SRAM as well (`sram-only`, `Sram_Only`), which takes 244 KiB more of it
+//! for `shrunk` and, by Vela, 0.6 of the time on `ethos-u55-256`; the driver copies them there.
 //!
 //! | target | system configuration | NPU clock | constants in |
 //! |---|---|---|---|
@@ -29,7 +30,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use zerda_firmware::Image;
-use zerda_firmware::image::section::{Product, Program, Section};
+use zerda_firmware::image::section::{MemoryMode, Product, Program, Section};
+use zerda_support::board::{Board, Npu};
 use zerda_support::error::{Error, Result};
 use zerda_support::escape;
 use zerda_support::ethos_u::Target;
@@ -52,6 +54,7 @@ pub fn json(program: &Program<'_>) -> Value {
         "payload": section.payload.bytes,
         "constants": section.constants.bytes,
         "scratch": section.scratch_bytes,
+        "memory_mode": mode_name(program.memory_mode),
         "estimated": {
             "clock_hz": estimate.clock_hz,
             "cycles": estimate.cycles,
@@ -67,12 +70,13 @@ pub fn json(program: &Program<'_>) -> Value {
 pub fn describe(program: &Program<'_>) -> String {
     let section = program.section;
     format!(
-        "{}: commands {}, constants {}, scratch memory {} bytes; a step {:.3} ms at {} MHz, estimated \
-         by Vela",
+        "{}: commands {}, constants {}, scratch memory {} bytes, {}; a step {:.3} ms at {} MHz, \
+         estimated by Vela",
         name(&section),
         section.payload.bytes,
         section.constants.bytes,
         section.scratch_bytes,
+        mode_name(program.memory_mode),
         step_ms(&section),
         f64::from(section.estimate.clock_hz) / 1e6,
     )
@@ -93,9 +97,21 @@ fn name(section: &Section) -> String {
     format!("ethos-{product}-{}", 1u64 << section.macs_log2.min(63))
 }
 
+/// Memory modes by the names that users know.
+pub const MEMORY_MODES: [(&str, MemoryMode); 2] = [
+    ("shared-sram", MemoryMode::SharedSram),
+    ("sram-only", MemoryMode::SramOnly),
+];
+
+fn mode_name(memory_mode: MemoryMode) -> &'static str {
+    let known = MEMORY_MODES.iter().find(|(_, mode)| *mode == memory_mode);
+    known.map_or("", |(name, _)| name)
+}
+
 pub struct Options {
     pub image: PathBuf,
     pub target: Target,
+    pub memory_mode: MemoryMode,
     /// Path that the image with the section goes to; without one there is the estimate only.
     pub output: Option<PathBuf>,
     pub json: bool,
@@ -122,13 +138,18 @@ pub fn quiet_step_seconds(image: &Image<'_>, target: Target, vela: Option<&Path>
         return Ok(seconds);
     }
     let step = export::step(image).map_err(Error::check)?;
-    let (_, estimate) = Vela::find(vela)?.compile(&step, target)?;
+    let (_, estimate) = Vela::find(vela)?.compile(&step, target, MemoryMode::SharedSram)?;
     Ok(estimate.step_ms() / 1000.0)
 }
 
+/// Returns the step for a target that an image holds.
+fn stored<'a>(image: &Image<'a>, target: Target) -> Option<Program<'a>> {
+    let program = image.npu();
+    program.filter(|program| name(&program.section) == target.name())
+}
+
 fn stored_seconds(image: &Image<'_>, target: Target) -> Result<Option<f64>> {
-    let section = image.npu().map(|program| program.section);
-    let Some(section) = section.filter(|section| name(section) == target.name()) else {
+    let Some(Program { section, .. }) = stored(image, target) else {
         return Ok(None);
     };
     let seconds = step_ms(&section) / 1000.0;
@@ -141,15 +162,41 @@ fn stored_seconds(image: &Image<'_>, target: Target) -> Result<Option<f64>> {
     }
 }
 
+/// Returns the memory mode in which a step runs: that of the image's step for this target, or else `shared-sram`.
+pub fn memory_mode(image: &Image<'_>, target: Target) -> MemoryMode {
+    stored(image, target).map_or(MemoryMode::SharedSram, |program| program.memory_mode)
+}
+
+/// Checks that the step for an NPU that an image holds fits the SRAM of that NPU.
+///
+/// # Errors
+///
+/// Says how many bytes are needed, and how many there are.
+pub fn fits(image: &Image<'_>, npu: &Npu) -> std::result::Result<(), String> {
+    let (Some(program), Some(there)) = (stored(image, npu.target), npu.sram_bytes) else {
+        return Ok(());
+    };
+    let (needed, there) = (program.buffer_bytes(), there.get() as usize);
+    match needed <= there {
+        true => Ok(()),
+        false => Err(format!(
+            "a step for {} in memory mode {} needs {needed} bytes of SRAM, and there are {there}; compile it with \
+             `zerda npu --memory-mode shared-sram`, or for an NPU with more SRAM",
+            npu.target.name(),
+            mode_name(program.memory_mode),
+        )),
+    }
+}
+
 /// Says whose estimates they are: the version of Vela, the system configuration and the memory mode.
-pub fn basis(target: Target) -> String {
-    let (version, mode) = (vela::VERSION, vela::MEMORY_MODE);
+pub fn basis(target: Target, memory_mode: MemoryMode) -> String {
+    let (version, mode) = (vela::VERSION, vela::name(memory_mode));
     format!("estimated, Vela {version}, {}, {mode}", target.system())
 }
 
 /// Compiles the step, writes the image with it, and prints what Vela estimates.
 pub fn npu(options: &Options) -> Result<()> {
-    let (path, target) = (&options.image, options.target);
+    let (path, target, memory_mode) = (&options.image, options.target, options.memory_mode);
     if options.output.is_some() && !target.is_driven() {
         return Err(Error::usage(format!(
             "{}: the firmware drives Ethos-U55 and U65 only; without --output there is the estimate",
@@ -160,18 +207,25 @@ pub fn npu(options: &Options) -> Result<()> {
     let image = file.image()?;
     let failed = |why: String| Error::check(format!("{}: {why}", path.display()));
     let step = export::step(&image).map_err(failed)?;
-    let (compiled, estimate) = Vela::find(options.vela.as_deref())?.compile(&step, target)?;
+    let vela = Vela::find(options.vela.as_deref())?;
+    let (compiled, estimate) = vela.compile(&step, target, memory_mode)?;
     let written = match &options.output {
         Some(output) => {
-            let bytes = section::pack(file.bytes(), &image, &compiled, &estimate);
+            let bytes = section::pack(file.bytes(), &image, &compiled, &estimate, memory_mode);
             let bytes = bytes.map_err(failed)?;
+            let board = Board::open(Path::new(""), target.name())?;
+            if let Some(npu) = &board.npu {
+                let image = ImageFile::new(path, &bytes);
+                let refused = |why| Error::usage(format!("{}: {why}", board.path.display()));
+                fits(&image.image()?, npu).map_err(refused)?;
+            }
             output::write(output, &bytes)?;
             Some((output, bytes.len()))
         }
         None => None,
     };
 
-    let basis = basis(target);
+    let basis = basis(target, memory_mode);
     let step_ms = estimate.step_ms();
     let Estimate {
         npu_percent,

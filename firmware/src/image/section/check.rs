@@ -8,10 +8,10 @@ use crate::image::{ALIGNMENT, Image, ParseError, take};
 
 /// Checks the NPU section, if there is one, against the plan.
 pub(in crate::image) fn section(image: &Image<'_>) -> Result<(), ParseError> {
-    let Some(bytes) = image.npu else {
+    let Some((bytes, mode)) = image.npu else {
         return Ok(());
     };
-    let program = Program::find(bytes)?;
+    let program = Program::find(bytes, mode)?;
     let records = records(image, bytes, &program)?;
     parts(bytes, &program, records)?;
     if program.section.estimate.clock_hz == 0 {
@@ -119,8 +119,8 @@ fn payload(program: &Program<'_>) -> Result<(), ParseError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::image::section::Role;
     use crate::image::section::test_section::{Parts, with_npu};
+    use crate::image::section::{MemoryMode, Role};
     use crate::image::{field, npu_scratch_bytes};
     use crate::plan::{Location, Op, TensorId};
     use crate::test_image::{CLASSES, MELS, STREAM, tiny, tiny_with};
@@ -168,6 +168,40 @@ mod tests {
         assert_eq!(npu_scratch_bytes(tiny(2).get()), 0);
         for end in 0..bytes.get().len() {
             assert!([0, scratch].contains(&npu_scratch_bytes(&bytes.get()[..end])));
+        }
+    }
+
+    /// 512 bytes and the inputs and outputs of scratch memory, to a multiple of 16, then 600 bytes of constants.
+    #[test]
+    fn constants_in_sram_lie_behind_the_scratch_memory_and_the_buffer_is_a_constant_too() {
+        let image = tiny(2);
+        let mut parts = Parts::new(&Image::parse(image.get()).unwrap());
+        parts.section.scratch_bytes += 3;
+        parts.memory_mode = MemoryMode::SramOnly;
+        let scratch = parts.section.scratch_bytes as usize;
+        let bytes = parts.append(image.get());
+        let program = Image::parse(bytes.get()).unwrap().npu().unwrap();
+        let place = program.constants_place().unwrap();
+        assert_eq!((place.start, place.len()), (scratch + 13, 600));
+        assert_eq!(npu_scratch_bytes(bytes.get()), scratch + 13 + 600);
+        assert_eq!(program.buffer_bytes(), scratch + 13 + 600);
+    }
+
+    #[test]
+    fn a_memory_mode_that_is_not_known_or_of_no_section_is_refused() {
+        for (image, mode, problem) in [
+            (with_npu(tiny(2).get()), 2, "must be 0 or 1"),
+            (tiny(2), 1, "must be 0 where there is no section"),
+        ] {
+            let mut bytes = image;
+            bytes.get_mut()[field::NPU_MEMORY_MODE.start] = mode;
+            bytes.repair();
+            let error = Image::parse(bytes.get()).unwrap_err();
+            let expected = ParseError::Header {
+                field: "NPU memory mode",
+                problem,
+            };
+            assert_eq!(error, expected);
         }
     }
 

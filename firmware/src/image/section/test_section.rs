@@ -3,8 +3,8 @@
 use std::vec::Vec;
 
 use super::{
-    ACTION_CONFIG, ACTION_NOP, ACTION_STREAM, COP1, Estimate, Io, Part, Product, SECTION_BYTES,
-    Section, inputs_and_outputs,
+    ACTION_CONFIG, ACTION_NOP, ACTION_STREAM, COP1, Estimate, Io, MemoryMode, Part, Product,
+    SECTION_BYTES, Section, inputs_and_outputs,
 };
 use crate::image::{Image, field};
 use crate::test_image::Bytes;
@@ -19,6 +19,8 @@ pub struct Parts {
     pub payload: Vec<u32>,
     /// Holds the bytes of the constants.
     pub constants: Vec<u8>,
+    /// Says where the NPU reads the constants.
+    pub memory_mode: MemoryMode,
 }
 
 impl Parts {
@@ -68,6 +70,7 @@ impl Parts {
             io,
             payload,
             constants,
+            memory_mode: MemoryMode::SharedSram,
         }
     }
 
@@ -121,6 +124,8 @@ impl Parts {
         ] {
             bytes[at].copy_from_slice(&value.to_le_bytes());
         }
+        let mode = self.memory_mode as u16;
+        bytes[field::NPU_MEMORY_MODE].copy_from_slice(&mode.to_le_bytes());
         let mut bytes = Bytes::new(&bytes);
         bytes.repair();
         bytes

@@ -105,9 +105,13 @@ fn the_model_names_the_rule_that_a_driver_breaks() {
         }
         let mut model = Model::new(&image, &mut models);
         let mut driver = Driver::new(Without(&mut model, register, flip));
+        let constants = Constants {
+            address: program.constants.as_ptr().addr(),
+            memory_mode: program.memory_mode,
+        };
         let result = driver
             .start(&payload)
-            .and_then(|()| driver.run(&payload, program.constants, &mut scratch.0, 1000));
+            .and_then(|()| driver.run(&payload, constants, &mut scratch.0, 1000));
         (result.is_ok(), model.violation())
     };
     assert_eq!(run(Register::ID, 0), (true, None));

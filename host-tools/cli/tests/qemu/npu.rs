@@ -4,17 +4,19 @@ use std::fs;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use zerda_firmware::image::section::MemoryMode;
 use zerda_firmware::image::section::test_section::Parts;
 use zerda_support::image_file::ImageFile;
 
 use super::*;
 
 /// The shipped image with a section of a real one's size, whose command stream is noise.
-fn image(folder: &TempDir) -> String {
+fn image(folder: &TempDir, memory_mode: MemoryMode) -> String {
     let shipped = ImageFile::open(&root().join("models/shrunk.zerda")).unwrap();
     let mut parts = Parts::new(&shipped.image().unwrap());
     parts.constants = vec![3; 240_000];
     parts.section.scratch_bytes = 75_000;
+    parts.memory_mode = memory_mode;
     let path = folder.path().join("npu.zerda");
     fs::write(&path, parts.append(shipped.bytes()).get()).unwrap();
     path.display().to_string()
@@ -47,14 +49,14 @@ fn steps_by_the_npus_driver_give_the_laptops_detections_and_logits_with_faults_a
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let image = image(&folder);
+    let in_flash = image(&folder, MemoryMode::SharedSram);
     let files = samples();
     let names: Vec<&str> = files.iter().map(String::as_str).collect();
     let (code, stdout, stderr) = run(&[&["run", "--json"], names.as_slice()].concat());
     assert_eq!(code, 0, "{stderr}");
     let (expected, laptop) = objects(&stdout);
 
-    let (detections, faults, summary) = on_npu(&image, "--npu-model", &files);
+    let (detections, faults, summary) = on_npu(&in_flash, "--npu-model", &files);
     assert_eq!((&detections, faults), (&expected, Vec::new()));
     assert_eq!(summary["logits_crc32"], laptop["logits_crc32"]);
     assert_eq!(
@@ -69,7 +71,8 @@ fn steps_by_the_npus_driver_give_the_laptops_detections_and_logits_with_faults_a
     // Each with the distance to the next try in between; what is not the NPU's fault ends it.
     let script = "--npu-model=3:bus,10:parse,20:weights,30:ecc,40:incomplete,50:hang,60:silent,\
                   70:stuck,72:stuck,90:identity";
-    let (detections, faults, summary) = on_npu(&image, script, one);
+    let in_sram = image(&folder, MemoryMode::SramOnly);
+    let (detections, faults, summary) = on_npu(&in_sram, script, one);
     assert_eq!(detections, expected);
     assert_eq!(summary["logits_crc32"], laptop["logits_crc32"]);
     let faults: Vec<_> = faults
@@ -101,7 +104,7 @@ fn steps_by_the_npus_driver_give_the_laptops_detections_and_logits_with_faults_a
 fn what_has_no_npu_is_answered_in_one_line() {
     let path = samples().remove(0);
     let folder = tempfile::tempdir().unwrap();
-    let image = image(&folder);
+    let image = image(&folder, MemoryMode::SharedSram);
     let cases: [(&[&str], &str); 3] = [
         (
             &["--board", "mps3-an547", "--npu-model"],

@@ -5,7 +5,8 @@ use std::path::Path;
 use serde::Serialize;
 use zerda_firmware::Image;
 use zerda_firmware::image::section::{
-    Estimate, Io, Part, Payload, Product, Role, SECTION_BYTES, Section, inputs_and_outputs,
+    Estimate, Io, MemoryMode, Part, Payload, Product, Role, SECTION_BYTES, Section,
+    inputs_and_outputs,
 };
 use zerda_firmware::image::{ALIGNMENT, field};
 use zerda_firmware::npu::registers::{Config, Id};
@@ -26,10 +27,12 @@ pub fn pack(
     image: &Image<'_>,
     compiled: &Compiled,
     estimate: &vela::Estimate,
+    memory_mode: MemoryMode,
 ) -> Result<Vec<u8>, String> {
     let end = number(file, field::SEGMENT_OFFSET) + number(file, field::SEGMENT_LENGTH);
     let mut bytes = file[..end].to_vec();
-    attach_npu(&mut bytes, &section(image, compiled, estimate)?);
+    let section = section(image, compiled, estimate)?;
+    attach_npu(&mut bytes, &section, memory_mode);
     let written = ImageFile::new(Path::new("with the step for the NPU"), &bytes);
     written.image().map_err(|error| error.to_string())?;
     Ok(bytes)

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use zerda_firmware::image::section::MemoryMode;
 use zerda_support::error::{Error, Result};
 use zerda_support::ethos_u::Target;
 use zerda_support::venv::{last_line, venv};
@@ -15,8 +16,14 @@ use super::tools;
 pub const VERSION: &str = "5.2.0";
 /// Vela and all that it needs, with their hashes, as pip takes them.
 const PACKAGES: &str = include_str!("vela.txt");
-/// Memory mode that keeps activations in SRAM, and constants behind the other port.
-pub const MEMORY_MODE: &str = "Shared_Sram";
+
+/// Returns the name that Vela has for a memory mode.
+pub fn name(memory_mode: MemoryMode) -> &'static str {
+    match memory_mode {
+        MemoryMode::SharedSram => "Shared_Sram",
+        MemoryMode::SramOnly => "Sram_Only",
+    }
+}
 
 /// Figures that Vela estimates for a step, none of them measured.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -28,8 +35,10 @@ pub struct Estimate {
     pub cycles: f64,
     /// Cycles that the NPU's arithmetic takes.
     pub npu_cycles: f64,
+    /// Bytes of SRAM, those of constants included where they lie there.
     pub sram_bytes: f64,
-    /// Bytes of constants, which are in flash, or in DRAM where the system has no flash.
+    /// Bytes of constants, which are in flash, or in DRAM where the system has no flash; where they lie in SRAM, flash
+    /// still holds what is copied.
     pub flash_bytes: f64,
 }
 
@@ -66,7 +75,12 @@ impl Vela {
     }
 
     /// Compiles a TFLite model for a target; returns the result and what Vela estimates of it.
-    pub fn compile(&self, model: &[u8], target: Target) -> Result<(Compiled, Estimate)> {
+    pub fn compile(
+        &self,
+        model: &[u8],
+        target: Target,
+        memory_mode: MemoryMode,
+    ) -> Result<(Compiled, Estimate)> {
         let folder =
             tempfile::tempdir().map_err(|error| Error::write("a temporary folder", error))?;
         let folder = folder.path();
@@ -78,7 +92,7 @@ impl Vela {
             .args(["--accelerator-config", target.name()])
             .args(["--config", "Arm/vela.ini"])
             .args(["--system-config", target.system()])
-            .args(["--memory-mode", MEMORY_MODE])
+            .args(["--memory-mode", name(memory_mode)])
             .arg("--output-dir")
             .arg(folder);
         let output = self.run(&mut command)?;
@@ -97,7 +111,12 @@ impl Vela {
         let summary = read(&name)?;
         let summary = String::from_utf8_lossy(&summary);
         let said = String::from_utf8_lossy(&output.stdout);
-        let estimate = estimate(&said, &summary).map_err(|why| failed(&why))?;
+        let mut estimate = estimate(&said, &summary).map_err(|why| failed(&why))?;
+        if memory_mode == MemoryMode::SramOnly {
+            // The summary counts neither the constants in SRAM nor the flash that they come from.
+            estimate.flash_bytes = compiled.constants.len() as f64;
+            estimate.sram_bytes += estimate.flash_bytes;
+        }
         Ok((compiled, estimate))
     }
 
