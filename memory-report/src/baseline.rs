@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use zerda_support::error::{Error, Result};
-use zerda_support::{config, output};
+use zerda_support::{config, files, output};
 
 use crate::report::Footprint;
 
@@ -64,7 +64,7 @@ impl Difference {
 impl Baseline {
     /// Reads the file, which may be missing where it is to be renewed.
     pub fn load(path: &Path, renew: bool) -> Result<Baseline> {
-        match std::fs::read_to_string(path) {
+        match files::read_to_string(path) {
             Ok(text) => config::parse(path, &text),
             Err(error) if error.kind() == ErrorKind::NotFound && renew => Ok(Baseline::default()),
             Err(error) if error.kind() == ErrorKind::NotFound => Err(Error::usage(format!(
@@ -83,7 +83,7 @@ impl Baseline {
         }
         let text = toml::to_string(self)
             .map_err(|error| Error::check(format!("{}: {error}", path.display())))?;
-        output::write(path, (HEAD.to_string() + &text).as_bytes())
+        output::replace(path, (HEAD.to_string() + &text).as_bytes())
     }
 
     /// Returns what became of a board, or `None` if it is not in the baseline.

@@ -1,6 +1,5 @@
 //! Accounts for a board's firmware: every byte of every region, and what it is.
 
-use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -8,6 +7,7 @@ use object::read::elf::ElfFile32;
 use object::{Object, ObjectSection, ObjectSymbol, SectionFlags, SectionIndex, SymbolKind, elf};
 use zerda_device::elf::{Placed, Region, What};
 use zerda_support::error::{Error, Result};
+use zerda_support::files;
 use zerda_support::image_file::ImageFile;
 
 use crate::debug_info::{self, DebugInfo};
@@ -55,7 +55,7 @@ pub struct Firmware {
 impl Firmware {
     /// Reads the ELF in `path` of a board with these regions, which must hold this image.
     pub fn read(path: &Path, regions: Vec<Region>, image: &ImageFile) -> Result<Firmware> {
-        let bytes = fs::read(path).map_err(|error| Error::read(path, error))?;
+        let bytes = files::read(path).map_err(|error| Error::read(path, error))?;
         let elf = zerda_device::elf::parse(path, &bytes)?;
         let placements = zerda_device::elf::placements(path, &elf, &regions)?;
         let debug = debug_info::read(&elf).map_err(|error| {

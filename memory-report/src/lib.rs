@@ -35,6 +35,7 @@ use zerda_support::audio;
 use zerda_support::board;
 use zerda_support::config::{Budgets, Config};
 use zerda_support::error::{Error, Result};
+use zerda_support::files;
 use zerda_support::image_file::ImageFile;
 use zerda_support::output::{self, Format, Forms};
 
@@ -72,8 +73,16 @@ pub struct Reports {
     pub growth_percent: f64,
 }
 
+/// The report's files have this name, before what each ends in.
+const NAME: &str = "memory";
+
 /// Reports on each board, writes what is asked for, and fails if any board fails.
 pub fn run(options: &Options) -> Result<()> {
+    let outputs = options.output.iter();
+    let outputs: Vec<_> = outputs
+        .flat_map(|folder| output::report_files(folder, NAME))
+        .collect();
+    files::announce(&outputs)?;
     let reports = reports(options)?;
     let forms = Forms {
         text: text::page(&reports),
@@ -81,7 +90,7 @@ pub fn run(options: &Options) -> Result<()> {
         json: output::json_lines(&reports.boards),
         html: || html::page(&reports),
     };
-    forms.show(options.format, options.output.as_deref(), "memory")?;
+    forms.show(options.format, options.output.as_deref(), NAME)?;
     reports.verdict()
 }
 

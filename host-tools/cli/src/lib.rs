@@ -21,6 +21,7 @@ use zerda_support::config::Commands;
 use zerda_support::detection;
 use zerda_support::error::Result;
 use zerda_support::escape;
+use zerda_support::files;
 use zerda_support::output::{Format, print};
 use zerda_tflite::{export, npu};
 
@@ -38,7 +39,7 @@ pub fn main() -> ExitCode {
 }
 
 fn execute(command: Command) -> Result<ExitCode> {
-    command.keep_inputs()?;
+    files::announce(&command.outputs())?;
     let done = match command {
         Command::Run(args) => run::run(&run::Options {
             inputs: args.inputs,
@@ -92,6 +93,7 @@ fn execute(command: Command) -> Result<ExitCode> {
             let options = detection::Options {
                 output: args.written(),
                 image: args.image,
+                in_place: args.in_place,
             };
             let commands = Commands::load(args.config.as_deref())?;
             detection::commands(&options, &commands)?;
@@ -112,6 +114,7 @@ fn execute(command: Command) -> Result<ExitCode> {
         Command::Npu(args) => npu::npu(&npu::Options {
             output: args.written(),
             image: args.image,
+            in_place: args.in_place,
             target: args.target,
             memory_mode: args.memory_mode,
             json: args.json,

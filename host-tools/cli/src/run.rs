@@ -43,7 +43,7 @@ pub fn run(options: &Options) -> Result<()> {
         .map_err(|error| Error::usage(error.to_string()))?;
     let inputs = audio::expand(&options.inputs)?;
     if options.explain {
-        misses::refuse_stdin(&inputs)?;
+        misses::check_inputs(&inputs)?;
     }
     let mut session = Session {
         image,

@@ -127,7 +127,7 @@ fn a_truncated_a_newer_a_damaged_and_a_foreign_file_are_told_from_each_other() {
     let onnx = fs::read(root().join("models/shrunk.onnx")).unwrap();
     let longer = [whole.as_slice(), &[0]].concat();
     let middle = whole.len() / 2;
-    let cases: [(&str, &[u8], &str); 17] = [
+    let cases: [(&str, &[u8], &str); 18] = [
         (
             "cut",
             &whole[..middle],
@@ -198,6 +198,11 @@ fn a_truncated_a_newer_a_damaged_and_a_foreign_file_are_told_from_each_other() {
             "wav",
             b"RIFF\x24\0\0\0WAVEfmt ",
             "not a Zerda image but a WAV recording; expected",
+        ),
+        (
+            "pointer",
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n",
+            "is a Git LFS pointer, which stands for the file itself; fetch that with `git lfs pull`",
         ),
         (
             "text",

@@ -20,6 +20,7 @@ mod attention;
 mod fake;
 mod file;
 pub mod limits;
+mod wire;
 pub use fake::FakeQuantization;
 
 pub struct Onnx {

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use zerda_support::board::{self, Board};
 use zerda_support::error::{Error, Result};
+use zerda_support::files;
 use zerda_support::image_file::ImageFile;
 use zerda_support::output;
 
@@ -101,7 +102,7 @@ impl Project {
         // The compiler reads a copy, which nobody changes while the lock is held.
         let copy = self.root()?.join("target/boards.zerda");
         if !fs::read(&copy).is_ok_and(|bytes| bytes == image.bytes()) {
-            output::write(&copy, image.bytes())?;
+            output::replace(&copy, image.bytes())?;
         }
         let output = self
             .script(&["cargo", &self.target, "build", "--release"])?
@@ -211,7 +212,7 @@ impl Project {
 }
 
 fn read<T: DeserializeOwned>(path: &Path) -> Result<T> {
-    let text = fs::read_to_string(path).map_err(|error| Error::read(path, error))?;
+    let text = files::read_to_string(path).map_err(|error| Error::read(path, error))?;
     zerda_support::config::parse(path, &text)
 }
 

@@ -1,7 +1,6 @@
 //! Measures what a firmware takes of its board's memory: the regions of `memory.x`, the sections and
 //! symbols of the ELF.
 
-use std::fs;
 use std::ops::Range;
 use std::path::Path;
 
@@ -10,6 +9,7 @@ use object::{Object, ObjectSection, ObjectSymbol, SectionFlags, SectionIndex, Sy
 use zerda_firmware::image::{ALIGNMENT, MAGIC, field};
 
 use zerda_support::error::{Error, Result};
+use zerda_support::files;
 use zerda_support::image_file::ImageFile;
 
 /// Size in bytes from which on symbols are parts of their own.
@@ -55,7 +55,7 @@ impl Usage {
 /// Reads the regions of a linker script: one a line, as `NAME (attributes) : ORIGIN = n, LENGTH = n`, where
 /// n is a decimal or hexadecimal number, with K or M.
 pub fn regions(path: &Path) -> Result<Vec<Region>> {
-    let text = fs::read_to_string(path).map_err(|error| Error::read(path, error))?;
+    let text = files::read_to_string(path).map_err(|error| Error::read(path, error))?;
     let wrong = |what: String| Error::usage(format!("{}:{what}", path.display()));
     let (mut memory, mut inside, mut regions) = (false, false, Vec::new());
     for (number, line) in without_comments(&text).lines().enumerate() {
@@ -157,7 +157,7 @@ pub fn parse<'data>(path: &Path, bytes: &'data [u8]) -> Result<ElfFile32<'data>>
 /// Returns what the ELF puts into each region: sections, and of them the model image and large symbols on
 /// their own; initial values of RAM where they lie in flash; the stack, where `_stack_end` reserves it.
 pub fn usage(path: &Path, regions: Vec<Region>) -> Result<Vec<Usage>> {
-    let bytes = fs::read(path).map_err(|error| Error::read(path, error))?;
+    let bytes = files::read(path).map_err(|error| Error::read(path, error))?;
     let elf = parse(path, &bytes)?;
     let placements = placements(path, &elf, &regions)?;
     let mut usages: Vec<Usage> = regions
@@ -335,7 +335,7 @@ mod tests {
     fn read(script: &str) -> Result<Vec<Region>> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("memory.x");
-        fs::write(&path, script).unwrap();
+        std::fs::write(&path, script).unwrap();
         regions(&path)
     }
 

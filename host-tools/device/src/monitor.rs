@@ -1,7 +1,6 @@
 //! `zerda monitor` prints what a device reports about itself, as it reports it.
 
 use std::fmt::Display;
-use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::path::Path;
@@ -11,6 +10,7 @@ use serde_json::{Value, json};
 use zerda_firmware::telemetry::{FrameDecoder, Report};
 
 use zerda_support::error::{Error, Result, say};
+use zerda_support::files;
 use zerda_support::interrupt;
 use zerda_support::output::{self, print};
 use zerda_support::report;
@@ -112,7 +112,7 @@ fn open(source: &str, baud: u32) -> Result<(Box<dyn Read + Send>, bool)> {
     if is_port(source) {
         return Ok((open_port(source, baud)?, true));
     }
-    match File::open(source) {
+    match files::open(Path::new(source)) {
         Ok(file) => Ok((Box::new(file), false)),
         Err(error) if error.kind() == ErrorKind::NotFound => Err(Error::usage(format!(
             "{source}: no such serial port or file, expected /dev/ttyACM0 or COM3, tcp:HOST:PORT, \

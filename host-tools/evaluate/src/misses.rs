@@ -15,6 +15,7 @@ use zerda_firmware::Image;
 use zerda_firmware::decoder::Kind;
 use zerda_firmware::grammar::Detection;
 use zerda_support::error::{Error, Result};
+use zerda_support::files;
 use zerda_support::output::print;
 
 use heard::Replay;
@@ -249,14 +250,15 @@ impl Explanation<'_> {
     }
 }
 
-/// Fails if standard input, which has no label file, is among the inputs.
-pub fn refuse_stdin(inputs: &[std::path::PathBuf]) -> Result<()> {
-    match inputs.iter().any(|input| input == Path::new("-")) {
-        true => Err(Error::usage(
+/// Fails if standard input, which has no label file, is among the inputs, or a label file is to be written over.
+pub fn check_inputs(inputs: &[std::path::PathBuf]) -> Result<()> {
+    if inputs.iter().any(|input| input == Path::new("-")) {
+        return Err(Error::usage(
             "--explain takes recordings with a label file beside them, not standard input: record it to a WAV first",
-        )),
-        false => Ok(()),
+        ));
     }
+    let mut label_files = inputs.iter().map(|input| labels::file(input));
+    label_files.try_for_each(|file| files::note(&file))
 }
 
 #[cfg(test)]

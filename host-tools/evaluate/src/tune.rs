@@ -143,7 +143,7 @@ pub fn tune(options: &Options) -> Result<()> {
             output::write(path, tuned.bytes())?;
         }
         if let Some((path, text)) = config {
-            output::write(path, text.as_bytes())?;
+            output::replace(path, text.as_bytes())?;
         }
     }
     match options.json {

@@ -9,6 +9,7 @@ use zerda_firmware::Image;
 use zerda_support::board::{COSTS, Cost, Instructions, Kernels};
 use zerda_support::error::{Error, Result};
 use zerda_support::escape;
+use zerda_support::files;
 use zerda_support::image_file::ImageFile;
 use zerda_support::output;
 use zerda_support::output::print;
@@ -30,7 +31,7 @@ pub fn calibrate(options: &Options) -> Result<()> {
     }
     let board = options.board()?;
     let path = &board.path;
-    let text = std::fs::read_to_string(path).map_err(|error| Error::read(path, error))?;
+    let text = files::read_to_string(path).map_err(|error| Error::read(path, error))?;
     let Some((before, _)) = text.split_once(COSTS) else {
         return Err(Error::usage(format!(
             "{}: expected a last table {} to put costs in",
@@ -41,7 +42,7 @@ pub fn calibrate(options: &Options) -> Result<()> {
     let project = Project::open(&options.boards, &board.name)?;
     let costs = count(&project, board.instructions.kernels, &options.image)?;
     let lines: Vec<_> = costs.cost.iter().map(line).collect();
-    output::write(
+    output::replace(
         path,
         format!("{before}{COSTS}\n{}\n", lines.join("\n")).as_bytes(),
     )?;

@@ -16,6 +16,7 @@ use crate::config::{OwnLimits, parse};
 use crate::error::{Error, Result};
 use crate::escape;
 use crate::ethos_u::Target;
+use crate::files;
 
 /// Name of the file that describes a board, in its folder.
 pub const FILE: &str = "board.toml";
@@ -106,7 +107,7 @@ impl Board {
             return Board::read(boards, &path, &text);
         }
         let path = Path::new(name);
-        match fs::read_to_string(path) {
+        match files::read_to_string(path) {
             Ok(text) => Board::read(boards, path, &text),
             Err(error) if path.extension().is_some() => Err(Error::read(path, error)),
             Err(_) => Err(Error::usage(format!(
@@ -165,17 +166,12 @@ impl Board {
         };
         // Whatever they are, each figure is finite and a simulation ends.
         for (key, value, least, most) in [
-            ("clock_mhz", clock_mhz.0, 1e-3, 1e6),
-            (
-                "cycles_per_instruction",
-                cycles_per_instruction.0,
-                1e-3,
-                1e3,
-            ),
-            ("flash_cycles_per_byte", flash_cycles_per_byte.0, 0.0, 1e6),
+            ("clock_mhz", clock_mhz, 1e-3, 1e6),
+            ("cycles_per_instruction", cycles_per_instruction, 1e-3, 1e3),
+            ("flash_cycles_per_byte", flash_cycles_per_byte, 0.0, 1e6),
             // A sample, to as much audio as a stream is long.
-            ("dma_buffer_ms", dma_buffer_ms.0, 0.0625, 60e3),
-            ("output_us", output_us.0, 0.0, 1e9),
+            ("dma_buffer_ms", dma_buffer_ms, 0.0625, 60e3),
+            ("output_us", output_us, 0.0, 1e9),
         ] {
             if !(least..=most).contains(&value) {
                 let why = format!("`{key}`: invalid value {value:?}, expected {least} to {most}");
@@ -186,12 +182,12 @@ impl Board {
             name: name(path),
             path: path.into(),
             core: escape::line(&core),
-            clock_mhz: clock_mhz.0,
-            cycles_per_instruction: cycles_per_instruction.0,
-            flash_cycles_per_byte: flash_cycles_per_byte.0,
-            dma_buffer_ms: dma_buffer_ms.0,
+            clock_mhz,
+            cycles_per_instruction,
+            flash_cycles_per_byte,
+            dma_buffer_ms,
             other_load: other_load.0,
-            output_us: output_us.0,
+            output_us,
             limits,
             machine: qemu.map(|qemu| qemu.machine),
             chip: probe_rs.map(|probe_rs| probe_rs.chip),
@@ -231,7 +227,7 @@ fn all(boards: &Path) -> Vec<String> {
 fn find(boards: &Path, wanted: &str) -> Result<Option<(PathBuf, Cow<'static, str>)>> {
     let path = boards.join(wanted).join(FILE);
     if Path::new(wanted).components().count() == 1 && path.is_file() {
-        let text = fs::read_to_string(&path).map_err(|error| Error::read(&path, error))?;
+        let text = files::read_to_string(&path).map_err(|error| Error::read(&path, error))?;
         return Ok(Some((path, text.into())));
     }
     let mut built_in = BUILT_IN
@@ -268,12 +264,12 @@ fn at(path: &Path, text: &str, key: &str) -> String {
 #[serde(deny_unknown_fields)]
 struct File {
     core: String,
-    clock_mhz: Positive,
-    cycles_per_instruction: Positive,
-    flash_cycles_per_byte: Cost,
-    dma_buffer_ms: Positive,
+    clock_mhz: f64,
+    cycles_per_instruction: f64,
+    flash_cycles_per_byte: f64,
+    dma_buffer_ms: f64,
     other_load: Share,
-    output_us: Cost,
+    output_us: f64,
     #[serde(default)]
     limits: OwnLimits,
     qemu: Option<Qemu>,
@@ -302,20 +298,6 @@ impl TryFrom<f64> for Cost {
         match (0.0..=1e12).contains(&value) {
             true => Ok(Cost(value)),
             false => Err(format!("invalid value {value:?}, expected 0 to 1e12")),
-        }
-    }
-}
-
-#[derive(Clone, Copy, Deserialize)]
-#[serde(try_from = "f64")]
-struct Positive(f64);
-
-impl TryFrom<f64> for Positive {
-    type Error = String;
-    fn try_from(value: f64) -> Result<Self, String> {
-        match value.is_finite() && value > 0.0 {
-            true => Ok(Positive(value)),
-            false => Err(format!("invalid value {value}, expected more than 0")),
         }
     }
 }

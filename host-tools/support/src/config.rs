@@ -17,6 +17,7 @@ use serde::de::DeserializeOwned;
 use zerda_firmware::image::MAX_LEVEL_FRAMES;
 
 use crate::error::{Error, Result};
+use crate::files;
 pub use budgets::{Budgets, Limits, OwnLimits};
 pub use commands::{Commands, DecoderSettings, Phrase, Threshold};
 pub use wake::{Known, WakeSettings, WakeWords};
@@ -225,7 +226,7 @@ fn read(directory: Option<&Path>, (name, text): (&str, &str)) -> Result<Source> 
         None => (name.into(), text.into()),
         Some(directory) => {
             let path = directory.join(name);
-            let text = std::fs::read_to_string(&path).map_err(|e| Error::read(&path, e))?;
+            let text = files::read_to_string(&path).map_err(|e| Error::read(&path, e))?;
             (path, text)
         }
     };

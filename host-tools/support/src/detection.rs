@@ -19,12 +19,17 @@ use crate::output;
 pub struct Options {
     pub image: PathBuf,
     pub output: PathBuf,
+    /// Says whether the output is the image itself.
+    pub in_place: bool,
 }
 
 /// Writes the image with these commands instead of those that it has.
 pub fn commands(options: &Options, commands: &Commands) -> Result<()> {
     let file = with_commands(&ImageFile::open(&options.image)?, commands)?;
-    output::write(&options.output, file.bytes())
+    match options.in_place {
+        true => output::replace(&options.output, file.bytes()),
+        false => output::write(&options.output, file.bytes()),
+    }
 }
 
 /// Returns the image with other thresholds, smoothing, refractory time, commands and wake words. Everything

@@ -1,6 +1,5 @@
 //! Reads a compiled image from a file.
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -8,6 +7,7 @@ use std::path::{Path, PathBuf};
 use zerda_firmware::image::{HEADER_BYTES, Image, MAGIC, ParseError, VERSION, field};
 
 use crate::error::{Error, Result};
+use crate::files;
 
 /// Names the environment variable that says how many MiB an image may take here, as file or as memory.
 const LIMIT: &str = "ZERDA_IMAGE_MIB";
@@ -23,7 +23,7 @@ pub struct ImageFile {
 
 impl ImageFile {
     pub fn open(path: &Path) -> Result<ImageFile> {
-        let file = File::open(path).map_err(|error| match error.kind() {
+        let file = files::open(path).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => Error::usage(format!(
                 "{}: there is no image; name another or make one with `zerda compile`",
                 path.display()
@@ -79,6 +79,7 @@ impl ImageFile {
         let length = bytes.len();
         let begins = bytes.starts_with(&MAGIC) || MAGIC.starts_with(bytes);
         match error {
+            _ if bytes.starts_with(files::LFS_POINTER) => files::IS_LFS_POINTER.into(),
             _ if begins && length < HEADER_BYTES => {
                 format!("truncated: {length} of at least {HEADER_BYTES} bytes; {AGAIN}")
             }

@@ -8,6 +8,7 @@
 //! | what | where |
 //! |---|---|
 //! | errors and output | [`error`], [`output`], [`report`], [`html`], [`charts`], [`escape`] |
+//! | files that are read, and are not written over | [`files`] |
 //! | requests to end | [`interrupt`] |
 //! | audio and its folders | [`audio`], [`speech`], [`clips`] |
 //! | configuration | [`config`] |
@@ -32,6 +33,7 @@ pub mod detection;
 pub mod error;
 pub mod escape;
 pub mod ethos_u;
+pub mod files;
 pub mod html;
 pub mod image_file;
 pub mod image_parts;

@@ -5,13 +5,13 @@ mod totals;
 
 use std::fs;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
 use crate::error::{Error, Result, say};
 use crate::escape;
-pub use file::{refuse_inputs, write};
+pub use file::{replace, write};
 pub use totals::{Counts, Totals, print_end};
 
 /// Form in which a report is printed on standard output.
@@ -57,12 +57,16 @@ impl<H: FnOnce() -> Result<String>> Forms<H> {
             return Ok(());
         };
         fs::create_dir_all(folder).map_err(|error| Error::write(folder, error))?;
-        let file =
-            |form, text: &str| write(&folder.join(format!("{name}.{form}")), text.as_bytes());
-        file("json", &self.json)?;
-        file("md", &self.markdown)?;
-        file("html", &(self.html)()?)
+        let [json, markdown, html] = report_files(folder, name);
+        write(&json, self.json.as_bytes())?;
+        write(&markdown, self.markdown.as_bytes())?;
+        write(&html, (self.html)()?.as_bytes())
     }
+}
+
+/// Returns the files that a report is written to in all its forms.
+pub fn report_files(folder: &Path, name: &str) -> [PathBuf; 3] {
+    ["json", "md", "html"].map(|form| folder.join(format!("{name}.{form}")))
 }
 
 /// Prints a line, or lines, to standard output at once, since someone may be watching; what could change a terminal

@@ -114,6 +114,8 @@ pub struct Options {
     pub memory_mode: MemoryMode,
     /// Path that the image with the section goes to; without one there is the estimate only.
     pub output: Option<PathBuf>,
+    /// Says whether the output is the image itself.
+    pub in_place: bool,
     pub json: bool,
     /// Path of a Vela that is used instead of the one that zerda installs.
     pub vela: Option<PathBuf>,
@@ -219,7 +221,10 @@ pub fn npu(options: &Options) -> Result<()> {
                 let refused = |why| Error::usage(format!("{}: {why}", board.path.display()));
                 fits(&image.image()?, npu).map_err(refused)?;
             }
-            output::write(output, &bytes)?;
+            match options.in_place {
+                true => output::replace(output, &bytes)?,
+                false => output::write(output, &bytes)?,
+            }
             Some((output, bytes.len()))
         }
         None => None,

@@ -1,96 +1,39 @@
-//! Says which files a command reads and which it writes, for none to be both unless that is meant.
+//! Says which files a command writes.
 
 use std::path::{Path, PathBuf};
 
-use zerda_support::error::Result;
 use zerda_support::output;
 
 use super::{Command, CommandsArgs, CompileArgs, ExportArgs, NpuArgs};
 
 impl Command {
-    /// Refuses a file to write to that the command reads.
-    pub fn keep_inputs(&self) -> Result<()> {
-        let (outputs, inputs) = self.files();
-        output::refuse_inputs(&outputs, &inputs)
-    }
-
-    /// Returns what the command writes and what it reads, but for what it is asked to change in place.
-    fn files(&self) -> (Vec<PathBuf>, Vec<PathBuf>) {
-        let (mut outputs, mut inputs) = (Vec::new(), Vec::new());
+    /// Returns the files that the command will write, but for what it is asked to change in place.
+    pub fn outputs(&self) -> Vec<PathBuf> {
         match self {
-            Command::Run(args) => {
-                outputs.extend(args.trace.clone());
-                inputs.push(args.image.image.clone());
-                inputs.extend(args.inputs.clone());
-                let labels = args.inputs.iter().map(|input| input.with_extension("json"));
-                inputs.extend(labels.filter(|_| args.explain));
-            }
-            Command::Eval(args) => {
-                outputs.extend(args.stream.report.clone());
-                inputs.extend([args.image.image.clone(), args.onnx.clone()]);
-                let folders = [
-                    &args.directories,
-                    &args.stream.negatives,
-                    &args.stream.noise,
-                ];
-                inputs.extend(folders.into_iter().flatten().cloned());
-            }
-            Command::Tune(args) => {
-                outputs.extend(args.output.clone());
-                inputs.push(args.image.image.clone());
-                inputs.extend(args.negatives.iter().chain(&args.commands).cloned());
-                inputs.extend(config(&args.config));
-            }
+            Command::Run(args) => Vec::from_iter(args.trace.clone()),
+            Command::Eval(args) => Vec::from_iter(args.stream.report.clone()),
+            Command::Tune(args) => Vec::from_iter(args.output.clone()),
             Command::Compile(args) => {
-                outputs.push(args.written());
-                outputs.extend(args.report.clone().flatten());
-                inputs.push(args.onnx.clone());
-                inputs.extend(args.calibrate.clone());
-                inputs.extend(config(&args.config));
+                let report = args.report.clone().flatten();
+                [args.written()].into_iter().chain(report).collect()
             }
-            Command::Commands(args) => {
-                outputs.extend(Some(args.written()).filter(|_| !args.in_place));
-                inputs.push(args.image.clone());
-                inputs.extend(config(&args.config));
-            }
-            Command::Inspect(args) => {
-                outputs.extend(args.report.clone());
-                inputs.push(args.image.clone());
-                inputs.extend(args.onnx.iter().chain(&args.audio).cloned());
-            }
-            Command::Export(args) => {
-                outputs.push(args.written());
-                inputs.push(args.image.clone());
-            }
-            Command::Npu(args) => {
-                outputs.extend(args.written().filter(|_| !args.in_place));
-                inputs.extend([&args.image].into_iter().chain(&args.vela).cloned());
-            }
+            Command::Commands(args) if args.in_place => Vec::new(),
+            Command::Commands(args) => vec![args.written()],
+            Command::Inspect(args) => Vec::from_iter(args.report.clone()),
+            Command::Export(args) => vec![args.written()],
+            Command::Npu(args) if args.in_place => Vec::new(),
+            Command::Npu(args) => Vec::from_iter(args.written()),
             Command::Simulate(args) => {
-                let name = if args.sweep.is_empty() {
-                    "latency"
-                } else {
-                    "sweep"
+                let name = match &args.sweep[..] {
+                    [] => "latency",
+                    _ => "sweep",
                 };
-                let forms = |folder: &PathBuf| {
-                    let file = folder.join(name);
-                    ["json", "md", "html"].map(|form| file.with_extension(form))
-                };
-                outputs.extend(args.output.iter().flat_map(forms));
-                inputs.push(args.image.image.clone());
-                inputs.extend(args.board.iter().map(PathBuf::from));
-                inputs.extend(args.budgets.iter().chain(&args.audio).cloned());
+                let files = |folder: &PathBuf| output::report_files(folder, name);
+                args.output.iter().flat_map(files).collect()
             }
-            Command::Qemu(_) | Command::Flash(_) | Command::Monitor(_) => {}
+            Command::Qemu(_) | Command::Flash(_) | Command::Monitor(_) => Vec::new(),
         }
-        (outputs, inputs)
     }
-}
-
-/// Returns the files that are read of a folder of `--config`.
-fn config(folder: &Option<PathBuf>) -> impl Iterator<Item = PathBuf> {
-    let files = |folder: &PathBuf| ["models.toml", "commands.toml"].map(|name| folder.join(name));
-    folder.as_ref().map(files).into_iter().flatten()
 }
 
 impl CompileArgs {

@@ -77,6 +77,97 @@ fn the_text_of_a_board_file_is_escaped() {
     }
 }
 
+/// Names of files may hold anything on Unix, and a person who unpacked them did not choose them.
+#[cfg(unix)]
+#[test]
+fn a_warning_and_an_error_about_a_file_of_a_hostile_name_are_one_escaped_line_each() {
+    const NAME: &str = "\u{1b}[2J\u{1b}]0;pwned\u{7}\nzerda: all is well\u{202e}.wav";
+    const SHOWN: &str = r"\u001b[2J\u001b]0;pwned\u0007\u000azerda: all is well\u202e.wav";
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(NAME);
+    let spec = WavSpec {
+        channels: 2,
+        sample_rate: 16_000,
+        bits_per_sample: 16,
+        sample_format: SampleFormat::Int,
+    };
+    let mut writer = WavWriter::create(&path, spec).unwrap();
+    // One channel is the other's negative.
+    for at in 0..16_000i16 {
+        writer.write_sample(at % 100 * 100).unwrap();
+        writer.write_sample(at % 100 * -100).unwrap();
+    }
+    writer.finalize().unwrap();
+    let missing = folder.path().join(format!("no {NAME}"));
+    let (code, stdout, stderr) = run(&["run", path.to_str().unwrap(), missing.to_str().unwrap()]);
+    assert_eq!(code, 2, "{stderr}");
+    let told = format!("{stdout}{stderr}");
+    let mut characters = told.chars();
+    assert!(
+        !characters.any(|c| c != '\n' && (c.is_control() || c == '\u{202e}')),
+        "{told}"
+    );
+    let [warning, error] = stderr.lines().collect::<Vec<_>>()[..] else {
+        panic!("{stderr}");
+    };
+    assert!(
+        warning.starts_with("zerda: warning: ") && warning.contains(SHOWN),
+        "{stderr}"
+    );
+    assert!(
+        warning.contains("its channels cancel each other out"),
+        "{stderr}"
+    );
+    assert!(
+        error.contains(&format!("no {SHOWN}: cannot be read")),
+        "{stderr}"
+    );
+}
+
+/// The shell bounds what `zerda` may take: without the bound 60 MiB of empty nodes would become 5 GiB.
+#[cfg(target_os = "linux")]
+#[test]
+fn an_onnx_file_that_would_become_gigabytes_is_refused_within_a_gigabyte() {
+    let folder = tempfile::tempdir().unwrap();
+    // A field of a length, and a length in 4 bytes of 7 bits.
+    let field = |number: u8, length: usize| {
+        let length = [0, 7, 14, 21].map(|shift| (length >> shift) as u8 & 0x7f | 0x80);
+        [&[number << 3 | 2], &length[..3], &[length[3] & 0x7f]].concat()
+    };
+    // By the numbers of onnx.proto: the model's graph, the graph's nodes, initializers and values, a node's attributes.
+    let (graph, node, initializer, value, attribute) = (7, 1, 5, 13, 5);
+    let many = |number: u8| [number << 3 | 2, 0].repeat(30 << 20);
+    let attributes = many(attribute);
+    let in_one_node = [field(node, attributes.len()), attributes].concat();
+    for (parts, problem) in [
+        (many(node), "31457280 nodes; supported are 10000"),
+        (
+            many(initializer),
+            "MiB when it is decoded; supported are 256 MiB",
+        ),
+        (many(value), "MiB when it is decoded; supported are 256 MiB"),
+        (in_one_node, "MiB when it is decoded; supported are 256 MiB"),
+    ] {
+        let onnx = [field(graph, parts.len()), parts].concat();
+        let onnx = write(&folder, "many.onnx", &onnx);
+        let mut shell = Command::new("sh");
+        shell
+            .args([
+                "-c",
+                r#"ulimit -v 1000000 && exec "$0" compile "$1" --calibrate models/samples -o "$2""#,
+            ])
+            .args([env!("CARGO_BIN_EXE_zerda"), &onnx, &format!("{onnx}.zerda")])
+            .current_dir(root());
+        let (code, stdout, stderr) = outcome(shell.output().unwrap());
+        assert_eq!(
+            (code, &*stdout, stderr.lines().count()),
+            (2, "", 1),
+            "{stderr}"
+        );
+        assert!(stderr.contains(problem), "{stderr}");
+    }
+}
+
 #[test]
 fn a_request_to_end_ends_a_live_stream_with_summary_and_picture() {
     let folder = tempfile::tempdir().unwrap();

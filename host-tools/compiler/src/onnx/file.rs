@@ -1,7 +1,6 @@
 //! Reads an ONNX file with the data that lie beside it, and makes float32 of all other floats in it.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Component, Path};
 
@@ -10,23 +9,22 @@ use tract_onnx::pb::tensor_proto::{DataLocation, DataType};
 use tract_onnx::pb::{GraphProto, ModelProto, TensorProto, type_proto};
 use tract_onnx::prelude::*;
 use zerda_support::error::{Error, Result};
+use zerda_support::files::{self, IS_LFS_POINTER, LFS_POINTER};
 
 use super::limits::{self, Budget};
 use super::load;
+use super::wire;
 use crate::guard::cause;
-
-/// Beginning of the text that Git keeps in place of a large file.
-const LFS_POINTER: &[u8] = b"version https://git-lfs";
 
 /// Reads a model; the data of all its tensors are in it, and its floats are float32.
 pub fn read(path: &Path, budget: &Budget) -> Result<ModelProto> {
     let in_file = |reason: String| Error::usage(format!("{}: {reason}", path.display()));
     let mut bytes = Vec::new();
-    File::open(path)
+    files::open(path)
         .and_then(|file| file.take(limits::MOST_BYTES + 1).read_to_end(&mut bytes))
         .map_err(|error| Error::read(path, error))?;
     if bytes.starts_with(LFS_POINTER) {
-        return Err(in_file(POINTER.into()));
+        return Err(in_file(IS_LFS_POINTER.into()));
     }
     if bytes.len() as u64 > limits::MOST_BYTES {
         return Err(in_file(format!(
@@ -34,6 +32,7 @@ pub fn read(path: &Path, budget: &Budget) -> Result<ModelProto> {
             limits::MOST_BYTES
         )));
     }
+    wire::check(&bytes).map_err(in_file)?;
     let model = tract_onnx::onnx().proto_model_for_read(&mut &bytes[..]);
     let mut model =
         model.map_err(|error| in_file(format!("cannot be read as ONNX: {}", cause(&error))))?;
@@ -47,9 +46,6 @@ pub fn read(path: &Path, budget: &Budget) -> Result<ModelProto> {
     float32(graph);
     Ok(model)
 }
-
-const POINTER: &str =
-    "is a Git LFS pointer, which stands for the file itself; fetch that with `git lfs pull`";
 
 /// Iterates over all constants, with the name that a person finds each by.
 fn tensors(graph: &mut GraphProto) -> impl Iterator<Item = (String, &mut TensorProto)> {
@@ -199,14 +195,16 @@ fn beside(model: &Path, tensor: &TensorProto, bytes: u64) -> Result<Vec<u8>, Str
     if !kind.is_file() {
         return Err(format!("its data are in {location:?}, which is no file"));
     }
-    let mut file = File::open(file).map_err(unreadable)?;
+    let mut file = files::open(&file).map_err(unreadable)?;
     let mut data = Vec::new();
     if offset.checked_add(bytes).is_none_or(|end| end > kind.len()) {
         file.take(LFS_POINTER.len() as u64)
             .read_to_end(&mut data)
             .map_err(unreadable)?;
         if data == LFS_POINTER {
-            return Err(format!("its data are in {location:?}, which {POINTER}"));
+            return Err(format!(
+                "its data are in {location:?}, which {IS_LFS_POINTER}"
+            ));
         }
         return Err(format!(
             "its data are bytes {offset} to {} of {location:?}, which is cut short: it has {}",

@@ -67,11 +67,18 @@ fn what_would_grow_without_bounds_is_refused_in_time() {
         );
     }
     // Sums and products of a column and a row.
-    for op in ["Add", "MatMul"] {
+    for op in ["Add", "Min", "Max", "MatMul"] {
         let error = bomb(|onnx| {
             onnx.floats_of("column", &[20_000, 1]);
             onnx.floats_of("row", &[1, 20_000]);
             onnx.node(op, &["column", "row"], "bomb");
+        });
+        assert!(error.contains(MANY), "{op}: {error}");
+    }
+    for op in ["Min", "Max", "Sum", "Mean"] {
+        let error = bomb(|onnx| {
+            onnx.floats_of("table", &[1_000, 1_000]);
+            onnx.node(op, &["table"; 100], "bomb");
         });
         assert!(error.contains(MANY), "{op}: {error}");
     }

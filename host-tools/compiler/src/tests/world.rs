@@ -245,6 +245,24 @@ fn another_architecture_is_said_before_metadata_is_asked_for() {
 }
 
 #[test]
+fn a_least_or_largest_of_many_constants_is_computed() {
+    let expected = compiled(&TinyOnnx::conformer()).unwrap();
+    for (op, others) in [("Min", 1.5), ("Max", -1.5)] {
+        let mut onnx = TinyOnnx::conformer();
+        onnx.constant("half").name = "least".into();
+        let mut other = onnx.constant("least").clone();
+        (other.name, other.raw_data) = ("other".into(), f32::to_ne_bytes(others).to_vec());
+        other.float_data.clear();
+        onnx.graph().initializer.push(other);
+        let mut inputs = vec!["other"; 2_000];
+        inputs[1_234] = "least";
+        onnx.node(op, &inputs, "half");
+        onnx.graph().node.rotate_right(1);
+        assert!(compiled(&onnx).unwrap().bytes() == expected.bytes(), "{op}");
+    }
+}
+
+#[test]
 fn a_value_that_only_its_shape_is_asked_of_is_compiled_without_it() {
     let mut onnx = TinyOnnx::conformer();
     onnx.node("HardSwish", &["x"], "unread");

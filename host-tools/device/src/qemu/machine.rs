@@ -12,6 +12,7 @@ use defmt_decoder::{DecodeError, Table};
 use tempfile::NamedTempFile;
 use zerda_support::error::{Error, Result, say};
 use zerda_support::escape;
+use zerda_support::files;
 use zerda_support::interrupt;
 
 use crate::boards::Project;
@@ -64,7 +65,7 @@ pub struct Boot<'a> {
 impl<'a> Machine<'a> {
     /// Makes a machine with the firmware in `path`, which it copies.
     pub fn new(project: &'a Project, path: &Path) -> Result<Self> {
-        let bytes = std::fs::read(path).map_err(|error| Error::read(path, error))?;
+        let bytes = files::read(path).map_err(|error| Error::read(path, error))?;
         let defmt = Table::parse(&bytes)
             .map_err(|error| Error::check(format!("{}: its logs: {error}", path.display())))?;
         let elf = NamedTempFile::new()

@@ -1,12 +1,13 @@
 //! Reads the label file of a recording: what is said in it, and when.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use zerda_firmware::Image;
 
 use zerda_support::audio::SAMPLE_RATE;
 use zerda_support::error::{Error, Result};
+use zerda_support::files;
 
 /// A label file as `models/samples` has them: what else is in it does not matter here.
 #[derive(Deserialize)]
@@ -40,11 +41,16 @@ fn ms<'de, D: serde::Deserializer<'de>>(number: D) -> std::result::Result<u32, D
     Ok(ms as u32)
 }
 
+/// Returns the path of the label file beside a recording.
+pub fn file(recording: &Path) -> PathBuf {
+    recording.with_extension("json")
+}
+
 /// Reads the label file beside a recording, and returns its commands in the order of their starts; one that would end
 /// after the recording ends with it. A file that is missing, has a word that is no label, or has times that cannot be
 /// is an error.
 pub fn beside(recording: &Path, samples: &[i16], image: &Image<'_>) -> Result<Vec<Annotation>> {
-    let path = recording.with_extension("json");
+    let path = file(recording);
     let bad = |problem: &dyn std::fmt::Display| {
         Error::usage(format!(
             "{}: {problem}; expected what is said in {}: {{\"commands\": [{{\"command\": \"go\", \"start_ms\": 700, \
@@ -53,7 +59,7 @@ pub fn beside(recording: &Path, samples: &[i16], image: &Image<'_>) -> Result<Ve
             recording.display()
         ))
     };
-    let text = std::fs::read_to_string(&path)
+    let text = files::read_to_string(&path)
         .map_err(|error| bad(&format!("the label file cannot be read ({error})")))?;
     let mut spoken = serde_json::from_str::<File>(text.trim_start_matches('\u{feff}'))
         .map_err(|error| bad(&error))?

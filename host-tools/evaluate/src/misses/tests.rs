@@ -245,6 +245,6 @@ fn a_label_file_that_cannot_be_used_is_named_with_what_was_expected() {
         assert!(error.contains("; expected what is said in"), "{error}");
         assert_eq!(error.lines().count(), 1, "{error}");
     }
-    assert!(refuse_stdin(&["a.wav".into(), "-".into()]).is_err());
-    assert!(refuse_stdin(&["a.wav".into()]).is_ok());
+    assert!(check_inputs(&["a.wav".into(), "-".into()]).is_err());
+    assert!(check_inputs(&["a.wav".into()]).is_ok());
 }

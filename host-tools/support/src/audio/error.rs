@@ -10,7 +10,7 @@ pub enum AudioError {
     NoSamples,
     #[error("is no audio: expected {}", super::KINDS)]
     NotAudio,
-    #[error("is a Git LFS pointer, not the audio itself: get that with `git lfs pull`")]
+    #[error("{}", crate::files::IS_LFS_POINTER)]
     LfsPointer,
     #[error("{0}, which is not read: convert it to WAV or FLAC, as with `ffmpeg -i IN OUT.wav`")]
     NotRead(String),

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::KINDS;
 use crate::error::{Error, Result};
+use crate::files;
 
 /// Ends of the names of files that are taken for recordings.
 const EXTENSIONS: [&str; 16] = [
@@ -14,7 +15,7 @@ const EXTENSIONS: [&str; 16] = [
 ];
 
 /// Lists the recordings under `directory`, folders within it included, in the order of their paths. Hidden files and
-/// folders are left out, and what links lead to is listed once.
+/// folders are left out, and what links lead to is listed once. All of them are inputs, whether or not they are heard.
 pub fn list(directory: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     let mut known = HashSet::new();
@@ -48,15 +49,17 @@ pub fn list(directory: &Path) -> Result<Vec<PathBuf>> {
     }
     found.retain(|path| is_recording(path));
     found.sort();
+    found.iter().try_for_each(|path| files::note(path))?;
     Ok(found)
 }
 
 /// Returns the files that are named, and the recordings of the folders that are. A folder without any is an error.
 pub fn expand(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
+    let mut named = Vec::new();
     for path in paths {
         if !path.is_dir() {
-            files.push(path.clone());
+            files::note(path)?;
+            named.push(path.clone());
             continue;
         }
         let found = list(path)?;
@@ -66,9 +69,9 @@ pub fn expand(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
                 path.display()
             )));
         }
-        files.extend(found);
+        named.extend(found);
     }
-    Ok(files)
+    Ok(named)
 }
 
 /// Says whether a file or folder is hidden, as those are that systems and tools put beside one's own.

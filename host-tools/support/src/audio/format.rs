@@ -5,6 +5,7 @@ use super::chunks::Pcm;
 use super::compressed::{Compressed, adts_frame, mpeg_frame};
 use super::error::AudioError;
 use super::source::Source;
+use crate::files::LFS_POINTER;
 
 /// First bytes of what is known and not read, and its name.
 const NOT_READ: [(&[u8], &str); 9] = [
@@ -24,7 +25,7 @@ pub fn decoder(mut source: Source) -> Result<Box<dyn Decode>, AudioError> {
     match known(&mut source)? {
         Some(kind) => kind.decoder(source),
         None if source.peek(1)?.is_empty() => Err(AudioError::Empty),
-        None if source.peek(20)? == b"version https://git-" => Err(AudioError::LfsPointer),
+        None if source.peek(LFS_POINTER.len())? == LFS_POINTER => Err(AudioError::LfsPointer),
         None => Err(AudioError::NotAudio),
     }
 }

@@ -1,6 +1,5 @@
 //! Decodes a recording piece by piece, to 16 kHz, mono, 16-bit.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
@@ -12,6 +11,7 @@ use super::mixer::Mixer;
 use super::resampler::Resampler;
 use super::source::{Count, Source};
 use crate::error::{Error, Result};
+use crate::files;
 use crate::output::warn;
 
 /// The least bytes that stand for a second of sound; the leanest encoders need five times as many for silence.
@@ -39,7 +39,9 @@ impl Recording {
     pub fn open(path: &Path, channel: Option<usize>) -> Result<Recording> {
         let name = path.display().to_string();
         let failed = |error| Error::read(path, error);
-        let source = File::open(path).and_then(Source::of_file).map_err(failed)?;
+        let source = files::open(path)
+            .and_then(Source::of_file)
+            .map_err(failed)?;
         Recording::new(name, source, channel, format::decoder)
     }
 

@@ -49,7 +49,7 @@ fn a_mistake_in_a_file_is_answered_with_line_field_and_what_was_expected() {
         (
             "clock_mhz = 500",
             "clock_mhz = 0",
-            "desk.toml:5: `clock_mhz`: invalid value 0, expected more than 0",
+            "desk.toml:5: `clock_mhz`: invalid value 0.0, expected 0.001 to 1000000",
         ),
         (
             "clock_mhz = 500",

@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::parse;
 use crate::error::{Error, Result};
+use crate::files;
 
 const BUILT_IN: (&str, &str) = ("budgets.toml", include_str!("../../config/budgets.toml"));
 
@@ -63,7 +64,7 @@ impl Budgets {
         match path {
             None => parse(Path::new(name), text),
             Some(path) => {
-                let text = std::fs::read_to_string(path);
+                let text = files::read_to_string(path);
                 parse(path, &text.map_err(|error| Error::read(path, error))?)
             }
         }

@@ -97,7 +97,8 @@ fn foreign(_: &Path) -> Option<String> {
 #[cfg(all(test, unix))]
 mod tests {
     use std::fs::Permissions;
-    use std::os::unix::fs::PermissionsExt;
+    use std::io::{self, Write};
+    use std::os::unix::fs::{PermissionsExt, chown};
 
     use super::*;
 
@@ -118,5 +119,32 @@ mod tests {
         assert!(foreign(&tools).unwrap().starts_with("everybody may write"));
         mode(folder.path(), 0o1777).unwrap();
         assert_eq!(foreign(&tools), None);
+    }
+
+    /// Only root may give a folder to somebody else: SKIPPED for anybody else.
+    #[test]
+    fn a_folder_of_a_third_user_is_refused_and_one_below_it() {
+        if !rustix::process::geteuid().is_root() {
+            // The test harness would keep it from whoever reads.
+            let _ = writeln!(io::stderr(), "SKIPPED a folder of a third user: takes root");
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let tools = folder.path().join("tools");
+        fs::create_dir(&tools).unwrap();
+        assert_eq!(foreign(&tools), None);
+        chown(folder.path(), Some(12_345), None).unwrap();
+        let why = foreign(&tools).unwrap();
+        let expected = format!("{} belongs to another user, 12345", folder.path().display());
+        assert_eq!(why, expected);
+        chown(folder.path(), Some(0), None).unwrap();
+        chown(&tools, Some(12_345), None).unwrap();
+        for tools in [&tools, &tools.join("to be made")] {
+            assert!(
+                foreign(tools)
+                    .unwrap()
+                    .ends_with("belongs to another user, 12345")
+            );
+        }
     }
 }

@@ -7,6 +7,7 @@ use std::process::{Command, Output};
 use zerda_firmware::image::section::MemoryMode;
 use zerda_support::error::{Error, Result};
 use zerda_support::ethos_u::Target;
+use zerda_support::files;
 use zerda_support::venv::{last_line, venv};
 
 use super::compiled::Compiled;
@@ -57,7 +58,10 @@ impl Vela {
     /// Finds the Vela at `path`, or the one that the first call without a path installs.
     pub fn find(path: Option<&Path>) -> Result<Vela> {
         let program = match path {
-            Some(path) => path.into(),
+            Some(path) => {
+                files::note(path)?;
+                path.into()
+            }
             None => install()?,
         };
         let vela = Vela { program };
