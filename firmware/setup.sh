@@ -3,7 +3,7 @@
 # the system but targets by rustup; all else is kept under target/tools.
 #
 #   setup.sh targets [TRIPLE...]   Rust's core library for bare-metal targets
-#   setup.sh qemu                  qemu-system-arm
+#   setup.sh qemu [aarch64]        qemu-system-arm, or qemu-system-aarch64
 #   setup.sh cargo TRIPLE ARG...   targets TRIPLE, then `cargo ARG...` in the caller's folder
 set -euo pipefail
 caller=$PWD
@@ -129,38 +129,46 @@ run_cargo() {
   exec cargo --config "target.$target.rustflags=[$flags]" $locked "$@"
 }
 
-qemu() {
-  local part=$tools/qemu.part libraries
-  ! command -v qemu-system-arm >/dev/null || return 0
-  [ ! -x "$tools/bin/qemu-system-arm" ] || return 0
+# Unpacks Debian's QEMU for Arm, of 32 and 64 bits, into $tools/qemu.
+unpack_qemu() {
+  local part=$tools/qemu.part
   command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null ||
-    fail "qemu-system-arm is not on the path: install it with the package manager (often as \`qemu\`)"
-  say "getting qemu-system-arm and its libraries with apt-get, unpacked in $tools/qemu"
+    fail "$1 is not on the path: install it with the package manager (often as \`qemu\`)"
+  say "getting $1 and its libraries with apt-get, unpacked in $tools/qemu"
   rm -rf "$tools/qemu" "$part"
-  mkdir -p "$part" "$tools/bin"
+  mkdir -p "$part"
   # One of several sources may be out of reach.
   private_apt get "$part/apt" update >&2 || true
   private_apt get "$part/apt" install --download-only --no-install-recommends --yes qemu-system-arm >&2 ||
-    fail "apt-get cannot get qemu-system-arm: install it with the package manager"
+    fail "apt-get cannot get $1: install it with the package manager"
   for package in "$part"/apt/archives/*.deb; do
-    [ -e "$package" ] || fail "Debian's qemu-system-arm is installed, but it is not on the path"
+    [ -e "$package" ] || fail "Debian's $1 is installed, but it is not on the path"
     dpkg-deb -x "$package" "$part/root"
   done
   mv "$part/root" "$tools/qemu"
   rm -rf "$part"
+}
+
+# QEMU's program $1.
+qemu() {
+  local libraries
+  ! command -v "$1" >/dev/null || return 0
+  [ ! -x "$tools/bin/$1" ] || return 0
+  [ -x "$tools/qemu/usr/bin/$1" ] || unpack_qemu "$1"
+  mkdir -p "$tools/bin"
   libraries=$(cd "$tools" && find qemu -name 'lib*.so*' -printf '$tools/%h\n' | sort -u | paste -sd :)
-  cat >"$tools/bin/qemu-system-arm.part" <<-END
+  cat >"$tools/bin/$1.part" <<-END
 	#!/bin/sh
 	# QEMU as firmware/setup.sh unpacked it.
 	tools=\$(dirname "\$0")/..
 	export LD_LIBRARY_PATH="$libraries"
-	exec "\$tools/qemu/usr/bin/qemu-system-arm" -L "\$tools/qemu/usr/share/qemu" "\$@"
+	exec "\$tools/qemu/usr/bin/$1" -L "\$tools/qemu/usr/share/qemu" "\$@"
 	END
-  chmod +x "$tools/bin/qemu-system-arm.part"
-  "$tools/bin/qemu-system-arm.part" --version >/dev/null ||
-    fail "the qemu-system-arm that apt-get got does not start: install it with the package manager"
-  mv "$tools/bin/qemu-system-arm.part" "$tools/bin/qemu-system-arm"
-  say "qemu-system-arm is in $tools/bin"
+  chmod +x "$tools/bin/$1.part"
+  "$tools/bin/$1.part" --version >/dev/null ||
+    fail "the $1 that apt-get got does not start: install it with the package manager"
+  mv "$tools/bin/$1.part" "$tools/bin/$1"
+  say "$1 is in $tools/bin"
 }
 
 case ${1:-} in
@@ -169,11 +177,11 @@ case ${1:-} in
     [ $# -gt 0 ] || set -- thumbv7em-none-eabihf thumbv8m.main-none-eabihf
     targets "$@"
     ;;
-  qemu) qemu ;;
+  qemu) qemu "qemu-system-${2:-arm}" ;;
   cargo)
     [ $# -gt 2 ] || fail "usage: setup.sh cargo TRIPLE ARG..."
     shift
     run_cargo "$@"
     ;;
-  *) fail "usage: setup.sh targets [TRIPLE...] | setup.sh qemu | setup.sh cargo TRIPLE ARG..." ;;
+  *) fail "usage: setup.sh targets [TRIPLE...] | setup.sh qemu [aarch64] | setup.sh cargo TRIPLE ARG..." ;;
 esac

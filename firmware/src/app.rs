@@ -21,9 +21,8 @@ use crate::crc::{CRC, update};
 use crate::gate::{Outcome, Reason};
 use crate::grammar::Detection;
 use crate::image::{milliseconds, samples};
-use crate::kernels;
 use crate::recognizer::{Event, Recognizer};
-use crate::step::Step;
+use crate::step::{Cpu, Step};
 use crate::telemetry::{Report, Status};
 use elapsed::Elapsed;
 pub use fits::assert_fits;
@@ -126,12 +125,12 @@ where
         defmt::info!(
             "image {=u32:08x}, {=str} kernels",
             image_crc32,
-            kernels::NAME
+            Cpu::default().kernels().name
         );
         app.report(Report::Start {
             version: env!("CARGO_PKG_VERSION"),
             image_crc32,
-            kernels: kernels::NAME,
+            kernels: Cpu::default().kernels().name,
         });
         if let Some(restart) = app.processor.restarted() {
             #[cfg(feature = "defmt")]

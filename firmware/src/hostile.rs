@@ -13,7 +13,7 @@ use crate::image::{ALIGNMENT, HEADER_BYTES, Image, MAGIC, ParseError, VERSION, f
 use crate::npu::{Npu, Scratch, model::Model};
 use crate::plan::Location;
 use crate::recognizer::{Event, Recognizer};
-use crate::step::{self, Step};
+use crate::step::{Cpu, Step};
 pub use crate::test_image::Bytes;
 use crate::test_image::{COMMANDS, GO_GO, Random, WAKE, tiny, with_commands, with_wake};
 use crate::{Detection, crc::CRC};
@@ -172,7 +172,7 @@ struct EveryOperator;
 impl Step for EveryOperator {
     fn step(&mut self, image: &Image<'_>, windows: &Windows, memory: &mut [i8]) {
         for op in image.ops() {
-            let ran = step::run(op, image, windows, memory);
+            let ran = Cpu::default().run(op, image, windows, memory);
             assert!(ran.is_some(), "an operand is out of bounds: {op:?}");
         }
     }

@@ -2,9 +2,13 @@
 //! nothing of images or tensors. [`crate::plan::Op`] states the formulas.
 //!
 //! Matrices are row-major. If lengths do not fit each other, a debug build panics, and a release build computes
-//! less; sums wrap. On Arm, the features `dsp` and `mve` replace [`plain`] by faster kernels of the same bits;
-//! with both, it is `mve`, whose cores have the DSP extension too. [`limits`] says what those kernels take.
+//! less; sums wrap. [`plain`] runs on every target, and for some there are faster kernels of the same bits.
+//! [`Kernels`] is the table of one set, and [`choice`] has all of them; [`limits`] says what the fast ones take.
 
+#[cfg(any(test, feature = "kernel-cases"))]
+#[doc(hidden)]
+pub mod cases;
+pub mod choice;
 #[cfg(all(feature = "dsp", not(feature = "mve"), target_arch = "arm"))]
 mod dsp;
 mod lengths;
@@ -12,19 +16,12 @@ pub mod limits;
 #[cfg(all(feature = "mve", target_arch = "arm"))]
 mod mve;
 pub mod plain;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+mod simd;
 #[cfg(all(any(feature = "dsp", feature = "mve"), target_arch = "arm"))]
 mod softmax;
 
-#[cfg(all(feature = "dsp", not(feature = "mve"), target_arch = "arm"))]
-use dsp as chosen;
-#[cfg(all(feature = "mve", target_arch = "arm"))]
-use mve as chosen;
-#[cfg(not(all(any(feature = "dsp", feature = "mve"), target_arch = "arm")))]
-use plain as chosen;
-
-pub use chosen::{
-    NAME, add, context, depthwise_conv, fully_connected, lookup, mul, scores, softmax,
-};
+pub use choice::Kernels;
 
 /// The most columns that a softmax may have; the sum of more exponentials leaves the range of TFLite's last
 /// shift.
@@ -32,6 +29,9 @@ pub const MAX_SOFTMAX_COLS: u16 = 511;
 
 /// The number of integer bits in which softmax sums its exponentials.
 const ACCUMULATION_INTEGER_BITS: u32 = 12;
+
+/// The number of bits by which TFLite's int8 ADD shifts its inputs left, for precision.
+const ADD_LEFT_SHIFT: u32 = 20;
 
 /// The quantized value that means probability 0; the scale is 1/256.
 const ZERO_PROBABILITY: i8 = -128;

@@ -11,8 +11,8 @@
 //! # Features
 //!
 //! The features `dsp` and `mve` choose faster kernels with the same results, for cores with Arm's DSP
-//! extension (Cortex-M4, M7, M33) and with Helium (Cortex-M55, M85; needs `-C target-cpu`). `defmt` adds
-//! logging.
+//! extension (Cortex-M4, M7, M33) and with Helium (Cortex-M55, M85; needs `-C target-cpu`). On x86-64 and AArch64
+//! the processor decides, which `std` looks at; without it, the target does. `defmt` adds logging.
 //!
 //! # Example
 //!
@@ -40,7 +40,7 @@
 #![deny(unsafe_code)] // but in the kernels for one kind of core
 #![deny(missing_docs)]
 
-#[cfg(any(test, feature = "test-image"))]
+#[cfg(any(test, feature = "std"))]
 extern crate std;
 
 pub mod app;

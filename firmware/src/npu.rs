@@ -328,7 +328,7 @@ impl<'a, B: Bus> Npu<'a, B> {
 impl<B: Bus> Step for Npu<'_, B> {
     fn step(&mut self, image: &Image<'_>, windows: &Windows, memory: &mut [i8]) {
         if !self.try_step(image, windows, memory) {
-            Cpu.step(image, windows, memory);
+            Cpu::default().step(image, windows, memory);
         }
     }
 

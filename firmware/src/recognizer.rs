@@ -136,7 +136,7 @@ impl<'a> Recognizer<'a> {
         image: &Image<'a>,
         memory: &'a mut (impl AsMut<[i8]> + ?Sized),
     ) -> Result<Self, MemoryTooSmall> {
-        Self::with_step(image, memory, Cpu)
+        Self::with_step(image, memory, Cpu::default())
     }
 }
 

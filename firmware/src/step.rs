@@ -6,7 +6,8 @@ use core::ops::Range;
 
 use crate::cache::Windows;
 use crate::image::Image;
-use crate::kernels::{self, Channels, Heads, Operand, Output};
+use crate::kernels::choice::Choice;
+use crate::kernels::{Channels, Heads, Kernels, Operand, Output};
 use crate::plan::{Clamp, Dense, Location, Op, Requantize, Tensor, TensorId};
 pub use fault::{Failure, Fault};
 
@@ -37,22 +38,36 @@ pub trait Step {
     }
 }
 
-/// Runs a step on the CPU, with [`crate::kernels`].
+/// Runs a step on the CPU, with the fastest [`Kernels`] that it has unless others are chosen.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Cpu;
+pub struct Cpu(Choice);
+
+impl Cpu {
+    /// Runs steps with kernels that were found [`available`](crate::kernels::choice::available).
+    #[cfg(not(target_arch = "arm"))]
+    pub fn with(kernels: &'static Kernels) -> Self {
+        Self(Choice::of(kernels))
+    }
+
+    /// Returns the kernels with which steps are run.
+    #[inline(always)]
+    pub fn kernels(self) -> &'static Kernels {
+        self.0.kernels()
+    }
+
+    /// Runs one operator, over the same memory as [`Step::step`].
+    pub fn run_op(self, op: Op, image: &Image<'_>, windows: &Windows, memory: &mut [i8]) {
+        // This is `Some` for every image that was parsed, with memory of its size.
+        let _ = self.run(op, image, windows, memory);
+    }
+}
 
 impl Step for Cpu {
     fn step(&mut self, image: &Image<'_>, windows: &Windows, memory: &mut [i8]) {
         for op in image.ops() {
-            run_op(op, image, windows, memory);
+            self.run_op(op, image, windows, memory);
         }
     }
-}
-
-/// Runs one operator on the CPU, over the same memory as [`Step::step`].
-pub fn run_op(op: Op, image: &Image<'_>, windows: &Windows, memory: &mut [i8]) {
-    // This is `Some` for every image that was parsed, with memory of its size.
-    let _ = run(op, image, windows, memory);
 }
 
 /// Returns the bytes of memory that hold a tensor, or `None` for a constant.
@@ -132,118 +147,127 @@ const FULL: Clamp = Clamp {
     max: i8::MAX,
 };
 
-/// Runs one operator as [`run_op`] does; returns `None` if an operand is not there.
-pub(crate) fn run(op: Op, image: &Image<'_>, windows: &Windows, memory: &mut [i8]) -> Option<()> {
-    let output = image.tensor(op.output())?;
-    let Range { start, end } = byte_range(image, windows, output)?;
-    let (before, rest) = memory.split_at_mut_checked(start)?;
-    let (out, after) = rest.split_at_mut_checked(output.len())?;
-    let inputs = Inputs {
-        image,
-        windows,
-        before,
-        after,
-        end,
-    };
-    let to = |scale: Requantize, clamp: Clamp| Output {
-        scale,
-        zero_point: output.zero_point,
-        clamp,
-    };
-    match op {
-        Op::FullyConnected(dense) => {
-            let (input, weights, channels) = inputs.dense(dense)?;
-            let zero_point = output.zero_point;
-            kernels::fully_connected(input, weights, channels, zero_point, dense.clamp, out);
-        }
-        Op::DepthwiseConv(dense) => {
-            let (input, weights, channels) = inputs.dense(dense)?;
-            let zero_point = output.zero_point;
-            kernels::depthwise_conv(input, weights, channels, zero_point, dense.clamp, out);
-        }
-        Op::Add {
-            a,
-            b,
-            a_scale,
-            b_scale,
-            output_scale,
+impl Cpu {
+    /// Runs one operator as [`Cpu::run_op`] does; returns `None` if an operand is not there.
+    pub(crate) fn run(
+        self,
+        op: Op,
+        image: &Image<'_>,
+        windows: &Windows,
+        memory: &mut [i8],
+    ) -> Option<()> {
+        let kernels = self.kernels();
+        let output = image.tensor(op.output())?;
+        let Range { start, end } = byte_range(image, windows, output)?;
+        let (before, rest) = memory.split_at_mut_checked(start)?;
+        let (out, after) = rest.split_at_mut_checked(output.len())?;
+        let inputs = Inputs {
+            image,
+            windows,
+            before,
+            after,
+            end,
+        };
+        let to = |scale: Requantize, clamp: Clamp| Output {
+            scale,
+            zero_point: output.zero_point,
             clamp,
-            ..
-        } => {
-            let (a, b) = (inputs.operand(a)?, inputs.operand(b)?);
-            // Rows are added one by one only where columns are left out.
-            let (cols, absent) = match inputs.absent(output) {
-                0 => (output.len().max(1), 0),
-                absent => (usize::from(output.cols).max(1), absent),
-            };
-            let rows = a.data.chunks_exact(cols).zip(b.data.chunks_exact(cols));
-            for ((a_row, b_row), out) in rows.zip(out.chunks_exact_mut(cols)) {
-                let a = Operand {
-                    data: a_row.get(absent..)?,
-                    ..a
+        };
+        match op {
+            Op::FullyConnected(dense) => {
+                let (input, weights, channels) = inputs.dense(dense)?;
+                let zero_point = output.zero_point;
+                (kernels.fully_connected)(input, weights, channels, zero_point, dense.clamp, out);
+            }
+            Op::DepthwiseConv(dense) => {
+                let (input, weights, channels) = inputs.dense(dense)?;
+                let zero_point = output.zero_point;
+                (kernels.depthwise_conv)(input, weights, channels, zero_point, dense.clamp, out);
+            }
+            Op::Add {
+                a,
+                b,
+                a_scale,
+                b_scale,
+                output_scale,
+                clamp,
+                ..
+            } => {
+                let (a, b) = (inputs.operand(a)?, inputs.operand(b)?);
+                // Rows are added one by one only where columns are left out.
+                let (cols, absent) = match inputs.absent(output) {
+                    0 => (output.len().max(1), 0),
+                    absent => (usize::from(output.cols).max(1), absent),
                 };
-                let b = Operand {
-                    data: b_row.get(absent..)?,
-                    ..b
+                let rows = a.data.chunks_exact(cols).zip(b.data.chunks_exact(cols));
+                for ((a_row, b_row), out) in rows.zip(out.chunks_exact_mut(cols)) {
+                    let a = Operand {
+                        data: a_row.get(absent..)?,
+                        ..a
+                    };
+                    let b = Operand {
+                        data: b_row.get(absent..)?,
+                        ..b
+                    };
+                    let out = out.get_mut(absent..)?;
+                    (kernels.add)(a, a_scale, b, b_scale, to(output_scale, clamp), out);
+                }
+            }
+            Op::Mul {
+                a,
+                b,
+                output_scale,
+                clamp,
+                ..
+            } => {
+                let (a, b) = (inputs.operand(a)?, inputs.operand(b)?);
+                (kernels.mul)(a, b, to(output_scale, clamp), out);
+            }
+            Op::Lookup { input, table, .. } => {
+                (kernels.lookup)(inputs.i8(input)?, inputs.i8(table)?, out);
+            }
+            Op::Scores {
+                query,
+                key,
+                heads,
+                output_scale,
+                ..
+            } => {
+                let heads = Heads {
+                    heads: heads.into(),
+                    cols: image.tensor(query)?.cols.into(),
+                    absent: inputs.absent(output),
                 };
-                let out = out.get_mut(absent..)?;
-                kernels::add(a, a_scale, b, b_scale, to(output_scale, clamp), out);
+                let (query, key) = (inputs.operand(query)?, inputs.operand(key)?);
+                (kernels.scores)(query, key, heads, to(output_scale, FULL), out);
+            }
+            Op::Softmax {
+                input,
+                input_scale,
+                diff_min,
+                ..
+            } => {
+                let (cols, absent) = (output.cols.into(), inputs.absent(output));
+                (kernels.softmax)(inputs.i8(input)?, cols, absent, input_scale, diff_min, out);
+            }
+            Op::Context {
+                probs,
+                value,
+                heads,
+                output_scale,
+                ..
+            } => {
+                let heads = Heads {
+                    heads: heads.into(),
+                    cols: output.cols.into(),
+                    absent: inputs.absent(image.tensor(probs)?),
+                };
+                let (probs, value) = (inputs.i8(probs)?, inputs.operand(value)?);
+                (kernels.context)(probs, value, heads, to(output_scale, FULL), out);
             }
         }
-        Op::Mul {
-            a,
-            b,
-            output_scale,
-            clamp,
-            ..
-        } => {
-            let (a, b) = (inputs.operand(a)?, inputs.operand(b)?);
-            kernels::mul(a, b, to(output_scale, clamp), out);
-        }
-        Op::Lookup { input, table, .. } => {
-            kernels::lookup(inputs.i8(input)?, inputs.i8(table)?, out);
-        }
-        Op::Scores {
-            query,
-            key,
-            heads,
-            output_scale,
-            ..
-        } => {
-            let heads = Heads {
-                heads: heads.into(),
-                cols: image.tensor(query)?.cols.into(),
-                absent: inputs.absent(output),
-            };
-            let (query, key) = (inputs.operand(query)?, inputs.operand(key)?);
-            kernels::scores(query, key, heads, to(output_scale, FULL), out);
-        }
-        Op::Softmax {
-            input,
-            input_scale,
-            diff_min,
-            ..
-        } => {
-            let (cols, absent) = (output.cols.into(), inputs.absent(output));
-            kernels::softmax(inputs.i8(input)?, cols, absent, input_scale, diff_min, out);
-        }
-        Op::Context {
-            probs,
-            value,
-            heads,
-            output_scale,
-            ..
-        } => {
-            let heads = Heads {
-                heads: heads.into(),
-                cols: output.cols.into(),
-                absent: inputs.absent(image.tensor(probs)?),
-            };
-            let (probs, value) = (inputs.i8(probs)?, inputs.operand(value)?);
-            kernels::context(probs, value, heads, to(output_scale, FULL), out);
-        }
+        Some(())
     }
-    Some(())
 }
 
 #[cfg(test)]
@@ -264,7 +288,7 @@ mod tests {
             *feature = random.next() as i8;
         }
         change(&image, &windows, &mut memory);
-        Cpu.step(&image, &windows, &mut memory);
+        Cpu::default().step(&image, &windows, &mut memory);
         let logits = image.tensor(image.manifest().logits).unwrap();
         memory[byte_range(&image, &windows, logits).unwrap()].to_vec()
     }
@@ -293,7 +317,7 @@ mod tests {
         let mut memory = std::vec![0; image.memory_bytes()];
         let windows = Windows::reset(&image, &mut memory);
         for len in 0..memory.len() {
-            Cpu.step(&image, &windows, &mut memory[..len]);
+            Cpu::default().step(&image, &windows, &mut memory[..len]);
         }
     }
 }

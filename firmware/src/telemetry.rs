@@ -35,7 +35,7 @@ pub enum Report<'a> {
         version: &'a str,
         /// The checksum that the image's header states.
         image_crc32: u32,
-        /// Names the kernels that were built: [`crate::kernels::NAME`].
+        /// Names the kernels that run by default: [`Kernels::name`](crate::kernels::Kernels::name).
         kernels: &'a str,
     },
     /// A command was detected, as [`crate::Detection`] describes it.

@@ -97,7 +97,7 @@ impl Step for Fed {
             *to = front_end.quantize(feature);
         }
         self.steps += 1;
-        Cpu.step(image, windows, memory);
+        Cpu::default().step(image, windows, memory);
     }
 }
 

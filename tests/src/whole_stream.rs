@@ -5,7 +5,7 @@
 
 use zerda_firmware::Image;
 use zerda_firmware::front_end::FrontEnd;
-use zerda_firmware::kernels::{self, Channels, Heads, Operand, Output};
+use zerda_firmware::kernels::{Channels, Heads, Operand, Output, plain};
 use zerda_firmware::plan::{Clamp, Dense, Location, Op, Requantize, Tensor, TensorId};
 
 const ALL: Clamp = Clamp {
@@ -202,12 +202,12 @@ impl<'a> WholeStream<'a> {
             Op::FullyConnected(dense) => {
                 let (input, weights) = (read(dense.input).data, constant_i8(dense.weights));
                 let (zero_point, clamp) = (to.zero_point, dense.clamp);
-                kernels::fully_connected(&input, weights, channels(dense), zero_point, clamp, y);
+                plain::fully_connected(&input, weights, channels(dense), zero_point, clamp, y);
             }
             Op::DepthwiseConv(dense) => {
                 let (input, weights) = (read(dense.input).data, constant_i8(dense.weights));
                 let (zero_point, clamp) = (to.zero_point, dense.clamp);
-                kernels::depthwise_conv(&input, weights, channels(dense), zero_point, clamp, y);
+                plain::depthwise_conv(&input, weights, channels(dense), zero_point, clamp, y);
             }
             Op::Add {
                 a,
@@ -220,7 +220,7 @@ impl<'a> WholeStream<'a> {
             } => {
                 let (x, z) = (read(a), read(b));
                 let (x, z) = (self.operand(a, &x), self.operand(b, &z));
-                kernels::add(x, a_scale, z, b_scale, requantized(output_scale, clamp), y);
+                plain::add(x, a_scale, z, b_scale, requantized(output_scale, clamp), y);
             }
             Op::Mul {
                 a,
@@ -231,10 +231,10 @@ impl<'a> WholeStream<'a> {
             } => {
                 let (x, z) = (read(a), read(b));
                 let to = requantized(output_scale, clamp);
-                kernels::mul(self.operand(a, &x), self.operand(b, &z), to, y);
+                plain::mul(self.operand(a, &x), self.operand(b, &z), to, y);
             }
             Op::Lookup { input, table, .. } => {
-                kernels::lookup(&read(input).data, constant_i8(table), y);
+                plain::lookup(&read(input).data, constant_i8(table), y);
             }
             Op::Scores {
                 query,
@@ -245,7 +245,7 @@ impl<'a> WholeStream<'a> {
             } => {
                 let (q, k) = (read(query), self.present_rows(read(key), step));
                 let (q, k) = (self.operand(query, &q), self.operand(key, &k));
-                kernels::scores(q, k, heads(count, key), requantized(output_scale, ALL), y);
+                plain::scores(q, k, heads(count, key), requantized(output_scale, ALL), y);
             }
             Op::Softmax {
                 input,
@@ -253,7 +253,7 @@ impl<'a> WholeStream<'a> {
                 diff_min,
                 ..
             } => {
-                kernels::softmax(&read(input).data, cols, 0, input_scale, diff_min, y);
+                plain::softmax(&read(input).data, cols, 0, input_scale, diff_min, y);
             }
             Op::Context {
                 probs,
@@ -265,7 +265,7 @@ impl<'a> WholeStream<'a> {
                 let v = self.present_rows(read(value), step);
                 let v = self.operand(value, &v);
                 let to = requantized(output_scale, ALL);
-                kernels::context(&read(probs).data, v, heads(count, value), to, y);
+                plain::context(&read(probs).data, v, heads(count, value), to, y);
             }
         }
         Matrix { cols, data: output }

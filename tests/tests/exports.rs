@@ -71,7 +71,7 @@ fn int8_logits_follow_the_float_networks() {
         let expected: Vec<f32> = chunks
             .flat_map(|chunk| float.step(&chunk).unwrap())
             .collect();
-        let found = decibels(&expected, &logits(&image, &pcm, Cpu));
+        let found = decibels(&expected, &logits(&image, &pcm, Cpu::default()));
         println!("{name}: {found:.1} dB");
         assert!(found > least(name), "{name}: {found:.1} dB");
     });

@@ -43,7 +43,7 @@ impl Step for &mut Recorder {
         }
         self.inputs.push(inputs);
 
-        Cpu.step(image, windows, memory);
+        Cpu::default().step(image, windows, memory);
 
         let manifest = image.manifest();
         let mut outputs: Vec<_> = [manifest.logits, manifest.posteriors]

@@ -6,7 +6,7 @@ use embedded_io::Write;
 use super::Processor;
 use super::elapsed::Elapsed;
 use crate::image::Problem;
-use crate::kernels;
+use crate::step::Cpu;
 use crate::telemetry::{Report, encode};
 
 /// The time, in ms, for which the LED is on, and then off.
@@ -52,7 +52,7 @@ impl<P: OutputPin, T: Write, C: Processor> Refusal<P, T, C> {
         refusal.report(Report::Start {
             version: env!("CARGO_PKG_VERSION"),
             image_crc32: 0,
-            kernels: kernels::NAME,
+            kernels: Cpu::default().kernels().name,
         });
         if let Some(restart) = restart {
             refusal.report(Report::Restart(restart));

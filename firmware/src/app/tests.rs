@@ -22,7 +22,7 @@ use crate::{Detection, Event, Image, Memory, Recognizer};
 
 /// Runs the application on the samples from which `lost` was cut out.
 fn run(pcm: &[i16], lost: std::ops::Range<usize>) -> Vec<String> {
-    run_with(Cpu, pcm, lost)
+    run_with(Cpu::default(), pcm, lost)
 }
 
 fn run_with<S: Step>(step: S, pcm: &[i16], lost: std::ops::Range<usize>) -> Vec<String> {
@@ -206,7 +206,7 @@ fn gated() -> Bytes {
 
 /// What the application says of commands and of listening to them.
 fn run_gated(lost: std::ops::Range<usize>) -> Vec<String> {
-    let log = run_image(gated().get(), Cpu, &answers(), lost);
+    let log = run_image(gated().get(), Cpu::default(), &answers(), lost);
     let kinds = [
         "Detection",
         "WakeWord",
@@ -286,7 +286,7 @@ struct Failing(Counters);
 
 impl Step for Failing {
     fn step(&mut self, image: &Image<'_>, windows: &Windows, memory: &mut [i8]) {
-        Cpu.step(image, windows, memory);
+        Cpu::default().step(image, windows, memory);
         if (self.0.steps + self.0.faults) % 10 == 9 {
             let (fault, detail) = (Fault::Ecc, 0x102);
             self.0.faults += 1;

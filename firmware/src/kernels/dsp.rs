@@ -31,17 +31,29 @@ mod matmul;
 mod ops;
 mod softmax;
 
+use super::Kernels;
 use crate::plan::Requantize;
 
-/// Names these kernels in reports.
-pub const NAME: &str = "dsp";
+use attention::{context, scores};
+use dense::{depthwise_conv, fully_connected};
+use elementwise::{add, lookup, mul};
 
-pub use attention::{context, scores};
-pub use dense::{depthwise_conv, fully_connected};
-pub use elementwise::{add, lookup, mul};
+/// The table of these kernels.
+pub const KERNELS: Kernels = Kernels {
+    name: "dsp",
+    here: || true,
+    fully_connected,
+    depthwise_conv,
+    add,
+    mul,
+    lookup,
+    scores,
+    softmax,
+    context,
+};
 
 /// Computes the same as [`plain::softmax`](super::plain::softmax).
-pub fn softmax(
+fn softmax(
     input: &[i8],
     cols: usize,
     absent: usize,

@@ -98,6 +98,24 @@ pub mod dsp {
     }
 }
 
+/// The kernels for processors of PCs have these limits, besides vectors that must be filled.
+pub mod simd {
+    /// The most elements of one sum of products.
+    pub const DEPTH: usize = 1024;
+    /// The most elements that are prepared at a time to be multiplied.
+    pub const PREPARED: usize = 8192;
+    /// The most rows that are multiplied at a time.
+    pub const ROWS: usize = 64;
+    /// The most keys, present or absent; a softmax has no more either.
+    pub const KEYS: usize = 512;
+
+    /// Says whether sums of so many products are taken.
+    #[inline(always)]
+    pub fn depth(depth: usize) -> bool {
+        depth.is_multiple_of(8) && (8..=DEPTH).contains(&depth)
+    }
+}
+
 /// The kernels for Helium have these limits.
 pub mod mve {
     use super::Requantize;

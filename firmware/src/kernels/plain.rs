@@ -2,8 +2,7 @@
 //!
 //! Inner loops are zipped iterators over `i8`, which LLVM vectorises where it can.
 
-/// Names these kernels in reports.
-pub const NAME: &str = "plain";
+use super::Kernels;
 
 mod attention;
 mod dense;
@@ -12,6 +11,20 @@ mod elementwise;
 pub use attention::{context, scores, softmax};
 pub use dense::{depthwise_conv, fully_connected};
 pub use elementwise::{add, lookup, mul};
+
+/// The table of these kernels.
+pub const KERNELS: Kernels = Kernels {
+    name: "plain",
+    here: || true,
+    fully_connected,
+    depthwise_conv,
+    add,
+    mul,
+    lookup,
+    scores,
+    softmax,
+    context,
+};
 
 /// Returns the sum of products of `a` and `b`.
 #[inline]

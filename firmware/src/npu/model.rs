@@ -369,7 +369,7 @@ impl Bus for Model<'_> {
         };
         if end == Status::END {
             let absent = self.cleaned.map_or(0, |(_, absent)| absent);
-            Cpu.step(&self.image, &Windows::at_start(absent), self.memory);
+            Cpu::default().step(&self.image, &Windows::at_start(absent), self.memory);
             self.finished = true;
         } else {
             self.constants = None;

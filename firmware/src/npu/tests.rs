@@ -83,7 +83,7 @@ impl Step for Watched<'_> {
         self.step += 1;
         self.npu.bus().inject((self.inject)(step));
         let mut expected = memory.to_vec();
-        Cpu.step(image, windows, &mut expected);
+        Cpu::default().step(image, windows, &mut expected);
         let before = self.npu.npu().unwrap();
         self.npu.step(image, windows, memory);
         assert_eq!(self.npu.bus().violation(), None, "step {step}");

@@ -105,6 +105,10 @@ pub struct RunArgs {
     pub image: ImageArg,
     #[command(flatten)]
     pub wake: WakeArg,
+    /// Computes with these kernels instead of the fastest that this processor has: plain, which all have, avx2 or
+    /// avx512 (with VNNI) on x86-64, neon or dotprod on AArch64. The results are the same
+    #[arg(long, value_name = "NAME")]
+    pub kernels: Option<String>,
     /// Prints one JSON object a line: detections (those of wake words with wake_word: true), where the image has wake words
     /// {"awake": {at_ms, until_ms}} and {"asleep": {at_ms, reason}}, then {"summary": {...}}
     #[arg(long)]

@@ -46,6 +46,7 @@ fn execute(command: Command) -> Result<ExitCode> {
             channel: args.channel.map(usize::from),
             image: args.image.image,
             wake: args.wake.wake,
+            kernels: args.kernels,
             json: args.json,
             trace: args.trace,
             explain: args.explain,

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use zerda_evaluate::misses;
 use zerda_firmware::gate::{Asleep, Awake};
+use zerda_firmware::kernels::choice::available;
+use zerda_firmware::step::Cpu;
 use zerda_firmware::telemetry::Report;
 use zerda_firmware::{Event, Image, Recognizer};
 use zerda_support::audio::{self, Recording, SAMPLE_RATE, tail};
@@ -26,6 +28,8 @@ pub struct Options {
     pub channel: Option<usize>,
     pub image: PathBuf,
     pub wake: Option<wake::Words>,
+    /// Name of the kernels that compute; `None` takes the fastest that this processor has.
+    pub kernels: Option<String>,
     pub json: bool,
     /// SVG file that the posteriors are drawn into.
     pub trace: Option<PathBuf>,
@@ -39,7 +43,8 @@ pub fn run(options: &Options) -> Result<()> {
     let file = wake::open(&options.image, options.wake.as_ref())?;
     let image = file.image()?;
     let mut memory = vec![0i8; image.memory_bytes()];
-    let recognizer = Recognizer::new(&image, memory.as_mut_slice())
+    let cpu = cpu(options.kernels.as_deref())?;
+    let recognizer = Recognizer::with_step(&image, memory.as_mut_slice(), cpu)
         .map_err(|error| Error::usage(error.to_string()))?;
     let inputs = audio::expand(&options.inputs)?;
     if options.explain {
@@ -88,6 +93,21 @@ pub fn run(options: &Options) -> Result<()> {
         0 => Ok(()),
         _ => Err(Error::Reported),
     }
+}
+
+/// Returns what runs the steps: with the kernels of this name, or with the fastest.
+fn cpu(name: Option<&str>) -> Result<Cpu> {
+    let Some(name) = name else {
+        return Ok(Cpu::default());
+    };
+    let found = available().find(|kernels| kernels.name == name);
+    found.map(Cpu::with).ok_or_else(|| {
+        let names: Vec<_> = available().map(|kernels| kernels.name).collect();
+        Error::usage(format!(
+            "--kernels: this processor has no `{name}`, expected one of {}",
+            names.join(" ")
+        ))
+    })
 }
 
 /// Holds what the inputs have in common.
@@ -229,7 +249,8 @@ impl Session<'_> {
         printed
     }
 
-    fn summary(self, files: usize) -> Result<()> {
+    fn summary(mut self, files: usize) -> Result<()> {
+        let kernels = self.recognizer.step_mut().kernels().name;
         let processing = self.processing.as_secs_f64();
         let audio = self.samples as f64 / f64::from(SAMPLE_RATE);
         let rtf = (self.samples > 0).then(|| processing / audio);
@@ -242,8 +263,8 @@ impl Session<'_> {
         };
         let text = rtf.map_or("-".into(), |rtf| format!("{rtf:.4}"));
         totals.print(
-            &format!("in {processing:.3} s, real-time factor {text}"),
-            json!({ "processing_s": processing, "rtf": rtf }),
+            &format!("in {processing:.3} s, real-time factor {text}, {kernels} kernels"),
+            json!({ "processing_s": processing, "rtf": rtf, "kernels": kernels }),
             self.json,
         )
     }

@@ -4,7 +4,7 @@
 use rayon::prelude::*;
 use zerda_firmware::cache::Windows;
 use zerda_firmware::plan::{Element, Location, Tensor};
-use zerda_firmware::step::{Step, byte_range, run_op};
+use zerda_firmware::step::{Cpu, Step, byte_range};
 use zerda_firmware::{Image, Recognizer};
 use zerda_quantize::graph::Graph;
 use zerda_support::error::{Error, Result};
@@ -152,7 +152,7 @@ impl<C: Iterator<Item = Vec<f32>>> Step for Probe<'_, C> {
         };
         compare(0, features(image), memory);
         for (index, op) in image.ops().enumerate() {
-            run_op(op, image, windows, memory);
+            Cpu::default().run_op(op, image, windows, memory);
             compare(1 + index, image.tensor(op.output()), memory);
         }
     }

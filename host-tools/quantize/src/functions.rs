@@ -1,7 +1,7 @@
 //! Tabulates functions of one value, which are tables of every int8 value on the device, in the integer
 //! arithmetic of the TFLite operators that they are exported as.
 
-use zerda_firmware::kernels::{self, Operand, Output};
+use zerda_firmware::kernels::{Operand, Output, plain};
 use zerda_firmware::plan::Clamp;
 
 use super::graph::{Function, Quantization};
@@ -61,7 +61,7 @@ fn silu(input: Quantization, output: Quantization) -> Table {
         clamp,
     };
     let mut table = [0; 256];
-    kernels::mul(x, gate, to, &mut table);
+    plain::mul(x, gate, to, &mut table);
     table
 }
 

@@ -1,7 +1,7 @@
 //! BATCH_MATMUL (scores and context of every head) and SOFTMAX, absent keys included.
 
 use fastrand::Rng;
-use zerda_firmware::kernels::{self, Heads, Operand, Output};
+use zerda_firmware::kernels::{Heads, Operand, Output};
 use zerda_firmware::plan::{Clamp, Requantize};
 use zerda_quantize::tflite_params::{product_scale, softmax_scale};
 use zerda_tflite::writer::{Graph, Operator, TensorIndex};
@@ -130,17 +130,17 @@ fn scores_equal_tflm() {
             what: format!("{}: {query:?} {key:?} to {output:?}", attention.what()),
             graph,
             runs: runs(rng, &[queries * cols, keys * cols]),
-            kernel: Box::new(move |inputs| {
+            kernel: Box::new(move |kernels, inputs| {
                 let q = operand(&inputs[0], query.1);
                 let k = operand(&inputs[1], key.1);
                 let [mut present, mut all] =
                     [55, 0].map(|value| vec![value; heads * queries * keys]);
-                kernels::scores(q, k, attention.split(), to, &mut present);
+                (kernels.scores)(q, k, attention.split(), to, &mut present);
                 let everything = Heads {
                     absent: 0,
                     ..attention.split()
                 };
-                kernels::scores(q, k, everything, to, &mut all);
+                (kernels.scores)(q, k, everything, to, &mut all);
                 // Absent keys are left alone, all others as if there were none.
                 for (present, all) in present.chunks(keys).zip(all.chunks(keys)) {
                     assert!(present[..absent].iter().all(|&score| score == 55));
@@ -196,10 +196,10 @@ fn context_equals_tflm() {
             what: format!("{}: {value:?} to {output:?}", attention.what()),
             graph,
             runs,
-            kernel: Box::new(move |inputs| {
+            kernel: Box::new(move |kernels, inputs| {
                 let mut y = vec![0; queries * cols];
                 let v = operand(&inputs[1], value.1);
-                kernels::context(&inputs[0], v, attention.split(), to, &mut y);
+                (kernels.context)(&inputs[0], v, attention.split(), to, &mut y);
                 y
             }),
         }
@@ -226,9 +226,9 @@ fn softmax_equals_tflm() {
             what: format!("[{rows}, {cols}] of scale {scale}"),
             graph,
             runs: runs(rng, &[rows * cols]),
-            kernel: Box::new(move |inputs| {
+            kernel: Box::new(move |kernels, inputs| {
                 let mut y = vec![0; rows * cols];
-                kernels::softmax(&inputs[0], cols, 0, softmax.input, softmax.diff_min, &mut y);
+                (kernels.softmax)(&inputs[0], cols, 0, softmax.input, softmax.diff_min, &mut y);
                 y
             }),
         }
@@ -268,9 +268,9 @@ fn softmax_of_present_keys_equals_tflm_on_masked_scores() {
             what: format!("[{rows}, {cols}] of scale {scale}, {absent} absent"),
             graph,
             runs,
-            kernel: Box::new(move |inputs| {
+            kernel: Box::new(move |kernels, inputs| {
                 let mut y = vec![0; rows * cols];
-                kernels::softmax(
+                (kernels.softmax)(
                     &inputs[0],
                     cols,
                     absent,

@@ -1,7 +1,7 @@
 //! FULLY_CONNECTED and DEPTHWISE_CONV_2D.
 
 use fastrand::Rng;
-use zerda_firmware::kernels::{self, Channels};
+use zerda_firmware::kernels::Channels;
 use zerda_firmware::plan::{Clamp, Requantize};
 use zerda_quantize::tflite_params::{fully_connected_scale, product_scale};
 use zerda_tflite::writer::{
@@ -140,7 +140,7 @@ fn fully_connected_equals_tflm() {
             what: format!("[{rows}, {k}] to {n}: {}", dense.what()),
             graph,
             runs: runs(rng, &[rows * k]),
-            kernel: Box::new(move |inputs| {
+            kernel: Box::new(move |kernels, inputs| {
                 let channels = Channels {
                     bias: &bias,
                     multiplier: &multiplier,
@@ -149,7 +149,7 @@ fn fully_connected_equals_tflm() {
                 let mut y = vec![0; rows * n];
                 let (weights, zero_point) = (&dense.weights, dense.output.1);
                 let clamp = dense.clamp();
-                kernels::fully_connected(&inputs[0], weights, channels, zero_point, clamp, &mut y);
+                (kernels.fully_connected)(&inputs[0], weights, channels, zero_point, clamp, &mut y);
                 y
             }),
         }
@@ -181,7 +181,7 @@ fn depthwise_conv_equals_tflm() {
             what: format!("{rows} rows, {kernel} x {cols}: {}", dense.what()),
             graph,
             runs: runs(rng, &[window * cols]),
-            kernel: Box::new(move |inputs| {
+            kernel: Box::new(move |kernels, inputs| {
                 let channels = Channels {
                     bias: &bias,
                     multiplier: &multiplier,
@@ -190,7 +190,7 @@ fn depthwise_conv_equals_tflm() {
                 let mut y = vec![0; rows * cols];
                 let clamp = dense.clamp();
                 let zero_point = dense.output.1;
-                kernels::depthwise_conv(&inputs[0], &taps, channels, zero_point, clamp, &mut y);
+                (kernels.depthwise_conv)(&inputs[0], &taps, channels, zero_point, clamp, &mut y);
                 y
             }),
         }

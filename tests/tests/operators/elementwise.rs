@@ -1,7 +1,7 @@
 //! ADD, MUL, and the tables that LOOKUP is given: HARD_SWISH, LOGISTIC, RSQRT, LOGISTIC and MUL (SiLU).
 
 use fastrand::Rng;
-use zerda_firmware::kernels::{self, Operand, Output};
+use zerda_firmware::kernels::{Kernels, Operand, Output};
 use zerda_firmware::plan::Requantize;
 use zerda_quantize::graph::{Function, Quantization};
 use zerda_quantize::tflite_params::{add_scales, product_scale};
@@ -89,10 +89,10 @@ fn add_equals_tflm() {
         let pair = Pair::random(rng, number, |rng, a, b| a.max(b) * scale(rng, -4, 5));
         let scales = add_scales(pair.a.0, pair.b.0, pair.output.0);
         let (a, b, to) = (pair.a.1, pair.b.1, pair.to(scales.output));
-        let kernel = move |inputs: &[Vec<i8>]| {
+        let kernel = move |kernels: &Kernels, inputs: &[Vec<i8>]| {
             let (a, b) = (operand(&inputs[0], a), operand(&inputs[1], b));
             let mut y = vec![0; inputs[0].len()];
-            kernels::add(a, scales.a, b, scales.b, to, &mut y);
+            (kernels.add)(a, scales.a, b, scales.b, to, &mut y);
             y
         };
         pair.trial(rng, Operator::Add(pair.activation), Box::new(kernel))
@@ -106,9 +106,9 @@ fn mul_equals_tflm() {
         let pair = Pair::random(rng, number, |rng, a, b| a * b * scale(rng, -4, 16));
         let to = pair.to(product_scale(pair.a.0, pair.b.0, pair.output.0));
         let (a, b) = (pair.a.1, pair.b.1);
-        let kernel = move |inputs: &[Vec<i8>]| {
+        let kernel = move |kernels: &Kernels, inputs: &[Vec<i8>]| {
             let mut y = vec![0; inputs[0].len()];
-            kernels::mul(operand(&inputs[0], a), operand(&inputs[1], b), to, &mut y);
+            (kernels.mul)(operand(&inputs[0], a), operand(&inputs[1], b), to, &mut y);
             y
         };
         pair.trial(rng, Operator::Mul(pair.activation), Box::new(kernel))
@@ -140,9 +140,9 @@ fn table_trial(
         what: format!("{input:?} to {output:?}"),
         graph,
         runs,
-        kernel: Box::new(move |inputs| {
+        kernel: Box::new(move |kernels, inputs| {
             let mut y = vec![0; inputs[0].len()];
-            kernels::lookup(&inputs[0], &table, &mut y);
+            (kernels.lookup)(&inputs[0], &table, &mut y);
             y
         }),
     }

@@ -1,11 +1,13 @@
-//! Every operator of the firmware equals TFLite Micro bit for bit: single-operator models of
-//! random shapes, scales and zero points, on random inputs and the extremes.
+//! Every operator of the firmware equals TFLite Micro bit for bit, with all kernels that this processor has:
+//! single-operator models of random shapes, scales and zero points, on random inputs and the extremes.
 
 mod attention;
 mod dense;
 mod elementwise;
 
 use fastrand::Rng;
+use zerda_firmware::kernels::Kernels;
+use zerda_firmware::kernels::choice::available;
 use zerda_tests::tflm::{Case, Tflm};
 use zerda_tflite::writer::{Activation, Graph, Quantization};
 
@@ -13,8 +15,8 @@ use zerda_tflite::writer::{Activation, Graph, Quantization};
 const TRIALS: usize = 120;
 const INPUTS: usize = 10;
 
-/// The kernel under test: inputs to output.
-type Kernel = Box<dyn Fn(&[Vec<i8>]) -> Vec<i8>>;
+/// Runs the operator under test with some kernels: inputs to output.
+type Kernel = Box<dyn Fn(&Kernels, &[Vec<i8>]) -> Vec<i8>>;
 
 /// A model, inputs, and the kernel that must give the model's output.
 struct Trial {
@@ -44,14 +46,17 @@ fn equals_tflm(operator: &str, trial: impl Fn(&mut Rng, usize) -> Trial) {
     let mut varied = 0;
     for (number, (trial, expected)) in trials.iter().zip(tflm.run(&cases)).enumerate() {
         for (run, (inputs, expected)) in trial.runs.iter().zip(expected).enumerate() {
-            let got = (trial.kernel)(inputs);
-            varied += usize::from(got.iter().any(|&value| value != got[0]));
-            let difference = got.iter().zip(&expected[0]).position(|(a, b)| a != b);
-            assert_eq!(got.len(), expected[0].len());
-            if let Some(at) = difference {
-                let (got, expected) = (got[at], expected[0][at]);
-                let what = &trial.what;
-                panic!("{operator} {number}.{run} [{at}]: {got}, TFLM {expected}; {what}");
+            let expected = &expected[0];
+            varied += usize::from(expected.iter().any(|&value| value != expected[0]));
+            for kernels in available() {
+                let got = (trial.kernel)(kernels, inputs);
+                let difference = got.iter().zip(expected).position(|(a, b)| a != b);
+                assert_eq!(got.len(), expected.len());
+                if let Some(at) = difference {
+                    let (got, expected) = (got[at], expected[at]);
+                    let what = format!("{}, {kernels:?} kernels", trial.what);
+                    panic!("{operator} {number}.{run} [{at}]: {got}, TFLM {expected}; {what}");
+                }
             }
         }
     }

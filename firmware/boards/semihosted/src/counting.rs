@@ -11,7 +11,7 @@ use semihosting::fs::File;
 use semihosting::io::Write as _;
 use zerda_firmware::Image;
 use zerda_firmware::cache::Windows;
-use zerda_firmware::step::{Step, run_op};
+use zerda_firmware::step::{Cpu, Step};
 
 use crate::{Machine, Message, message, wav};
 
@@ -94,7 +94,7 @@ impl<M: Machine> Step for Counting<M> {
         }
         let mut last = begin;
         for op in image.ops() {
-            run_op(op, image, windows, memory);
+            Cpu::default().run_op(op, image, windows, memory);
             let now = M::counter();
             let count = self.instructions(last..now);
             // Operators beyond the most that are told apart are not counted.

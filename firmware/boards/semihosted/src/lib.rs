@@ -19,7 +19,6 @@
 
 mod counting;
 mod failing;
-mod kernels;
 #[cfg(feature = "npu-model")]
 mod npu;
 mod uart;
@@ -42,9 +41,11 @@ use semihosting::{eprintln, process};
 use static_cell::ConstStaticCell;
 use zerda_firmware::app::{App, Output, Processor, Refusal};
 use zerda_firmware::audio::{Capture, Ring};
+use zerda_firmware::kernels::cases;
 #[cfg(feature = "npu-model")]
 use zerda_firmware::npu::{Npu, model::Model};
 use zerda_firmware::recovery::{Restart, restarted};
+use zerda_firmware::step::Cpu;
 use zerda_firmware::{Image, Recognizer};
 
 use counting::{Counting, ProfileFile};
@@ -192,7 +193,8 @@ fn try_run<M: Machine>(
         Ordering::Relaxed,
     );
     if options.kernels {
-        let cases = kernels::check().map_err(|error| message(format_args!("{error}")))?;
+        let cases = cases::check(Cpu::default().kernels())
+            .map_err(|error| message(format_args!("{error}")))?;
         defmt::info!("{=u32} cases of kernels equal", cases);
         return Ok(());
     }

@@ -23,7 +23,7 @@ fn hear_until<S: Step>(
 #[test]
 fn outputs_are_released_by_the_clock_when_audio_stops() {
     let clock = Clock::default();
-    let log = with_app(&IMAGE.0, Cpu, clock.clone(), |app, ring| {
+    let log = with_app(&IMAGE.0, Cpu::default(), clock.clone(), |app, ring| {
         hear_until(app, ring, |app| app.outputs[0].until.is_some());
         let high = |app: &TestApp<'_, Cpu>| {
             let outputs = app.outputs.iter().map(|output| output.until.is_some());
@@ -47,7 +47,7 @@ fn outputs_are_released_by_the_clock_when_audio_stops() {
 #[test]
 fn audio_that_trickles_holds_no_output_up() {
     let clock = Clock::default();
-    let log = with_app(&IMAGE.0, Cpu, clock.clone(), |app, ring| {
+    let log = with_app(&IMAGE.0, Cpu::default(), clock.clone(), |app, ring| {
         let next = hear_until(app, ring, |app| app.outputs[0].until.is_some());
         clock.skip(900);
         hear(app, ring, next, &[0; BLOCK]);
@@ -60,7 +60,7 @@ fn audio_that_trickles_holds_no_output_up() {
 #[test]
 fn the_load_after_audio_stopped_is_that_of_the_audio_since() {
     let clock = Clock::default();
-    let log = with_app(&IMAGE.0, Cpu, clock.clone(), |app, ring| {
+    let log = with_app(&IMAGE.0, Cpu::default(), clock.clone(), |app, ring| {
         for block in 0..90 {
             hear(app, ring, block * BLOCK as u64, &[0; BLOCK]);
         }
@@ -84,7 +84,7 @@ fn the_load_after_audio_stopped_is_that_of_the_audio_since() {
 fn audio_that_stops_closes_the_window_is_reported_once_and_starves_the_watchdog() {
     let clock = Clock::default();
     let image = gated();
-    let log = with_app(image.get(), Cpu, clock.clone(), |app, ring| {
+    let log = with_app(image.get(), Cpu::default(), clock.clone(), |app, ring| {
         let next = hear_until(app, ring, |app| app.awake);
         let fed = clock.fed.get();
         assert_eq!(u64::from(fed), next / 160);
@@ -139,7 +139,7 @@ fn a_restart_is_reported_after_the_start() {
         restart: Some(restart),
         ..Clock::default()
     };
-    let log = with_app(&IMAGE.0, Cpu, clock, |_, _| {});
+    let log = with_app(&IMAGE.0, Cpu::default(), clock, |_, _| {});
     assert!(log[3].starts_with("Start {"), "{log:?}");
     assert_eq!(log[4..], [format!("{:?}", Report::Restart(restart))]);
 }

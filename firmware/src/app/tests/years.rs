@@ -23,7 +23,7 @@ fn run_at(image: &Bytes, frame: u64, ticks: u32, lost: Range<usize>) -> Vec<Stri
     let first = frame * samples(10);
     let clock = Clock::default();
     clock.ticks.set(ticks);
-    let log = with_app(image.get(), Cpu, clock, |app, ring| {
+    let log = with_app(image.get(), Cpu::default(), clock, |app, ring| {
         app.recognizer.go_on_at(frame);
         (app.next, app.next_status) = (first, first + samples(1000));
         for (number, pcm) in answers().chunks(BLOCK).enumerate() {
@@ -91,7 +91,7 @@ fn audio_is_lost_the_same_way_after_years() {
     let pcm = answers();
     for year in YEARS {
         let start = year * samples(10);
-        let log = with_app(&IMAGE.0, Cpu, Clock::default(), |app, ring| {
+        let log = with_app(&IMAGE.0, Cpu::default(), Clock::default(), |app, ring| {
             hear(app, ring, 0, &pcm[..BLOCK]);
             for (start, pcm) in (start..).step_by(BLOCK).zip(pcm.chunks(BLOCK)) {
                 hear(app, ring, start, pcm);

@@ -1,11 +1,8 @@
 //! This module has the operators that work element by element.
 
 use crate::fixed_point::multiply_by_quantized_multiplier;
-use crate::kernels::{Operand, Output, lengths};
+use crate::kernels::{ADD_LEFT_SHIFT, Operand, Output, lengths};
 use crate::plan::Requantize;
-
-/// The number of bits by which TFLite's int8 ADD shifts its inputs left, for precision.
-const ADD_LEFT_SHIFT: u32 = 20;
 
 /// Computes TFLite's ADD: brings each input to the common scale by its own factor, adds them, and requantizes
 /// the sum by `to`.

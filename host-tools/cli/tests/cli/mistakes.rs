@@ -51,6 +51,26 @@ fn an_image_that_is_missing_or_damaged_is_named() {
 }
 
 #[test]
+fn kernels_that_the_processor_lacks_are_answered_with_those_that_it_has() {
+    let (code, stdout, stderr) = run(&["run", "--kernels=mve", "models/samples/robot.wav"]);
+    assert_eq!((code, stdout.as_str()), (2, ""));
+    let said = "zerda: --kernels: this processor has no `mve`, expected one of ";
+    assert!(stderr.starts_with(said), "{stderr}");
+    // Those are one line, and each is taken.
+    let names = stderr.trim_end().trim_start_matches(said).split(' ');
+    assert_eq!(names.clone().last(), Some("plain"), "{stderr}");
+    for name in names {
+        let kernels = format!("--kernels={name}");
+        let (code, stdout, _) = run(&["run", &kernels, "models/samples/robot.wav"]);
+        let last = stdout.lines().last().unwrap();
+        assert!(
+            code == 0 && last.contains(&format!(", {name} kernels; ")),
+            "{last}"
+        );
+    }
+}
+
+#[test]
 fn wake_words_that_the_image_does_not_have_are_an_error_of_one_line() {
     let robot = "models/samples/robot.wav";
     for command in ["run", "simulate"] {

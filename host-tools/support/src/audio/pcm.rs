@@ -35,6 +35,11 @@ impl Coding {
     /// Appends the samples of whole frames, in units of 16-bit samples and exactly.
     pub fn append(self, bytes: &[u8], big_endian: bool, samples: &mut Vec<f64>) {
         let size = self.bytes();
+        if let (Coding::Signed(2), false) = (self, big_endian) {
+            // Most recordings: what is below took as long as a tenth of the network.
+            let words = bytes.as_chunks::<2>().0.iter();
+            return samples.extend(words.map(|&word| f64::from(i16::from_le_bytes(word))));
+        }
         samples.extend(bytes.chunks_exact(size).map(|sample| {
             // The most significant byte is the last one.
             let mut word = [0; 8];

@@ -121,11 +121,27 @@ impl Resampler {
     }
 }
 
-/// Rounds to 16 bits; `as` saturates.
+/// Rounds to 16 bits, ties away from zero; `as` truncates and saturates. Not `f64::round`, which is a call of a function
+/// on processors of x86-64 that are as old as those that binaries are built for.
 fn rounded(sample: f64) -> i16 {
-    sample.round() as i16
+    // The number below a half: what lies just below one half does not become 1.
+    (sample + 0.5f64.next_down().copysign(sample)) as i16
 }
 
 fn gcd(a: u32, b: u32) -> u32 {
     if b == 0 { a } else { gcd(b, a % b) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::rounded;
+
+    #[test]
+    fn samples_are_rounded_as_the_standard_library_does() {
+        let halves = (-70_000..70_000).map(|half| f64::from(half) / 2.0);
+        for sample in halves.flat_map(|half| [half.next_down(), half, half.next_up()]) {
+            assert_eq!(rounded(sample), sample.round() as i16, "{sample}");
+        }
+        assert_eq!(rounded(f64::INFINITY), i16::MAX);
+    }
 }

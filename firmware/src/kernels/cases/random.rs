@@ -1,7 +1,7 @@
 //! This module makes random operands and scales.
 
-use zerda_firmware::kernels::Output;
-use zerda_firmware::plan::{Clamp, Requantize};
+use crate::kernels::Output;
+use crate::plan::{Clamp, Requantize};
 
 /// Says what operands and scales are like.
 #[derive(Clone, Copy, PartialEq)]
