@@ -74,7 +74,7 @@ fn a_mistake_in_a_file_is_answered_with_line_field_and_what_was_expected() {
         (
             "driver_cycles = 5000",
             "driver_cycles = 1e300",
-            "desk.toml:15: `driver_cycles`: invalid value 1e300, expected 0 to 1e12",
+            "desk.toml:16: `driver_cycles`: invalid value 1e300, expected 0 to 1e12",
         ),
         (
             "output_us",
@@ -99,7 +99,7 @@ fn a_mistake_in_a_file_is_answered_with_line_field_and_what_was_expected() {
         (
             "driver_cycles = 5000",
             "driver_cycles = -1",
-            "desk.toml:15: `driver_cycles`: invalid value -1.0, expected 0",
+            "desk.toml:16: `driver_cycles`: invalid value -1.0, expected 0",
         ),
         ("[npu]", "[npu", "desk.toml:13: "),
         (
