@@ -5,6 +5,7 @@ mod random;
 
 use core::fmt;
 
+use super::choice::Dense;
 use super::{Channels, Heads, Kernels, Operand, plain};
 use crate::plan::Requantize;
 use random::{Random, Style};
@@ -147,30 +148,9 @@ impl Cases<'_> {
             (13, 63, 31),
             (1, 1000, 1),
         ] {
-            self.random.fill(&mut self.a[..count * depth], style);
-            self.random.fill(&mut self.b[..rows * depth], style);
-            self.channels(style, count, depth);
-            let (zero_point, clamp) = (self.random.zero_point(style), self.random.clamp());
-            let mut cut = |len| self.random.cut(style, len);
-            let (input, weights) = (cut(rows * depth), cut(count * depth));
-            let output = cut(rows * count);
-            let (biases, multipliers, shifts) = (cut(count), cut(count), cut(count));
-            self.compare("fully_connected", output, |of, kernels, output| {
-                let run = kernels.fully_connected;
-                let channels = Channels {
-                    bias: &of.bias[..biases],
-                    multiplier: &of.multiplier[..multipliers],
-                    shift: &of.shift[..shifts],
-                };
-                run(
-                    &of.b[..input],
-                    &of.a[..weights],
-                    channels,
-                    zero_point,
-                    clamp,
-                    output,
-                );
-            })?;
+            let lengths = [rows * depth, count * depth, rows * count];
+            let kernel = |kernels: &Kernels| kernels.fully_connected;
+            self.dense("fully_connected", kernel, style, lengths, count, depth)?;
         }
         Ok(())
     }
@@ -187,32 +167,40 @@ impl Cases<'_> {
             (10, 17, 19),
             (2, 3, 33),
         ] {
-            let input = (rows + taps - 1) * cols;
-            self.random.fill(&mut self.a[..taps * cols], style);
-            self.random.fill(&mut self.b[..input], style);
-            self.channels(style, cols, taps);
-            let (zero_point, clamp) = (self.random.zero_point(style), self.random.clamp());
-            let mut cut = |len| self.random.cut(style, len);
-            let (input, weights, output) = (cut(input), cut(taps * cols), cut(rows * cols));
-            let (biases, multipliers, shifts) = (cut(cols), cut(cols), cut(cols));
-            self.compare("depthwise_conv", output, |of, kernels, output| {
-                let run = kernels.depthwise_conv;
-                let channels = Channels {
-                    bias: &of.bias[..biases],
-                    multiplier: &of.multiplier[..multipliers],
-                    shift: &of.shift[..shifts],
-                };
-                run(
-                    &of.b[..input],
-                    &of.a[..weights],
-                    channels,
-                    zero_point,
-                    clamp,
-                    output,
-                );
-            })?;
+            let lengths = [(rows + taps - 1) * cols, taps * cols, rows * cols];
+            let kernel = |kernels: &Kernels| kernels.depthwise_conv;
+            self.dense("depthwise_conv", kernel, style, lengths, cols, taps)?;
         }
         Ok(())
+    }
+
+    /// Tries an operator of so many channels, each of which sums up `terms` products, on as many elements of input,
+    /// weights and output as `lengths` says.
+    fn dense(
+        &mut self,
+        name: &'static str,
+        kernel: fn(&Kernels) -> Dense,
+        style: Style,
+        lengths: [usize; 3],
+        channels: usize,
+        terms: usize,
+    ) -> Result<(), Mismatch> {
+        self.random.fill(&mut self.b[..lengths[0]], style);
+        self.random.fill(&mut self.a[..lengths[1]], style);
+        self.channels(style, channels, terms);
+        let (zero_point, clamp) = (self.random.zero_point(style), self.random.clamp());
+        let mut cut = |len| self.random.cut(style, len);
+        let [input, weights, output] = lengths.map(&mut cut);
+        let [biases, multipliers, shifts] = [channels; 3].map(&mut cut);
+        self.compare(name, output, |of, kernels, output| {
+            let channels = Channels {
+                bias: &of.bias[..biases],
+                multiplier: &of.multiplier[..multipliers],
+                shift: &of.shift[..shifts],
+            };
+            let (input, weights) = (&of.b[..input], &of.a[..weights]);
+            kernel(kernels)(input, weights, channels, zero_point, clamp, output);
+        })
     }
 
     fn elementwise(&mut self, style: Style) -> Result<(), Mismatch> {

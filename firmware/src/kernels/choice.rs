@@ -31,7 +31,7 @@ static ALL: &[Kernels] = &[
     plain::KERNELS,
 ];
 
-type Dense = fn(&[i8], &[i8], Channels<'_>, i8, Clamp, &mut [i8]);
+pub(super) type Dense = fn(&[i8], &[i8], Channels<'_>, i8, Clamp, &mut [i8]);
 
 /// A table of the kernels for one instruction set. [`plain`] says what each computes.
 pub struct Kernels {
