@@ -33,7 +33,7 @@ static ALL: &[Kernels] = &[
 
 pub(super) type Dense = fn(&[i8], &[i8], Channels<'_>, i8, Clamp, &mut [i8]);
 
-/// A table of the kernels for one instruction set. [`plain`] says what each computes.
+/// Holds the kernels for one instruction set, a table of functions. [`plain`] says what each computes.
 pub struct Kernels {
     /// Names these kernels in reports.
     pub name: &'static str,

@@ -8,7 +8,7 @@ use core::arch::x86_64::*;
 
 use super::Simd;
 
-/// The instructions of AVX2.
+/// Stands for the instructions of AVX2.
 #[derive(Clone, Copy)]
 pub struct Avx2;
 

@@ -8,7 +8,7 @@ use core::arch::x86_64::*;
 
 use super::Simd;
 
-/// The instructions of AVX-512 (F, BW, VL) with VNNI.
+/// Stands for the instructions of AVX-512 (F, BW, VL) with VNNI.
 #[derive(Clone, Copy)]
 pub struct Avx512;
 

@@ -8,7 +8,7 @@ use core::arch::asm;
 
 use super::Simd;
 
-/// The instructions of NEON, and SDOT if so.
+/// Stands for the instructions of NEON, with SDOT where that is said.
 #[derive(Clone, Copy)]
 pub struct Neon<const DOTPROD: bool>;
 

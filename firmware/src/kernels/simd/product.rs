@@ -9,12 +9,12 @@ use crate::kernels::limits::simd::{DEPTH, PREPARED, ROWS};
 /// The number of rows whose sums are kept at a time.
 const TILE: usize = 5;
 
-/// Rows that are prepared to be multiplied.
+/// Holds rows that are prepared to be multiplied.
 pub struct Prepared {
     first: *const i8,
 }
 
-/// Room for what [`Simd::prepare`] makes.
+/// Has room for what [`Simd::prepare`] makes.
 pub type Room = [MaybeUninit<i16>; PREPARED];
 
 impl Prepared {
@@ -35,7 +35,7 @@ impl Prepared {
     }
 }
 
-/// `LANES` rows that are packed to be multiplied.
+/// Holds `LANES` rows that are packed to be multiplied.
 pub struct Packed<S: Simd> {
     vectors: [MaybeUninit<S::I32>; DEPTH / 2],
     depth: usize,

@@ -4,7 +4,7 @@ use super::Simd;
 use crate::kernels::{Channels, Output};
 use crate::plan::{Clamp, Requantize};
 
-/// A rounding division of each value by its own power of two, ties away from zero.
+/// Divides each value by its own power of two, and rounds to nearest, ties away from zero.
 #[derive(Clone, Copy)]
 pub struct Divide<S: Simd> {
     /// Holds how far all but the last bit is shifted.
@@ -44,7 +44,7 @@ impl<S: Simd> Divide<S> {
     }
 }
 
-/// Scales of `LANES` values, prepared.
+/// Holds the scales of `LANES` values, prepared.
 #[derive(Clone, Copy)]
 pub struct Scales<S: Simd> {
     multiplier: S::I32,
