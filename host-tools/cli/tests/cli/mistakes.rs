@@ -58,7 +58,7 @@ fn kernels_that_the_processor_lacks_are_answered_with_those_that_it_has() {
     assert!(stderr.starts_with(said), "{stderr}");
     // Those are one line, and each is taken.
     let names = stderr.trim_end().trim_start_matches(said).split(' ');
-    assert_eq!(names.clone().last(), Some("plain"), "{stderr}");
+    assert_eq!(names.clone().next_back(), Some("plain"), "{stderr}");
     for name in names {
         let kernels = format!("--kernels={name}");
         let (code, stdout, _) = run(&["run", &kernels, "models/samples/robot.wav"]);
