@@ -16,7 +16,10 @@ pub mod limits;
 #[cfg(all(feature = "mve", target_arch = "arm"))]
 mod mve;
 pub mod plain;
-#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+#[cfg(any(
+    target_arch = "x86_64",
+    all(target_arch = "aarch64", target_feature = "neon")
+))]
 mod simd;
 #[cfg(all(any(feature = "dsp", feature = "mve"), target_arch = "arm"))]
 mod softmax;

@@ -159,7 +159,8 @@ pub trait Bus {
         cpu as u64
     }
 
-    /// Writes the scratch buffer, or constants behind it, back to memory if the CPU caches it. An implementation
+    /// Writes the scratch buffer, or constants behind it, back to memory if the CPU caches it: each begins with a cache
+    /// line, and nothing else lies in its last one. An implementation
     /// needs a barrier: what was written is there before the next register is.
     fn clean(&mut self, scratch: &mut [i8]);
 

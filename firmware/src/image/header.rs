@@ -100,9 +100,13 @@ pub const fn npu_scratch_bytes(image: &[u8]) -> usize {
     }
 }
 
-/// Returns the offset in the buffer, in bytes, of constants that are copied behind scratch memory.
-pub(super) const fn constants_offset(scratch_bytes: usize) -> usize {
-    match scratch_bytes.checked_next_multiple_of(ALIGNMENT) {
+/// The most bytes that a line of a data cache has, on the cores that are known.
+const CACHE_LINE: usize = 32;
+
+/// Returns the offset in the buffer, in bytes, of constants that are copied behind scratch memory: a cache line holds
+/// bytes of one of them alone.
+pub const fn constants_offset(scratch_bytes: usize) -> usize {
+    match scratch_bytes.checked_next_multiple_of(CACHE_LINE) {
         Some(offset) => offset,
         None => usize::MAX,
     }

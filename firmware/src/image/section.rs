@@ -21,7 +21,7 @@ use core::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use super::header::constants_offset;
+pub use super::header::constants_offset;
 use super::{Image, MAX_CACHES, ParseError, take};
 use crate::plan::{Location, Op, Tensor};
 

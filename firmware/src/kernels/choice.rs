@@ -9,7 +9,10 @@ use core::fmt;
 use super::dsp;
 #[cfg(all(feature = "mve", target_arch = "arm"))]
 use super::mve;
-#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+#[cfg(any(
+    target_arch = "x86_64",
+    all(target_arch = "aarch64", target_feature = "neon")
+))]
 use super::simd;
 use super::{Channels, Heads, Operand, Output, plain};
 use crate::plan::{Clamp, Requantize};
@@ -24,9 +27,9 @@ static ALL: &[Kernels] = &[
     simd::AVX512,
     #[cfg(target_arch = "x86_64")]
     simd::AVX2,
-    #[cfg(target_arch = "aarch64")]
+    #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
     simd::DOTPROD,
-    #[cfg(target_arch = "aarch64")]
+    #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
     simd::NEON,
     plain::KERNELS,
 ];

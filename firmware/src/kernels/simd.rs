@@ -3,7 +3,7 @@
 //!
 //! An operator's results lie side by side in a vector, whether they are channels, keys or elements, so that all are
 //! requantized at once, exactly as TFLite does. If something does not fit, such as a row shorter than a vector, it
-//! is left to [`plain`](super::plain), compiled for the same instructions.
+//! is left to [`plain`](super::plain).
 //!
 //! The table shows microseconds of a steady step of `models/shrunk.zerda`, measured on one core of an AMD EPYC (Zen 4).
 //!
@@ -34,7 +34,7 @@ mod avx2;
 mod avx512;
 mod dense;
 mod elementwise;
-#[cfg(target_arch = "aarch64")]
+#[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
 mod neon;
 mod product;
 mod requantize;
@@ -198,7 +198,7 @@ macro_rules! has {
 }
 
 /// Says whether this processor has a feature, or without the standard library whether the target has.
-#[cfg(target_arch = "aarch64")]
+#[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
 macro_rules! has {
     ($feature:tt) => {{
         #[cfg(any(test, feature = "std"))]
@@ -223,9 +223,9 @@ pub const AVX512: Kernels = kernels!(
 );
 
 /// The table of the kernels for NEON, which every AArch64 has.
-#[cfg(target_arch = "aarch64")]
+#[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
 pub const NEON: Kernels = kernels!("neon", neon::Neon<false>, "neon", has!("neon"));
 
 /// The table of the kernels for NEON with products of four bytes, which these have: Cortex-A76 (Raspberry Pi 5), Apple's M1 and later.
-#[cfg(target_arch = "aarch64")]
+#[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
 pub const DOTPROD: Kernels = kernels!("dotprod", neon::Neon<true>, "neon,dotprod", has!("dotprod"));

@@ -14,6 +14,7 @@ use zerda_firmware::{Event, Image, Recognizer};
 use zerda_support::audio::{self, Recording, SAMPLE_RATE, tail};
 use zerda_support::error::{Error, Result, say};
 use zerda_support::escape;
+use zerda_support::files;
 use zerda_support::interrupt;
 use zerda_support::output::{self, Counts, Totals, print, print_end};
 use zerda_support::report;
@@ -129,6 +130,8 @@ struct Session<'a> {
 impl Session<'_> {
     fn input(&mut self, path: &Path, panel: &mut Option<Panel>) -> Result<()> {
         let mut recording = if path == Path::new("-") {
+            // Standard input may be a file, whose name is not known.
+            files::note(Path::new("/dev/stdin"))?;
             let stdin = io::stdin();
             if stdin.is_terminal() {
                 say(&format!(

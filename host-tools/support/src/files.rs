@@ -2,11 +2,11 @@
 //!
 //! What reads a file that a user named, or that lies beside such a file or in such a folder, opens it here, and it is
 //! remembered. [`crate::output::write`] asks before it replaces a file: one that was read, or was written before, is
-//! refused, by whatever name or link it is called. That is the guarantee; it needs no list of what each command reads.
+//! refused, by whatever name or link it is called. That needs no list of what each command reads.
 //!
-//! By itself it would refuse only after all the work. So a command begins with [`announce`], and then reading one of its
-//! outputs fails, which comes before the work on what is read. A file that is changed in place is not announced, and
-//! [`crate::output::replace`] writes it.
+//! By itself it would refuse only after all the work. So a command begins with [`announce`], once in a process, and then
+//! reading one of its outputs fails, which comes before the work on what is read. A file that is changed in place is not
+//! announced, and [`crate::output::replace`] writes it.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, Metadata};

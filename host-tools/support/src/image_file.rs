@@ -63,10 +63,8 @@ impl ImageFile {
         let image = Image::parse(self.bytes()).map_err(|error| {
             Error::usage(format!("{}: {}", self.path.display(), self.why(error)))
         })?;
-        let npu = image
-            .npu()
-            .map_or(0, |npu| npu.section.scratch_bytes.into());
-        let bytes = image.memory_bytes() as u64 + npu;
+        let npu = image.npu().map_or(0, |npu| npu.buffer_bytes());
+        let bytes = image.memory_bytes() as u64 + npu as u64;
         within_limit(&self.path, "asks for", bytes)?;
         Ok(image)
     }
@@ -218,4 +216,24 @@ fn is_text(bytes: &[u8]) -> bool {
     valid
         .chars()
         .all(|c| !c.is_control() || c.is_ascii_whitespace())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_support::shrunk;
+    use zerda_firmware::image::section::test_section::Parts;
+
+    #[test]
+    fn an_image_that_asks_for_more_memory_than_the_limit_is_refused() {
+        let shipped = shrunk();
+        let mut parts = Parts::new(&shipped.image().unwrap());
+        parts.section.scratch_bytes = 65 << 20;
+        let bytes = parts.append(shipped.bytes());
+        let file = ImageFile::new(Path::new("x"), bytes.get());
+        let error = file.image().unwrap_err().to_string();
+        // Caches and arena take less than a MiB.
+        let expected = "x: asks for 66 MiB, more than the 64 MiB that an image may take here; if";
+        assert!(error.starts_with(expected), "{error}");
+    }
 }

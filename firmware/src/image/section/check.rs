@@ -171,20 +171,20 @@ mod tests {
         }
     }
 
-    /// 512 bytes and the inputs and outputs of scratch memory, to a multiple of 16, then 600 bytes of constants.
+    /// Scratch memory, to the end of a cache line of 32 bytes, then 600 bytes of constants.
     #[test]
     fn constants_in_sram_lie_behind_the_scratch_memory_and_the_buffer_is_a_constant_too() {
         let image = tiny(2);
         let mut parts = Parts::new(&Image::parse(image.get()).unwrap());
         parts.section.scratch_bytes += 3;
         parts.memory_mode = MemoryMode::SramOnly;
-        let scratch = parts.section.scratch_bytes as usize;
+        let lines = parts.section.scratch_bytes as usize / 32 + 1;
         let bytes = parts.append(image.get());
         let program = Image::parse(bytes.get()).unwrap().npu().unwrap();
         let place = program.constants_place().unwrap();
-        assert_eq!((place.start, place.len()), (scratch + 13, 600));
-        assert_eq!(npu_scratch_bytes(bytes.get()), scratch + 13 + 600);
-        assert_eq!(program.buffer_bytes(), scratch + 13 + 600);
+        assert_eq!((place.start, place.len()), (lines * 32, 600));
+        assert_eq!(npu_scratch_bytes(bytes.get()), lines * 32 + 600);
+        assert_eq!(program.buffer_bytes(), lines * 32 + 600);
     }
 
     #[test]

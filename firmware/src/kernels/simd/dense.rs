@@ -75,7 +75,8 @@ pub unsafe fn depthwise_conv<S: Simd>(
     output: &mut [i8],
 ) {
     let cols = channels.bias.len();
-    if !lengths::depthwise_conv(input, weights, channels, output) || cols < S::LANES {
+    let fits = lengths::depthwise_conv(input, weights, channels, output);
+    if !fits || cols < S::LANES || weights.is_empty() {
         return plain::depthwise_conv(input, weights, channels, zero_point, clamp, output);
     }
     let (rows, taps) = (output.len() / cols, weights.len() / cols);

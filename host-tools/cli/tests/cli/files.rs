@@ -279,3 +279,19 @@ fn commands_of_the_documents_run_as_written_and_change_nothing_outside_of_target
     }
     assert!(ran.len() >= 12, "{ran:?}");
 }
+
+/// The shell redirects it, so that no argument names it.
+#[cfg(unix)]
+#[test]
+fn a_recording_that_is_standard_input_is_not_written_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("answers.wav");
+    fs::copy(root().join("models/samples/answers.wav"), &path).unwrap();
+    let before = fs::read(&path).unwrap();
+    let mut command = zerda(&["run", "-", "--trace", path.to_str().unwrap()]);
+    let input = fs::File::open(&path).unwrap();
+    let (code, _, stderr) = outcome(command.stdin(input).output().unwrap());
+    assert_eq!((code, stderr.lines().count()), (2, 1), "{stderr}");
+    assert!(stderr.contains("name another file to write to"), "{stderr}");
+    assert!(fs::read(&path).unwrap() == before);
+}

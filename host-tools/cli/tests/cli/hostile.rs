@@ -181,7 +181,7 @@ fn a_request_to_end_ends_a_live_stream_with_summary_and_picture() {
             .unwrap();
         // The pipe stays open, as that of a microphone.
         let mut stdin = child.stdin.take().unwrap();
-        let bytes = fs::read(&samples()[0]).unwrap();
+        let bytes = fs::read(sample().0).unwrap();
         stdin.write_all(&bytes[44..]).unwrap();
         let mut first = [0; 1];
         std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut first).unwrap();
@@ -216,14 +216,16 @@ fn first_start(folder: &TempDir, pcm: &[i16]) -> i64 {
 #[test]
 fn a_word_starts_where_it_does_after_digital_silence_or_a_bang_too() {
     let folder = tempfile::tempdir().unwrap();
-    let mut reader = WavReader::open(&samples()[0]).unwrap();
-    let pcm: Vec<i16> = reader.samples().collect::<Result<_, _>>().unwrap();
+    let (_, pcm) = sample();
     let start = first_start(&folder, &pcm);
     let near = |found: i64| (found - start).abs() <= 60;
     // Zeros until 100 ms before the word.
     let mut silent = pcm.clone();
     silent[..(start as usize - 100) * 16].fill(0);
     let found = first_start(&folder, &silent);
+    assert!(near(found), "{found} instead of {start}");
+    // Two seconds more of them.
+    let found = first_start(&folder, &[vec![0; 32_000], silent].concat()) - 2_000;
     assert!(near(found), "{found} instead of {start}");
     // A bang of 40 ms, a third of a second before a word that is 30 dB quieter than it was.
     let mut quiet: Vec<i16> = pcm.iter().map(|sample| sample / 32).collect();

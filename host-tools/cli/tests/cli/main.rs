@@ -9,7 +9,7 @@ mod mistakes;
 
 use std::f64::consts::PI;
 use std::fs;
-use std::io::Write;
+use std::io::{Cursor, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -36,7 +36,9 @@ fn samples() -> Vec<String> {
     let folder = fs::read_dir(root().join("models/samples")).expect("the samples");
     let files = folder.map(|entry| entry.unwrap().path());
     let wavs = files.filter(|path| path.extension().is_some_and(|e| e == "wav"));
-    wavs.map(|path| path.display().to_string()).collect()
+    let mut samples: Vec<_> = wavs.map(|path| path.display().to_string()).collect();
+    samples.sort();
+    samples
 }
 
 /// A sample with several commands: its path and its 16 kHz samples.
@@ -93,30 +95,99 @@ fn every_sample_gives_the_commands_that_are_spoken_in_it_within_160_ms() {
 }
 
 #[test]
-fn a_44_1_khz_stereo_float_wav_gives_the_detections_of_the_original() {
+fn a_stereo_float_wav_of_another_rate_gives_the_detections_of_the_original_as_a_file_and_as_a_pipe()
+{
     let (path, samples) = sample();
-    let folder = folder();
-    let copy = folder.path().join("copy.wav");
+    let (original, _) = objects(&run(&["run", "--json", &path]).1);
+    assert!(!original.is_empty());
+    for rate in [44_100, 48_000] {
+        let copy = stereo(rate, |n| {
+            // The channels differ; their mean is the original.
+            let value = interpolated(&samples, n as f64 * 16_000.0 / f64::from(rate)) / 32_768.0;
+            (n < samples.len() * rate as usize / 16_000).then_some([1.5 * value, 0.5 * value])
+        });
+        let folder = folder();
+        let file = write(&folder, "copy.wav", &copy);
+        for (code, said, stderr) in [
+            run(&["run", "--json", &file]),
+            piped(&["run", "--json", "-"], &copy),
+        ] {
+            assert_eq!((code, stderr.as_str()), (0, ""));
+            agree(&objects(&said).0, &original);
+        }
+    }
+}
+
+/// The bytes of a WAV of two channels, as 32-bit floats: frames by their number, until there is none.
+fn stereo(rate: u32, frame: impl Fn(usize) -> Option<[f64; 2]>) -> Vec<u8> {
     let spec = WavSpec {
         channels: 2,
-        sample_rate: 44_100,
+        sample_rate: rate,
         bits_per_sample: 32,
         sample_format: SampleFormat::Float,
     };
-    let mut writer = WavWriter::create(&copy, spec).unwrap();
-    for n in 0..samples.len() * 441 / 160 {
-        // The channels differ; their mean is the original.
-        let value = interpolated(&samples, n as f64 * 160.0 / 441.0) / 32_768.0;
-        writer.write_sample((1.5 * value) as f32).unwrap();
-        writer.write_sample((0.5 * value) as f32).unwrap();
+    let mut bytes = Cursor::new(Vec::new());
+    let mut writer = WavWriter::new(&mut bytes, spec).unwrap();
+    for value in (0..).map_while(frame).flatten() {
+        writer.write_sample(value as f32).unwrap();
     }
     writer.finalize().unwrap();
+    bytes.into_inner()
+}
 
-    let (original, _) = objects(&run(&["run", "--json", &path]).1);
-    let (copied, _) = objects(&run(&["run", "--json", &copy.display().to_string()]).1);
-    assert!(!original.is_empty());
+#[test]
+fn channels_that_cancel_each_other_out_are_remarked_and_one_of_them_may_be_chosen() {
+    let (path, samples) = sample();
+    let folder = folder();
+    let copy = stereo(16_000, |n| {
+        let value = f64::from(*samples.get(n)?) / 32_768.0;
+        Some([value, -value])
+    });
+    let copy = write(&folder, "copy.wav", &copy);
+    let (code, _, stderr) = run(&["run", &copy]);
+    assert_eq!((code, stderr.lines().count()), (0, 1), "{stderr}");
+    assert!(stderr.contains("cancel each other out"), "{stderr}");
+    let (code, chosen, stderr) = run(&["run", "--json", "--channel", "1", &copy]);
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    let [chosen, original] =
+        [chosen, run(&["run", "--json", &path]).1].map(|said| objects(&said).1);
+    assert_eq!(chosen["logits_crc32"], original["logits_crc32"]);
+    let (code, _, stderr) = run(&["run", "--channel", "3", &copy]);
+    assert_eq!(code, 2);
+    assert!(stderr.contains("has 2 channels, no channel 3"), "{stderr}");
+}
+
+/// 32-bit floats that are scaled as 16-bit integers are.
+#[test]
+fn floats_beyond_full_scale_are_remarked_once_with_what_to_do() {
+    let (_, samples) = sample();
+    let loud = stereo(16_000, |n| Some([f64::from(*samples.get(n)?); 2]));
+    let folder = folder();
+    let (code, _, stderr) = run(&["run", &write(&folder, "loud.wav", &loud)]);
+    assert_eq!((code, stderr.lines().count()), (0, 1), "{stderr}");
+    let peak = samples.iter().map(|sample| sample.unsigned_abs()).max();
+    let expected = format!("samples reach {}", peak.unwrap());
+    assert!(stderr.contains(&expected), "{stderr}");
+    let cure = " times full scale and are cut off there: scale them to -1 to 1";
+    assert!(stderr.contains(cure), "{stderr}");
+}
+
+#[test]
+fn a_file_that_ends_within_a_sample_is_told_once() {
+    let mut bytes = fs::read(sample().0).unwrap();
+    let length = u32::from_le_bytes(bytes[40..44].try_into().unwrap()) - 1;
+    bytes[40..44].copy_from_slice(&length.to_le_bytes());
+    let folder = folder();
+    let path = write(&folder, "half.wav", &bytes);
+    let (code, _, stderr) = run(&["run", &path]);
+    let expected = format!("zerda: warning: {path}: ends within a sample, which is left out\n");
+    assert_eq!((code, stderr), (0, expected));
+}
+
+/// The same commands, at the same times but for a frame.
+fn agree(copied: &[Value], original: &[Value]) {
     assert_eq!(copied.len(), original.len());
-    for (copied, original) in copied.iter().zip(&original) {
+    for (copied, original) in copied.iter().zip(original) {
         assert_eq!(copied["command"], original["command"]);
         // A rounding of half a sample step may move a threshold's crossing by a frame.
         let difference = copied["end_ms"].as_i64().unwrap() - original["end_ms"].as_i64().unwrap();

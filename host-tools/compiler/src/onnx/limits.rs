@@ -14,7 +14,8 @@ pub const MOST_BYTES: u64 = 64 << 20;
 /// Largest number of nodes. Exporters write some 60 for a layer.
 pub const MOST_NODES: usize = 10_000;
 
-/// An ONNX file takes no more bytes in memory than these, a quarter of which its weights may be.
+/// An ONNX file's messages take no more bytes in memory than these, a quarter of which its weights may be; lists that grow
+/// may take a few times theirs.
 pub const MOST_DECODED_BYTES: u64 = 4 * MOST_BYTES;
 
 /// Largest number of elements that all constants have together, those that are computed of others included: 256 MiB in

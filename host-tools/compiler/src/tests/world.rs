@@ -292,6 +292,12 @@ fn recordings_that_say_nothing_and_a_network_that_hears_nothing_are_errors() {
         assert_eq!(error.exit_code(), 2);
         assert!(error.to_string().contains(expected), "{error}");
     }
+    // What other systems leave in a folder is none.
+    let folder = tempfile::tempdir().unwrap();
+    zerda_support::audio::write(&folder.path().join("a.wav"), &recording(1, 16_000)).unwrap();
+    fs::write(folder.path().join("._a.wav"), b"\0\x05\x16\x07Mac OS X").unwrap();
+    let recordings = calibrate::recordings(&[folder.path().into()]).unwrap();
+    assert_eq!(recordings, [recording(1, 16_000)]);
     // 26 minutes at 1 kHz, twice.
     let long = tempfile::NamedTempFile::new().unwrap();
     let bytes = 26 * 60_000u32;

@@ -33,6 +33,7 @@ fn reasons(
     assert_eq!(missed + hits, spoken.len());
     for of in &explained {
         assert!(!of.frames.is_empty() && of.text().contains(&of.why));
+        assert!(of.reason != "clipped" || of.text().contains(" % of its samples are clipped"));
     }
     let all = explained.into_iter();
     all.map(|of| (of.kind, of.command, of.reason)).collect()
@@ -59,6 +60,16 @@ fn a_word_that_is_not_the_one_said_is_explained_from_both_sides() {
     let taken = ("false_alarm", "left".to_string(), "another_label");
     assert!(found.contains(&taken) && found.contains(&missed("yes", "another_label")));
     assert_eq!(found.len(), 2);
+}
+
+#[test]
+fn a_word_that_was_recorded_too_loud_is_told_with_how_much_is_clipped() {
+    let strict = with(|text| text + "left = 0.95\n");
+    let loud = |audio: &mut Vec<i16>| {
+        let left = &mut audio[1_900 * 16..2_500 * 16];
+        left.iter_mut().for_each(|s| *s = s.saturating_mul(1_000));
+    };
+    assert_eq!(reasons(&strict, loud, as_is), [missed("left", "clipped")]);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use zerda_firmware::image::section::MemoryMode;
+use zerda_firmware::image::section::{MemoryMode, constants_offset};
 use zerda_support::error::{Error, Result};
 use zerda_support::ethos_u::Target;
 use zerda_support::files;
@@ -119,7 +119,8 @@ impl Vela {
         if memory_mode == MemoryMode::SramOnly {
             // The summary counts neither the constants in SRAM nor the flash that they come from.
             estimate.flash_bytes = compiled.constants.len() as f64;
-            estimate.sram_bytes += estimate.flash_bytes;
+            let offset = constants_offset(estimate.sram_bytes as usize);
+            estimate.sram_bytes = offset as f64 + estimate.flash_bytes;
         }
         Ok((compiled, estimate))
     }

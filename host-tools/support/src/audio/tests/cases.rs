@@ -209,6 +209,13 @@ fn every_coding_of_samples_is_brought_to_16_bits() {
     assert_eq!(of(3, 64, &doubles), [16_384, -32_768]);
     // 12 bits stand in the upper ones of 16 (Multimedia Programming Interface 1.0, page 61).
     assert_eq!(of(1, 12, &[0xf0, 0x7f, 0x10, 0x80]), [0x7ff0, -0x7ff0]);
+    // 20 valid bits in the upper ones of 24, as WAVE_FORMAT_EXTENSIBLE states them.
+    let mut extended = fmt(0xfffe, 24)[8..].to_vec();
+    extended.extend([22u16, 20].map(u16::to_le_bytes).concat());
+    extended.extend(b"\x04\0\0\0\x01\0\0\0\0\0\x10\0\x80\0\0\xaa\0\x38\x9b\x71");
+    let samples = chunk(b"data", 6, &[0, 0xf0, 0x7f, 0, 0x10, 0x80]);
+    let wav = riff(None, &[chunk(b"fmt ", 40, &extended), samples]);
+    assert_eq!(decoded(wav).unwrap(), [0x7ff0, -0x7ff0]);
     // ITU-T G.711, tables 1 and 2: the largest, the smallest and their negatives, in 13 and 14 bits.
     assert_eq!(
         of(6, 8, &[0xaa, 0xd5, 0x55, 0x2a]),
