@@ -6,6 +6,7 @@
 //! the same.
 
 use crate::image::{Image, MAX_CACHES};
+use crate::kernels;
 
 /// The most different places at which caches start.
 const MAX_PHASES: usize = 8;
@@ -81,10 +82,7 @@ impl Windows {
             );
             let cols = usize::from(cache.cols);
             if let Some(buffer) = memory.get_mut(cache.byte_range()) {
-                let (from, to) = (from * cols, (from + kept) * cols);
-                if from <= to && to <= buffer.len() {
-                    buffer.copy_within(from..to, 0);
-                }
+                kernels::move_to_front(buffer, from * cols, (from + kept) * cols);
             }
             *start = 0;
         }

@@ -12,19 +12,17 @@
 //! (and a hair), so that no subnormal number appears, which some vector units flush to zero, and that silence
 //! takes as many instructions as speech.
 
-use crate::image::{BINS, FFT, FrontEndConfig, Image, MAX_LEVEL_FRAMES};
+use core::slice;
 
-/// The least energy that a logarithm is taken of. libm knows the logarithm of 1 without computing it; that of
-/// the next number differs by less than a level of 16 nats resolves.
-const LEAST: f32 = 1.0 + f32::EPSILON;
+use crate::image::{FrontEndConfig, Image, MAX_LEVEL_FRAMES};
+use crate::kernels::{self, Filters};
 
 /// The front end of one stream, which remembers the level.
 #[derive(Clone, Debug)]
 pub struct FrontEnd<'a> {
     config: FrontEndConfig,
     window: &'a [f32],
-    mel_weight: &'a [f32],
-    mel_band: &'a [i8],
+    filters: Filters<'a>,
     /// The level that is remembered, in nats: the energy of sounds that lasted.
     memory: f32,
     /// The energy that the last frame has, in nats.
@@ -46,8 +44,10 @@ impl<'a> FrontEnd<'a> {
         Self {
             config,
             window: table(config.window_table).unwrap_or_default(),
-            mel_weight: table(config.mel_weight).unwrap_or_default(),
-            mel_band: band.map_or(&[], |tensor| image.constant_i8(tensor)),
+            filters: Filters {
+                weights: table(config.mel_weight).unwrap_or_default(),
+                bands: band.map_or(&[], |tensor| image.constant_i8(tensor)),
+            },
             memory: config.level_floor,
             energy: 0.0,
             energies: [0.0; MAX_LEVEL_FRAMES],
@@ -67,38 +67,14 @@ impl<'a> FrontEnd<'a> {
     /// gets one value a mel filter, in nats below the level, in `-range..=0`.
     #[inline(never)] // so that what is around it does not change how it is compiled
     pub fn frame(&mut self, samples: &[i16], features: &mut [f32]) {
-        let mut spectrum = [0.0; FFT];
-        let windowed = samples.iter().zip(self.window);
-        for (slot, (&sample, &weight)) in spectrum.iter_mut().zip(windowed) {
-            *slot = f32::from(sample) * weight;
-        }
-        let spectrum = microfft::real::rfft_512(&mut spectrum);
-        // Both ends of the spectrum are real; the transform packs them into one number.
-        let [ends, inner @ ..] = spectrum;
-        let mut powers = [0.0; BINS];
-        let [first, others @ .., last] = &mut powers;
-        (*first, *last) = (ends.re * ends.re, ends.im * ends.im);
-        for (power, bin) in others.iter_mut().zip(inner) {
-            *power = bin.re * bin.re + bin.im * bin.im;
-        }
-        features.fill(0.0);
-        for ((power, &weight), &band) in powers.iter().zip(self.mel_weight).zip(self.mel_band) {
-            let Ok(band) = usize::try_from(band) else {
-                continue;
-            };
-            if let Some(rising) = features.get_mut(band) {
-                *rising += weight * power;
-            }
-            if let Some(falling) = band.checked_sub(1).and_then(|band| features.get_mut(band)) {
-                *falling += (1.0 - weight) * power;
-            }
-        }
+        kernels::filter_bank(samples, self.window, self.filters, features);
         let energy = features.iter().fold(0.0, |sum, mel| sum + mel);
-        self.energy = libm::logf(energy.max(LEAST));
+        self.energy = energy;
+        kernels::logarithms(slice::from_mut(&mut self.energy));
+        kernels::logarithms(features);
         let level = self.level();
         for feature in features {
-            let below = libm::logf(feature.max(LEAST)) - level;
-            *feature = below.max(-self.config.range).min(0.0);
+            *feature = (*feature - level).max(-self.config.range).min(0.0);
         }
     }
 

@@ -67,10 +67,6 @@ pub const VERSION: u16 = 2;
 pub const ALIGNMENT: usize = 16;
 /// The one sample rate that the front end takes, in Hz.
 pub const SAMPLE_RATE: u32 = 16_000;
-/// The number of points of the front end's Fourier transform, which is the longest window in samples.
-pub const FFT: usize = 512;
-/// The number of bins that the front end's spectrum has, DC and Nyquist included.
-pub const BINS: usize = FFT / 2 + 1;
 /// The most mel filters that an image may have.
 pub const MAX_MELS: usize = 80;
 /// The most frames that a sound must last to be remembered in the front end's level.

@@ -26,6 +26,11 @@ mod softmax;
 
 pub use choice::Kernels;
 
+#[cfg(all(feature = "mve", target_arch = "arm"))]
+pub use mve::{filter_bank, logarithms, move_to_front};
+#[cfg(not(all(feature = "mve", target_arch = "arm")))]
+pub use plain::{filter_bank, logarithms, move_to_front};
+
 /// The most columns that a softmax may have; the sum of more exponentials leaves the range of TFLite's last
 /// shift.
 pub const MAX_SOFTMAX_COLS: u16 = 511;
@@ -35,6 +40,10 @@ const ACCUMULATION_INTEGER_BITS: u32 = 12;
 
 /// The number of bits by which TFLite's int8 ADD shifts its inputs left, for precision.
 const ADD_LEFT_SHIFT: u32 = 20;
+
+/// The least number that the front end takes a logarithm of. libm knows the logarithm of 1 without computing it;
+/// that of the next number differs by less than a level of 16 nats resolves.
+const LEAST: f32 = 1.0 + f32::EPSILON;
 
 /// The quantized value that means probability 0; the scale is 1/256.
 const ZERO_PROBABILITY: i8 = -128;
@@ -60,6 +69,16 @@ pub struct Channels<'a> {
     pub multiplier: &'a [i32],
     /// Holds one shift a channel, see [`Requantize`].
     pub shift: &'a [i8],
+}
+
+/// The filters of the front end, which are triangles: bin by bin, two slices of one length.
+#[derive(Clone, Copy, Debug)]
+pub struct Filters<'a> {
+    /// Holds the part of a bin's power that goes to the filter that its band names; the rest goes to the filter
+    /// before.
+    pub weights: &'a [f32],
+    /// Holds the number of a bin's band. Band -1 is in no filter.
+    pub bands: &'a [i8],
 }
 
 /// Says how a sum becomes an int8 output.

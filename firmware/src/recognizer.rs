@@ -7,7 +7,8 @@ use crate::decoder::{Decoder, Kind, Word};
 use crate::front_end::FrontEnd;
 use crate::gate::{Asleep, Awake, Gate, Outcome};
 use crate::grammar::Detection;
-use crate::image::{FFT, Image, MAX_MELS};
+use crate::image::{Image, MAX_MELS};
+use crate::kernels::{self, limits::FFT};
 use crate::plan::{Cache, TensorId};
 use crate::step::{Cpu, Step, byte_range};
 
@@ -260,9 +261,9 @@ impl<'a, S: Step> Recognizer<'a, S> {
         self.front_end.frame(samples, features);
         let frame = self.frame_index.saturating_add(self.frames.into());
         self.loudness[frame as usize % WAITING] = self.front_end.loudness();
-        if hop <= window && window <= FFT {
-            self.samples.copy_within(hop..window, 0);
-        }
+        let size = size_of::<i16>();
+        let samples = bytemuck::cast_slice_mut(&mut self.samples);
+        kernels::move_to_front(samples, hop * size, window * size);
         self.sample_count = window.saturating_sub(hop);
         if let Some(Cache { cols, offset, .. }) = self.image.cache(0) {
             let row = usize::from(self.windows.start(0)) + usize::from(self.frames);

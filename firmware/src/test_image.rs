@@ -9,9 +9,10 @@ use core::f64::consts::PI;
 use std::vec::Vec;
 
 use crate::image::{
-    BINS, DecoderConfig, FrontEndConfig, HEADER_BYTES, Label, MAGIC, Manifest, Stream, VERSION,
-    checksum, field,
+    DecoderConfig, FrontEndConfig, HEADER_BYTES, Label, MAGIC, Manifest, Stream, VERSION, checksum,
+    field,
 };
+use crate::kernels::limits::BINS;
 use crate::plan::{Cache, Clamp, Dense, Element, Location, Op, Requantize, Tensor, TensorId};
 
 #[cfg(test)]

@@ -1,10 +1,11 @@
 //! These are the checks behind [`Image::parse`]: after them, nothing that runs the plan can fail.
 
 use super::{
-    ALIGNMENT, BINS, FFT, Image, MAX_CACHES, MAX_CLASSES, MAX_COMMANDS, MAX_LEVEL_FRAMES, MAX_MELS,
-    MAX_NAME, MAX_SMOOTHING, MAX_WAKE_WORDS, MAX_WORDS, ParseError, SAMPLE_RATE, WINDOW_MS, ops,
+    ALIGNMENT, Image, MAX_CACHES, MAX_CLASSES, MAX_COMMANDS, MAX_LEVEL_FRAMES, MAX_MELS, MAX_NAME,
+    MAX_SMOOTHING, MAX_WAKE_WORDS, MAX_WORDS, ParseError, SAMPLE_RATE, WINDOW_MS, ops,
     records::take_command, section,
 };
+use crate::kernels::limits::{BINS, FFT};
 use crate::plan::{Element, Location, Tensor, TensorId};
 
 /// Checks every record of an image whose records have been found.

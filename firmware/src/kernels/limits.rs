@@ -7,6 +7,11 @@
 use super::{Channels, MAX_SOFTMAX_COLS};
 use crate::plan::{Clamp, Requantize};
 
+/// The number of points of the front end's Fourier transform, which is the longest window in samples.
+pub const FFT: usize = 512;
+/// The number of bins that the front end's spectrum has, DC and Nyquist included.
+pub const BINS: usize = FFT / 2 + 1;
+
 /// The factor 1/2, which TFLite's ADD gives to the operand of the larger scale. It is a shift.
 pub const HALF: Requantize = Requantize {
     multiplier: 1 << 30,
@@ -118,38 +123,75 @@ pub mod simd {
 
 /// The kernels for Helium have these limits.
 pub mod mve {
-    use super::Requantize;
+    use super::{Clamp, HALF, Requantize};
 
-    /// The number of rows of sums that are kept at a time.
+    /// The most rows of sums that are kept at a time.
     pub const ROWS: usize = 10;
-    /// The number of columns of sums that are kept at a time.
-    pub const COLS: usize = 32;
+    /// The most columns of sums that are kept at a time.
+    pub const COLS: usize = 64;
+    /// The most channels of a convolution, or columns of a head, whose rows are transposed at a time.
+    pub const TRANSPOSED: usize = 32;
+    /// The number of columns that are multiplied side by side.
+    pub const QUAD: usize = 4;
+    /// The most bytes that rows take while they are multiplied.
+    pub const PACKED: usize = 2560;
+    /// The most elements that lie between two rows of the output of a product.
+    pub const STRIDE: usize = 32_768;
     /// The most taps that a convolution may have; they are one vector.
     pub const TAPS: usize = 16;
     /// The most bytes that the values of one head take, transposed.
     pub const VALUES: usize = 2048;
 
-    /// Names a loop over the depth of a product.
+    /// Names a loop over the depth of a product, which multiplies two rows by four.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub enum Loop {
-        /// The depth is one vector of 16: five rows stay in registers.
-        OneVector,
-        /// The depth is a multiple of 64: two rows by two, four vectors a turn.
-        FourVectors,
-        /// The depth is any other: two rows by two, one vector a turn.
+        /// The depth is 64, and columns follow each other: it is unrolled.
+        Whole,
+        /// The depth or the distance of columns is any other: rows are copied, and 64 elements are a turn,
+        /// then 16.
         Any,
     }
 
     impl Loop {
-        /// Returns the loop that multiplies rows of `depth` elements.
+        /// Returns the loop over rows of `depth` elements, by columns that are `stride` apart.
         #[inline(always)]
-        pub fn of(depth: usize) -> Self {
-            match depth {
-                16 => Self::OneVector,
-                depth if depth.is_multiple_of(64) => Self::FourVectors,
-                _ => Self::Any,
+        pub fn of(depth: usize, stride: usize) -> Self {
+            if [depth, stride] == [64; 2] {
+                Self::Whole
+            } else {
+                Self::Any
             }
         }
+    }
+
+    /// Returns the most rows of `depth` elements that are multiplied at a time: an even number.
+    #[inline(always)]
+    pub fn rows(depth: usize) -> usize {
+        (PACKED / 2 / depth.next_multiple_of(16).max(1) * 2).min(ROWS)
+    }
+
+    /// Returns the blocks into which `cols` columns are cut, by the first and the number of each. The last
+    /// block computes columns again if they do not come by [`QUAD`].
+    #[inline]
+    pub fn column_blocks(cols: usize) -> impl Iterator<Item = (usize, usize)> + Clone {
+        let whole = cols / QUAD * QUAD;
+        let blocks = (0..whole)
+            .step_by(COLS)
+            .map(move |from| (from, (whole - from).min(COLS)));
+        let last = cols.checked_sub(QUAD).filter(|_| whole < cols);
+        blocks.chain(last.map(|from| (from, QUAD)))
+    }
+
+    /// Says whether products of `cols` columns of `depth` elements are taken, whose output has rows of `stride`.
+    #[inline(always)]
+    pub fn product(cols: usize, depth: usize, stride: usize) -> bool {
+        cols >= QUAD && stride <= STRIDE && depth > 0 && rows(depth) > 0
+    }
+
+    /// Says whether a scale that all columns have is taken.
+    #[inline(always)]
+    pub fn one_scale(scale: Requantize) -> bool {
+        shifts_right(scale) && scale.multiplier >= 0
     }
 
     /// Says whether a scale shifts right by 1..=31, as all that products are requantized with must.
@@ -170,19 +212,29 @@ pub mod mve {
     /// Says whether a convolution of so many channels and taps is taken.
     #[inline(always)]
     pub fn depthwise_conv(cols: usize, taps: usize) -> bool {
-        cols.is_multiple_of(8) && (1..=TAPS).contains(&taps)
+        cols.is_multiple_of(8) && cols <= STRIDE && (1..=TAPS).contains(&taps)
     }
 
-    /// Says whether the context of heads of `size` columns over `present` keys is taken.
+    /// Says whether scores of heads of `size` columns, of which four keys are taken, stay in registers.
     #[inline(always)]
-    pub fn context(size: usize, present: usize) -> bool {
-        size <= COLS && size.is_multiple_of(8) && (1..=VALUES).contains(&(present * size))
+    pub fn scores_of_16(size: usize, scale: Requantize, clamp: Clamp) -> bool {
+        let full = [clamp.min, clamp.max] == [i8::MIN, i8::MAX];
+        size == 16 && one_scale(scale) && full
+    }
+
+    /// Says whether the context of heads of `size` columns, of `cols` in all, over `present` keys is taken.
+    #[inline(always)]
+    pub fn context(size: usize, cols: usize, present: usize) -> bool {
+        size.is_multiple_of(8)
+            && (8..=TRANSPOSED).contains(&size)
+            && (1..=VALUES).contains(&(present * size))
+            && product(size, present, cols)
     }
 
     /// Says whether an addition is taken whose one operand has the factor 1/2 and whose other has `other`.
     #[inline(always)]
     pub fn add(other: Requantize, to: Requantize) -> bool {
-        (-31..=0).contains(&other.shift) && shifts_right(to)
+        (other == HALF || one_scale(other)) && one_scale(to)
     }
 }
 

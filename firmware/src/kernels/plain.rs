@@ -7,10 +7,12 @@ use super::Kernels;
 mod attention;
 mod dense;
 mod elementwise;
+mod spectrum;
 
 pub use attention::{context, scores, softmax};
 pub use dense::{depthwise_conv, fully_connected};
-pub use elementwise::{add, lookup, mul};
+pub use elementwise::{add, lookup, move_to_front, mul};
+pub use spectrum::{filter_bank, logarithms};
 
 /// The table of these kernels.
 pub const KERNELS: Kernels = Kernels {

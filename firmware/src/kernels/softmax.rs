@@ -14,14 +14,12 @@ pub type Table = [i32; 256];
 /// Says what a core does with a row of scores. The exponential of score q lies q entries after `of_zero`,
 /// which may itself lie outside the table.
 pub trait Rows {
-    /// Returns the exponentials of all differences, which are 0 below `diff_min`. `diff_min` is at most 0.
-    fn table(diff_min: i32, scale: Requantize) -> Table {
-        let mut table = [0; 256];
+    /// Writes the exponentials of all differences from `diff_min`, which is at most 0, on. The table holds 0.
+    fn fill(table: &mut Table, diff_min: i32, scale: Requantize) {
         let lowest = diff_min.max(-255);
         for (exp, diff) in table.iter_mut().rev().zip((lowest..=0).rev()) {
             *exp = exp_on_negative_values(multiply_by_quantized_multiplier(diff, scale));
         }
-        table
     }
 
     /// Returns the greatest score of a row.
@@ -63,7 +61,8 @@ pub fn softmax<R: Rows>(
         return plain::softmax(input, cols, absent, input_scale, diff_min, output);
     }
     // The table is whole whatever the scores, so that steps cost the same.
-    let exps = R::table(diff_min, input_scale);
+    let mut exps = [0; 256];
+    R::fill(&mut exps, diff_min, input_scale);
     for (x, y) in input.chunks_exact(cols).zip(output.chunks_exact_mut(cols)) {
         let (Some(x), Some((skipped, y))) = (x.get(absent..), y.split_at_mut_checked(absent))
         else {

@@ -1,7 +1,9 @@
 //! This module has the operators with per-channel weights for Helium.
 
-use super::matmul::{Columns, Destination, Matrix, Sums, WINDOW, transpose};
-use crate::kernels::limits::mve::{self as limits, COLS, ROWS, TAPS};
+use core::mem::MaybeUninit;
+
+use super::matmul::{Columns, Destination, Matrix, Packed, Scales, Sums, WINDOW, transpose};
+use crate::kernels::limits::mve::{self as limits, ROWS, TAPS, TRANSPOSED};
 use crate::kernels::{Channels, lengths, plain};
 use crate::plan::Clamp;
 
@@ -17,21 +19,25 @@ pub fn fully_connected(
     let count = channels.bias.len();
     let depth = (weights.len() / count.max(1)).max(1);
     debug_assert!(lengths::fully_connected(input, weights, channels, output));
-    let fits = weights.len() == count.wrapping_mul(depth);
+    let fits = weights.len() == count.wrapping_mul(depth) && limits::product(count, depth, count);
     let Some(columns) = Columns::new(channels).filter(|_| fits) else {
         return plain::fully_connected(input, weights, channels, output_zero_point, clamp, output);
     };
-    let mut sums = Sums::new();
-    let chunk = |len: usize| ROWS.saturating_mul(len).max(1);
-    let inputs = input.chunks(chunk(depth));
-    for (x, y) in inputs.zip(output.chunks_mut(chunk(count))) {
+    let (mut packed, mut sums) = (Packed::new(), Sums::new());
+    let rows = limits::rows(depth);
+    let inputs = input.chunks(rows.saturating_mul(depth).max(1));
+    let outputs = output.chunks_mut(rows.saturating_mul(count).max(1));
+    for (x, y) in inputs.zip(outputs) {
         let rows = (x.len() / depth).min(y.len() / count.max(1));
-        for (block, w) in weights.chunks(COLS.saturating_mul(depth)).enumerate() {
-            let (from, cols) = (block * COLS, w.len() / depth);
-            let (Some(left), Some(right), Some(columns), Some(data)) = (
-                Matrix::new(x, depth, rows, depth),
+        let left = Matrix::new(x, depth, rows, depth).and_then(|x| packed.pack(x, depth));
+        let Some(left) = left else {
+            return;
+        };
+        for (from, cols) in limits::column_blocks(count) {
+            let w = weights.get(from * depth..).unwrap_or_default();
+            let (Some(right), Some(columns), Some(data)) = (
                 Matrix::new(w, depth, cols, depth),
-                columns.part(from, from + cols),
+                columns.part(from, cols),
                 y.get_mut(from..),
             ) else {
                 return;
@@ -42,7 +48,7 @@ pub fn fully_connected(
                 zero_point: output_zero_point,
                 clamp,
             };
-            sums.product(left, right, None, &columns, to);
+            sums.product(&left, right, &Scales::Columns(columns), to);
         }
     }
 }
@@ -67,10 +73,10 @@ pub fn depthwise_conv(
         return plain::depthwise_conv(input, weights, channels, output_zero_point, clamp, output);
     };
     let mut sums = Sums::new();
-    let mut x = [0; COLS * WINDOW];
-    let mut w = [0; COLS * TAPS];
-    for from in (0..cols).step_by(COLS) {
-        let count = (cols - from).min(COLS);
+    let mut x = [const { MaybeUninit::uninit() }; TRANSPOSED * WINDOW];
+    let mut w = [const { MaybeUninit::new(0) }; TRANSPOSED * TAPS];
+    for from in (0..cols).step_by(TRANSPOSED) {
+        let count = (cols - from).min(TRANSPOSED);
         transpose(
             weights.get(from..).unwrap_or_default(),
             cols,
@@ -84,7 +90,7 @@ pub fn depthwise_conv(
             let window = input.get(first * cols + from..).unwrap_or_default();
             transpose(window, cols, rows + taps - 1, count, &mut x, WINDOW);
             let (Some(columns), Some(data)) = (
-                columns.part(from, from + count),
+                columns.part(from, count),
                 output.get_mut(first * cols + from..),
             ) else {
                 return;
@@ -95,7 +101,7 @@ pub fn depthwise_conv(
                 zero_point: output_zero_point,
                 clamp,
             };
-            sums.convolution(&x, &w, rows, &columns, to);
+            sums.convolution(&x, &w, rows, &Scales::Columns(columns), to);
         }
     }
 }

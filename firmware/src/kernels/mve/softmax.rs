@@ -12,8 +12,7 @@ use crate::plan::Requantize;
 pub struct Vectors;
 
 impl Rows for Vectors {
-    fn table(diff_min: i32, scale: Requantize) -> Table {
-        let mut table = [0; 256];
+    fn fill(table: &mut Table, diff_min: i32, scale: Requantize) {
         // Whole vectors are computed: up to three entries more.
         let widest = diff_min.clamp(-255, 0).unsigned_abs() | 3;
         let shift = i32::from(scale.shift);
@@ -34,7 +33,6 @@ impl Rows for Vectors {
                 powers: &POWERS,
             });
         }
-        table
     }
 
     fn max(row: &[i8]) -> i32 {

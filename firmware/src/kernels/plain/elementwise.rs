@@ -50,6 +50,13 @@ pub fn lookup(input: &[i8], table: &[i8], output: &mut [i8]) {
     }
 }
 
+/// Moves the elements `from..to` to the front. Nothing happens if they are not there.
+pub fn move_to_front(data: &mut [i8], from: usize, to: usize) {
+    if from <= to && to <= data.len() {
+        data.copy_within(from..to, 0);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

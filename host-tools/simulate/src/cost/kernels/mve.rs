@@ -1,18 +1,32 @@
-//! Counts the work of the kernels for Helium: products of two rows by two, 32 columns by ten rows.
+//! Counts the work of the kernels for Helium: products of two rows by four columns, 64 columns by ten rows.
 
-use zerda_firmware::kernels::limits::mve::{self as limits, COLS, Loop, ROWS};
+use zerda_firmware::kernels::limits::mve::{self as limits, Loop, QUAD, ROWS, TRANSPOSED};
+use zerda_firmware::plan::Clamp;
 
 use super::super::Kernels;
 use super::{Attention, Channels, Task, Work, plain};
 
+/// The clamp that attention has.
+const FULL: Clamp = Clamp {
+    min: i8::MIN,
+    max: i8::MAX,
+};
+
 pub fn work(task: &Task<'_>, work: &mut Work) {
     match task {
-        Task::FullyConnected(of) if limits::channels_shift_right(of.parameters.shift) => {
-            work.all("FullyConnected", &[("operator", 1), ("channel", of.cols)]);
-            for rows in parts(of.rows, ROWS) {
-                for cols in parts(of.cols, COLS) {
+        Task::FullyConnected(of)
+            if limits::channels_shift_right(of.parameters.shift)
+                && limits::product(of.cols, of.depth, of.cols) =>
+        {
+            work.add("FullyConnected", "operator", 1);
+            for rows in parts(of.rows, limits::rows(of.depth)) {
+                if Loop::of(of.depth, of.depth) == Loop::Any {
+                    pack(rows, of.depth, work);
+                }
+                for (_, cols) in limits::column_blocks(of.cols) {
                     work.add("FullyConnected", "block", 1);
-                    product(rows, cols, of.depth, work);
+                    product(rows, cols, of.depth, of.depth, work);
+                    requantize("columns", rows, cols, work);
                 }
             }
         }
@@ -32,20 +46,26 @@ pub fn work(task: &Task<'_>, work: &mut Work) {
             &[
                 ("operator", 1),
                 ("call", *calls),
-                ("vector", calls * elements.div_ceil(4)),
+                ("vector", calls * (elements / 8)),
+                ("tail", calls * usize::from(elements % 8 > 0)),
             ],
         ),
-        Task::Mul(elements, (scale, _)) if limits::shifts_right(*scale) => {
-            let vectors = elements.div_ceil(4);
+        Task::Mul(elements, (scale, _)) if limits::one_scale(*scale) => {
+            let vectors = elements.div_ceil(8);
             work.all("Mul", &[("operator", 1), ("vector", vectors)]);
         }
         Task::Lookup(elements) => {
             let vectors = elements.div_ceil(16);
             work.all("Lookup", &[("operator", 1), ("vector", vectors)]);
         }
-        Task::Scores(of) if limits::shifts_right(of.scale) => scores(of, work),
+        Task::Scores(of)
+            if limits::one_scale(of.scale) && limits::product(of.present, of.size, of.present) =>
+        {
+            scores(of, work);
+        }
         Task::Context(of)
-            if limits::shifts_right(of.scale) && limits::context(of.size, of.present) =>
+            if limits::one_scale(of.scale)
+                && limits::context(of.size, of.heads * of.size, of.present) =>
         {
             context(of, work);
         }
@@ -80,25 +100,43 @@ fn parts(whole: usize, of: usize) -> impl Iterator<Item = usize> {
 
 fn convolution(of: &Channels<'_>, work: &mut Work) {
     work.add("DepthwiseConv", "operator", 1);
-    for cols in parts(of.cols, COLS) {
-        transpose(of.depth, cols, work);
+    for cols in parts(of.cols, TRANSPOSED) {
+        transpose("row", of.depth, cols, work);
         for rows in parts(of.rows, ROWS) {
-            transpose(rows + of.depth - 1, cols, work);
+            transpose("row", rows + of.depth - 1, cols, work);
             work.all("DepthwiseConv", &[("column", cols), ("sum", cols * rows)]);
-            requantize(rows, cols, work);
+            requantize("columns", rows, cols, work);
         }
     }
 }
 
 fn scores(of: &Attention, work: &mut Work) {
     work.all("Scores", &[("operator", 1), ("head", of.heads)]);
-    for keys in parts(of.present, COLS) {
-        work.add("Scores", "block", of.heads);
-        row_sums(of.heads * keys, of.size, work);
-        for rows in parts(of.rows, ROWS) {
-            row_sums(of.heads * rows, of.size, work);
-            work.add("product", "rows", of.heads * rows * keys.div_ceil(4));
-            (0..of.heads).for_each(|_| product(rows, keys, of.size, work));
+    let in_registers = limits::scores_of_16(of.size, of.scale, FULL);
+    let most = if in_registers {
+        ROWS
+    } else {
+        limits::rows(of.size)
+    };
+    for rows in parts(of.rows, most) {
+        (0..of.heads).for_each(|_| pack(rows, of.size, work));
+        if in_registers {
+            let quads = of.heads * of.present.div_ceil(QUAD);
+            let (pairs, single) = (quads * (rows / 2), quads * (rows % 2));
+            work.all(
+                "Scores",
+                &[("quad", quads), ("pair", pairs), ("single", single)],
+            );
+            continue;
+        }
+        for (_, cols) in limits::column_blocks(of.present) {
+            for _ in 0..of.heads {
+                work.add("FullyConnected", "block", 1);
+                // The sums of keys take less than rows that are copied and summed, but no model tells how much.
+                pack(cols, of.size, work);
+                product(rows, cols, of.size, of.heads * of.size, work);
+                requantize("one", rows, cols, work);
+            }
         }
     }
 }
@@ -106,65 +144,62 @@ fn scores(of: &Attention, work: &mut Work) {
 fn context(of: &Attention, work: &mut Work) {
     work.all("Context", &[("operator", 1), ("head", of.heads)]);
     for _ in 0..of.heads {
-        transpose(of.present, of.size, work);
-        row_sums(of.size, of.present, work);
-        for rows in parts(of.rows, ROWS) {
-            row_sums(rows, of.present, work);
-            work.add("product", "rows", rows * of.size.div_ceil(4));
-            product(rows, of.size, of.present, work);
+        transpose("summed_row", of.present, of.size, work);
+        for rows in parts(of.rows, limits::rows(of.present)) {
+            pack(rows, of.present, work);
+            product(rows, of.size, of.present, of.present, work);
+            requantize("one", rows, of.size, work);
         }
     }
 }
 
-/// Adds sums of products of a depth, and their requantization.
-fn product(rows: usize, cols: usize, depth: usize, work: &mut Work) {
-    let blocks = rows.div_ceil(2) * cols.div_ceil(2);
-    match Loop::of(depth) {
-        Loop::OneVector => work.all(
+/// Adds sums of products of a depth; columns lie `stride` apart.
+fn product(rows: usize, cols: usize, depth: usize, stride: usize, work: &mut Work) {
+    let quads = cols / QUAD;
+    let pairs = quads * rows.div_ceil(2);
+    match Loop::of(depth, stride) {
+        Loop::Whole => work.all(
             "product",
             &[
-                ("five_rows", rows.div_ceil(5)),
-                ("five_sums", rows.div_ceil(5) * cols),
+                ("quad_of_64", quads),
+                ("pair_of_64", quads * (rows / 2)),
+                ("single_of_64", quads * (rows % 2)),
             ],
         ),
-        by_two => {
-            let calls = (1 + rows % 2) * (1 + cols % 2);
-            let (block, vector) = match by_two {
-                Loop::FourVectors => ("block_of_64", "vector_of_64"),
-                _ => ("block", "vector"),
-            };
-            work.all(
-                "product",
-                &[
-                    ("call", calls),
-                    ("column", cols.div_ceil(2) * (1 + rows % 2)),
-                    (block, blocks),
-                    (vector, blocks * depth.div_ceil(16)),
-                ],
-            );
-        }
+        Loop::Any => work.all(
+            "product",
+            &[
+                ("quad", quads),
+                ("pair", pairs),
+                ("block", pairs * (depth / 64)),
+                ("vector", pairs * (depth % 64 / 16)),
+                ("tail", pairs * usize::from(depth % 16 > 0)),
+            ],
+        ),
     }
-    requantize(rows, cols, work);
 }
 
-fn requantize(rows: usize, cols: usize, work: &mut Work) {
-    let columns = cols.div_ceil(4);
-    work.all(
-        "requantize",
-        &[
-            ("call", 1),
-            ("columns", columns),
-            ("vector", rows * columns),
-        ],
-    );
+/// Adds the requantization of sums whose columns have a scale each, or one.
+fn requantize(scale: &'static str, rows: usize, cols: usize, work: &mut Work) {
+    let quads = cols / QUAD;
+    let [pair, single] = match scale {
+        "columns" => ["pair", "single"],
+        _ => ["one_pair", "one_single"],
+    };
+    let amounts = [
+        ("quad", quads),
+        (pair, quads * (rows / 2)),
+        (single, quads * (rows % 2)),
+    ];
+    work.all("requantize", &amounts);
 }
 
-fn row_sums(rows: usize, depth: usize, work: &mut Work) {
+/// Adds the copies of rows, and their sums.
+fn pack(rows: usize, depth: usize, work: &mut Work) {
     let vectors = rows * depth.div_ceil(16);
-    work.all("row_sum", &[("row", rows), ("vector", vectors)]);
+    work.all("pack", &[("row", rows), ("vector", vectors)]);
 }
 
-fn transpose(rows: usize, cols: usize, work: &mut Work) {
-    let blocks = cols.div_ceil(8);
-    work.all("transpose", &[("block", blocks), ("row", blocks * rows)]);
+fn transpose(row: &'static str, rows: usize, cols: usize, work: &mut Work) {
+    work.add("transpose", row, cols.div_ceil(16) * rows);
 }
