@@ -173,7 +173,7 @@ fn product(rows: usize, cols: usize, depth: usize, stride: usize, work: &mut Wor
                 ("pair", pairs),
                 ("block", pairs * (depth / 64)),
                 ("vector", pairs * (depth % 64 / 16)),
-                ("tail", pairs * usize::from(depth % 16 > 0)),
+                ("tail", pairs * usize::from(!depth.is_multiple_of(16))),
             ],
         ),
     }
