@@ -58,7 +58,7 @@ fn exchange(sums: &mut [f32], band: i8, copy: impl Fn(&mut f32, &mut f32), both:
     }
 }
 
-/// Replaces each value by its logarithm, or by that of [`LEAST`] if that is more.
+/// Replaces each value by its logarithm, or by that of `LEAST` if that is more.
 pub fn logarithms(values: &mut [f32]) {
     for value in values {
         *value = libm::logf(value.max(LEAST));
