@@ -116,8 +116,9 @@ run_cargo() {
   # Panic messages name source files: without the folders of this machine, the same firmware everywhere.
   flags="\"--remap-path-prefix=$root/=\""
   # The versions that were tested; a board that is new here gets its own at its first build.
-  local locked=--locked
-  grep -q "^name = \"$(basename "$caller")\"" ../Cargo.lock || locked=
+  local locked=--locked lock=Cargo.lock
+  [ -e "$lock" ] || lock=../Cargo.lock # of the boards' workspace
+  grep -q "^name = \"$(basename "$caller")\"" "$lock" || locked=
   cargo fetch -q $locked >&2 || true
   for crates in "${CARGO_HOME:-$HOME/.cargo}"/registry/src/*/; do
     flags+=", \"--remap-path-prefix=$crates=\""

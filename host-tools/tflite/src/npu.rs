@@ -213,19 +213,18 @@ pub fn npu(options: &Options) -> Result<()> {
     let (compiled, estimate) = vela.compile(&step, target, memory_mode)?;
     let written = match &options.output {
         Some(output) => {
-            let bytes = section::pack(file.bytes(), &image, &compiled, &estimate, memory_mode);
-            let bytes = bytes.map_err(failed)?;
+            let packed = section::pack(file.bytes(), &image, &compiled, &estimate, memory_mode);
+            let packed = packed.map_err(failed)?;
             let board = Board::open(Path::new(""), target.name())?;
             if let Some(npu) = &board.npu {
-                let image = ImageFile::new(path, &bytes);
                 let refused = |why| Error::usage(format!("{}: {why}", board.path.display()));
-                fits(&image.image()?, npu).map_err(refused)?;
+                fits(&packed.image()?, npu).map_err(refused)?;
             }
             match options.in_place {
-                true => output::replace(output, &bytes)?,
-                false => output::write(output, &bytes)?,
+                true => output::replace(output, packed.bytes())?,
+                false => output::write(output, packed.bytes())?,
             }
-            Some((output, bytes.len()))
+            Some((output, packed.bytes().len()))
         }
         None => None,
     };

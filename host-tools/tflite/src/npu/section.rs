@@ -28,14 +28,14 @@ pub fn pack(
     compiled: &Compiled,
     estimate: &vela::Estimate,
     memory_mode: MemoryMode,
-) -> Result<Vec<u8>, String> {
+) -> Result<ImageFile, String> {
     let end = number(file, field::SEGMENT_OFFSET) + number(file, field::SEGMENT_LENGTH);
     let mut bytes = file[..end].to_vec();
     let section = section(image, compiled, estimate)?;
     attach_npu(&mut bytes, &section, memory_mode);
     let written = ImageFile::new(Path::new("with the step for the NPU"), &bytes);
     written.image().map_err(|error| error.to_string())?;
-    Ok(bytes)
+    Ok(written)
 }
 
 fn section(
