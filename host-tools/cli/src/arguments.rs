@@ -88,9 +88,10 @@ pub struct WakeArg {
 ///
 /// Prints each detection as it happens: its score (0 to 1), where the command starts and ends, and how much audio it
 /// took to decide. Each file starts afresh and is followed by 0.1 s of silence (and the gap between words, if the image
-/// has commands of several), so that its last word is decided. The last line sums up: the real-time factor is
-/// processing time over length of the audio; the CRC-32 over every logit of every step tells whether two machines
-/// computed the same.
+/// has commands of several), so that its last word is decided. Of several files each core hears one at a time, or as
+/// many cores as the environment variable RAYON_NUM_THREADS says, and what they give is printed in the order of the
+/// files. The last line sums up: the real-time factor is processing time, of all cores together, over length of the
+/// audio; the CRC-32 over every logit of every step tells whether two machines computed the same.
 #[derive(Args)]
 pub struct RunArgs {
     /// Reads recordings, and those of folders: WAV, FLAC, MP3, AAC, Ogg (Vorbis, Opus), M4A, AIFF or CAF, of any sample

@@ -12,11 +12,12 @@ use zerda_firmware::step::Cpu;
 use zerda_firmware::telemetry::Report;
 use zerda_firmware::{Event, Image, Recognizer};
 use zerda_support::audio::{self, Recording, SAMPLE_RATE, tail};
+use zerda_support::batch::{Batch, Turn};
 use zerda_support::error::{Error, Result, say};
 use zerda_support::escape;
 use zerda_support::files;
 use zerda_support::interrupt;
-use zerda_support::output::{self, Counts, Totals, print, print_end};
+use zerda_support::output::{self, Counts, Totals, end_line, print};
 use zerda_support::report;
 use zerda_support::wake;
 
@@ -38,62 +39,52 @@ pub struct Options {
     pub explain: bool,
 }
 
-/// Processes the inputs one by one. An input that cannot be read is reported at once and fails the run at the end, after the
-/// others.
+/// Hears the inputs, one a core, and prints what is detected in the order in which they are named. An input that cannot be
+/// read is reported in its place and fails the run at the end, after the others.
 pub fn run(options: &Options) -> Result<()> {
     let file = wake::open(&options.image, options.wake.as_ref())?;
     let image = file.image()?;
-    let mut memory = vec![0i8; image.memory_bytes()];
     let cpu = cpu(options.kernels.as_deref())?;
-    let recognizer = Recognizer::with_step(&image, memory.as_mut_slice(), cpu)
-        .map_err(|error| Error::usage(error.to_string()))?;
     let inputs = audio::expand(&options.inputs)?;
     if options.explain {
         misses::check_inputs(&inputs)?;
     }
-    let mut session = Session {
+    let hearing = Hearing {
         image,
         tail: tail(&image),
-        recognizer,
-        json: options.json,
-        channel: options.channel,
-        explain: options.explain,
-        crc: crc32fast::Hasher::new(),
-        samples: 0,
-        processing: Duration::ZERO,
-        steps: 0,
-        heard: Counts::of(&image),
+        cpu,
+        options,
     };
-    let mut trace = options.trace.is_some().then(|| Trace::new(&image));
-    let mut failed = 0;
-    for input in &inputs {
-        let name = input.display().to_string();
-        let mut panel = trace.as_ref().map(|_| Panel::new(&name));
-        match session.input(input, &mut panel) {
-            Ok(()) => {}
-            // Standard output is the only thing written to here.
-            Err(output @ (Error::OutputClosed | Error::Write { .. })) => return Err(output),
-            Err(error) => {
-                failed += 1;
-                error.report();
-            }
-        }
-        if let (Some(trace), Some(panel)) = (&mut trace, panel) {
-            trace.panels.push(panel);
-        }
+    let mut session = Session {
+        trace: options.trace.is_some().then(|| Trace::new(&image)),
+        all: Sums::of(&image),
+        failed: 0,
+    };
+    // Standard input, which may be live, is heard by itself.
+    for inputs in inputs.chunk_by(|a, b| !is_stdin(a) && !is_stdin(b)) {
+        let batch = Batch::new(inputs).shown("files", |input| audio::forecast(input));
+        batch.each(
+            vec![0; image.memory_bytes()],
+            |memory, turn| hearing.input(memory, turn),
+            |part| session.take(part),
+        )?;
         if interrupt::requested() {
             break;
         }
     }
-    session.summary(inputs.len() - failed)?;
-    if let (Some(path), Some(trace)) = (&options.trace, &trace) {
+    session.summary(inputs.len(), cpu, options.json)?;
+    if let (Some(path), Some(trace)) = (&options.trace, &session.trace) {
         output::write(path, escape::text(&trace.svg()).as_bytes())?;
     }
-    match failed {
+    match session.failed {
         _ if interrupt::requested() => Err(Error::Interrupted),
         0 => Ok(()),
         _ => Err(Error::Reported),
     }
+}
+
+fn is_stdin(path: &Path) -> bool {
+    path == Path::new("-")
 }
 
 /// Returns what runs the steps: with the kernels of this name, or with the fastest.
@@ -111,47 +102,80 @@ fn cpu(name: Option<&str>) -> Result<Cpu> {
     })
 }
 
-/// Holds what the inputs have in common.
-struct Session<'a> {
-    recognizer: Recognizer<'a>,
-    image: Image<'a>,
-    tail: Vec<i16>,
-    json: bool,
-    channel: Option<usize>,
-    explain: bool,
-    crc: crc32fast::Hasher,
-    samples: u64,
-    /// Time that the recognizer took: reading and decoding files is the host's business.
-    processing: Duration,
-    steps: u64,
-    heard: Counts,
+/// An input gives lines as they are said, the reason why it could not be read, and sums at its end.
+enum Part {
+    Line(String),
+    Failed(Error),
+    Ended(Box<Sums>),
 }
 
-impl Session<'_> {
-    fn input(&mut self, path: &Path, panel: &mut Option<Panel>) -> Result<()> {
-        let mut recording = if path == Path::new("-") {
-            // Standard input may be a file, whose name is not known.
-            files::note(Path::new("/dev/stdin"))?;
-            let stdin = io::stdin();
-            if stdin.is_terminal() {
-                say(&format!(
-                    "waiting for raw 16 kHz mono s16le, or a file of {}, on standard input, as from \
-                     `arecord -r 16000 -f S16_LE | zerda run -`; Ctrl-D ends it",
-                    audio::KINDS
-                ));
-            }
-            let stdin = interrupt::Source::new(stdin);
-            match Recording::of_stream("standard input", stdin, self.channel) {
-                // Whoever asked for the end did so before anything came.
-                Err(_) if interrupt::requested() => return Ok(()),
-                recording => recording?,
-            }
-        } else {
-            Recording::open(path, self.channel)?
+/// Sums up what was heard, in one input or in all.
+struct Sums {
+    heard: Counts,
+    samples: u64,
+    steps: u64,
+    crc: crc32fast::Hasher,
+    /// Time that the recognizer took: reading and decoding files is the host's business.
+    processing: Duration,
+    /// Picture of the one input, where one is drawn.
+    panel: Option<Panel>,
+}
+
+impl Sums {
+    fn of(image: &Image<'_>) -> Sums {
+        Sums {
+            heard: Counts::of(image),
+            samples: 0,
+            steps: 0,
+            crc: crc32fast::Hasher::new(),
+            processing: Duration::ZERO,
+            panel: None,
+        }
+    }
+}
+
+/// Holds what the hearing of all inputs has in common.
+struct Hearing<'a> {
+    image: Image<'a>,
+    tail: Vec<i16>,
+    cpu: Cpu,
+    options: &'a Options,
+}
+
+impl Hearing<'_> {
+    /// Hears an input in memory that needs no initial value.
+    fn input(&self, memory: &mut [i8], turn: &Turn<'_, PathBuf, Part>) -> Part {
+        let name = turn.item.display().to_string();
+        let mut sums = Sums::of(&self.image);
+        sums.panel = self.options.trace.is_some().then(|| Panel::new(&name));
+        if let Err(error) = self.hear(&name, memory, turn, &mut sums) {
+            // It is not taken where the error is that nothing is.
+            let _ = turn.give(Part::Failed(error));
+        }
+        Part::Ended(Box::new(sums))
+    }
+
+    fn hear(
+        &self,
+        name: &str,
+        memory: &mut [i8],
+        turn: &Turn<'_, PathBuf, Part>,
+        sums: &mut Sums,
+    ) -> Result<()> {
+        let path = turn.item;
+        let Some(mut recording) = self.open(path)? else {
+            return Ok(());
         };
-        let name = path.display().to_string();
-        let (before, mut samples, mut all) = (self.heard, 0, Vec::new());
-        self.recognizer.reset();
+        let recognizer = Recognizer::with_step(&self.image, memory, self.cpu);
+        let mut stream = Stream {
+            recognizer: recognizer.map_err(|error| Error::usage(error.to_string()))?,
+            image: &self.image,
+            name,
+            json: self.options.json,
+            turn,
+            sums,
+        };
+        let (mut samples, mut all) = (0, Vec::new());
         loop {
             let piece = match recording.next_piece() {
                 Ok(Some(piece)) => piece,
@@ -159,44 +183,84 @@ impl Session<'_> {
                 // It may have been cut off within a sample.
                 Err(_) if interrupt::requested() => break,
                 // What was heard until then is decided.
-                Err(error) if samples > 0 => return self.push_tail(&name, panel).and(Err(error)),
+                Err(error) if samples > 0 => return stream.push(&self.tail).and(Err(error)),
                 Err(error) => return Err(error),
             };
             samples += piece.len() as u64;
-            if self.explain {
+            if self.options.explain {
                 audio::hold(&mut all, piece, path)?;
             }
-            self.push(&name, piece, panel)?;
+            stream.push(piece)?;
+            turn.heard(piece.len());
             if interrupt::requested() {
                 break;
             }
         }
-        self.push_tail(&name, panel)?;
-        self.samples += samples;
-        print_end(&name, self.heard.since(before), samples, self.json)?;
-        match self.explain {
-            true => misses::explain(&self.image, path, &all, self.json),
-            false => Ok(()),
+        stream.push(&self.tail)?;
+        sums.samples = samples;
+        let json = self.options.json;
+        if !json {
+            turn.give(Part::Line(end_line(name, sums.heard, samples)))?;
+        }
+        if self.options.explain {
+            for line in misses::explain(&self.image, path, &all, json)? {
+                turn.give(Part::Line(line))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Opens an input; `None` means that the end was asked for before anything came.
+    fn open(&self, path: &Path) -> Result<Option<Recording>> {
+        let channel = self.options.channel;
+        if !is_stdin(path) {
+            return Recording::open(path, channel).map(Some);
+        }
+        // Standard input may be a file, whose name is not known.
+        files::note(Path::new("/dev/stdin"))?;
+        let stdin = io::stdin();
+        if stdin.is_terminal() {
+            say(&format!(
+                "waiting for raw 16 kHz mono s16le, or a file of {}, on standard input, as from \
+                 `arecord -r 16000 -f S16_LE | zerda run -`; Ctrl-D ends it",
+                audio::KINDS
+            ));
+        }
+        let stdin = interrupt::Source::new(stdin);
+        match Recording::of_stream("standard input", stdin, channel) {
+            Err(_) if interrupt::requested() => Ok(None),
+            recording => recording.map(Some),
         }
     }
+}
 
-    fn push_tail(&mut self, name: &str, panel: &mut Option<Panel>) -> Result<()> {
-        let tail = std::mem::take(&mut self.tail);
-        let result = self.push(name, &tail, panel);
-        self.tail = tail;
-        result
-    }
+/// An input while it is heard.
+struct Stream<'a> {
+    recognizer: Recognizer<'a>,
+    image: &'a Image<'a>,
+    name: &'a str,
+    json: bool,
+    turn: &'a Turn<'a, PathBuf, Part>,
+    sums: &'a mut Sums,
+}
 
-    fn push(&mut self, name: &str, pcm: &[i16], panel: &mut Option<Panel>) -> Result<()> {
-        let Session {
+impl Stream<'_> {
+    fn push(&mut self, pcm: &[i16]) -> Result<()> {
+        let Stream {
             recognizer,
             image,
+            name,
             json,
-            crc,
-            steps,
-            heard,
-            ..
+            turn,
+            sums,
         } = self;
+        let Sums {
+            heard,
+            steps,
+            crc,
+            panel,
+            ..
+        } = &mut **sums;
         if let Some(panel) = panel {
             panel.samples(pcm);
         }
@@ -205,7 +269,8 @@ impl Session<'_> {
         let mut say = |report: Report<'_>| {
             let start = Instant::now();
             if printed.is_ok() {
-                printed = report::line(name, &report, *json).map_or(Ok(()), |line| print(&line));
+                let line = report::line(name, &report, *json);
+                printed = line.map_or(Ok(()), |line| turn.give(Part::Line(line)));
             }
             printing += start.elapsed();
         };
@@ -248,27 +313,59 @@ impl Session<'_> {
                 say(Report::Asleep { at_ms, reason });
             }
         });
-        self.processing += start.elapsed().saturating_sub(printing);
+        sums.processing += start.elapsed().saturating_sub(printing);
         printed
     }
+}
 
-    fn summary(mut self, files: usize) -> Result<()> {
-        let kernels = self.recognizer.step_mut().kernels().name;
-        let processing = self.processing.as_secs_f64();
-        let audio = self.samples as f64 / f64::from(SAMPLE_RATE);
-        let rtf = (self.samples > 0).then(|| processing / audio);
+/// Holds what is told of all inputs together.
+struct Session {
+    all: Sums,
+    trace: Option<Trace>,
+    /// Number of inputs that could not be used.
+    failed: usize,
+}
+
+impl Session {
+    fn take(&mut self, part: Part) -> Result<()> {
+        match part {
+            Part::Line(line) => return print(&line),
+            Part::Failed(error) => {
+                self.failed += 1;
+                error.report();
+            }
+            Part::Ended(sums) => {
+                self.all.heard.commands += sums.heard.commands;
+                self.all.heard.wake_words += sums.heard.wake_words;
+                self.all.samples += sums.samples;
+                self.all.steps += sums.steps;
+                self.all.crc.combine(&sums.crc);
+                self.all.processing += sums.processing;
+                if let Some(trace) = &mut self.trace {
+                    trace.panels.extend(sums.panel);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn summary(&self, inputs: usize, cpu: Cpu, json: bool) -> Result<()> {
+        let kernels = cpu.kernels().name;
+        let processing = self.all.processing.as_secs_f64();
+        let audio = self.all.samples as f64 / f64::from(SAMPLE_RATE);
+        let rtf = (self.all.samples > 0).then(|| processing / audio);
         let totals = Totals {
-            files,
-            heard: self.heard,
-            samples: self.samples,
-            steps: self.steps,
-            logits_crc32: self.crc.finalize(),
+            files: inputs - self.failed,
+            heard: self.all.heard,
+            samples: self.all.samples,
+            steps: self.all.steps,
+            logits_crc32: self.all.crc.clone().finalize(),
         };
         let text = rtf.map_or("-".into(), |rtf| format!("{rtf:.4}"));
         totals.print(
             &format!("in {processing:.3} s, real-time factor {text}, {kernels} kernels"),
             json!({ "processing_s": processing, "rtf": rtf, "kernels": kernels }),
-            self.json,
+            json,
         )
     }
 }

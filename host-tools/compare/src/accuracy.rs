@@ -8,9 +8,8 @@ mod report;
 
 use std::path::PathBuf;
 
-use indicatif::{ProgressBar, ProgressStyle};
-use rayon::prelude::*;
 use zerda_support::audio::{self, SAMPLE_RATE};
+use zerda_support::batch::Batch;
 use zerda_support::clips::{Found, Wanted, find};
 use zerda_support::error::{Error, Result};
 use zerda_support::image_file::ImageFile;
@@ -62,7 +61,7 @@ pub fn eval(options: &Options) -> Result<()> {
             names.join(", ")
         )));
     }
-    let clips = read(&files);
+    let clips = read(&files)?;
     let errors = clips.len() < files.len();
     if clips.is_empty() {
         return Err(Error::Reported);
@@ -84,15 +83,20 @@ pub fn eval(options: &Options) -> Result<()> {
 }
 
 /// Reads the clips that can be read, and prints an error line for each of the others.
-fn read(files: &[(usize, PathBuf)]) -> Vec<Clip> {
-    let read = |(label, path): &(usize, PathBuf)| {
-        let samples = audio::read(path).inspect_err(Error::report).ok()?;
-        Some(Clip {
-            label: *label,
-            samples,
-        })
-    };
-    files.par_iter().filter_map(read).collect()
+fn read(files: &[(usize, PathBuf)]) -> Result<Vec<Clip>> {
+    let mut clips = Vec::new();
+    Batch::new(files).each(
+        (),
+        |(), turn| {
+            let &(label, ref path) = turn.item;
+            audio::read(path).map(|samples| Clip { label, samples })
+        },
+        |clip| {
+            clips.extend(clip.inspect_err(Error::report).ok());
+            Ok(())
+        },
+    )?;
+    Ok(clips)
 }
 
 /// Answers every clip on all cores; the outcomes keep the order of the clips.
@@ -101,26 +105,27 @@ fn answer_all(answerer: Answerer<'_>, labels: &[&str], clips: &[Clip]) -> Result
     let speech: Vec<usize> = (0..clips.len())
         .filter(|&i| Some(clips[i].label) == speech)
         .collect();
-    let style = "{wide_bar} {pos}/{len} clips, {eta} left";
-    let style =
-        ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar());
-    let progress = ProgressBar::new(clips.len() as u64).with_style(style);
-    let answer = |answerer: &mut Answerer<'_>, (index, clip): (usize, &Clip)| {
+    let answer = |answerer: &mut Answerer<'_>, index: usize, clip: &Clip| {
         let context = context(clips, &speech, index);
         let after_speech = context.map(|context| answerer.int8(&context, &clip.samples));
-        let outcome = Outcome {
+        Ok(Outcome {
             label: clip.label,
             float: answerer.float(&clip.samples)?,
             int8: answerer.int8(&[], &clip.samples)?,
             int8_after_speech: after_speech.transpose()?,
-        };
-        progress.inc(1);
-        Ok(outcome)
+        })
     };
-    let outcomes = clips.par_iter().enumerate();
-    let outcomes = outcomes.map_with(answerer, answer).collect();
-    progress.finish_and_clear();
-    outcomes
+    let mut outcomes = Vec::with_capacity(clips.len());
+    let batch = Batch::new(clips).shown("clips", |clip| clip.samples.len() as u64);
+    batch.each(
+        answerer,
+        |answerer, turn| answer(answerer, turn.number, turn.item),
+        |outcome| {
+            outcomes.push(outcome?);
+            Ok(())
+        },
+    )?;
+    Ok(outcomes)
 }
 
 /// Returns the other speech that comes before a clip: the last [`CONTEXT`] samples of several clips

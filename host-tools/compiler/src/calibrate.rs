@@ -2,12 +2,11 @@
 
 use std::path::PathBuf;
 
-use indicatif::ProgressIterator;
-use rayon::prelude::*;
 use zerda_firmware::Image;
 use zerda_quantize::graph::Graph;
 use zerda_quantize::observations::{Observation, Observations};
 use zerda_support::audio;
+use zerda_support::batch::{Batch, Turn};
 use zerda_support::error::{Error, Result};
 
 use super::float::observed;
@@ -50,8 +49,9 @@ pub fn recordings(paths: &[PathBuf]) -> Result<Vec<Vec<i16>>> {
         ));
     }
     let mut left = audio::MOST_HELD;
-    let read = |file: &PathBuf| {
-        let recording = audio::read(file)?;
+    let mut recordings = Vec::new();
+    let take = |recording: Result<Vec<i16>>| {
+        let recording = recording?;
         left = left.checked_sub(recording.len()).ok_or_else(|| {
             Error::usage(format!(
                 "the recordings to calibrate on last longer than {} minutes together, the most that is held in memory; name \
@@ -59,9 +59,11 @@ pub fn recordings(paths: &[PathBuf]) -> Result<Vec<Vec<i16>>> {
                 audio::MOST_HELD_MINUTES
             ))
         })?;
-        Ok(recording)
+        recordings.push(recording);
+        Ok(())
     };
-    files.iter().progress().map(read).collect()
+    Batch::new(&files).each((), |(), turn| audio::read(turn.item), take)?;
+    Ok(recordings)
 }
 
 /// Checks that recordings (16 kHz) are long enough, and that something is heard in them.
@@ -99,27 +101,31 @@ pub fn observe(
         .chunks(RECORDINGS_A_STREAM)
         .map(<[_]>::concat)
         .collect();
-    let part = |step: &mut FloatStep, streams: &[Vec<i16>]| {
+    let parts: Vec<_> = streams
+        .chunks(streams.len().div_ceil(PARTS).max(1))
+        .collect();
+    let part = |step: &mut FloatStep, turn: &Turn<'_, &[Vec<i16>], Result<Observations>>| {
         let mut seen = empty(graph);
-        for stream in streams {
+        for stream in *turn.item {
             step.reset();
             for chunk in chunks(graph, draft, stream) {
                 let absent = step.absent();
                 let outputs = step.step_observed(&chunk)?;
                 record(graph, &mut seen, &outputs[1..], absent)?;
             }
+            turn.heard(stream.len());
         }
         Ok(seen)
     };
-    let parts = streams
-        .par_chunks(streams.len().div_ceil(PARTS).max(1))
-        .map_with(step.clone(), part);
     let mut total = empty(graph);
-    for seen in parts.collect::<Result<Vec<_>>>()? {
-        for (total, seen) in total.iter_mut().flatten().zip(seen.iter().flatten()) {
+    let samples = |part: &&[Vec<i16>]| part.iter().map(|stream| stream.len() as u64).sum();
+    let batch = Batch::new(&parts).shown("parts", samples);
+    batch.each(step.clone(), part, |seen| {
+        for (total, seen) in total.iter_mut().flatten().zip(seen?.iter().flatten()) {
             total.merge(seen);
         }
-    }
+        Ok(())
+    })?;
     Ok(total)
 }
 

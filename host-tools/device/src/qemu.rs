@@ -12,7 +12,7 @@ use zerda_firmware::telemetry::Status;
 use zerda_support::audio::{self, tail};
 use zerda_support::board::Board;
 use zerda_support::error::{Error, Result, say};
-use zerda_support::output::{Counts, Totals, print_end};
+use zerda_support::output::{Counts, Totals, end_line, print};
 use zerda_support::wake;
 
 use crate::boards::{Firmware, Project};
@@ -262,7 +262,10 @@ impl Session<'_> {
         if counting {
             self.profile = Some(profile::read(&counts, self.image)?);
         }
-        print_end(name, heard, samples, self.options.json)
+        match self.options.json {
+            true => Ok(()),
+            false => print(&end_line(name, heard, samples)),
+        }
     }
 
     /// Adds the counters of one boot.

@@ -16,7 +16,6 @@ use zerda_firmware::decoder::Kind;
 use zerda_firmware::grammar::Detection;
 use zerda_support::error::{Error, Result};
 use zerda_support::files;
-use zerda_support::output::print;
 
 use heard::Replay;
 use labels::Annotation;
@@ -73,26 +72,25 @@ struct Row {
     detected: Option<String>,
 }
 
-/// Explains what went wrong in a recording and prints it, as text with counts.
-pub fn explain(image: &Image<'_>, path: &Path, samples: &[i16], json: bool) -> Result<()> {
+/// Explains what went wrong in a recording, in lines to be printed: of JSON, or of text with counts.
+pub fn explain(image: &Image<'_>, path: &Path, samples: &[i16], json: bool) -> Result<Vec<String>> {
     let spoken = labels::beside(path, samples, image)?;
     let heard = Replay::of(image, samples)?;
     let name = path.display().to_string();
     let (explained, hits) = heard.explanations(&name, &spoken);
-    for explanation in &explained {
-        print(&match json {
-            true => serde_json::json!({ "explained": explanation }).to_string(),
-            false => explanation.text(),
-        })?;
+    let lines = explained.iter().map(|explanation| match json {
+        true => serde_json::json!({ "explained": explanation }).to_string(),
+        false => explanation.text(),
+    });
+    let mut lines: Vec<_> = lines.collect();
+    if !json {
+        let all = spoken.len();
+        let false_alarms = explained.len() - (all - hits);
+        lines.push(format!(
+            "{name}: {hits} of {all} commands heard, false alarms: {false_alarms}"
+        ));
     }
-    if json {
-        return Ok(());
-    }
-    let all = spoken.len();
-    let false_alarms = explained.len() - (all - hits);
-    print(&format!(
-        "{name}: {hits} of {all} commands heard, false alarms: {false_alarms}"
-    ))
+    Ok(lines)
 }
 
 impl Replay<'_> {

@@ -24,6 +24,8 @@ use rand::rngs::Xoshiro256PlusPlus;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rayon::prelude::*;
+use zerda_firmware::Image;
+use zerda_support::batch::{Batch, Turn};
 use zerda_support::clips::Wanted;
 use zerda_support::error::{Error, Result};
 use zerda_support::output;
@@ -32,7 +34,7 @@ use zerda_support::wake::Words;
 use make::{Backgrounds, Condition, Script, Utterance};
 use room::Room;
 use score::{Background, Spoken};
-use sources::{Clips, Negative, negatives, progress};
+use sources::{Clips, Negative, negatives};
 use summary::Summary;
 use sweep::Sweep;
 use track::{Settings, Track};
@@ -144,14 +146,11 @@ fn summarize(options: &Options) -> Result<(Summary, bool)> {
         conditions: &conditions,
         seed: options.seed,
     };
-    let progress = progress(making.scripts.len() + speech.len());
-    let memory = || vec![0i8; image.memory_bytes()];
-    let negatives = negatives(&image, memory, &speech, &progress);
+    let negatives = negatives(&image, &speech)?;
     if own.wake.is_some() && !negatives.is_empty() {
         bounds::resolved("wakes", options.fa_per_hour, Negative::hours(&negatives))?;
     }
-    let heard = making.streams(&image, memory, &progress)?;
-    progress.finish_and_clear();
+    let heard = making.streams(&image)?;
     if negatives.is_empty() || heard.streams.is_empty() {
         return Err(Error::Reported);
     }
@@ -203,12 +202,7 @@ impl Clips {
 impl Making<'_> {
     /// Makes every stream under every condition and runs the network over it. The words of one script, their times and
     /// their backgrounds are the same under all, so that conditions differ by nothing else.
-    pub fn streams(
-        &self,
-        image: &zerda_firmware::Image<'_>,
-        memory: impl Fn() -> Vec<i8> + Send + Sync,
-        progress: &indicatif::ProgressBar,
-    ) -> Result<Heard> {
+    pub fn streams(&self, image: &Image<'_>) -> Result<Heard> {
         let mut random = Xoshiro256PlusPlus::seed_from_u64(self.seed);
         let rooms: Vec<Room> = (0..ROOMS).map(|_| Room::draw(&mut random)).collect();
         let responses = match self
@@ -229,37 +223,57 @@ impl Making<'_> {
             speech: self.speech,
             each: (self.conditions.iter()).any(|condition| condition.background.is_some()),
         };
-        let scripts = scripts.par_iter().map_init(memory, |memory, (said, seed)| {
-            let mut random = Xoshiro256PlusPlus::seed_from_u64(*seed);
-            let script = Script::draw(said, &backgrounds, ROOMS, &mut random)?;
-            let mut heard = Heard {
-                unreadable: script.unreadable,
-                silent: script.silent,
-                ..Heard::default()
-            };
-            if !script.is_empty() {
-                for (condition, how) in self.conditions.iter().enumerate() {
-                    let made = script.mix(how, &responses)?;
-                    heard.streams.push(Mixed {
-                        condition,
-                        pairs: said.iter().any(|said| said.words.len() > 1),
-                        track: Track::of(image, memory, &made.samples)?,
-                        words: made.words,
-                        samples: made.samples.len() as u64,
-                        clipped: made.clipped,
-                    });
-                }
-            }
-            progress.inc(1);
-            Ok(heard)
-        });
         let mut all = Heard::default();
-        for heard in scripts.collect::<Result<Vec<_>>>()? {
-            all.unreadable += heard.unreadable;
-            all.silent += heard.silent;
-            all.streams.extend(heard.streams);
-        }
+        let batch = Batch::new(&scripts).shown("streams", |(said, _)| {
+            self.conditions.len() as u64 * said.iter().map(Utterance::forecast).sum::<u64>()
+        });
+        batch.each(
+            vec![0; image.memory_bytes()],
+            |memory, turn| self.stream(image, memory, turn, &backgrounds, &responses),
+            |heard| {
+                let heard = heard?;
+                all.unreadable += heard.unreadable;
+                all.silent += heard.silent;
+                all.streams.extend(heard.streams);
+                Ok(())
+            },
+        )?;
         Ok(all)
+    }
+
+    /// Makes the stream of one script under every condition and runs the network over it.
+    fn stream(
+        &self,
+        image: &Image<'_>,
+        memory: &mut [i8],
+        turn: &Turn<'_, (&Vec<Utterance>, u64), Result<Heard>>,
+        backgrounds: &Backgrounds<'_>,
+        responses: &[Vec<f64>],
+    ) -> Result<Heard> {
+        let &(said, seed) = turn.item;
+        let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
+        let script = Script::draw(said, backgrounds, ROOMS, &mut random)?;
+        let mut heard = Heard {
+            unreadable: script.unreadable,
+            silent: script.silent,
+            ..Heard::default()
+        };
+        if script.is_empty() {
+            return Ok(heard);
+        }
+        for (condition, how) in self.conditions.iter().enumerate() {
+            let made = script.mix(how, responses)?;
+            turn.heard(made.samples.len());
+            heard.streams.push(Mixed {
+                condition,
+                pairs: said.iter().any(|said| said.words.len() > 1),
+                track: Track::of(image, memory, &made.samples)?,
+                words: made.words,
+                samples: made.samples.len() as u64,
+                clipped: made.clipped,
+            });
+        }
+        Ok(heard)
     }
 }
 

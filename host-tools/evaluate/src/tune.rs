@@ -105,10 +105,7 @@ pub fn tune(options: &Options) -> Result<()> {
         conditions: &[CONDITION],
         seed: 1,
     });
-    let scripts = making.as_ref().map_or(0, |making| making.scripts.len());
-    let progress = sources::progress(files.len() + scripts);
-    let memory = || vec![0i8; image.memory_bytes()];
-    let negatives = sources::negatives(&image, memory, &files, &progress);
+    let negatives = sources::negatives(&image, &files)?;
     if negatives.len() < files.len() {
         return Err(Error::Reported);
     }
@@ -117,10 +114,9 @@ pub fn tune(options: &Options) -> Result<()> {
     let resolved = resolved.map(|note| note + "; the thresholds rest on extrapolation");
     let notes = resolved.into_iter().collect();
     let heard = match &making {
-        Some(making) => making.streams(&image, memory, &progress)?,
+        Some(making) => making.streams(&image)?,
         None => Heard::default(),
     };
-    progress.finish_and_clear();
     let report = Tuning {
         image: &image,
         negatives,

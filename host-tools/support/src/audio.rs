@@ -19,11 +19,13 @@ mod resampler;
 mod source;
 mod wav;
 
+use std::fs;
 use std::path::Path;
 
 use zerda_firmware::Image;
 
 use crate::error::{Error, Result};
+use source::Source;
 
 pub use files::{expand, is_hidden, list};
 pub use recording::Recording;
@@ -48,6 +50,8 @@ struct Layout {
     channels: usize,
     /// The largest positive value that the format can hold, in units of 16-bit samples.
     top: f64,
+    /// Frames that the header states, if it does: a forecast.
+    frames: Option<u64>,
 }
 
 /// Decodes a recording, one piece after another.
@@ -80,6 +84,24 @@ pub fn read(path: &Path) -> Result<Vec<i16>> {
         hold(&mut samples, piece, path)?;
     }
     Ok(samples)
+}
+
+/// Says how many samples a file will about give, as its header states it, without decoding: 0 where it cannot be read or,
+/// as a pipe, only once. A file whose header says nothing is taken for one of 128 kbit/s: a byte for a sample.
+pub fn forecast(path: &Path) -> u64 {
+    let Some(bytes) = fs::metadata(path).ok().filter(fs::Metadata::is_file) else {
+        return 0;
+    };
+    let source = crate::files::open(path).and_then(Source::of_file).ok();
+    let layout = source.and_then(|source| format::decoder(source).ok());
+    match layout.map(|decoder| decoder.layout()) {
+        Some(Layout {
+            rate,
+            frames: Some(frames),
+            ..
+        }) => frames.saturating_mul(SAMPLE_RATE.into()) / u64::from(rate.max(1)),
+        _ => bytes.len(),
+    }
 }
 
 /// Appends a piece of the file at `path` to what is held of it, up to [`MOST_HELD`].

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use crate::escape;
+use crate::progress;
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -104,5 +105,6 @@ pub fn say(line: &str) {
 }
 
 fn say_by(program: &str, line: &str) {
-    let _ = writeln!(io::stderr(), "{program}: {}", escape::line(line));
+    let line = escape::line(line);
+    let _ = progress::above(|| writeln!(io::stderr(), "{program}: {line}"));
 }

@@ -10,6 +10,7 @@
 //! | errors and output | [`error`], [`output`], [`report`], [`html`], [`charts`], [`escape`] |
 //! | files that are read, and are not written over | [`files`] |
 //! | requests to end | [`interrupt`] |
+//! | many recordings at once, and how far they are | [`batch`], [`progress`] |
 //! | audio and its folders | [`audio`], [`speech`], [`clips`] |
 //! | configuration | [`config`] |
 //! | boards and NPUs | [`board`], [`ethos_u`] |
@@ -25,6 +26,7 @@
 //! has such a link for each file of `firmware/boards` that is.
 
 pub mod audio;
+pub mod batch;
 pub mod board;
 pub mod charts;
 pub mod clips;
@@ -41,6 +43,7 @@ pub mod image_writer;
 pub mod interrupt;
 pub mod operators;
 pub mod output;
+pub mod progress;
 pub mod quantization;
 pub mod report;
 pub mod speech;

@@ -11,8 +11,9 @@ use serde::Serialize;
 
 use crate::error::{Error, Result, say};
 use crate::escape;
+use crate::progress;
 pub use file::{replace, write};
-pub use totals::{Counts, Totals, print_end};
+pub use totals::{Counts, Totals, end_line};
 
 /// Form in which a report is printed on standard output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,10 +73,11 @@ pub fn report_files(folder: &Path, name: &str) -> [PathBuf; 3] {
 /// Prints a line, or lines, to standard output at once, since someone may be watching; what could change a terminal
 /// is escaped.
 pub fn print(line: &str) -> Result<()> {
-    let mut stdout = io::stdout().lock();
-    writeln!(stdout, "{}", escape::text(line))
-        .and_then(|()| stdout.flush())
-        .map_err(Error::stdout)
+    let printed = progress::above(|| {
+        let mut stdout = io::stdout().lock();
+        writeln!(stdout, "{}", escape::text(line)).and_then(|()| stdout.flush())
+    });
+    printed.map_err(Error::stdout)
 }
 
 /// Prints a line on standard error about something that may be wrong, but stops nothing.

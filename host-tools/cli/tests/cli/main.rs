@@ -5,6 +5,7 @@ mod common;
 mod files;
 mod formats;
 mod hostile;
+mod many;
 mod mistakes;
 
 use std::f64::consts::PI;
@@ -290,15 +291,16 @@ fn a_trace_shows_each_detection_or_says_why_it_cannot_be_written() {
 
 #[test]
 fn a_reader_that_goes_away_ends_the_run_quietly() {
-    let (audio, _) = sample();
-    let mut child = zerda(&["run", &audio])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    drop(child.stdout.take());
-    let (code, _, stderr) = outcome(child.wait_with_output().unwrap());
-    assert_eq!((code, stderr.as_str()), (0, ""));
+    for audio in ["models/samples/robot.wav", "models/samples"] {
+        let mut child = zerda(&["run", audio])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        let (code, _, stderr) = outcome(child.wait_with_output().unwrap());
+        assert_eq!((code, stderr.as_str()), (0, ""));
+    }
 }
 
 /// robot.wav says go, left, stop, right, go, stop.

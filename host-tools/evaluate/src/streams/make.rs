@@ -79,6 +79,13 @@ pub struct Utterance {
     pub rest_ms: usize,
 }
 
+impl Utterance {
+    /// Says how many samples it will about take, with the pauses between words of about 600 ms.
+    pub fn forecast(&self) -> u64 {
+        ((self.words.len() * 1500 + 900 + self.rest_ms) * MS) as u64
+    }
+}
+
 /// A recording that holds one word.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Clip {

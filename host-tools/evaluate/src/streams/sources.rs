@@ -1,11 +1,10 @@
 //! Finds the recordings that streams are made of, and the negatives.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use indicatif::{ProgressBar, ProgressStyle};
-use rayon::prelude::*;
 use zerda_firmware::Image;
 use zerda_support::audio::{self, Recording, SAMPLE_RATE, tail};
+use zerda_support::batch::{Batch, Turn};
 use zerda_support::clips::{Found, Wanted, find};
 use zerda_support::error::{Error, Result};
 
@@ -118,17 +117,23 @@ pub struct Negative {
 
 impl Negative {
     /// Runs the network over a recording as it is decoded, however long it is.
-    fn hear(image: &Image<'_>, memory: &mut [i8], file: &Path, tail: &[i16]) -> Result<Negative> {
-        let mut recording = Recording::open(file, None)?;
+    fn hear(
+        image: &Image<'_>,
+        memory: &mut [i8],
+        turn: &Turn<'_, PathBuf, Result<Negative>>,
+        tail: &[i16],
+    ) -> Result<Negative> {
+        let mut recording = Recording::open(turn.item, None)?;
         let mut hearing = Hearing::new(image, memory)?;
         let mut samples = 0;
         while let Some(piece) = recording.next_piece()? {
             samples += piece.len() as u64;
             hearing.push(piece);
+            turn.heard(piece.len());
         }
         hearing.push(tail);
         Ok(Negative {
-            file: file.into(),
+            file: turn.item.clone(),
             track: hearing.track,
             samples,
         })
@@ -141,24 +146,17 @@ impl Negative {
 }
 
 /// Runs the network over all files that can be read, and prints an error line for each of the others.
-pub fn negatives(
-    image: &Image<'_>,
-    memory: impl Fn() -> Vec<i8> + Send + Sync,
-    files: &[PathBuf],
-    progress: &ProgressBar,
-) -> Vec<Negative> {
+pub fn negatives(image: &Image<'_>, files: &[PathBuf]) -> Result<Vec<Negative>> {
     let tail = tail(image);
-    let heard = files.par_iter().map_init(memory, |memory, file| {
-        let heard = Negative::hear(image, memory, file, &tail);
-        progress.inc(1);
-        heard.inspect_err(Error::report).ok()
-    });
-    heard.flatten().collect()
-}
-
-pub fn progress(streams: usize) -> ProgressBar {
-    let style = "{wide_bar} {pos}/{len} streams, {eta} left";
-    let style =
-        ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::new(streams as u64).with_style(style)
+    let mut negatives = Vec::new();
+    let batch = Batch::new(files).shown("files", |file| audio::forecast(file));
+    batch.each(
+        vec![0; image.memory_bytes()],
+        |memory, turn| Negative::hear(image, memory, turn, &tail),
+        |heard| {
+            negatives.extend(heard.inspect_err(Error::report).ok());
+            Ok(())
+        },
+    )?;
+    Ok(negatives)
 }

@@ -129,10 +129,13 @@ impl Pcm {
 
 impl Decode for Pcm {
     fn layout(&self) -> Layout {
+        let certain = self.walker.as_ref().is_some_and(|walker| walker.certain);
+        let length = self.length.filter(|_| certain);
         Layout {
             rate: self.format.rate,
             channels: self.format.channels.into(),
             top: self.format.coding.top(),
+            frames: length.and_then(|bytes| bytes.checked_div(self.format.frame() as u64)),
         }
     }
 

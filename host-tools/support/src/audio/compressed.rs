@@ -198,6 +198,7 @@ impl Compressed {
                 rate,
                 channels,
                 top: full_scale_of(parameters.bits_per_sample.unwrap_or(16)),
+                frames: track.num_frames,
             },
             promised: track.num_frames,
             delay,

@@ -64,14 +64,6 @@ impl Counts {
         }
     }
 
-    pub fn since(self, before: Counts) -> Counts {
-        Counts {
-            commands: self.commands - before.commands,
-            wake_words: self.wake_words - before.wake_words,
-            ..self
-        }
-    }
-
     /// Returns the text about wake words that follows the number of commands.
     pub fn wake_words_text(self) -> String {
         match (self.gated, self.wake_words) {
@@ -82,11 +74,8 @@ impl Counts {
     }
 }
 
-/// Prints the line that follows an input's detections; as JSON there is none.
-pub fn print_end(name: &str, heard: Counts, samples: u64, json: bool) -> Result<()> {
-    if json {
-        return Ok(());
-    }
+/// Returns the line that follows an input's detections where they are text; as JSON there is none.
+pub fn end_line(name: &str, heard: Counts, samples: u64) -> String {
     let seconds = samples as f64 / f64::from(SAMPLE_RATE);
     let commands = match heard.commands {
         0 => "no command".to_string(),
@@ -95,5 +84,5 @@ pub fn print_end(name: &str, heard: Counts, samples: u64, json: bool) -> Result<
     };
     let wakes = heard.wake_words_text();
     let name = escape::line(name);
-    print(&format!("{name}: {commands}{wakes} in {seconds:.2} s"))
+    format!("{name}: {commands}{wakes} in {seconds:.2} s")
 }

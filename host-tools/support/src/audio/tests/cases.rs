@@ -293,6 +293,7 @@ fn remarks(left: impl Fn(f64) -> f64, right: impl Fn(f64) -> f64) -> Vec<String>
         rate: 16_000,
         channels: 2,
         top: 32_767.0,
+        frames: None,
     };
     let mut mixer = mixer::Mixer::new(layout, None).unwrap();
     let tone = tone(16_000, 1, 440.0);

@@ -63,6 +63,30 @@ fn one_recording_in_every_format_sounds_the_same_from_a_file_and_from_a_pipe() {
     }
 }
 
+/// A program that writes into a pipe may not know the length when it writes the header, and encoders of music add silence.
+#[test]
+fn a_forecast_is_what_a_header_says_or_a_byte_for_a_sample() {
+    for (name, most) in FILES {
+        let path = folder().join(name);
+        let bytes = std::fs::metadata(&path).unwrap().len();
+        let (forecast, samples) = (forecast(&path), read(&path).unwrap().len() as u64);
+        let near = match most {
+            0.0 => samples..=samples,
+            _ => samples / 2..=samples * 2,
+        };
+        assert!(
+            near.contains(&forecast) || forecast == bytes,
+            "{name}: {forecast} for {samples} samples, {bytes} bytes"
+        );
+        let told = ["plain.wav", "s24.wav", "rf64.wav", "pipe.flac"].contains(&name);
+        assert!(!told || forecast == samples, "{name}: {forecast}");
+        let untold = ["ffmpeg_pipe.wav", "ffmpeg.flac"].contains(&name);
+        assert!(!untold || forecast == bytes, "{name}: {forecast}");
+    }
+    assert_eq!(forecast(&folder()), 0);
+    assert_eq!(forecast(&folder().join("none.wav")), 0);
+}
+
 /// Nothing in pipe.aac and lame.mp3 tells how long they are, so that whole frames may be cut off them. Otherwise, whatever is cut from a compressed file, or changed in it, it is no shorter recording afterwards.
 #[test]
 fn compressed_files_that_are_cut_or_changed_are_errors_or_of_full_length() {
