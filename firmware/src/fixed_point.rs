@@ -128,15 +128,15 @@ pub fn one_over_one_plus(a: i32) -> i32 {
     const FORTY_EIGHT_OVER_17: i32 = 1_515_870_810;
     const MINUS_32_OVER_17: i32 = -1_010_580_540;
     const ONE_WITH_2_INTEGER_BITS: i32 = 1 << 29;
-    let sum = i64::from(a) + i64::from(i32::MAX);
-    let half_denominator = ((sum + if sum >= 0 { 1 } else { -1 }) / 2) as i32;
+    let double = |x: i32| x.saturating_add(x);
+    let half_denominator = (1 << 30) + (a >> 1);
     let mut x = FORTY_EIGHT_OVER_17.wrapping_add(mul(half_denominator, MINUS_32_OVER_17));
     for _ in 0..3 {
         let error = ONE_WITH_2_INTEGER_BITS.wrapping_sub(mul(half_denominator, x));
-        x = x.wrapping_add(saturating_multiply_by_pot(mul(x, error), 2));
+        x = x.wrapping_add(double(double(mul(x, error))));
     }
     // x estimates 1/d = 2/(1 + a): halved by counting one integer bit fewer.
-    saturating_multiply_by_pot(x, 1)
+    double(x)
 }
 
 #[cfg(test)]

@@ -74,7 +74,14 @@ impl<'a> FrontEnd<'a> {
         kernels::logarithms(features);
         let level = self.level();
         for feature in features {
-            *feature = (*feature - level).max(-self.config.range).min(0.0);
+            // Not `max` and `min`, which call functions on some cores.
+            let below = *feature - level;
+            let below = if below > -self.config.range {
+                below
+            } else {
+                -self.config.range
+            };
+            *feature = if below < 0.0 { below } else { 0.0 };
         }
     }
 

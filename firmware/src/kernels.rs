@@ -23,13 +23,27 @@ pub mod plain;
 mod simd;
 #[cfg(all(any(feature = "dsp", feature = "mve"), target_arch = "arm"))]
 mod softmax;
+#[cfg(all(any(feature = "dsp", feature = "mve"), target_arch = "arm"))]
+mod twiddles;
 
 pub use choice::Kernels;
 
+#[cfg(all(
+    feature = "dsp",
+    not(feature = "mve"),
+    target_arch = "arm",
+    target_abi = "eabihf"
+))]
+pub use dsp::filter_bank;
 #[cfg(all(feature = "mve", target_arch = "arm"))]
 pub use mve::{filter_bank, logarithms, move_to_front};
+#[cfg(not(any(
+    all(feature = "mve", target_arch = "arm"),
+    all(feature = "dsp", target_arch = "arm", target_abi = "eabihf")
+)))]
+pub use plain::filter_bank;
 #[cfg(not(all(feature = "mve", target_arch = "arm")))]
-pub use plain::{filter_bank, logarithms, move_to_front};
+pub use plain::{logarithms, move_to_front};
 
 /// The most columns that a softmax may have; the sum of more exponentials leaves the range of TFLite's last
 /// shift.
@@ -114,18 +128,6 @@ impl Channels<'_> {
         let scales = self.multiplier.iter().zip(self.shift);
         let scales = scales.map(|(&multiplier, &shift)| Requantize { multiplier, shift });
         self.bias.iter().copied().zip(scales)
-    }
-}
-
-#[cfg(all(feature = "dsp", not(feature = "mve"), target_arch = "arm"))]
-impl Channels<'_> {
-    /// Returns the channels with the numbers `from..to`.
-    fn part(&self, from: usize, to: usize) -> Self {
-        Self {
-            bias: self.bias.get(from..to).unwrap_or_default(),
-            multiplier: self.multiplier.get(from..to).unwrap_or_default(),
-            shift: self.shift.get(from..to).unwrap_or_default(),
-        }
     }
 }
 

@@ -116,8 +116,10 @@ impl Cases<'_> {
     }
 
     fn channels(&mut self, style: Style, count: usize, depth: usize) {
+        // Some layers round sums farther to the right than others.
+        let shift = usual_shift(depth) - if self.random.chance(3) { 4 } else { 0 };
         for channel in 0..count {
-            let scale = self.random.scale(style, usual_shift(depth));
+            let scale = self.random.scale(style, shift);
             self.multiplier[channel] = scale.multiplier;
             self.shift[channel] = scale.shift;
             let bias = self.random.next() as i32;

@@ -30,7 +30,9 @@ pub mod dsp {
 
     /// The number of rows that are multiplied side by side, as many as there are registers to sum in.
     pub const ROWS: usize = 5;
-    /// The most inputs of a fully connected layer: five packed rows have so many columns.
+    /// The number of rows that are multiplied two by two.
+    pub const TENS: usize = 10;
+    /// The most inputs of a fully connected layer: five or ten packed rows have so many columns.
     pub const DEPTH: usize = 256;
     /// The most columns of one head of a query.
     pub const HEAD: usize = 64;
@@ -38,15 +40,29 @@ pub mod dsp {
     pub const VALUE_WORDS: usize = 512;
     /// The most 32-bit words that a row of probabilities takes.
     pub const PROB_WORDS: usize = 32;
-    /// The most taps that a convolution may have.
-    pub const TAPS: usize = 16;
+    /// The number of rows of a convolution that are computed at a time.
+    pub const TIMES: usize = 10;
+    /// The most taps that a convolution may have: eight pairs hold them, and a zero before the first or behind the
+    /// last.
+    pub const TAPS: usize = 15;
     /// The number of elements from which on a table of all 256 values of an operand takes less than it saves.
-    pub const TABLE_FROM: usize = 512;
+    pub const TABLE_FROM: usize = 1024;
 
     /// Says whether a fully connected layer of so many inputs is taken.
     #[inline(always)]
     pub fn fully_connected(depth: usize) -> bool {
         depth.is_multiple_of(4) && depth <= DEPTH
+    }
+
+    /// Returns how many of `rows` rows are multiplied by ten at a time, in a fully connected layer of `depth` inputs
+    /// and `count` outputs for which [`channels_to_int8`] says `by_factor`. Words must be aligned, too.
+    #[inline(always)]
+    pub fn in_tens(rows: usize, depth: usize, count: usize, by_factor: Option<bool>) -> usize {
+        if by_factor == Some(true) && depth.is_multiple_of(8) && count.is_multiple_of(2) {
+            rows / TENS * TENS
+        } else {
+            0
+        }
     }
 
     /// Says whether a convolution of so many channels and taps is taken.
@@ -80,7 +96,7 @@ pub mod dsp {
         multiplier >= 1 << 30
     }
 
-    /// Says whether sums are requantized in five instructions: scales shift right by 2 or more, and clamps
+    /// Says whether sums are requantized in four or five instructions: scales shift right by 2 or more, and clamps
     /// allow all of int8.
     #[inline(always)]
     pub fn to_int8(scale: Requantize, clamp: Clamp) -> bool {
@@ -90,16 +106,42 @@ pub mod dsp {
             && clamp.max == i8::MAX
     }
 
-    /// Says whether [`to_int8`] holds for all channels.
+    /// Makes, shifted to the right by one bit less than a sum is to be, the factor by which a rounded multiplication
+    /// that keeps the high word does that: `2^(32 - bits)`, and the 2^20th part of it more, which takes ties away from
+    /// zero and, where the result fits int8, changes nothing else.
+    pub const FACTORS: u32 = 1 << 31 | 1 << 11;
+
+    /// Says whether [`FACTORS`] has a factor for a shift (negative: to the right), so that rounding takes no
+    /// instruction of its own.
+    #[inline(always)]
+    pub fn rounds_by_factor(shift: i8) -> bool {
+        (-12..=-2).contains(&shift)
+    }
+
+    /// Says whether [`rounds_by_factor`] holds for all channels, or `None` unless [`to_int8`] does.
     #[inline]
-    pub fn channels_to_int8(channels: Channels<'_>, clamp: Clamp) -> bool {
+    pub fn channels_to_int8(channels: Channels<'_>, clamp: Clamp) -> Option<bool> {
         // 2^30..2^31: the second highest bit is set and the highest is not.
         let multipliers = channels.multiplier.iter();
         let multipliers =
             multipliers.fold(!0, |all, &multiplier| all & (multiplier as u32 ^ 1 << 31));
-        let shifts = channels.shift.iter();
-        let shifts = shifts.fold(0, |most, &shift| most.max((-2 - i32::from(shift)) as u32));
-        multipliers >> 30 == 3 && shifts <= 29 && clamp.min == i8::MIN && clamp.max == i8::MAX
+        // Of four shifts a word: is one less than the bits of each within 1..=30, and is it within 1..=11?
+        let outside = |[any, far]: [u32; 2], shifts: &[i8; 4]| {
+            let less = !u32::from_ne_bytes(shifts.map(|shift| shift as u8));
+            let beyond = less.wrapping_add(0x0101_0101) | less.wrapping_sub(0x0101_0101);
+            [any | beyond, far | less.wrapping_add(0x1414_1414)]
+        };
+        let (words, rest) = channels.shift.as_chunks::<4>();
+        let mut last = [-2; 4];
+        for (slot, &shift) in last.iter_mut().zip(rest) {
+            *slot = shift;
+        }
+        let [any, far] = outside(words.iter().fold([0; 2], outside), &last);
+        let all = multipliers >> 30 == 3
+            && any & 0xe0e0_e0e0 == 0
+            && clamp.min == i8::MIN
+            && clamp.max == i8::MAX;
+        all.then_some(far & 0x2020_2020 == 0)
     }
 }
 
@@ -240,8 +282,32 @@ pub mod mve {
 
 #[cfg(test)]
 mod tests {
-    use super::dsp::{channels_to_int8, to_int8};
+    use super::dsp::{FACTORS, channels_to_int8, rounds_by_factor, to_int8};
     use super::*;
+    use crate::fixed_point::rounding_divide_by_pot;
+    use std::format;
+
+    #[test]
+    fn factors_take_ties_away_from_zero_and_change_no_other_int8() {
+        for shift in (i8::MIN..=0).filter(|&shift| rounds_by_factor(shift)) {
+            let bits = u32::from(shift.unsigned_abs());
+            let factor = i64::from(FACTORS >> (bits - 1));
+            let (half, least, most) = (1 << (bits - 1), i32::MIN + 1, i32::MAX);
+            let ties = (-300..300).map(|quotient| quotient * (2 * half) + half);
+            for near in ties.chain([least + 1, least / 2, most / 2, most - 1]) {
+                for sum in near - 1..=near + 1 {
+                    let product = (i64::from(sum) * factor + (1 << 31)) >> 32;
+                    for zero_point in [-128, -1, 0, 127] {
+                        let expected = rounding_divide_by_pot(sum, bits) + zero_point;
+                        let got = product + i64::from(zero_point);
+                        let case = format!("{sum} / 2^{bits} + {zero_point}");
+                        let int8 = i64::from(expected.clamp(-128, 127));
+                        assert_eq!(got.clamp(-128, 127), int8, "{case}");
+                    }
+                }
+            }
+        }
+    }
 
     #[test]
     fn scales_of_channels_are_taken_if_each_scale_alone_is() {
@@ -264,9 +330,10 @@ mod tests {
                             shift: shift[i],
                         });
                         let taken = each.iter().all(|&scale| to_int8(scale, clamp));
+                        let by_factor = each.iter().all(|scale| rounds_by_factor(scale.shift));
                         assert_eq!(
                             channels_to_int8(channels, clamp),
-                            taken,
+                            taken.then_some(by_factor),
                             "{each:?} {clamp:?}"
                         );
                     }

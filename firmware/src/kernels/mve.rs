@@ -14,19 +14,19 @@
 //! take, 16 at a time, with a load for each two thirds (fully connected) or each (scores, context); or, of an
 //! element, what its loop takes.
 //!
-//! | operators | plain | mve | bound |
-//! |---|--:|--:|--:|
-//! | fully connected | 1,344 | 297 | 140 |
-//! | scores | 491 | 41 | 13 |
-//! | softmax | 248 | 44 | 22 |
-//! | context | 447 | 38 | 13 |
-//! | depthwise convolution | 104 | 15 | 4 |
-//! | add | 756 | 46 | 36 |
-//! | mul | 30 | 3 | 2 |
-//! | lookup | 72 | 5 | 3 |
-//! | network | 3,492 | 491 | |
-//! | front end, of 5 frames | 134 | 50 | |
-//! | step with front end | 3,640 | 547 | |
+//! | operators | plain | mve | bound | left |
+//! |---|--:|--:|--:|--:|
+//! | fully connected | 1,344 | 297 | 140 | 157 |
+//! | scores | 491 | 41 | 13 | 28 |
+//! | softmax | 248 | 44 | 22 | 22 |
+//! | context | 447 | 38 | 13 | 25 |
+//! | depthwise convolution | 104 | 15 | 4 | 11 |
+//! | add | 756 | 46 | 36 | 10 |
+//! | mul | 30 | 3 | 2 | 1 |
+//! | lookup | 72 | 5 | 3 | 2 |
+//! | network | 3,492 | 491 | | |
+//! | front end, of 5 frames | 134 | 50 | | |
+//! | step with front end | 3,640 | 547 | | |
 //!
 //! [`plain`]: super::plain
 

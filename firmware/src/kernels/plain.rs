@@ -12,6 +12,8 @@ mod spectrum;
 pub use attention::{context, scores, softmax};
 pub use dense::{depthwise_conv, fully_connected};
 pub use elementwise::{add, lookup, move_to_front, mul};
+#[cfg(all(feature = "dsp", not(feature = "mve"), target_abi = "eabihf"))]
+pub use spectrum::sum_bands;
 pub use spectrum::{filter_bank, logarithms};
 
 /// The table of these kernels.

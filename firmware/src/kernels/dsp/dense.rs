@@ -1,8 +1,10 @@
 //! This module has the operators with per-channel weights for the DSP extension.
 
-use super::conv::{Window, store_channels};
-use super::matmul::Packed;
-use crate::kernels::limits::dsp::{self as limits, DEPTH, ROWS};
+use super::conv::{Channel, Input, LATE, Weights, convolve};
+use super::matmul::{Packed, Tens, is_aligned};
+use super::ops::ToInt8;
+use crate::kernels::limits::HALF;
+use crate::kernels::limits::dsp::{self as limits, DEPTH, ROWS, TENS, TIMES};
 use crate::kernels::{Channels, lengths, plain};
 use crate::plan::Clamp;
 
@@ -25,22 +27,62 @@ pub fn fully_connected(
     if !fits {
         return plain::fully_connected(input, weights, channels, output_zero_point, clamp, output);
     }
-    let fast = limits::channels_to_int8(channels, clamp);
+    let by_factor = limits::channels_to_int8(channels, clamp);
+    let rows = (input.len() / depth).min(output.len() / count);
+    let mut tens = limits::in_tens(rows, depth, count, by_factor);
+    if !(is_aligned(input) && is_aligned(weights)) {
+        tens = 0;
+    }
+    let (Some((x, x_rest)), Some((y, y_rest))) = (
+        input.split_at_checked(tens * depth),
+        output.split_at_mut_checked(tens * count),
+    ) else {
+        return;
+    };
+    if tens > 0 {
+        by_tens(x, depth, weights, channels, output_zero_point, y);
+    }
+    if tens < rows {
+        let to = (output_zero_point, clamp, y_rest);
+        by_fives(x_rest, depth, weights, channels, by_factor, to);
+    }
+}
+
+/// Multiplies rows by ten at a time.
+#[inline(never)] // so that the stack that it takes is its own
+fn by_tens(
+    input: &[i8],
+    depth: usize,
+    weights: &[i8],
+    channels: Channels<'_>,
+    zero_point: i8,
+    output: &mut [i8],
+) {
+    let mut tens = Tens::new();
+    let (depth, count) = (depth.max(1), channels.bias.len().max(1));
+    let inputs = input.chunks_exact(TENS.saturating_mul(depth));
+    for (x, y) in inputs.zip(output.chunks_exact_mut(TENS.saturating_mul(count))) {
+        tens.multiply(x, depth, weights, channels, zero_point, y);
+    }
+}
+
+/// Multiplies rows by five at a time.
+#[inline(never)] // as above
+fn by_fives(
+    input: &[i8],
+    depth: usize,
+    weights: &[i8],
+    channels: Channels<'_>,
+    by_factor: Option<bool>,
+    (zero_point, clamp, output): (i8, Clamp, &mut [i8]),
+) {
+    let (depth, count) = (depth.max(1), channels.bias.len().max(1));
     let mut packed = Packed::<{ DEPTH / 4 }>::new();
-    let inputs = input.chunks(ROWS * depth);
+    let inputs = input.chunks(ROWS.saturating_mul(depth));
     for (x, y) in inputs.zip(output.chunks_mut(ROWS.saturating_mul(count))) {
         let rows = (x.len() / depth).min(y.len() / count);
         let done = packed.pack(x, rows, depth, depth, 0)
-            && packed.to_channels(
-                weights,
-                depth,
-                channels,
-                fast,
-                output_zero_point,
-                clamp,
-                y,
-                count,
-            );
+            && packed.to_channels(weights, channels, by_factor, zero_point, clamp, y, count);
         if !done {
             return;
         }
@@ -59,45 +101,42 @@ pub fn depthwise_conv(
     let cols = channels.bias.len();
     let (rows, taps) = (output.len() / cols.max(1), weights.len() / cols.max(1));
     let fits = lengths::depthwise_conv(input, weights, channels, output)
-        && limits::depthwise_conv(cols, taps);
+        && limits::depthwise_conv(cols, taps)
+        && limits::channels_to_int8(channels, clamp).is_some();
     if !fits {
         return plain::depthwise_conv(input, weights, channels, output_zero_point, clamp, output);
     }
-    let (mut x, mut w) = (Window::new(), Window::new());
+    let (mut x, mut w) = (Input::new(), Weights::new());
+    let mut parameters = channels.iter();
     for col in (0..cols).step_by(4) {
-        let part = channels.part(col, col + 4);
-        if !w.take(weights.get(col..).unwrap_or_default(), cols, taps) {
+        let part = weights.get(col..).unwrap_or_default();
+        if !(w.take(part, cols, taps, 0, false) && w.take(part, cols, taps, LATE, true)) {
             return;
         }
-        for first in (0..rows).step_by(2 * ROWS) {
-            let rows = (rows - first).min(2 * ROWS);
+        let of = [(); 4].map(|()| {
+            let (bias, scale) = parameters.next().unwrap_or((0, HALF));
+            let to = ToInt8::of_taken(scale, output_zero_point);
+            Channel { bias, to }
+        });
+        for first in (0..rows).step_by(TIMES) {
+            let rows = (rows - first).min(TIMES);
             let from = first * cols + col;
-            if !x.take(input.get(from..).unwrap_or_default(), cols, rows + taps - 1) {
+            let part = input.get(from..).unwrap_or_default();
+            if !x.take(part, cols, rows + taps - 1, 0, false) {
                 return;
             }
-            let y = output.get_mut(from..).unwrap_or_default();
-            let (y, y_rest) = y.split_at_mut(y.len().min(ROWS * cols));
-            let sums = x.convolve::<0>(&w);
-            store_channels(
-                &sums,
-                rows.min(ROWS),
-                part,
-                output_zero_point,
-                clamp,
-                y,
-                cols,
-            );
-            if rows > ROWS {
-                let sums = x.convolve::<ROWS>(&w);
-                store_channels(
-                    &sums,
-                    rows - ROWS,
-                    part,
-                    output_zero_point,
-                    clamp,
-                    y_rest,
-                    cols,
-                );
+            let mut sums = [[0; 4]; TIMES];
+            for (channel, of) in of.iter().enumerate() {
+                convolve(&x, &w, channel, of, &mut sums);
+            }
+            let places = output
+                .get_mut(from..)
+                .unwrap_or_default()
+                .chunks_mut(cols.max(1));
+            for (place, sums) in places.zip(&sums).take(rows) {
+                if let Some(place) = place.first_chunk_mut() {
+                    *place = *sums;
+                }
             }
         }
     }

@@ -1,6 +1,8 @@
 //! This module has the operators that work element by element for the DSP extension.
+#![allow(unsafe_code)]
 
-use super::ops::{Multiplier, ToInt8};
+use super::elements::{self, Addition, ByTable, Multiplication};
+use super::ops::{Divisor, Multiplier, ToInt8};
 use crate::kernels::limits::HALF;
 use crate::kernels::limits::dsp::{self as limits, TABLE_FROM};
 use crate::kernels::{Operand, Output, lengths, plain};
@@ -28,37 +30,38 @@ pub fn add(
     ) else {
         return plain::add(a, a_scale, b, b_scale, to, output);
     };
-    let zero_points = i32::from(other.zero_point) << 20;
-    let minus = i32::from(half.zero_point) << 19;
-    let whole = |q: i8| multiplier.apply((i32::from(q) << 20) - zero_points);
-    let shift = (-1 - i32::from(scale.shift)) as u32;
-    let shifted = |q: i8| {
-        let scaled = whole(q);
-        let scaled = scaled.wrapping_add(scaled >> 31);
-        scaled.wrapping_shr(shift).wrapping_add(1) >> 1
-    };
-    let add = |half: i8, other: i32| to_int8.apply((i32::from(half) << 19) + other);
-    if output.len() >= TABLE_FROM {
+    let len = half.data.len().min(other.data.len()).min(output.len());
+    let (a, b) = (half.data.as_ptr(), other.data.as_ptr());
+    let minus_other = i32::from(other.zero_point).wrapping_neg() << 20;
+    let minus_half = i32::from(half.zero_point).wrapping_neg() << 19;
+    let divisor = Divisor::new(scale.shift);
+    if scale.shift == 0 || len >= TABLE_FROM {
         let mut table = [0; 256];
-        for (slot, q) in table.iter_mut().zip(0..=u8::MAX) {
-            let q = q as i8;
+        for (other, slot) in table.iter_mut().enumerate() {
+            let whole = (i32::from(other as i8) << 20).wrapping_add(minus_other);
+            let whole = multiplier.apply(whole);
             *slot = if scale.shift == 0 {
-                whole(q)
+                whole.wrapping_add(minus_half)
             } else {
-                shifted(q)
-            } - minus;
+                divisor.apply(whole, minus_half)
+            };
         }
-        each(half.data, other.data, output, |half, other| {
-            add(half, table[usize::from(other as u8)])
-        });
-    } else if scale.shift == 0 {
-        each(half.data, other.data, output, |half, other| {
-            add(half, whole(other) - minus)
-        });
+        let by = ByTable {
+            to: to_int8,
+            table: &table,
+        };
+        // SAFETY: all have `len` elements.
+        unsafe { elements::add_by_table(a, b, output.as_mut_ptr(), len, &by) };
     } else {
-        each(half.data, other.data, output, |half, other| {
-            add(half, shifted(other) - minus)
-        });
+        let by = Addition {
+            minus_other,
+            minus_half,
+            multiplier,
+            divisor,
+            to: to_int8,
+        };
+        // SAFETY: as above.
+        unsafe { elements::add(a, b, output.as_mut_ptr(), len, &by) };
     }
 }
 
@@ -68,10 +71,22 @@ pub fn mul(a: Operand<'_>, b: Operand<'_>, to: Output, output: &mut [i8]) {
     let Some(to_int8) = ToInt8::of(to) else {
         return plain::mul(a, b, to, output);
     };
-    let (a_zero, b_zero) = (i32::from(a.zero_point), i32::from(b.zero_point));
-    each(a.data, b.data, output, |a, b| {
-        to_int8.apply((i32::from(a) - a_zero) * (i32::from(b) - b_zero))
-    });
+    let len = a.data.len().min(b.data.len()).min(output.len());
+    let by = Multiplication {
+        minus_a: -i32::from(a.zero_point),
+        minus_b: -i32::from(b.zero_point),
+        to: to_int8,
+    };
+    // SAFETY: all have `len` elements.
+    unsafe {
+        elements::mul(
+            a.data.as_ptr(),
+            b.data.as_ptr(),
+            output.as_mut_ptr(),
+            len,
+            &by,
+        )
+    };
 }
 
 /// Computes the same as [`plain::lookup`].
@@ -80,27 +95,8 @@ pub fn lookup(input: &[i8], table: &[i8], output: &mut [i8]) {
     let Some(table) = table.first_chunk::<256>() else {
         return;
     };
-    each(input, input, output, |q, _| {
-        table[usize::from(q as u8 ^ 0x80)]
-    });
-}
-
-/// Computes `output[i] = of(a[i], b[i])`, four elements at a time.
-#[inline(always)]
-fn each(a: &[i8], b: &[i8], output: &mut [i8], of: impl Fn(i8, i8) -> i8) {
-    let len = a.len().min(b.len()).min(output.len());
-    let (Some(a), Some(b), Some(output)) = (a.get(..len), b.get(..len), output.get_mut(..len))
-    else {
-        return;
-    };
-    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<4>(), b.as_chunks::<4>());
-    let (y, y_rest) = output.as_chunks_mut::<4>();
-    for ((a, b), y) in a.iter().zip(b).zip(y) {
-        for ((&a, &b), y) in a.iter().zip(b).zip(y) {
-            *y = of(a, b);
-        }
-    }
-    for ((&a, &b), y) in a_rest.iter().zip(b_rest).zip(y_rest) {
-        *y = of(a, b);
-    }
+    let len = input.len().min(output.len());
+    let of_zero = table.as_ptr().wrapping_add(128);
+    // SAFETY: both have `len` elements, and the table has 256.
+    unsafe { elements::lookup(input.as_ptr(), of_zero, output.as_mut_ptr(), len) };
 }

@@ -1,17 +1,39 @@
-//! Matrix products are computed for five rows at a time.
+//! Matrix products are computed for five rows at a time, or for ten, two by two columns.
 //!
-//! The five rows are widened to 16 bits once; each word of the other matrix is widened when it is
+//! Five rows are widened to 16 bits once; each word of the other matrix is widened when it is
 //! loaded, for five times two SMLADs. Sums stay in registers until they are int8.
+//!
+//! 14 registers hold sums, two pointers and what is loaded. An SMLAD is half an instruction a product; the table shows
+//! what loads (LDM takes any number of words) and widening add to it, and how often a word of the other matrix is
+//! widened: once for each five rows, or once for ten (0.08 a product).
+//!
+//! | sums | instructions a product | with ten rows |
+//! |---|--:|--:|
+//! | 5 rows x 1 column, widened when loaded | 0.75 | 0.75 |
+//! | 5 x 1, widened before | 0.65 | 0.73 |
+//! | 4 x 1 | 0.66 | 0.74 |
+//! | 3 x 2 | 0.67 | 0.75 |
+//! | 4 x 2 | 0.69 | 0.77 |
+//! | 2 x 2 | 0.625 | 0.71 |
 #![allow(unsafe_code)]
 
 mod columns;
+mod reorder;
+mod tens;
 
 use core::mem::MaybeUninit;
 
-use columns::{sum, to_channels, to_columns};
+use columns::{
+    Each, FACTORS_OF_ANY, Finish, One, Product, Sums, each_by_factor, each_of_any, entry,
+    one_by_factor, one_of_any, sums_as_they_are,
+};
+use reorder::widen;
 
-use super::ops::{ToInt8, even_bytes_plus, odd_bytes_plus, smlad};
-use crate::kernels::limits::dsp::ROWS;
+pub use reorder::transpose;
+pub use tens::{Tens, is_aligned};
+
+use super::ops::{ToInt8, smlad};
+use crate::kernels::limits::dsp::{self as limits, ROWS};
 use crate::kernels::{Channels, Output, finish};
 use crate::plan::Clamp;
 
@@ -57,17 +79,15 @@ impl<const WORDS: usize> Packed<WORDS> {
         if last * stride + depth > data.len() {
             return false;
         }
-        let minus = zero_point.wrapping_neg() as u32 & 0xffff;
-        let minus = minus << 16 | minus;
+        let plus = zero_point.wrapping_neg() as u32 & 0xffff;
+        let plus = plus << 16 | plus;
         let from: [*const i8; ROWS] =
             core::array::from_fn(|row| data.as_ptr().wrapping_add(row.min(last) * stride));
         let whole = depth / 4;
-        for (word, pairs) in self.pairs.iter_mut().take(whole).enumerate() {
-            pairs.write(from.map(|from| {
-                // SAFETY: these four bytes lie within `depth` of a row, all of which `data` has.
-                let bytes = unsafe { from.cast::<u32>().wrapping_add(word).read_unaligned() };
-                [even_bytes_plus(minus, bytes), odd_bytes_plus(minus, bytes)]
-            }));
+        if whole > 0 {
+            // SAFETY: these words lie within `depth` of each row, all of which `data` has, and are at most
+            // `WORDS`.
+            unsafe { widen(self.pairs.as_mut_ptr().cast(), &from, whole, plus) };
         }
         self.words = whole;
         let tail = depth % 4;
@@ -120,31 +140,27 @@ impl<const WORDS: usize> Packed<WORDS> {
             return false;
         }
         let fast = ToInt8::of(to).filter(|_| self.rows == ROWS && fits(y, y_stride, count));
-        if let Some(ToInt8 {
-            multiplier,
-            shift,
-            add,
-        }) = fast
-        {
-            let [pairs, fours_end, end] = self.range();
-            let skip = stride.wrapping_sub(4 * self.words);
+        if let Some(fast) = fast {
+            let shift = i32::from(to.scale.shift).unsigned_abs();
+            let (factors, finish) = if limits::rounds_by_factor(to.scale.shift) {
+                (limits::FACTORS, one_by_factor as Finish)
+            } else {
+                (FACTORS_OF_ANY, one_of_any as Finish)
+            };
+            let scales = One {
+                multiplier: fast.multiplier.0,
+                factor: factors.wrapping_shr(shift - 1),
+                skip: stride.wrapping_sub(4 * self.words),
+            };
+            let y = y.as_mut_ptr();
+            let product = Product {
+                y_stride,
+                zero_point: fast.zero_point,
+                end: y.wrapping_add(count).cast(),
+                ..self.product(scales, *init, y, finish)
+            };
             // SAFETY: both matrices reach that far, and so does `y`.
-            unsafe {
-                to_columns(
-                    other.as_ptr(),
-                    init,
-                    y.as_mut_ptr(),
-                    pairs,
-                    fours_end,
-                    end,
-                    skip,
-                    count,
-                    y_stride,
-                    add,
-                    multiplier.0,
-                    shift,
-                );
-            }
+            unsafe { product.run(other.as_ptr()) };
             return true;
         }
         self.each(other, stride, init, count, |c, sums| {
@@ -154,46 +170,49 @@ impl<const WORDS: usize> Packed<WORDS> {
     }
 
     /// Computes `y[r, c] = requantized(bias[c] + sum over k of rows[r, k] * other[c, k])` for each channel
-    /// `c`, otherwise as [`Self::to_columns`] does. `fast` is what `limits::dsp::channels_to_int8` says. Returns `false` if
-    /// lengths do not fit.
+    /// `c`, otherwise as [`Self::to_columns`] does; rows of `other` follow each other. `by_factor` is what
+    /// `limits::dsp::channels_to_int8` says. Returns `false` if lengths do not fit.
     #[allow(clippy::too_many_arguments)]
     pub fn to_channels(
         &self,
         other: &[i8],
-        stride: usize,
         channels: Channels<'_>,
-        fast: bool,
+        by_factor: Option<bool>,
         zero_point: i8,
         clamp: Clamp,
         y: &mut [i8],
         y_stride: usize,
     ) -> bool {
         let count = channels.bias.len();
-        let equal = [channels.multiplier.len(), channels.shift.len()] == [count; 2];
-        if !equal || !self.reaches(other, stride, count) {
+        let stride = 4 * self.words;
+        let (Some(&first), true) = (
+            channels.bias.first(),
+            channels.are_of_one_length() && self.reaches(other, stride, count),
+        ) else {
             return false;
-        }
-        if fast && self.rows == ROWS && fits(y, y_stride, count) {
-            let [pairs, fours_end, end] = self.range();
-            let skip = stride.wrapping_sub(4 * self.words);
+        };
+        let fast = by_factor.filter(|_| self.rows == ROWS && fits(y, y_stride, count));
+        if let Some(by_factor) = fast {
+            let (factors, finish) = if by_factor {
+                (limits::FACTORS, each_by_factor as Finish)
+            } else {
+                (FACTORS_OF_ANY, each_of_any as Finish)
+            };
+            let bias = channels.bias.as_ptr_range();
+            let scales = Each {
+                bias: bias.start.wrapping_add(1),
+                multiplier: channels.multiplier.as_ptr(),
+                shift: channels.shift.as_ptr(),
+            };
+            let product = Product {
+                y_stride,
+                zero_point: zero_point.into(),
+                factors,
+                end: bias.end.cast(),
+                ..self.product(scales, [first; ROWS], y.as_mut_ptr(), finish)
+            };
             // SAFETY: both matrices reach that far, and so do the channels and `y`.
-            unsafe {
-                to_channels(
-                    other.as_ptr(),
-                    channels.bias.as_ptr(),
-                    0,
-                    pairs,
-                    fours_end,
-                    end,
-                    skip,
-                    1 + 2 * i32::from(zero_point),
-                    count,
-                    y.as_mut_ptr(),
-                    y_stride,
-                    channels.multiplier.as_ptr(),
-                    channels.shift.as_ptr(),
-                );
-            }
+            unsafe { product.run(other.as_ptr()) };
             return true;
         }
         let mut parameters = channels.iter();
@@ -217,11 +236,22 @@ impl<const WORDS: usize> Packed<WORDS> {
         depth > 0 && stride >= depth && needed.is_some_and(|needed| needed <= other.len())
     }
 
-    /// Returns where the pairs begin, where the last whole group of four words of them ends, and where they
-    /// end.
-    fn range(&self) -> [*const [[u32; 2]; ROWS]; 3] {
+    /// Returns a product of the rows that are held, which has no columns yet.
+    fn product<S>(&self, scales: S, init: [i32; ROWS], y: *mut i8, finish: Finish) -> Product<S> {
         let pairs = self.pairs.as_ptr().cast::<[[u32; 2]; ROWS]>();
-        [0, self.words & !3, self.words].map(|words| pairs.wrapping_add(words))
+        Product {
+            scales,
+            y,
+            y_stride: 0,
+            zero_point: 0,
+            factors: 0,
+            end: core::ptr::null(),
+            pairs,
+            entry: entry(self.words),
+            pairs_end: pairs.wrapping_add(self.words),
+            finish,
+            init,
+        }
     }
 
     /// Calls `with` for each column with its sums. The lengths are those that [`Self::reaches`] found to fit.
@@ -233,68 +263,18 @@ impl<const WORDS: usize> Packed<WORDS> {
         count: usize,
         mut with: impl FnMut(usize, &[i32; ROWS]),
     ) {
-        let [pairs, fours_end, end] = self.range();
         for c in 0..count {
-            let mut sums = *init;
+            let mut sums = [0; ROWS];
             let Some(other) = other.get(c * stride..) else {
                 return;
             };
-            // SAFETY: as the caller found.
-            unsafe {
-                sum(
-                    other.as_ptr(),
-                    &mut sums,
-                    core::ptr::null(),
-                    pairs,
-                    fours_end,
-                    end,
-                )
-            };
+            let to = sums.as_mut_ptr().cast();
+            let product: Product<Sums> = self.product([0; 3], *init, to, sums_as_they_are);
+            // SAFETY: the column is as long as the caller found, and there are as many sums.
+            unsafe { product.run(other.as_ptr()) };
             with(c, &sums);
         }
     }
-}
-
-/// Writes the first `cols` columns (a multiple of 4) of `rows` rows of `data`, `stride` apart, as rows of
-/// whole words to `to`. Zeros stand for what is missing in their last words. Returns `false` if lengths do
-/// not fit.
-pub fn transpose(data: &[i8], stride: usize, rows: usize, cols: usize, to: &mut [u32]) -> bool {
-    const EVEN: u32 = 0x00ff_00ff;
-    let words = rows.div_ceil(4);
-    let last = rows.saturating_sub(1).saturating_mul(stride);
-    if last.saturating_add(cols) > data.len() || cols.saturating_mul(words) > to.len() {
-        return false;
-    }
-    for word in 0..words {
-        let here = |row: usize| 4 * word + row < rows;
-        let row = |row: usize| data.as_ptr().wrapping_add((4 * word + row) * stride);
-        let (rows, present) = (
-            [row(0), row(1), row(2), row(3)],
-            [here(1), here(2), here(3)],
-        );
-        for col in (0..cols & !3).step_by(4) {
-            // SAFETY: these four columns of a row that is here lie within `data`.
-            let read =
-                |row: usize| unsafe { rows[row].wrapping_add(col).cast::<u32>().read_unaligned() };
-            let (a, b) = (read(0), if present[0] { read(1) } else { 0 });
-            let c = if present[1] { read(2) } else { 0 };
-            let d = if present[2] { read(3) } else { 0 };
-            // Bytes 0 and 2, 1 and 3 of two rows, then of four.
-            let (ab, cd) = (a & EVEN | (b & EVEN) << 8, c & EVEN | (d & EVEN) << 8);
-            let (ab_odd, cd_odd) = (a >> 8 & EVEN | b & !EVEN, c >> 8 & EVEN | d & !EVEN);
-            let quads = [
-                ab & 0xffff | cd << 16,
-                ab_odd & 0xffff | cd_odd << 16,
-                ab >> 16 | cd & 0xffff_0000,
-                ab_odd >> 16 | cd_odd & 0xffff_0000,
-            ];
-            for (i, quad) in quads.into_iter().enumerate() {
-                // SAFETY: `to` has `cols` rows of `words`.
-                unsafe { *to.get_unchecked_mut((col + i) * words + word) = quad };
-            }
-        }
-    }
-    true
 }
 
 /// Says whether `y` has [`ROWS`] rows of `count` columns, `stride` apart.

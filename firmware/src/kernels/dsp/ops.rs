@@ -5,7 +5,7 @@ use core::arch::asm;
 
 use crate::kernels::Output;
 use crate::kernels::limits::dsp as limits;
-use crate::plan::{Clamp, Requantize};
+use crate::plan::Requantize;
 
 /// Returns `accumulator + a * b / 2^32`, rounded to nearest, ties up.
 #[inline(always)]
@@ -19,25 +19,25 @@ pub fn smmlar(a: i32, b: i32, accumulator: i32) -> i32 {
     result
 }
 
-/// Returns half of `value`, rounded down, saturated to int8.
+/// Returns `a * b / 2^32`, rounded to nearest, ties up.
 #[inline(always)]
-fn ssat8_of_half(value: i32) -> i32 {
+pub fn smmulr(a: i32, b: i32) -> i32 {
     let result;
-    // SAFETY: computes on registers alone; the sticky flag Q that it may set, nothing reads.
+    // SAFETY: computes on registers alone.
     unsafe {
-        asm!("ssat {}, #8, {}, asr #1", lateout(reg) result, in(reg) value,
+        asm!("smmulr {}, {}, {}", lateout(reg) result, in(reg) a, in(reg) b,
             options(pure, nomem, nostack, preserves_flags));
     }
     result
 }
 
-/// Returns `value`, saturated to 0..=255.
+/// Returns `accumulator - a * b / 2^32`, rounded to nearest, ties up.
 #[inline(always)]
-pub fn usat8(value: i32) -> i32 {
+pub fn smmlsr(a: i32, b: i32, accumulator: i32) -> i32 {
     let result;
-    // SAFETY: computes on registers alone; the sticky flag Q that it may set, nothing reads.
+    // SAFETY: computes on registers alone.
     unsafe {
-        asm!("usat {}, #8, {}", lateout(reg) result, in(reg) value,
+        asm!("smmlsr {}, {}, {}, {}", lateout(reg) result, in(reg) a, in(reg) b, in(reg) accumulator,
             options(pure, nomem, nostack, preserves_flags));
     }
     result
@@ -55,25 +55,25 @@ pub fn max4(a: u32, b: u32) -> u32 {
     result
 }
 
-/// Widens bytes 0 and 2 of `bytes` to 16 bits each, and adds the halves of `to`.
+/// Widens bytes 0 and 2 of `bytes` to 16 bits each.
 #[inline(always)]
-pub fn even_bytes_plus(to: u32, bytes: u32) -> u32 {
+pub fn even_bytes(bytes: u32) -> u32 {
     let result;
     // SAFETY: computes on registers alone.
     unsafe {
-        asm!("sxtab16 {}, {}, {}", lateout(reg) result, in(reg) to, in(reg) bytes,
+        asm!("sxtb16 {}, {}", lateout(reg) result, in(reg) bytes,
             options(pure, nomem, nostack, preserves_flags));
     }
     result
 }
 
-/// Widens bytes 1 and 3 of `bytes` to 16 bits each, and adds the halves of `to`.
+/// Widens bytes 1 and 3 of `bytes` to 16 bits each.
 #[inline(always)]
-pub fn odd_bytes_plus(to: u32, bytes: u32) -> u32 {
+pub fn odd_bytes(bytes: u32) -> u32 {
     let result;
     // SAFETY: computes on registers alone.
     unsafe {
-        asm!("sxtab16 {}, {}, {}, ror #8", lateout(reg) result, in(reg) to, in(reg) bytes,
+        asm!("sxtb16 {}, {}, ror #8", lateout(reg) result, in(reg) bytes,
             options(pure, nomem, nostack, preserves_flags));
     }
     result
@@ -94,6 +94,7 @@ pub fn smlad(a: u32, b: u32, accumulator: i32) -> i32 {
 /// Holds a multiplier in `[2^30, 2^31)`, doubled and less 2^32, so that SMMLAR is TFLite's doubling high
 /// multiplication.
 #[derive(Clone, Copy)]
+#[repr(transparent)]
 pub struct Multiplier(pub i32);
 
 impl Multiplier {
@@ -109,38 +110,50 @@ impl Multiplier {
     }
 }
 
-/// Requantizes to int8 in five instructions. It fits scales that shift right by 2 or more, and clamps that
+/// Divides by a power of two by a multiplication with `2^(32 - shift)`, of which SMMLSR keeps the high word; so it
+/// rounds to nearest, and ties up. The factor is negative, for then `2^31` is an int32.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+pub struct Divisor(i32);
+
+impl Divisor {
+    /// Makes the divisor `2^-shift`; `shift` is in `-31..=-1`.
+    #[inline(always)]
+    pub fn new(shift: i8) -> Self {
+        Self((-1i32).wrapping_shl(i32::from(shift) as u32))
+    }
+
+    /// Returns `addend` plus what `rounding_divide_by_pot(value, -shift)` does; `value` is not MIN.
+    #[inline(always)]
+    pub fn apply(self, value: i32, addend: i32) -> i32 {
+        // Ties go up, so what is negative starts one lower.
+        smmlsr(value.wrapping_add(value >> 31), self.0, addend)
+    }
+}
+
+/// Requantizes to int8 in four instructions. It fits scales that shift right by 2 or more, and clamps that
 /// allow all of int8.
 #[derive(Clone, Copy)]
+#[repr(C)]
 pub struct ToInt8 {
     pub multiplier: Multiplier,
-    /// Holds the right shift, but for its last bit.
-    pub shift: u32,
-    /// Holds one for rounding, plus twice the zero point.
-    pub add: i32,
+    pub divisor: Divisor,
+    pub zero_point: i32,
 }
 
 impl ToInt8 {
+    /// Makes it of a scale that `limits::dsp::to_int8` takes.
     #[inline(always)]
-    pub fn new(scale: Requantize, zero_point: i8, clamp: Clamp) -> Option<Self> {
-        let multiplier = Multiplier::new(scale.multiplier)?;
-        limits::to_int8(scale, clamp).then_some(Self {
-            multiplier,
-            shift: (-1 - i32::from(scale.shift)) as u32,
-            add: 1 + 2 * i32::from(zero_point),
-        })
+    pub fn of_taken(scale: Requantize, zero_point: i8) -> Self {
+        Self {
+            multiplier: Multiplier(scale.multiplier << 1),
+            divisor: Divisor::new(scale.shift),
+            zero_point: zero_point.into(),
+        }
     }
 
+    #[inline(always)]
     pub fn of(to: Output) -> Option<Self> {
-        Self::new(to.scale, to.zero_point, to.clamp)
-    }
-
-    /// Computes the same as `finish`.
-    #[inline(always)]
-    pub fn apply(self, sum: i32) -> i8 {
-        let scaled = self.multiplier.apply(sum);
-        // It is not MIN: 2 a b / 2^32 is above it.
-        let scaled = scaled.wrapping_add(scaled >> 31);
-        ssat8_of_half(scaled.wrapping_shr(self.shift).wrapping_add(self.add)) as i8
+        limits::to_int8(to.scale, to.clamp).then(|| Self::of_taken(to.scale, to.zero_point))
     }
 }

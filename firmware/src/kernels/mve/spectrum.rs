@@ -7,10 +7,10 @@
 #![allow(unsafe_code)]
 
 use core::arch::naked_asm;
-use core::f64::consts::TAU;
 use core::mem::MaybeUninit;
 
 use crate::kernels::limits::{BINS, FFT};
+use crate::kernels::twiddles::{SINES, twiddle};
 
 /// Writes the power of each bin of the Fourier transform of weighted samples to `powers`, as
 /// [`plain::filter_bank`](super::super::plain::filter_bank) computes them.
@@ -31,17 +31,6 @@ pub fn power_spectrum<'a>(
         powers.assume_init_ref()
     }
 }
-
-/// Holds -sin(2 pi i / 512) for a quarter of a turn.
-static SINES: [f32; FFT / 4 + 1] = {
-    let mut sines = [0.0; _];
-    let mut i = 0;
-    while i < sines.len() {
-        sines[i] = minus_sine(i);
-        i += 1;
-    }
-    sines
-};
 
 /// Holds the twiddles of the last six stages in the order in which they are read: those of two numbers in a
 /// stage, then those of the same two in the next stage.
@@ -66,27 +55,6 @@ static TWIDDLES: [[f32; 8]; 2 + 8 + 32] = {
 
 /// Holds the places of four numbers in bytes, last to first: of complex ones, and of real ones.
 static OFFSETS: [[u32; 4]; 2] = [[24, 16, 8, 0], [12, 8, 4, 0]];
-
-/// Returns e^(-2 pi i step / 512), of half a turn.
-const fn twiddle(step: usize) -> [f32; 2] {
-    if step < FFT / 4 {
-        [-minus_sine(FFT / 4 - step), minus_sine(step)]
-    } else {
-        [minus_sine(step - FFT / 4), minus_sine(FFT / 2 - step)]
-    }
-}
-
-/// Returns -sin(2 pi step / 512), of a quarter of a turn, by its series.
-const fn minus_sine(step: usize) -> f32 {
-    let x = TAU * step as f64 / FFT as f64;
-    let (mut sum, mut term, mut n) = (0.0, x, 1);
-    while n < 30 {
-        sum -= term;
-        term *= -x * x / ((n + 1) * (n + 2)) as f64;
-        n += 2;
-    }
-    sum as f32
-}
 
 /// Multiplies `count` samples by their weights; the rest of `to` becomes 0.
 ///

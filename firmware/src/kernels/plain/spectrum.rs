@@ -9,12 +9,17 @@ use crate::kernels::{Filters, LEAST};
 ///
 /// No number is subnormal, as samples are integers.
 pub fn filter_bank(samples: &[i16], window: &[f32], filters: Filters<'_>, sums: &mut [f32]) {
-    let powers = power_spectrum(samples, window);
+    sum_bands(&power_spectrum(samples, window), filters, sums);
+}
+
+/// Writes the energy under each filter, of the power of each bin, to `sums`.
+pub fn sum_bands(powers: &[f32; BINS], filters: Filters<'_>, sums: &mut [f32]) {
     sums.fill(0.0);
     // The two sums that grow stay in registers while the band is the same.
-    let (mut last, mut both) = (-1, [0.0; 2]);
+    let (mut last, mut both) = (-1i32, [0.0; 2]);
     let bins = powers.iter().zip(filters.weights).zip(filters.bands);
     for ((power, weight), &band) in bins {
+        let band = band.into();
         if band != last {
             exchange(sums, last, |sum, growing| *sum = *growing, &mut both);
             exchange(sums, band, |sum, growing| *growing = *sum, &mut both);
@@ -47,7 +52,7 @@ fn power_spectrum(samples: &[i16], window: &[f32]) -> [f32; BINS] {
 
 /// Calls `copy` with the sums of the filters in whose falling and rising halves a band lies, as far as there
 /// are such filters, and with `both`.
-fn exchange(sums: &mut [f32], band: i8, copy: impl Fn(&mut f32, &mut f32), both: &mut [f32; 2]) {
+fn exchange(sums: &mut [f32], band: i32, copy: impl Fn(&mut f32, &mut f32), both: &mut [f32; 2]) {
     let Ok(band) = usize::try_from(band) else {
         return;
     };
@@ -61,6 +66,7 @@ fn exchange(sums: &mut [f32], band: i8, copy: impl Fn(&mut f32, &mut f32), both:
 /// Replaces each value by its logarithm, or by that of `LEAST` if that is more.
 pub fn logarithms(values: &mut [f32]) {
     for value in values {
-        *value = libm::logf(value.max(LEAST));
+        // Not `max`, which calls a function on some cores.
+        *value = libm::logf(if *value > LEAST { *value } else { LEAST });
     }
 }

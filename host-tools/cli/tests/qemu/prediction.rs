@@ -36,10 +36,12 @@ fn count(project: &Project, file: &ImageFile, image: &Image<'_>) -> Vec<Step> {
 /// What the test is about must not hold for wrong costs.
 fn broken(costs: &Instructions) -> Instructions {
     let mut costs = costs.clone();
-    let product = costs.cost.get_mut("product").unwrap();
-    product
-        .values_mut()
-        .for_each(|cost| *cost = Cost(cost.0 * 1.5));
+    for of in ["product", "FullyConnected"] {
+        let products = costs.cost.get_mut(of).unwrap();
+        products
+            .values_mut()
+            .for_each(|cost| *cost = Cost(cost.0 * 1.5));
+    }
     costs
 }
 

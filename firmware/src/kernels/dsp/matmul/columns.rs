@@ -2,8 +2,110 @@
 #![allow(unsafe_code)]
 
 use core::arch::naked_asm;
+use core::ptr;
 
 use crate::kernels::limits::dsp::ROWS;
+
+/// Holds what a product needs, in the places from the stack pointer on where the loops find it.
+#[repr(C)]
+pub struct Product<S> {
+    /// Says how sums become int8, in three words.
+    pub scales: S,
+    /// Points to the place of row 0 of the first column; with [`Sums`], to that of five sums.
+    pub y: *mut i8,
+    /// The distance of rows of `y`, in bytes.
+    pub y_stride: usize,
+    /// The zero point of the output.
+    pub zero_point: i32,
+    /// Holds what a shift to the right makes the second factor of: `limits::dsp::FACTORS` or
+    /// [`FACTORS_OF_ANY`].
+    pub factors: u32,
+    /// Points behind the last column: of the biases, or of `y`.
+    pub end: *const i8,
+    /// Points to the pairs of the rows' first word.
+    pub pairs: *const [[u32; 2]; ROWS],
+    /// The place in [`words`] where a column begins.
+    pub entry: usize,
+    /// Points behind the pairs of the last word.
+    pub pairs_end: *const [[u32; 2]; ROWS],
+    /// Continues behind the last word.
+    pub finish: Finish,
+    /// Holds what the sums of the first column begin with; with one scale, those of each.
+    pub init: [i32; ROWS],
+}
+
+/// Continues with the sums of a column in r0-r4: stores them, and begins the next.
+pub type Finish = unsafe extern "C" fn();
+
+/// Makes factors of any shift: powers of two, which need negative sums one lower.
+pub const FACTORS_OF_ANY: u32 = 1 << 31;
+
+/// Has a scale of its own for each column, from the first; `bias` for the second, as `init` has the first.
+#[repr(C)]
+pub struct Each {
+    pub bias: *const i32,
+    pub multiplier: *const i32,
+    pub shift: *const i8,
+}
+
+/// Has one scale for all columns, with bytes between two of them.
+#[repr(C)]
+pub struct One {
+    pub multiplier: i32,
+    pub factor: u32,
+    pub skip: usize,
+}
+
+/// Leaves the sums of one column as they are.
+pub type Sums = [u32; 3];
+
+impl<S> Product<S> {
+    /// Computes the product with the columns that begin at `other`.
+    ///
+    /// # Safety
+    ///
+    /// Columns and pairs have as many words as `entry` was made for, at least one. What `finish` reads and writes
+    /// is there for each column until `end`, and there is at least one.
+    pub unsafe fn run(&self, other: *const i8) {
+        // SAFETY: the caller's.
+        unsafe { run(other, ptr::from_ref(self).cast()) };
+    }
+}
+
+/// Returns where a column of `depth` words begins, so that its last turn ends with its last word.
+pub fn entry(depth: usize) -> usize {
+    let first_turn = depth.wrapping_sub(1) % TURN + 1;
+    let words: unsafe extern "C" fn() = words;
+    (words as usize).wrapping_add((TURN - first_turn) * WORD_BYTES)
+}
+
+/// The number of words of a column that are multiplied in one turn.
+const TURN: usize = 16;
+/// The length of the code for one word, in bytes: 15 instructions of 4.
+const WORD_BYTES: usize = 60;
+
+/// Copies a [`Product`] to the stack, and begins with its first column.
+///
+/// # Safety
+///
+/// The contract of [`Product::run`] holds.
+#[unsafe(naked)]
+unsafe extern "C" fn run(other: *const i8, product: *const u32) {
+    naked_asm!(
+        "push {{r4-r11, lr}}",
+        "mov r5, r0",
+        "mov r12, r1",
+        "add r1, #32",
+        "ldm r1, {{r0, r2, r3, r4, r6, r7, r8, r9, r10}}",
+        "push {{r0, r2, r3, r4, r6, r7, r8, r9, r10}}",
+        "ldm r12, {{r0, r1, r2, r3, r6, r7, r8, r9}}",
+        "push {{r0, r1, r2, r3, r6, r7, r8, r9}}",
+        "add r12, sp, #48",
+        "ldm r12, {{r0, r1, r2, r3, r4}}",
+        "ldr r12, [sp, #32]",
+        "ldr pc, [sp, #36]",
+    )
+}
 
 /// Multiplies four columns: a word at r5 by the pairs at r12, into r0-r4.
 macro_rules! word {
@@ -27,193 +129,189 @@ macro_rules! word {
     };
 }
 
-/// Loops over the columns: `$start` sets r0-r4, products are added to them, `$finish` stores them, moves r5
-/// on and branches to 1 for the next. Arguments are at sp: second to fourth at 0, fifth at 48.
-macro_rules! columns {
-    ($start:expr, $finish:expr) => {
-        naked_asm!(
-            "push {{r4-r11, lr}}",
-            "push {{r1, r2, r3}}",
-            "mov r5, r0",
-            "mov r6, #0",
-            "1:",
-            $start,
-            "ldr r12, [sp, #8]",
-            "b 3f",
-            "2:",
-            word!(),
-            word!(),
-            word!(),
-            word!(),
-            "3:",
-            "ldr lr, [sp, #48]",
-            "cmp r12, lr",
-            "bne 2b",
-            "ldr lr, [sp, #52]",
-            "cmp r12, lr",
-            "bne 5f",
-            "4:",
-            $finish,
-            "add sp, #12",
-            "pop {{r4-r11, pc}}",
-            "5:",
-            word!(),
-            "ldr lr, [sp, #52]",
-            "cmp r12, lr",
-            "bne 5b",
-            "b 4b",
+/// Adds the products of one column to r0-r4, and continues at `finish`. It is entered at a word.
+#[unsafe(naked)]
+unsafe extern "C" fn words() {
+    naked_asm!(
+        "1:",
+        word!(),
+        word!(),
+        word!(),
+        word!(),
+        word!(),
+        word!(),
+        word!(),
+        word!(),
+        word!(),
+        word!(),
+        word!(),
+        word!(),
+        word!(),
+        word!(),
+        word!(),
+        word!(),
+        "ldr lr, [sp, #40]",
+        "cmp r12, lr",
+        "bne 1b",
+        "ldr pc, [sp, #44]",
+    )
+}
+
+/// Multiplies r0-r4 by a [`Multiplier`](super::super::ops::Multiplier).
+macro_rules! multiply {
+    ($by:literal) => {
+        concat!(
+            "smmlar r0, r0, ",
+            $by,
+            ", r0
+            smmlar r1, r1, ",
+            $by,
+            ", r1
+            smmlar r2, r2, ",
+            $by,
+            ", r2
+            smmlar r3, r3, ",
+            $by,
+            ", r3
+            smmlar r4, r4, ",
+            $by,
+            ", r4\n"
         )
     };
 }
 
-/// Requantizes r0-r4 as [`ToInt8`] does, by multiplier r7, shift r8 and addend r11, and stores them from r10
-/// on, in steps of r12.
-macro_rules! to_int8 {
+/// Lowers what is negative of r0-r4 by one.
+macro_rules! lower_negatives {
     () => {
-        "smmlar r0, r0, r7, r0
-        smmlar r1, r1, r7, r1
-        smmlar r2, r2, r7, r2
-        smmlar r3, r3, r7, r3
-        smmlar r4, r4, r7, r4
-        add r0, r0, r0, asr #31
+        "add r0, r0, r0, asr #31
         add r1, r1, r1, asr #31
         add r2, r2, r2, asr #31
         add r3, r3, r3, asr #31
-        add r4, r4, r4, asr #31
-        asr r0, r8
-        asr r1, r8
-        asr r2, r8
-        asr r3, r8
-        asr r4, r8
-        add r0, r11
-        add r1, r11
-        add r2, r11
-        add r3, r11
-        add r4, r11
-        ssat r0, #8, r0, asr #1
-        ssat r1, #8, r1, asr #1
-        ssat r2, #8, r2, asr #1
-        ssat r3, #8, r3, asr #1
-        ssat r4, #8, r4, asr #1
-        strb r0, [r10]
-        strb r1, [r10, r12]
-        add r10, r10, r12, lsl #1
-        strb r2, [r10]
-        strb r3, [r10, r12]
-        strb r4, [r10, r12, lsl #1]
-        "
+        add r4, r4, r4, asr #31\n"
     };
 }
 
-/// Adds the products of one column to `sums`.
-///
-/// # Safety
-///
-/// `other` is as long as the pairs, which end at `end`; whole groups of four end at `fours_end`.
-#[unsafe(naked)]
-pub unsafe extern "C" fn sum(
-    other: *const i8,
-    sums: &mut [i32; ROWS],
-    unused: *const i8,
-    pairs: *const [[u32; 2]; ROWS],
-    fours_end: *const [[u32; 2]; ROWS],
-    end: *const [[u32; 2]; ROWS],
-) {
-    columns!(
-        "ldr r11, [sp]
-        ldm r11, {{r0, r1, r2, r3, r4}}",
-        "ldr r11, [sp]
-        stm r11, {{r0, r1, r2, r3, r4}}"
-    )
+/// Multiplies r0-r4 by the factor in `$by`, adds the zero point in r11, and stores them from r9 on, in steps of
+/// r10. It moves r9 to the next column and overwrites r12.
+macro_rules! store {
+    ($by:literal) => {
+        concat!(
+            "smmlar r0, r0, ",
+            $by,
+            ", r11
+            smmlar r1, r1, ",
+            $by,
+            ", r11
+            smmlar r2, r2, ",
+            $by,
+            ", r11
+            smmlar r3, r3, ",
+            $by,
+            ", r11
+            smmlar r4, r4, ",
+            $by,
+            ", r11
+            add r12, r10, r10, lsl #1
+            ssat r0, #8, r0
+            ssat r1, #8, r1
+            ssat r2, #8, r2
+            ssat r3, #8, r3
+            ssat r4, #8, r4
+            strb r3, [r9, r12]
+            strb r1, [r9, r10]
+            strb r2, [r9, r10, lsl #1]
+            strb r4, [r9, r10, lsl #2]
+            strb r0, [r9], #1\n"
+        )
+    };
 }
 
-/// Computes the same as [`Packed::to_columns`].
-///
-/// # Safety
-///
-/// The contract of [`sum`] holds for `count` rows of `other`, at least one, with `skip` bytes between them;
-/// `y` has [`ROWS`] rows of `count`.
-#[unsafe(naked)]
-pub unsafe extern "C" fn to_columns(
-    other: *const i8,
-    init: &[i32; ROWS],
-    y: *mut i8,
-    pairs: *const [[u32; 2]; ROWS],
-    fours_end: *const [[u32; 2]; ROWS],
-    end: *const [[u32; 2]; ROWS],
-    skip: usize,
-    count: usize,
-    y_stride: usize,
-    add: i32,
-    multiplier: i32,
-    shift: u32,
-) {
-    columns!(
-        "ldr r11, [sp]
-        ldm r11, {{r0, r1, r2, r3, r4}}",
-        concat!(
-            "ldrd r7, r8, [sp, #72]
-            ldr r10, [sp, #4]
-            add r11, r10, #1
-            str r11, [sp, #4]
-            ldrd r12, r11, [sp, #64]
-            ",
-            to_int8!(),
-            "ldrd lr, r9, [sp, #56]
-            add r5, lr
-            subs r9, #1
-            str r9, [sp, #60]
-            bne 1b"
+/// Requantizes the sums of a column by its own scale, with `$ties` between the two factors.
+macro_rules! each {
+    ($ties:expr) => {
+        naked_asm!(
+            "ldm sp, {{r6-r11, lr}}",
+            "ldr r12, [r7], #4",
+            "lsl r12, #1",
+            multiply!("r12"),
+            $ties,
+            "ldrsb r12, [r8], #1",
+            "mvn r12, r12",
+            "lsr lr, r12",
+            store!("lr"),
+            "ldr lr, [sp, #28]",
+            "cmp r6, lr",
+            "beq 2f",
+            "ldr r0, [r6], #4",
+            "mov r1, r0",
+            "mov r2, r0",
+            "mov r3, r0",
+            "mov r4, r0",
+            "stm sp, {{r6-r9}}",
+            "ldr r12, [sp, #32]",
+            "ldr pc, [sp, #36]",
+            "2:",
+            "add sp, #68",
+            "pop {{r4-r11, pc}}",
         )
-    )
+    };
 }
 
-/// Computes the same as [`Packed::to_channels`], from channel `first`, which is 0.
-///
-/// # Safety
-///
-/// The contract of [`to_columns`] holds, and there are parameters of `count` channels.
-#[unsafe(naked)]
-pub unsafe extern "C" fn to_channels(
-    other: *const i8,
-    bias: *const i32,
-    first: usize,
-    pairs: *const [[u32; 2]; ROWS],
-    fours_end: *const [[u32; 2]; ROWS],
-    end: *const [[u32; 2]; ROWS],
-    skip: usize,
-    add: i32,
-    count: usize,
-    y: *mut i8,
-    y_stride: usize,
-    multiplier: *const i32,
-    shift: *const i8,
-) {
-    columns!(
-        "ldr r11, [sp]
-        ldr r0, [r11, r6, lsl #2]
-        mov r1, r0
-        mov r2, r0
-        mov r3, r0
-        mov r4, r0",
-        concat!(
-            "ldr r6, [sp, #4]
-            ldrd r10, r11, [sp, #76]
-            ldr r7, [r10, r6, lsl #2]
-            ldrsb r8, [r11, r6]
-            lsl r7, r7, #1
-            mvn r8, r8
-            ldrd r10, r12, [sp, #68]
-            ldrd r11, r9, [sp, #60]
-            add r10, r6
-            ",
-            to_int8!(),
-            "ldr lr, [sp, #56]
-            add r6, #1
-            add r5, lr
-            str r6, [sp, #4]
-            cmp r6, r9
-            bne 1b"
+/// Requantizes the sums of a column by the scale of all, with `$ties` between the two factors.
+macro_rules! one {
+    ($ties:expr) => {
+        naked_asm!(
+            "ldm sp, {{r6-r11}}",
+            multiply!("r6"),
+            $ties,
+            store!("r7"),
+            "ldr lr, [sp, #28]",
+            "add r5, r8",
+            "cmp r9, lr",
+            "beq 2f",
+            "str r9, [sp, #12]",
+            "add r12, sp, #48",
+            "ldm r12, {{r0, r1, r2, r3, r4}}",
+            "ldr r12, [sp, #32]",
+            "ldr pc, [sp, #36]",
+            "2:",
+            "add sp, #68",
+            "pop {{r4-r11, pc}}",
         )
+    };
+}
+
+/// Finishes a column of [`Each`], whose scales `limits::dsp::rounds_by_factor` takes.
+#[unsafe(naked)]
+pub unsafe extern "C" fn each_by_factor() {
+    each!("")
+}
+
+/// Finishes a column of [`Each`].
+#[unsafe(naked)]
+pub unsafe extern "C" fn each_of_any() {
+    each!(lower_negatives!())
+}
+
+/// Finishes a column of [`One`], whose scale `limits::dsp::rounds_by_factor` takes.
+#[unsafe(naked)]
+pub unsafe extern "C" fn one_by_factor() {
+    one!("")
+}
+
+/// Finishes a column of [`One`].
+#[unsafe(naked)]
+pub unsafe extern "C" fn one_of_any() {
+    one!(lower_negatives!())
+}
+
+/// Finishes the only column of [`Sums`].
+#[unsafe(naked)]
+pub unsafe extern "C" fn sums_as_they_are() {
+    naked_asm!(
+        "ldr r9, [sp, #12]",
+        "stm r9, {{r0, r1, r2, r3, r4}}",
+        "add sp, #68",
+        "pop {{r4-r11, pc}}",
     )
 }

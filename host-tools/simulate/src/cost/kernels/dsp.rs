@@ -1,7 +1,7 @@
-//! Counts the work of the kernels for the DSP extension, which take five rows at a time, four columns a
-//! word.
+//! Counts the work of the kernels for the DSP extension, which take five rows at a time, or ten two by two, and four
+//! columns a word.
 
-use zerda_firmware::kernels::limits::dsp::{self as limits, ROWS, TABLE_FROM};
+use zerda_firmware::kernels::limits::dsp::{self as limits, ROWS, TABLE_FROM, TENS, TIMES};
 use zerda_firmware::plan::Clamp;
 
 use super::super::Kernels;
@@ -12,9 +12,12 @@ pub fn work(task: &Task<'_>, work: &mut Work) {
         Task::FullyConnected(of) if limits::fully_connected(of.depth) => {
             fully_connected(of, work);
         }
-        Task::DepthwiseConv(of) if limits::depthwise_conv(of.cols, of.depth) => {
+        Task::DepthwiseConv(of)
+            if limits::depthwise_conv(of.cols, of.depth)
+                && limits::channels_to_int8(of.parameters, of.clamp).is_some() =>
+        {
             let blocks = of.cols / 4;
-            let passes = blocks * of.rows.div_ceil(ROWS);
+            let passes = blocks * of.rows.div_ceil(TIMES);
             work.all("DepthwiseConv", &[("block", blocks), ("pass", passes)]);
         }
         Task::Add {
@@ -69,20 +72,22 @@ pub fn work(task: &Task<'_>, work: &mut Work) {
 }
 
 fn fully_connected(of: &Channels<'_>, work: &mut Work) {
-    let (words, groups) = (of.depth / 4, of.rows.div_ceil(ROWS));
+    let by_factor = limits::channels_to_int8(of.parameters, of.clamp);
+    let in_tens = limits::in_tens(of.rows, of.depth, of.cols, by_factor);
+    let (words, groups) = (of.depth / 4, (of.rows - in_tens).div_ceil(ROWS));
+    let two_columns = in_tens / TENS * of.cols / 2;
     work.all(
         "FullyConnected",
         &[
             ("operator", 1),
-            ("channel", of.cols),
-            ("group", groups),
-            ("packed_word", groups * words),
+            ("row_word", of.rows * words),
+            ("two_columns", two_columns),
+            ("two_columns_word", two_columns * words),
             ("column", groups * of.cols),
         ],
     );
     product(groups * of.cols, words, work);
-    let fast = limits::channels_to_int8(of.parameters, of.clamp);
-    slow_outputs(of.rows, of.cols, fast, work);
+    slow_outputs(of.rows, of.cols, by_factor.is_some(), work);
 }
 
 /// Adds the outputs that are requantized as the plain kernels do it: of rows that do not fill a group of
@@ -127,13 +132,13 @@ fn is_fast(of: &Attention) -> bool {
     limits::to_int8(of.scale, Clamp { min, max })
 }
 
-/// Adds sums of `words` words for so many columns; four words are multiplied at a time.
+/// Adds sums of `words` words for so many columns; a turn multiplies sixteen words.
 fn product(columns: usize, words: usize, work: &mut Work) {
     work.all(
         "product",
         &[
             ("word", columns * words),
-            ("loop", columns * (words / 4 + words % 4)),
+            ("turn", columns * words.div_ceil(16)),
         ],
     );
 }
