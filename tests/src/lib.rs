@@ -1,7 +1,9 @@
 //! What the tests across crates share.
 
 pub mod audio;
+pub mod bench;
 pub mod exports;
+pub mod recorder;
 pub mod splice;
 pub mod tflm;
 pub mod whole_stream;

@@ -21,7 +21,8 @@ pub struct Case {
 
 /// An installed interpreter.
 pub struct Tflm {
-    python: PathBuf,
+    /// Python with the packages of `requirements.txt`.
+    pub python: PathBuf,
 }
 
 impl Tflm {
@@ -35,7 +36,9 @@ impl Tflm {
         static TFLM: OnceLock<Result<Tflm, String>> = OnceLock::new();
         match TFLM.get_or_init(install) {
             Ok(tflm) => Some(tflm),
-            Err(why) if in_ci() => panic!("TFLite Micro is needed in CI: {why}"),
+            Err(why) if in_ci() => {
+                panic!("TFLite Micro and the runtimes beside it are needed in CI: {why}")
+            }
             Err(why) => {
                 say_skipped(test, why);
                 None
@@ -99,7 +102,11 @@ fn manifest_dir() -> &'static Path {
 fn install() -> Result<Tflm, String> {
     let wanted = fs::read_to_string(manifest_dir().join("requirements.txt")).unwrap();
     let folder = repository("target").join("tflm-venv");
-    let bin = venv(&folder, &wanted, "TFLite Micro for the tests")?;
+    let bin = venv(
+        &folder,
+        &wanted,
+        "TFLite Micro, LiteRT and onnxruntime for the tests",
+    )?;
     Ok(Tflm {
         python: bin.join("python"),
     })

@@ -2,85 +2,21 @@
 
 use std::path::Path;
 
-use zerda_firmware::cache::Windows;
 use zerda_firmware::image::section::inputs_and_outputs;
 use zerda_firmware::image::{checksum, field};
-use zerda_firmware::plan::{Element, Location, Op, Tensor, TensorId};
-use zerda_firmware::step::{Cpu, Step, byte_range};
-use zerda_firmware::{Image, Recognizer};
+use zerda_firmware::plan::{Op, TensorId};
 use zerda_support::image_file::ImageFile;
 use zerda_support::image_parts::number;
 use zerda_tests::audio::{noise, recorded_speech, shipped_samples};
 use zerda_tests::exports::compiled;
+use zerda_tests::recorder::Recorder;
 use zerda_tests::shipped_image;
 use zerda_tests::tflm::{Case, Tflm};
-use zerda_tflite::export::{self, retained_rows};
+use zerda_tflite::export;
 
 /// Samples that make at least so many steps: of 5 frames of 160 samples, the first of 10.
 const fn samples(steps: usize) -> usize {
     (steps * 5 + 4) * 160 + 400
-}
-
-/// Runs on the CPU and keeps what the exported model calls inputs and outputs.
-#[derive(Default)]
-struct Recorder {
-    inputs: Vec<Vec<Vec<i8>>>,
-    outputs: Vec<Vec<Vec<i8>>>,
-}
-
-impl Step for &mut Recorder {
-    fn step(&mut self, image: &Image<'_>, windows: &Windows, memory: &mut [i8]) {
-        let retained = |cache: usize| usize::from(retained_rows(image, cache));
-        let stream = image.manifest().stream;
-        let mut mask = vec![127; (stream.left_context + stream.chunk).into()];
-        mask[..windows.absent().into()].fill(-128);
-        let mut inputs = vec![window(image, windows, memory, 0)];
-        inputs.extend(vec![mask; attentions(image)]);
-        for (cache, record) in image.caches().enumerate().skip(1) {
-            let mut rows = window(image, windows, memory, cache);
-            rows.truncate(retained(cache) * usize::from(record.cols));
-            inputs.push(rows);
-        }
-        self.inputs.push(inputs);
-
-        Cpu::default().step(image, windows, memory);
-
-        let manifest = image.manifest();
-        let mut outputs: Vec<_> = [manifest.logits, manifest.posteriors]
-            .map(|id| bytes(image, windows, memory, image.tensor(id).unwrap()))
-            .into();
-        for (cache, record) in image.caches().enumerate().skip(1) {
-            let rows = window(image, windows, memory, cache);
-            outputs.push(rows[retained(cache) * usize::from(record.cols)..].to_vec());
-        }
-        self.outputs.push(outputs);
-    }
-}
-
-fn attentions(image: &Image<'_>) -> usize {
-    let scores = |op: &Op| matches!(op, Op::Scores { .. });
-    image.ops().filter(scores).count()
-}
-
-fn window(image: &Image<'_>, windows: &Windows, memory: &[i8], cache: usize) -> Vec<i8> {
-    let record = image.cache(cache).unwrap();
-    let rows = Tensor {
-        location: Location::Cache {
-            cache: cache as u16,
-            row: 0,
-        },
-        element: Element::I8,
-        rows: record.rows,
-        cols: record.cols,
-        scale: 1.0,
-        zero_point: 0,
-        keys: false,
-    };
-    bytes(image, windows, memory, rows)
-}
-
-fn bytes(image: &Image<'_>, windows: &Windows, memory: &[i8], tensor: Tensor) -> Vec<i8> {
-    memory[byte_range(image, windows, tensor).unwrap()].to_vec()
 }
 
 /// The exported step, outputs and caches, on what the firmware gave to each of at least so many steps,
@@ -90,11 +26,7 @@ fn exported_step_equals_the_firmware(test: &str, file: &ImageFile, pcm: &[i16], 
         return;
     };
     let image = file.image().unwrap();
-    let mut recorder = Recorder::default();
-    let mut memory = vec![0; image.memory_bytes()];
-    let mut recognizer = Recognizer::with_step(&image, &mut memory, &mut recorder).unwrap();
-    recognizer.push(pcm, |_| ());
-    let Recorder { inputs, outputs } = recorder;
+    let Recorder { inputs, outputs } = Recorder::of(&image, pcm);
     assert!(outputs.len() >= least, "{} steps", outputs.len());
 
     let case = Case {
@@ -161,10 +93,7 @@ fn exported_steps_of_imported_variants_equal_the_firmware() {
 fn the_exported_inputs_and_outputs_are_those_that_the_firmware_expects_of_an_npu_section() {
     let file = shipped_image();
     let image = file.image().unwrap();
-    let mut recorder = Recorder::default();
-    let mut memory = vec![0; image.memory_bytes()];
-    let mut recognizer = Recognizer::with_step(&image, &mut memory, &mut recorder).unwrap();
-    recognizer.push(&noise(1, 4000), |_| ());
+    let recorder = Recorder::of(&image, &noise(1, 4000));
     let exported = recorder.inputs[0].iter().chain(&recorder.outputs[0]);
     let expected = inputs_and_outputs(&image).map(|(_, bytes)| bytes as usize);
     assert!(exported.map(Vec::len).eq(expected));

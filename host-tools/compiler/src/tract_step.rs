@@ -199,6 +199,15 @@ impl FloatStep {
     }
 }
 
+/// Reads the float network that [`FloatStep::load`] runs, as ONNX without its fake quantization.
+///
+/// # Errors
+///
+/// Fails if the file cannot be read, or is no ONNX.
+pub fn float_model(path: &Path) -> Result<ModelProto> {
+    Ok(Onnx::read(path)?.model())
+}
+
 /// Returns the float features of 16 kHz samples, `[frames, mels]`, by the front end of `image`: what the
 /// float network sees of a stream.
 pub fn features(image: &Image, samples: &[i16]) -> Vec<f32> {

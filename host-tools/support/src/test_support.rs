@@ -1,6 +1,7 @@
 //! Holds what the tests of all crates share: the repository's samples, its image, and changed settings.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::config::Commands;
 use crate::image_file::ImageFile;
@@ -41,4 +42,20 @@ pub fn recording(seed: u32, samples: usize) -> Vec<i16> {
         ((noise * 0.3 + tone * 0.7) * level) as i16
     };
     (0..samples).map(sample).collect()
+}
+
+/// Returns the day, as 2026-11-30.
+pub fn today() -> String {
+    let date = Command::new("date").arg("+%F").output();
+    let date = date.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_string());
+    date.unwrap_or_else(|_| "an unknown day".into())
+}
+
+/// Returns the name of this machine's processor where Linux tells it, else of its architecture.
+pub fn processor() -> String {
+    let told = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let name = told
+        .lines()
+        .find_map(|line| line.strip_prefix("model name\t: "));
+    name.unwrap_or(std::env::consts::ARCH).into()
 }
