@@ -7,6 +7,7 @@ from pathlib import Path
 
 from config import LABELS, WAKE
 from corpus import CHOOSING, TRAINED, audio_under, held_out, wake_clips
+from quantize import LEVELS
 from synth import HELD_OUT_VARIANTS
 
 # By folder name; what is not listed here is for the person who trains to fill in.
@@ -76,7 +77,7 @@ Trained on {date.today()} by
 in {seconds / 60:.0f} minutes on {processor()}, {os.cpu_count()} cores ({args.device}), shared with other work; Python {platform.python_version()}, the
 versions of `models/train/requirements.txt`. The last stage, quantizing ({args.steps[3]} batches), is quantization-aware: BatchNorm is
 folded, the ranges of activations are set to those of least square error on 20 batches and held, and the weights learn on
-under the rounding of INT8, of weights and of activations.
+under the rounding of INT8, of weights and of activations. The weights of linears take {2 * LEVELS + 1} values, which an Ethos-U reads compressed.
 
 ## Data
 

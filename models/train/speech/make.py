@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from . import channel
-from .engines import RATE, Engines, NothingSaid
+from .engines import RATE, Engines, NothingSaid, network
 from .manifest import lines, text, write
 from .plan import Planner, stretches, usual_words
 
@@ -86,6 +86,8 @@ def run(plan: list[dict], folder: Path, voices: Path, processes: int):
     words = 0
     count = lambda utterance: sum(len(item["text"].split(" ")) for item in utterance["items"])
     words_left = sum(count(u) for u in left)
+    if any(u["engine"] == "kokoro" for u in left):
+        network()  # it joins its parts at first use, which processes would do at the same time
     with multiprocessing.get_context("spawn").Pool(processes, begin, (voices,)) as pool, open(manifest, "a", encoding="utf-8") as file:
         for number, line in enumerate(pool.imap_unordered(made, ((u, folder) for u in left)), 1):
             file.write(text([line]))
