@@ -134,26 +134,14 @@ macro_rules! word {
 unsafe extern "C" fn words() {
     naked_asm!(
         "1:",
+        ".rept {turn}",
         word!(),
-        word!(),
-        word!(),
-        word!(),
-        word!(),
-        word!(),
-        word!(),
-        word!(),
-        word!(),
-        word!(),
-        word!(),
-        word!(),
-        word!(),
-        word!(),
-        word!(),
-        word!(),
+        ".endr",
         "ldr lr, [sp, #40]",
         "cmp r12, lr",
         "bne 1b",
         "ldr pc, [sp, #44]",
+        turn = const TURN,
     )
 }
 
