@@ -1,10 +1,10 @@
 //! What the shipped model promises on recorded speech of speakers that it was not trained on.
 
-use std::io::Write;
 use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
+use zerda_support::test_support::say_skipped;
 
 /// The ten classes that the field counts.
 const TEN: &str = "yes,no,up,down,left,right,stop,go,_unknown_,_silence_";
@@ -12,12 +12,7 @@ const TEN: &str = "yes,no,up,down,left,right,stop,go,_unknown_,_silence_";
 #[test]
 fn the_shipped_model_keeps_its_promises_on_speakers_it_was_not_trained_on() {
     let Some(data) = std::env::var_os("ZERDA_DATA") else {
-        // Not by a macro: those are captured while a test passes.
-        let _ = writeln!(
-            std::io::stderr(),
-            "SKIPPED accuracy: ZERDA_DATA names no folder of recorded speech"
-        );
-        return;
+        return say_skipped("accuracy", "ZERDA_DATA names no folder of recorded speech");
     };
     let output = Command::new(env!("CARGO_BIN_EXE_zerda"))
         .args(["eval", "--json", "--labels", TEN])

@@ -1,5 +1,6 @@
 //! Holds what the tests of all crates share: the repository's samples, its image, and changed settings.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -17,6 +18,16 @@ pub const COMMANDS: &str = include_str!("../config/commands.toml");
 pub fn repository(path: &str) -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     root.canonicalize().unwrap().join(path)
+}
+
+/// Says that a test did not run, and why, past the test harness, which hides the output of tests that pass.
+pub fn say_skipped(what: &str, why: &str) {
+    let _ = writeln!(std::io::stderr(), "SKIPPED {what}: {why}");
+}
+
+/// Says whether a continuous integration system runs this: what it can install may not be missing.
+pub fn in_ci() -> bool {
+    std::env::var("CI").is_ok_and(|ci| !matches!(ci.as_str(), "" | "0" | "false"))
 }
 
 /// Returns the image that ships.

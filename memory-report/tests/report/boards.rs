@@ -1,7 +1,6 @@
 //! `memory-report` on the boards that ship: SKIPPED where their targets or QEMU cannot be had, but not in CI.
 
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -13,6 +12,7 @@ use zerda_device::boards::Project;
 use zerda_device::elf::regions;
 use zerda_support::board;
 use zerda_support::image_file::ImageFile;
+use zerda_support::test_support::{in_ci, say_skipped};
 
 use crate::bench::{assert_sums, image, root};
 
@@ -108,11 +108,8 @@ fn of_kind(report: &Value, kind: &str) -> u64 {
 #[test]
 fn every_byte_of_each_board_is_accounted_for_and_within_its_budget() {
     if let Some(why) = lacking() {
-        let ci = std::env::var("CI").is_ok_and(|ci| !matches!(ci.as_str(), "" | "0" | "false"));
-        assert!(!ci, "needed in CI: {why}");
-        // Past the test harness, which hides the output of tests that pass.
-        let _ = writeln!(std::io::stderr(), "SKIPPED the boards' memory: {why}");
-        return;
+        assert!(!in_ci(), "needed in CI: {why}");
+        return say_skipped("the boards' memory", &why);
     }
     let folder = tempfile::tempdir().unwrap();
     let audio = two_seconds(folder.path());

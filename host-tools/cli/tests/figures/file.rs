@@ -29,7 +29,7 @@ pub struct Command {
     /// The day of the last change.
     #[serde(rename = "date")]
     _date: String,
-    /// The processor that measured; without meaning for what is counted.
+    /// The processor that measured, or what counted or estimated, which is no machine's.
     #[serde(rename = "machine")]
     _machine: String,
     /// Where in the JSON each figure stands, and its value.
@@ -106,7 +106,9 @@ impl Command {
             }
             let line = match line.split_once(" = ") {
                 Some(("date", _)) if here => format!("date = \"{}\"", today()),
-                Some(("machine", _)) if here => format!("machine = \"{}\"", processor()),
+                Some(("machine", _)) if here && self.kind == "measured" => {
+                    format!("machine = \"{}\"", processor())
+                }
                 Some((name, value)) if here && now.contains_key(name) => {
                     let (at, _) = value.rsplit_once(", ").expect("[place, value]");
                     format!("{name} = {at}, {:?}]", now[name])

@@ -9,10 +9,10 @@ mod recordings;
 mod transcript;
 
 use std::collections::BTreeMap;
-use std::io::Write;
-use std::{env, fs};
+use std::fs;
 
 use zerda_support::output;
+use zerda_support::test_support::{in_ci, say_skipped};
 
 use common::root;
 use file::{Command, Figures};
@@ -31,11 +31,10 @@ fn replace(path: &str, text: &str) {
     output::replace(&root().join(path), text.as_bytes()).unwrap();
 }
 
-/// Past the test harness, which hides the output of tests that pass. In CI no tool may be missing.
-fn say_skipped(what: &str, why: &str) {
-    let ci = env::var("CI").is_ok_and(|ci| !matches!(&*ci, "" | "0" | "false"));
-    assert!(!ci, "needed in CI: {what}: {why}");
-    let _ = writeln!(std::io::stderr(), "SKIPPED {what}: {why}");
+/// In CI no tool may be missing.
+fn skip(what: &str, why: &str) {
+    assert!(!in_ci(), "needed in CI: {what}: {why}");
+    say_skipped(what, why);
 }
 
 /// Whether a command fails for want of tools that could not be fetched, or of what these make.
@@ -75,7 +74,7 @@ fn figures_that_any_machine_can_count_or_estimate_are_what_the_commands_say() {
                 wrong.extend(differences(command, &now));
                 ran += 1;
             }
-            Err(why) if lacks_tools(&why) => say_skipped(&command.run, &why),
+            Err(why) if lacks_tools(&why) => skip(&command.run, &why),
             Err(why) => panic!("`{}`: {why}", command.run),
         }
     }
@@ -149,7 +148,7 @@ fn what_pages_show_of_commands_is_what_these_print() {
                     shown.command,
                     now.join("\n")
                 ),
-                Err(why) if lacks_tools(&why) => say_skipped(&shown.command, &why),
+                Err(why) if lacks_tools(&why) => skip(&shown.command, &why),
                 Err(why) => panic!("{page}: {why}"),
             }
         }

@@ -4,9 +4,7 @@
 mod common;
 mod memory_mode;
 
-use std::env;
 use std::fs;
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -17,6 +15,7 @@ use zerda_firmware::image::{checksum, field};
 use zerda_firmware::plan::Op;
 use zerda_support::image_file::ImageFile;
 use zerda_support::image_parts::number;
+use zerda_support::test_support::{in_ci, say_skipped};
 
 use common::{outcome, root, run};
 
@@ -43,11 +42,9 @@ fn vela(test: &str) -> Option<PathBuf> {
     match INSTALLED.get_or_init(install) {
         Ok(()) => Some(root().join("target/tools/vela-5.2.0/bin/vela")),
         Err(why) if !why.contains("cannot be installed") => panic!("{why}"),
-        Err(why) if env::var("CI").is_ok_and(|ci| !matches!(&*ci, "" | "0" | "false")) => {
-            panic!("Vela is needed in CI: {why}")
-        }
+        Err(why) if in_ci() => panic!("Vela is needed in CI: {why}"),
         Err(why) => {
-            let _ = writeln!(io::stderr(), "SKIPPED {test}: {why}");
+            say_skipped(test, why);
             None
         }
     }

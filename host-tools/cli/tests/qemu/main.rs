@@ -1,6 +1,5 @@
 //! `zerda qemu` on the boards that QEMU runs: the firmware computes what `zerda run` computes.
 
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::OnceLock;
@@ -9,6 +8,7 @@ use std::thread;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use zerda_support::audio;
+use zerda_support::test_support::{in_ci, say_skipped};
 
 use common::{objects, root, run, zerda};
 
@@ -42,20 +42,14 @@ fn tools() -> bool {
     };
     let tools = TOOLS.get_or_init(|| set_up(&["targets"]).and_then(|()| set_up(&["qemu"])));
     let Err(why) = tools else { return true };
-    let ci = std::env::var("CI").is_ok_and(|ci| !matches!(ci.as_str(), "" | "0" | "false"));
-    assert!(!ci, "targets and QEMU are needed in CI: {why}");
-    say_skipped(why);
+    assert!(!in_ci(), "targets and QEMU are needed in CI: {why}");
+    skip(why);
     false
 }
 
-/// Past the test harness, which hides the output of tests that pass.
-fn say_skipped(why: &str) {
-    let test = thread::current();
-    let _ = writeln!(
-        std::io::stderr(),
-        "SKIPPED {}: {why}",
-        test.name().unwrap_or_default()
-    );
+/// Says that the test of this thread did not run.
+fn skip(why: &str) {
+    say_skipped(thread::current().name().unwrap_or_default(), why);
 }
 
 fn samples() -> Vec<String> {
@@ -150,7 +144,7 @@ fn a_minute_of_recorded_speech_and_noise_gives_the_detections_and_logits_of_the_
         return;
     }
     let Some(data) = std::env::var_os("ZERDA_DATA") else {
-        return say_skipped("ZERDA_DATA names no folder of recorded speech");
+        return skip("ZERDA_DATA names no folder of recorded speech");
     };
     let clips = audio::list(&PathBuf::from(data).join("speech_commands/val")).unwrap();
     // From all labels, which are folders one after the other.
