@@ -4,6 +4,7 @@
 #
 #   setup.sh targets [TRIPLE...]   Rust's core library for bare-metal targets
 #   setup.sh qemu [aarch64]        qemu-system-arm, or qemu-system-aarch64
+#   setup.sh gcc                   arm-none-eabi-gcc, for the examples in C
 #   setup.sh cargo TRIPLE ARG...   targets TRIPLE, then `cargo ARG...` in the caller's folder
 set -euo pipefail
 caller=$PWD
@@ -115,10 +116,14 @@ run_cargo() {
   unset "CARGO_TARGET_$(tr 'a-z.-' 'A-Z__' <<<"$target")_RUSTFLAGS"
   # Panic messages name source files: without the folders of this machine, the same firmware everywhere.
   flags="\"--remap-path-prefix=$root/=\""
-  # The versions that were tested; a board that is new here gets its own at its first build.
-  local locked=--locked lock=Cargo.lock
-  [ -e "$lock" ] || lock=../Cargo.lock # of the boards' workspace
-  grep -q "^name = \"$(basename "$caller")\"" "$lock" || locked=
+  # The versions that were tested; a board that is new here gets its own at its first build, a product outside whenever it
+  # wants to.
+  local locked=--locked
+  if [ -e Cargo.lock ]; then
+    [[ $caller/ == "$root"/* ]] || locked=
+  else
+    grep -q "^name = \"$(basename "$caller")\"" ../Cargo.lock || locked= # of the boards' workspace
+  fi
   cargo fetch -q $locked >&2 || true
   for crates in "${CARGO_HOME:-$HOME/.cargo}"/registry/src/*/; do
     flags+=", \"--remap-path-prefix=$crates=\""
@@ -130,46 +135,47 @@ run_cargo() {
   exec cargo --config "target.$target.rustflags=[$flags]" $locked "$@"
 }
 
-# Unpacks Debian's QEMU for Arm, of 32 and 64 bits, into $tools/qemu.
-unpack_qemu() {
-  local part=$tools/qemu.part
+# Unpacks Debian's package $1 and the libraries that it needs into $tools/$2.
+unpack() {
+  local part=$tools/$2.part
   command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null ||
-    fail "$1 is not on the path: install it with the package manager (often as \`qemu\`)"
-  say "getting $1 and its libraries with apt-get, unpacked in $tools/qemu"
-  rm -rf "$tools/qemu" "$part"
+    fail "$1 comes from Debian's packages, and this is no Debian: install what it has with the package manager"
+  say "getting $1 and its libraries with apt-get, unpacked in $tools/$2"
+  rm -rf "$tools/$2" "$part"
   mkdir -p "$part"
   # One of several sources may be out of reach.
   private_apt get "$part/apt" update >&2 || true
-  private_apt get "$part/apt" install --download-only --no-install-recommends --yes qemu-system-arm >&2 ||
+  private_apt get "$part/apt" install --download-only --no-install-recommends --yes "$1" >&2 ||
     fail "apt-get cannot get $1: install it with the package manager"
   for package in "$part"/apt/archives/*.deb; do
-    [ -e "$package" ] || fail "Debian's $1 is installed, but it is not on the path"
+    [ -e "$package" ] || fail "Debian's $1 is installed, but what it has is not on the path"
     dpkg-deb -x "$package" "$part/root"
   done
-  mv "$part/root" "$tools/qemu"
+  mv "$part/root" "$tools/$2"
   rm -rf "$part"
 }
 
-# QEMU's program $1.
-qemu() {
-  local libraries
-  ! command -v "$1" >/dev/null || return 0
-  [ ! -x "$tools/bin/$1" ] || return 0
-  [ -x "$tools/qemu/usr/bin/$1" ] || unpack_qemu "$1"
+# Program $1 of Debian's package $2, with options $4... of its own before the caller's; $3 is the folder for it.
+program() {
+  local libraries name=$1 folder=$3
+  ! command -v "$name" >/dev/null || return 0
+  [ ! -x "$tools/bin/$name" ] || return 0
+  [ -x "$tools/$folder/usr/bin/$name" ] || unpack "$2" "$folder"
+  shift 3
   mkdir -p "$tools/bin"
-  libraries=$(cd "$tools" && find qemu -name 'lib*.so*' -printf '$tools/%h\n' | sort -u | paste -sd :)
-  cat >"$tools/bin/$1.part" <<-END
+  libraries=$(cd "$tools" && find "$folder" -name 'lib*.so*' -printf '$tools/%h\n' | sort -u | paste -sd :)
+  cat >"$tools/bin/$name.part" <<-END
 	#!/bin/sh
-	# QEMU as firmware/setup.sh unpacked it.
+	# $name as firmware/setup.sh unpacked it.
 	tools=\$(dirname "\$0")/..
 	export LD_LIBRARY_PATH="$libraries"
-	exec "\$tools/qemu/usr/bin/$1" -L "\$tools/qemu/usr/share/qemu" "\$@"
+	exec "\$tools/$folder/usr/bin/$name" $* "\$@"
 	END
-  chmod +x "$tools/bin/$1.part"
-  "$tools/bin/$1.part" --version >/dev/null ||
-    fail "the $1 that apt-get got does not start: install it with the package manager"
-  mv "$tools/bin/$1.part" "$tools/bin/$1"
-  say "$1 is in $tools/bin"
+  chmod +x "$tools/bin/$name.part"
+  "$tools/bin/$name.part" --version >/dev/null ||
+    fail "the $name that apt-get got does not start: install it with the package manager"
+  mv "$tools/bin/$name.part" "$tools/bin/$name"
+  say "$name is in $tools/bin"
 }
 
 case ${1:-} in
@@ -178,11 +184,12 @@ case ${1:-} in
     [ $# -gt 0 ] || set -- thumbv7em-none-eabihf thumbv8m.main-none-eabihf
     targets "$@"
     ;;
-  qemu) qemu "qemu-system-${2:-arm}" ;;
+  qemu) program "qemu-system-${2:-arm}" qemu-system-arm qemu -L '"$tools/qemu/usr/share/qemu"' ;;
+  gcc) program arm-none-eabi-gcc gcc-arm-none-eabi gcc ;;
   cargo)
     [ $# -gt 2 ] || fail "usage: setup.sh cargo TRIPLE ARG..."
     shift
     run_cargo "$@"
     ;;
-  *) fail "usage: setup.sh targets [TRIPLE...] | setup.sh qemu [aarch64] | setup.sh cargo TRIPLE ARG..." ;;
+  *) fail "usage: setup.sh targets [TRIPLE...] | setup.sh qemu [aarch64] | setup.sh gcc | setup.sh cargo TRIPLE ARG..." ;;
 esac

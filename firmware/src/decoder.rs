@@ -15,8 +15,10 @@
 //! the pause.
 
 mod loudness;
+mod threshold;
 
 use loudness::Loudness;
+pub use threshold::{THRESHOLDS, ThresholdError};
 
 use crate::image::{
     DecoderConfig, FrontEndConfig, Image, MAX_CLASSES, MAX_SMOOTHING, Stream, milliseconds,

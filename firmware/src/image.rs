@@ -369,6 +369,13 @@ impl<'a> Image<'a> {
         self.checksum
     }
 
+    /// Returns the samples of silence that follow a stream which ends: one chunk, so that its last word is committed and
+    /// decided, and where there are commands of several words the gap in which another could follow.
+    pub fn tail_samples(&self) -> usize {
+        let frames = usize::from(self.manifest.stream.chunk) + usize::from(self.grammar.gap);
+        frames * usize::from(self.manifest.front_end.hop)
+    }
+
     /// Returns the bytes that the caches take; memory begins with them.
     pub fn cache_bytes(&self) -> usize {
         self.cache_bytes as usize

@@ -34,7 +34,7 @@
 //! No audio and no image makes anything here panic, loop without end or read out of bounds: what
 //! [`Image::parse`] accepts can run, in time bounded by [`image::MAX_WORK`]. The page
 //! `docs/untrusted-models.md` says what that means for models that you do not trust, and what it does not
-//! mean. A [`Recognizer`] takes about 3 KiB; caches and arena lie in the memory that it is given,
+//! mean. A [`Recognizer`] takes about 5 KiB; caches and arena lie in the memory that it is given,
 //! [`memory_bytes`] of it.
 #![no_std]
 #![deny(unsafe_code)] // but in the kernels for one kind of core

@@ -3,7 +3,7 @@
 use core::fmt;
 
 use crate::cache::Windows;
-use crate::decoder::{Decoder, Kind, Word};
+use crate::decoder::{Decoder, Kind, ThresholdError, Word};
 use crate::front_end::FrontEnd;
 use crate::gate::{Asleep, Awake, Gate, Outcome};
 use crate::grammar::Detection;
@@ -187,6 +187,20 @@ impl<'a, S: Step> Recognizer<'a, S> {
     /// Says whether commands count now; they always do where the image names no wake words.
     pub fn is_awake(&self) -> bool {
         self.gate.is_awake()
+    }
+
+    /// Sets the smoothed posterior (Q0.8) at which a label is detected from now on; 0 switches it off. A reset keeps it.
+    ///
+    /// # Errors
+    ///
+    /// Returns a [`ThresholdError`], and changes nothing, where [`Decoder::set_threshold`] does.
+    pub fn set_threshold(&mut self, label: u8, threshold: u8) -> Result<(), ThresholdError> {
+        self.decoder.set_threshold(&self.image, label, threshold)
+    }
+
+    /// Returns the smoothed posterior (Q0.8) at which a label is detected; 0: never.
+    pub fn threshold(&self, label: u8) -> u8 {
+        self.decoder.threshold(label)
     }
 
     /// Goes on as a stream does that has come to `frame`, which begins a step, but without remembering what came

@@ -269,3 +269,42 @@ fn times_stop_counting_after_49_days() {
         .find_map(|p| decoder.push_frame(&p, 0, ALL_LABELS));
     assert_eq!(found.unwrap().end_ms, u32::MAX);
 }
+
+#[test]
+fn a_threshold_that_was_set_counts_from_then_on_and_after_a_reset() {
+    let image = tiny(2);
+    let image = Image::parse(image.get()).unwrap();
+    let mut decoder = Decoder::new(&image);
+    // Each frame at 250 raises the average of five by 50: the threshold is reached in this frame, from 0.
+    let reached = |decoder: &mut Decoder| {
+        decoder.reset();
+        (0..5).position(|_| {
+            let word = decoder.push_frame(&[122, -128, -128], 0, ALL_LABELS);
+            word.is_some()
+        })
+    };
+    assert_eq!(reached(&mut decoder), Some(1), "the image's, 100");
+    for (threshold, frame) in [(101, Some(2)), (50, Some(0)), (253, None), (0, None)] {
+        decoder.set_threshold(&image, 0, threshold).unwrap();
+        assert_eq!(decoder.threshold(0), threshold);
+        assert_eq!(reached(&mut decoder), frame, "{threshold}");
+    }
+}
+
+#[test]
+fn a_threshold_is_refused_out_of_range_and_for_what_is_never_detected() {
+    let image = tiny(2);
+    let image = Image::parse(image.get()).unwrap();
+    let mut decoder = Decoder::new(&image);
+    // Silence has no threshold, and there are three labels.
+    for label in [2, 3, 255] {
+        let refused = decoder.set_threshold(&image, label, 100);
+        assert_eq!(refused, Err(ThresholdError::NotDetected { label }));
+    }
+    for threshold in [1, 2, 254, 255] {
+        let refused = decoder.set_threshold(&image, 0, threshold);
+        assert_eq!(refused, Err(ThresholdError::OutOfRange { threshold }));
+    }
+    let thresholds = [0, 1, 2].map(|label| decoder.threshold(label));
+    assert_eq!(thresholds, [100, 120, 0]);
+}

@@ -67,12 +67,9 @@ trait Decode {
     }
 }
 
-/// Returns the silence that follows a stream: one chunk, so that the last word is committed and decided, and where
-/// there are commands of several words the gap in which another could follow.
+/// Returns the silence that follows a stream, so that its last word is decided: [`Image::tail_samples`].
 pub fn tail(image: &Image<'_>) -> Vec<i16> {
-    let (stream, front_end) = (image.manifest().stream, image.manifest().front_end);
-    let frames = usize::from(stream.chunk) + usize::from(image.grammar().gap);
-    vec![0; frames * usize::from(front_end.hop)]
+    vec![0; image.tail_samples()]
 }
 
 /// Reads a whole recording at [`SAMPLE_RATE`], with channels averaged, rounded and saturated to 16 bits. One that is longer

@@ -164,6 +164,9 @@ unsafe extern "C" fn entry(image: *const u8, bytes: usize, memory: *mut i8, room
             black_box(event);
         });
         black_box((recognizer.is_awake(), recognizer.reset()));
+        let (label, threshold) = (hardware(19) as u8, hardware(20) as u8);
+        black_box(recognizer.set_threshold(label, threshold)).ok();
+        black_box((recognizer.threshold(label), image.tail_samples()));
     }
     #[cfg(feature = "panic")]
     black_box([1, 2, 3][hardware(10)]);

@@ -3,7 +3,7 @@
 use std::process::{Command, ExitCode};
 
 /// The commands of cargo that make up each job.
-const JOBS: [(&str, &[&str]); 2] = [
+const JOBS: [(&str, &[&str]); 3] = [
     (
         "bench",
         &[
@@ -14,6 +14,10 @@ const JOBS: [(&str, &[&str]); 2] = [
     (
         "figures",
         &["test --quiet --release --workspace --test figures -- --ignored --nocapture renew"],
+    ),
+    (
+        "header",
+        &["test --quiet --release --workspace --test c_header -- --ignored renew"],
     ),
 ];
 

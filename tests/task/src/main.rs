@@ -2,8 +2,8 @@
 //!
 //! Each prints what it counted, and ends with exit code 1 where a limit is missed. Without a name all of them run.
 //!
-//! Two jobs are built with the tests: `cargo task bench` times the step beside other runtimes, and `cargo task figures`
-//! renews the figures that README and the model card quote.
+//! Three jobs are built with the tests: `cargo task bench` times the step beside other runtimes, `cargo task figures`
+//! renews the figures that README and the model card quote, and `cargo task header` the C interface's `zerda.h`.
 
 mod circles;
 mod jobs;
@@ -39,7 +39,7 @@ fn main() -> ExitCode {
     {
         let names: Vec<_> = names().collect();
         eprintln!(
-            "task: no check {unknown}, expected {}, or alone bench or figures",
+            "task: no check {unknown}, expected {}, or alone bench, figures or header",
             names.join(", ")
         );
         return ExitCode::from(2);

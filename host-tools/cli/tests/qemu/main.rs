@@ -22,6 +22,8 @@ mod npu;
 mod prediction;
 mod recovery;
 mod serial_port;
+#[cfg(unix)] // for its links
+mod template;
 mod wake;
 
 /// Board, and the instructions that a step with its front end may take.
