@@ -5,6 +5,7 @@
 #   setup.sh targets [TRIPLE...]   Rust's core library for bare-metal targets
 #   setup.sh qemu [aarch64]        qemu-system-arm, or qemu-system-aarch64
 #   setup.sh gcc                   arm-none-eabi-gcc, for the examples in C
+#   setup.sh alsa                  libasound.so.2, whose folder it prints
 #   setup.sh cargo TRIPLE ARG...   targets TRIPLE, then `cargo ARG...` in the caller's folder
 set -euo pipefail
 caller=$PWD
@@ -178,6 +179,19 @@ program() {
   say "$name is in $tools/bin"
 }
 
+# The folder of ALSA's library, on standard output.
+alsa() {
+  local cache library
+  cache=$(PATH=$PATH:/sbin:/usr/sbin command -v ldconfig || true)
+  library=$([ -z "$cache" ] || "$cache" -p | awk '$1 == "libasound.so.2" { print $NF }' | head -n 1)
+  if [ -z "$library" ] && [ ! -e "$tools/alsa" ]; then
+    # The package has two names, one of which is right.
+    (unpack libasound2t64 alsa) >&2 || unpack libasound2 alsa >&2
+  fi
+  [ -n "$library" ] || library=$(find "$tools/alsa" -name libasound.so.2 | head -n 1)
+  dirname "$library"
+}
+
 case ${1:-} in
   targets)
     shift
@@ -186,10 +200,11 @@ case ${1:-} in
     ;;
   qemu) program "qemu-system-${2:-arm}" qemu-system-arm qemu -L '"$tools/qemu/usr/share/qemu"' ;;
   gcc) program arm-none-eabi-gcc gcc-arm-none-eabi gcc ;;
+  alsa) alsa ;;
   cargo)
     [ $# -gt 2 ] || fail "usage: setup.sh cargo TRIPLE ARG..."
     shift
     run_cargo "$@"
     ;;
-  *) fail "usage: setup.sh targets [TRIPLE...] | setup.sh qemu [aarch64] | setup.sh gcc | setup.sh cargo TRIPLE ARG..." ;;
+  *) fail "usage: setup.sh targets [TRIPLE...] | setup.sh qemu [aarch64] | setup.sh gcc | setup.sh alsa | setup.sh cargo TRIPLE ARG..." ;;
 esac

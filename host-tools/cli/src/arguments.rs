@@ -3,6 +3,7 @@
 mod boards;
 mod eval;
 mod files;
+mod listen;
 mod simulate;
 
 use std::path::PathBuf;
@@ -11,12 +12,15 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 use zerda_firmware::image::section::MemoryMode;
 use zerda_quantize::ranges::Method;
+use zerda_support::audio::{Raw, RawFormat};
+use zerda_support::error::{Error, Result};
 use zerda_support::ethos_u::Target;
 use zerda_support::wake;
 use zerda_tflite::npu::MEMORY_MODES;
 
 pub use boards::{FlashArgs, MonitorArgs, QemuArgs};
 pub use eval::{EvalArgs, Room, TuneArgs};
+pub use listen::ListenArgs;
 pub use simulate::SimulateArgs;
 
 const EXAMPLES: &str = "\
@@ -24,7 +28,8 @@ Examples:
   zerda run models/samples/*.wav
   zerda run recording.wav --explain
   zerda run recording.wav --wake=yes
-  arecord -q -t raw -f S16_LE -r 16000 -c 1 | zerda run -
+  zerda listen
+  arecord -q -t raw -f S16_LE -r 48000 -c 2 | zerda run - --rate 48000 --channels 2
   zerda eval speech_commands/test
   zerda eval speech_commands/test --stream --negatives recordings --noise noise --report target/report.html
   zerda eval speech_commands/test wake_words --stream --wake=computer,jarvis --negatives recordings
@@ -55,6 +60,7 @@ pub struct Cli {
 #[derive(Subcommand)]
 pub enum Command {
     Run(RunArgs),
+    Listen(ListenArgs),
     Eval(EvalArgs),
     Tune(TuneArgs),
     Compile(CompileArgs),
@@ -84,6 +90,60 @@ pub struct WakeArg {
     pub wake: Option<wake::Words>,
 }
 
+#[derive(Args)]
+pub struct KernelsArg {
+    /// Computes with these kernels instead of the fastest that this processor has: plain, which all have, avx2 or
+    /// avx512 (with VNNI) on x86-64, neon or dotprod on AArch64. The results are the same
+    #[arg(long, value_name = "NAME")]
+    pub kernels: Option<String>,
+}
+
+#[derive(Args)]
+pub struct KeepArg {
+    /// Keeps two seconds around each detection, and around each word that reaches 70 % of its threshold and no more, as WAV
+    /// files of this folder, readable by their owner only. JSON beside them says kind (detection, near_miss), command,
+    /// score, times, level_dbfs, awake, scores and thresholds. The folder keeps the last 1000, 64 MB
+    #[arg(long, value_name = "DIR")]
+    pub keep: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub struct RawArgs {
+    /// Says how many frames a second raw audio on standard input has, in Hz; a header that says otherwise is an error
+    #[arg(long, value_name = "HZ")]
+    rate: Option<u32>,
+    /// Says how many channels raw audio on standard input has; a header that says otherwise is an error
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..=256))]
+    channels: Option<u16>,
+    /// Says how the samples of raw audio on standard input are written: s16le, s16be, u8, s8, s24le, s24be, s32le, s32be,
+    /// f32le, f32be, f64le, f64be, alaw or mulaw; a header that says otherwise is an error
+    #[arg(long, value_name = "FORMAT")]
+    format: Option<RawFormat>,
+}
+
+impl RawArgs {
+    /// Returns what is said of raw audio, which must come from standard input.
+    pub fn of(&self, from_stdin: bool) -> Result<Raw> {
+        let raw = Raw {
+            rate: self.rate,
+            channels: self.channels,
+            format: self.format,
+        };
+        let given = [
+            raw.rate.is_some(),
+            raw.channels.is_some(),
+            raw.format.is_some(),
+        ];
+        match from_stdin || !given.contains(&true) {
+            true => Ok(raw),
+            false => Err(Error::usage(
+                "--rate, --channels and --format tell of raw audio on standard input, which is not heard here: name - as \
+                 the input, or leave them out",
+            )),
+        }
+    }
+}
+
 /// Recognises the commands in audio files, or live from standard input
 ///
 /// Prints each detection as it happens: its score (0 to 1), where the command starts and ends, and how much audio it
@@ -95,10 +155,12 @@ pub struct WakeArg {
 #[derive(Args)]
 pub struct RunArgs {
     /// Reads recordings, and those of folders: WAV, FLAC, MP3, AAC, Ogg (Vorbis, Opus), M4A, AIFF or CAF, of any sample
-    /// rate and channel count. With - it reads one from standard input, as it comes, where it may also be raw 16 kHz
-    /// mono s16le PCM
+    /// rate and channel count. With - it reads one from standard input, as it comes, where it may also be raw PCM: 16 kHz
+    /// mono s16le unless --rate, --channels and --format say otherwise
     #[arg(required = true, value_name = "PATH")]
     pub inputs: Vec<PathBuf>,
+    #[command(flatten)]
+    pub raw: RawArgs,
     /// Hears this channel of recordings that have several, counted from 1, instead of their average
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..))]
     pub channel: Option<u16>,
@@ -106,10 +168,10 @@ pub struct RunArgs {
     pub image: ImageArg,
     #[command(flatten)]
     pub wake: WakeArg,
-    /// Computes with these kernels instead of the fastest that this processor has: plain, which all have, avx2 or
-    /// avx512 (with VNNI) on x86-64, neon or dotprod on AArch64. The results are the same
-    #[arg(long, value_name = "NAME")]
-    pub kernels: Option<String>,
+    #[command(flatten)]
+    pub kernels: KernelsArg,
+    #[command(flatten)]
+    pub keep: KeepArg,
     /// Prints one JSON object a line: detections (those of wake words with wake_word: true), where the image has wake words
     /// {"awake": {at_ms, until_ms}} and {"asleep": {at_ms, reason}}, then {"summary": {...}}
     #[arg(long)]

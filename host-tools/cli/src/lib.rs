@@ -1,16 +1,23 @@
 //! `zerda` is the command: it reads its arguments, and has the crates of `host-tools` do the work.
 //!
 //! It serves the people who compile, try and tune a model. It depends on all other crates of `host-tools`, and none
-//! depends on it: what this package does itself is `run`, its picture of the posteriors and
+//! depends on it: what this package does itself is `run`, its picture of the posteriors, `listen` and
 //! `inspect`, which nothing else needs.
 
 #[cfg_attr(not(feature = "float"), allow(dead_code))] // some arguments are read with it alone
 mod arguments;
 mod float;
+mod hearing;
 mod inspect;
+mod keep;
+mod level;
+mod listen;
+mod microphone;
 mod run;
 mod trace;
+mod view;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -42,14 +49,31 @@ fn execute(command: Command) -> Result<ExitCode> {
     files::announce(&command.outputs())?;
     let done = match command {
         Command::Run(args) => run::run(&run::Options {
+            raw: args
+                .raw
+                .of(args.inputs.iter().any(|input| input == Path::new("-")))?,
             inputs: args.inputs,
             channel: args.channel.map(usize::from),
             image: args.image.image,
             wake: args.wake.wake,
-            kernels: args.kernels,
+            kernels: args.kernels.kernels,
             json: args.json,
             trace: args.trace,
+            keep: args.keep.keep,
             explain: args.explain,
+        }),
+        Command::Listen(args) if args.list => listen::list(args.json),
+        Command::Listen(args) => listen::listen(&listen::Options {
+            raw: args.raw.of(args.stdin.is_some())?,
+            device: args.stdin.is_none().then_some(args.device),
+            channel: args.channel.map(usize::from),
+            seconds: args.seconds,
+            record: args.record,
+            image: args.image.image,
+            wake: args.wake.wake,
+            kernels: args.kernels.kernels,
+            keep: args.keep.keep,
+            json: args.json,
         }),
         Command::Eval(args) if args.stream.stream => {
             let stream = args.stream;

@@ -1,8 +1,12 @@
 //! Draws the smoothed posteriors over time as an SVG, one panel an input: what the decoder saw.
 
-use zerda_firmware::{Detection, Image, Word};
+use zerda_firmware::gate::Awake;
+use zerda_firmware::{Detection, Event, Image, Word};
 use zerda_support::charts::{Chart, Edges, Scale, Side, colour, drawing};
+use zerda_support::error::Result;
 use zerda_support::escape;
+
+use crate::hearing::Follower;
 
 /// Width and height of a panel.
 const PANEL: (f64, f64) = (1100.0, 330.0);
@@ -40,10 +44,10 @@ pub struct Trace {
 /// Holds what is drawn of one input.
 pub struct Panel {
     name: String,
-    pub words: Vec<Word>,
-    pub detections: Vec<Detection>,
+    words: Vec<Word>,
+    detections: Vec<Detection>,
     /// Spans of time in which commands count, as far as they were foreseen: start and end in ms.
-    pub windows: Vec<(u32, u32)>,
+    windows: Vec<(u32, u32)>,
     /// Smoothed posteriors that the frames have, Q0.8, shape [frames, classes].
     smoothed: Vec<u8>,
     /// Magnitude that the loudest of every [`ENVELOPE`] samples has.
@@ -66,8 +70,10 @@ impl Panel {
             samples: 0,
         }
     }
+}
 
-    pub fn samples(&mut self, pcm: &[i16]) {
+impl Follower for Panel {
+    fn samples(&mut self, pcm: &[i16]) -> Result<()> {
         for sample in pcm {
             if self.samples.is_multiple_of(ENVELOPE) {
                 self.peaks.push(0);
@@ -77,10 +83,23 @@ impl Panel {
                 *peak = sample.unsigned_abs().max(*peak);
             }
         }
+        Ok(())
     }
 
-    pub fn frame(&mut self, smoothed: &[u8]) {
-        self.smoothed.extend_from_slice(smoothed);
+    fn silence(&mut self, samples: usize) {
+        let _ = self.samples(&vec![0; samples]);
+    }
+
+    fn event(&mut self, event: &Event<'_>) {
+        match *event {
+            Event::Frame { smoothed, .. } => self.smoothed.extend_from_slice(smoothed),
+            Event::Word(word) => self.words.push(word),
+            Event::Detection(detection) => self.detections.push(detection),
+            Event::Awake(Awake {
+                at_ms, until_ms, ..
+            }) => self.windows.push((at_ms, until_ms)),
+            Event::Asleep(_) | Event::Step { .. } => {}
+        }
     }
 }
 

@@ -14,6 +14,7 @@ mod format;
 mod mixer;
 mod ogg;
 mod pcm;
+mod raw;
 mod recording;
 mod resampler;
 mod source;
@@ -28,8 +29,9 @@ use crate::error::{Error, Result};
 use source::Source;
 
 pub use files::{expand, is_hidden, list};
+pub use raw::{Raw, RawFormat};
 pub use recording::Recording;
-pub use wav::{convert, write};
+pub use wav::{Wav, convert, wav_bytes, write};
 
 pub const SAMPLE_RATE: u32 = 16_000;
 
@@ -60,6 +62,11 @@ trait Decode {
 
     /// Appends the next frames, interleaved, in units of 16-bit samples. Returns false once the recording has ended, whole.
     fn next(&mut self, samples: &mut Vec<f64>) -> Result<bool, error::AudioError>;
+
+    /// Returns the format that the samples have, where they are not compressed.
+    fn format(&self) -> Option<RawFormat> {
+        None
+    }
 
     /// Says whether the recording ended within a sample.
     fn half_sample(&self) -> bool {

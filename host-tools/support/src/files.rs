@@ -100,6 +100,15 @@ pub(crate) fn writable(path: &Path) -> Result<()> {
     }
 }
 
+/// Removes a file, unless this process reads it.
+pub fn remove(path: &Path) -> io::Result<()> {
+    let known = fs::metadata(path).ok().and_then(|there| role(path, &there));
+    match known {
+        Some((Role::Read, _)) => Err(io::Error::other("it is read")),
+        _ => fs::remove_file(path),
+    }
+}
+
 /// Remembers a file that was written just now.
 pub(crate) fn written(path: &Path) {
     if let Ok(there) = fs::metadata(path) {

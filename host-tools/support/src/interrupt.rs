@@ -47,9 +47,14 @@ pub struct Source {
 
 impl Source {
     /// Begins to read, and to note requests to end.
-    pub fn new(mut source: impl Read + Send + 'static) -> Source {
+    pub fn new(source: impl Read + Send + 'static) -> Source {
+        Source::queued(source, 1)
+    }
+
+    /// Begins to read as [`Source::new`] does, and to keep so many pieces of at most 4 KiB for a reader that is late.
+    pub fn queued(mut source: impl Read + Send + 'static, pieces: usize) -> Source {
         watch();
-        let (sender, pieces) = mpsc::sync_channel(1);
+        let (sender, pieces) = mpsc::sync_channel(pieces);
         thread::spawn(move || {
             let mut buffer = [0; 4096];
             loop {

@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::error::{Error, Result, say};
 use crate::escape;
 use crate::progress;
-pub use file::{replace, write};
+pub use file::{Unfinished, replace, write, write_private};
 pub use totals::{Counts, Totals, end_line};
 
 /// Form in which a report is printed on standard output.

@@ -23,6 +23,40 @@ pub fn above<R>(print: impl FnOnce() -> R) -> R {
     }
 }
 
+/// A picture of several lines that stands below what is printed while something live is heard.
+pub struct Picture(ProgressBar);
+
+impl Picture {
+    /// Begins a picture; `None` where standard error is no terminal.
+    pub fn begin() -> Option<Picture> {
+        let bar = ProgressBar::no_length();
+        if bar.is_hidden() {
+            return None;
+        }
+        let style = ProgressStyle::with_template("{msg}");
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        *SHOWN.lock().unwrap_or_else(PoisonError::into_inner) = Some(bar.clone());
+        Some(Picture(bar))
+    }
+
+    /// Returns how many rows and columns the terminal has now.
+    pub fn size(&self) -> (u16, u16) {
+        console::Term::stderr().size()
+    }
+
+    /// Shows these lines in place of those before.
+    pub fn show(&self, lines: String) {
+        self.0.set_message(lines);
+    }
+}
+
+impl Drop for Picture {
+    fn drop(&mut self) {
+        *SHOWN.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.0.finish_and_clear();
+    }
+}
+
 /// Counts the samples that were heard of each of several items, and shows them as a bar.
 pub struct Progress {
     bar: ProgressBar,

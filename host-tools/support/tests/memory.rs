@@ -2,7 +2,7 @@
 
 use std::io::{self, Read};
 
-use zerda_support::audio::Recording;
+use zerda_support::audio::{Raw, Recording};
 
 /// An hour of 48 kHz stereo as a WAV, made as it is read.
 struct Hour {
@@ -39,7 +39,8 @@ fn an_hour_of_48_khz_stereo_takes_less_than_100_mb() {
     header.extend([48_000u32, 192_000].map(u32::to_le_bytes).concat());
     header.extend(b"\x04\0\x10\0data");
     header.extend((SAMPLES * 2).to_le_bytes());
-    let mut recording = Recording::of_stream("hour", Hour { header, at: 0 }, None).unwrap();
+    let mut recording =
+        Recording::of_stream("hour", Hour { header, at: 0 }, None, Raw::default()).unwrap();
     assert_eq!(samples(&mut recording), 3600 * 16_000);
     takes_less_than_100_mb();
 }

@@ -11,6 +11,7 @@ impl Command {
     pub fn outputs(&self) -> Vec<PathBuf> {
         match self {
             Command::Run(args) => Vec::from_iter(args.trace.clone()),
+            Command::Listen(args) => Vec::from_iter(args.record.clone()),
             Command::Eval(args) => Vec::from_iter(args.stream.report.clone()),
             Command::Tune(args) => Vec::from_iter(args.output.clone()),
             Command::Compile(args) => {

@@ -5,6 +5,8 @@ mod common;
 mod files;
 mod formats;
 mod hostile;
+#[cfg(unix)]
+mod keep;
 mod many;
 mod mistakes;
 

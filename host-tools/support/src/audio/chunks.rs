@@ -10,6 +10,7 @@ use std::io::{self, Read};
 
 use super::error::AudioError;
 use super::pcm::Coding;
+use super::raw::{Raw, RawFormat};
 use super::source::Source;
 use super::{Decode, Layout};
 
@@ -56,13 +57,13 @@ pub struct Pcm {
 }
 
 impl Pcm {
-    /// Decodes raw 16 kHz mono s16le.
-    pub fn raw(source: Source) -> Pcm {
+    /// Decodes raw samples.
+    pub fn raw(source: Source, raw: Raw) -> Pcm {
         let format = Format {
-            coding: Coding::Signed(2),
-            channels: 1,
-            rate: super::SAMPLE_RATE,
-            big_endian: false,
+            coding: raw.format().coding(),
+            channels: raw.channels(),
+            rate: raw.rate(),
+            big_endian: raw.format().big_endian(),
         };
         Pcm::new(source, format, None, None)
     }
@@ -177,6 +178,10 @@ impl Decode for Pcm {
             self.frames += frames as u64;
             return Ok(true);
         }
+    }
+
+    fn format(&self) -> Option<RawFormat> {
+        RawFormat::of(self.format.coding, self.format.big_endian)
     }
 
     fn half_sample(&self) -> bool {

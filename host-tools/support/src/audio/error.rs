@@ -30,6 +30,14 @@ pub enum AudioError {
     Rate(u32),
     #[error("has {found} channel{}, no channel {wanted}", if *found == 1 { "" } else { "s" })]
     Channel { wanted: usize, found: usize },
+    #[error(
+        "its header says {found}, which contradicts --{option} {given}: leave that out, or name what the header says"
+    )]
+    Contradicted {
+        option: &'static str,
+        given: String,
+        found: String,
+    },
     #[error("sample {0} is not a finite number")]
     NotFinite(u64),
     #[error(

@@ -4,6 +4,7 @@ use super::Decode;
 use super::chunks::Pcm;
 use super::compressed::{Compressed, adts_frame, mpeg_frame};
 use super::error::AudioError;
+use super::raw::Raw;
 use super::source::Source;
 use crate::files::LFS_POINTER;
 
@@ -30,12 +31,15 @@ pub fn decoder(mut source: Source) -> Result<Box<dyn Decode>, AudioError> {
     }
 }
 
-/// Makes the decoder of a recording that may also be raw 16 kHz mono s16le, which says nothing.
-pub fn decoder_or_raw(mut source: Source) -> Result<Box<dyn Decode>, AudioError> {
-    match known(&mut source)? {
-        Some(kind) => kind.decoder(source),
-        None => Ok(Box::new(Pcm::raw(source))),
-    }
+/// Makes the decoder of a recording that may also be raw samples, which say nothing. What a header says may not contradict
+/// what was said of them.
+pub fn decoder_or_raw(mut source: Source, raw: Raw) -> Result<Box<dyn Decode>, AudioError> {
+    let Some(kind) = known(&mut source)? else {
+        return Ok(Box::new(Pcm::raw(source, raw)));
+    };
+    let decoder = kind.decoder(source)?;
+    raw.agrees(decoder.layout(), decoder.format())?;
+    Ok(decoder)
 }
 
 enum Kind {

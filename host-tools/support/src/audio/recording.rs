@@ -5,9 +5,11 @@ use std::path::Path;
 
 use super::Decode;
 use super::SAMPLE_RATE;
+use super::chunks::Pcm;
 use super::error::AudioError;
 use super::format;
 use super::mixer::Mixer;
+use super::raw::Raw;
 use super::resampler::Resampler;
 use super::source::{Count, Source};
 use crate::error::{Error, Result};
@@ -45,25 +47,33 @@ impl Recording {
         Recording::new(name, source, channel, format::decoder)
     }
 
-    /// Takes a stream, such as standard input, which may also be raw 16 kHz mono s16le.
+    /// Takes a stream, such as standard input, which may also be raw samples.
     pub fn of_stream(
         name: &str,
         stream: impl Read + Send + Sync + 'static,
         channel: Option<usize>,
+        raw: Raw,
     ) -> Result<Recording> {
-        Recording::new(
-            name.into(),
-            Source::new(stream),
-            channel,
-            format::decoder_or_raw,
-        )
+        let decoder = |source| format::decoder_or_raw(source, raw);
+        Recording::new(name.into(), Source::new(stream), channel, decoder)
+    }
+
+    /// Takes a stream of raw samples, as a microphone gives them, whatever their first bytes look like.
+    pub fn of_raw(
+        name: &str,
+        stream: impl Read + Send + Sync + 'static,
+        channel: Option<usize>,
+        raw: Raw,
+    ) -> Result<Recording> {
+        let decoder = |source| Ok(Box::new(Pcm::raw(source, raw)) as Box<dyn Decode>);
+        Recording::new(name.into(), Source::new(stream), channel, decoder)
     }
 
     pub(super) fn new(
         name: String,
         source: Source,
         channel: Option<usize>,
-        decoder: fn(Source) -> Result<Box<dyn Decode>, AudioError>,
+        decoder: impl FnOnce(Source) -> Result<Box<dyn Decode>, AudioError>,
     ) -> Result<Recording> {
         let taken = source.taken.clone();
         let parts = decoder(source).and_then(|decoder| {

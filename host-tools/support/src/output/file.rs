@@ -2,7 +2,9 @@
 
 use std::fs;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
 
 use crate::error::{Error, Result};
 use crate::files;
@@ -29,26 +31,80 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
 }
 
 fn rename(path: &Path, bytes: &[u8], there: Option<fs::Metadata>) -> io::Result<()> {
-    let directory = path.parent().filter(|parent| *parent != Path::new(""));
-    let directory = directory.unwrap_or(Path::new("."));
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".zerda-");
-    #[cfg(unix)]
-    {
-        // Any new file has these; the default of temporary files is 0600.
-        use std::os::unix::fs::PermissionsExt;
-        builder.permissions(fs::Permissions::from_mode(0o666));
-    }
-    let mut file = builder.tempfile_in(directory)?;
+    let mut file = beside(path, 0o666)?;
     file.write_all(bytes)?;
     if let Some(there) = there.filter(fs::Metadata::is_file) {
         file.as_file().set_permissions(there.permissions())?;
     }
+    persist(file, path)
+}
+
+/// Makes a temporary file beside `path`, with this mode on Unix: 0o666, as any new file has, or 0o600.
+fn beside(path: &Path, mode: u32) -> io::Result<NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".zerda-");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(fs::Permissions::from_mode(mode));
+    }
+    #[cfg(not(unix))]
+    let _ = mode;
+    builder.tempfile_in(folder(path))
+}
+
+fn folder(path: &Path) -> &Path {
+    let parent = path.parent().filter(|parent| *parent != Path::new(""));
+    parent.unwrap_or(Path::new("."))
+}
+
+/// Gives a whole file its name, for good.
+fn persist(file: NamedTempFile, path: &Path) -> io::Result<()> {
     file.as_file().sync_all()?;
     file.persist(path)?;
     #[cfg(unix)]
     // Lets the new name last, too, where folders can be synced.
-    let _ = fs::File::open(directory).and_then(|directory| directory.sync_all());
+    let _ = fs::File::open(folder(path)).and_then(|folder| folder.sync_all());
+    Ok(())
+}
+
+/// A file that is written piece by piece beside its place, which it takes once it is whole.
+pub struct Unfinished {
+    file: NamedTempFile,
+    path: PathBuf,
+}
+
+impl Unfinished {
+    /// Begins a file, which must not be in place of a folder, a device or a pipe.
+    pub fn begin(path: &Path) -> Result<Unfinished> {
+        let failed = |error| Error::write(path, error);
+        if fs::metadata(path).is_ok_and(|there| !there.is_file()) {
+            return Err(failed(io::Error::other("it is no file; name another")));
+        }
+        let path = files::followed(path);
+        let file = beside(&path, 0o666).map_err(failed)?;
+        Ok(Unfinished { file, path })
+    }
+
+    /// Returns what writes to the file.
+    pub fn writer(&self) -> Result<fs::File> {
+        let writer = self.file.reopen();
+        writer.map_err(|error| Error::write(&self.path, error))
+    }
+
+    pub fn finish(self) -> Result<()> {
+        let Unfinished { file, path } = self;
+        persist(file, &path).map_err(|error| Error::write(&path, error))?;
+        files::written(&path);
+        Ok(())
+    }
+}
+
+/// Writes a new file that only its owner can read, whole or not at all; one that is there is an error.
+pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = beside(path, 0o600)?;
+    file.write_all(bytes)?;
+    file.persist_noclobber(path)?;
     Ok(())
 }
 

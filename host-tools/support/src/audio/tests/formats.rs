@@ -43,7 +43,8 @@ fn one_recording_in_every_format_sounds_the_same_from_a_file_and_from_a_pipe() {
         let path = folder().join(name);
         let file = read(&path).unwrap();
         let bytes = std::fs::read(&path).unwrap();
-        let mut pipe = Recording::of_stream("pipe", Cursor::new(bytes), None).unwrap();
+        let mut pipe =
+            Recording::of_stream("pipe", Cursor::new(bytes), None, Raw::default()).unwrap();
         let mut piped = Vec::new();
         while let Some(piece) = pipe.next_piece().unwrap() {
             piped.extend_from_slice(piece);
