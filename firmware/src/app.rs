@@ -18,7 +18,7 @@ use heapless::spsc::Consumer;
 
 use crate::audio::{Block, has_slots};
 use crate::crc::{CRC, update};
-use crate::gate::{Outcome, Reason};
+use crate::gate::Reason;
 use crate::grammar::Detection;
 use crate::image::{milliseconds, samples};
 use crate::recognizer::{Event, Recognizer};
@@ -37,7 +37,7 @@ const STATUS_MS: u32 = 1000;
 /// The time by the clock, in ms, after which audio that does not come counts as stopped.
 const STOPPED_MS: u64 = 1000;
 
-/// The most detections and changes of the gate that one block can bring; any more count as errors. Two
+/// The most detections and changes of the gates that one block can bring; any more count as errors. Two
 /// commands come within one step only if the refractory time is shorter than the step.
 const MAX_OUTCOMES: usize = 16;
 
@@ -226,7 +226,7 @@ where
         self.recognizer.step_mut()
     }
 
-    fn recognize(&mut self, samples: &[i16]) -> Vec<Outcome, MAX_OUTCOMES> {
+    fn recognize(&mut self, samples: &[i16]) -> Vec<Event<'static>, MAX_OUTCOMES> {
         let mut outcomes = Vec::new();
         let mut came = |outcome, status: &mut Status| {
             count(&mut status.io_errors, outcomes.push(outcome).is_err());
@@ -239,9 +239,11 @@ where
                 update(logits_crc, bytemuck::cast_slice(logits));
             }
             Event::Frame { .. } | Event::Word(_) => {}
-            Event::Detection(detection) => came(Outcome::Detection(detection), status),
-            Event::Awake(awake) => came(Outcome::Awake(awake), status),
-            Event::Asleep(asleep) => came(Outcome::Asleep(asleep), status),
+            Event::Detection(detection) => came(Event::Detection(detection), status),
+            Event::Awake(awake) => came(Event::Awake(awake), status),
+            Event::Asleep(asleep) => came(Event::Asleep(asleep), status),
+            Event::Speech(spell) => came(Event::Speech(spell), status),
+            Event::Quiet(spell) => came(Event::Quiet(spell), status),
         });
         self.recognition.end = self.processor.now();
         outcomes

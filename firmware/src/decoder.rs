@@ -164,10 +164,14 @@ impl Decoder {
         self.state = State::START;
     }
 
-    /// Numbers the frame that comes next.
-    #[cfg(test)]
-    pub(crate) fn go_on_at(&mut self, frame: u64) {
-        self.state.frame = frame;
+    /// Starts afresh with `frame`, as at the start of a stream, except that a refractory time goes on until its end.
+    pub fn go_on_at(&mut self, frame: u64) {
+        let passed = frame.saturating_sub(self.state.frame);
+        let passed = u16::try_from(passed).unwrap_or(u16::MAX);
+        let refractory = self.state.refractory.saturating_sub(passed);
+        self.state = State::START;
+        (self.state.frame, self.state.refractory) = (frame, refractory);
+        self.state.loudness.begin = frame;
     }
 
     /// Returns the smoothed posteriors of the last frame, Q0.8, one a class.

@@ -17,7 +17,8 @@ use core::slice;
 use crate::image::{FrontEndConfig, Image, MAX_LEVEL_FRAMES};
 use crate::kernels::{self, Filters};
 
-/// The front end of one stream, which remembers the level.
+/// The front end of one stream, which remembers the level. A frame's features are made in two parts, so that a device
+/// that is [quiet](crate::quiet) can keep spectra of which nobody knows yet at which level they will be heard.
 #[derive(Clone, Debug)]
 pub struct FrontEnd<'a> {
     config: FrontEndConfig,
@@ -67,11 +68,25 @@ impl<'a> FrontEnd<'a> {
     /// gets one value a mel filter, in nats below the level, in `-range..=0`.
     #[inline(never)] // so that what is around it does not change how it is compiled
     pub fn frame(&mut self, samples: &[i16], features: &mut [f32]) {
-        kernels::filter_bank(samples, self.window, self.filters, features);
-        let energy = features.iter().fold(0.0, |sum, mel| sum + mel);
+        let energy = self.spectrum(samples, features);
+        self.relate(energy, features);
+    }
+
+    /// Computes the logarithms of the mel powers of a window of samples, one a mel filter, in nats, and returns that of
+    /// their sum. The stream before it plays no part, and nothing is remembered.
+    #[inline(always)]
+    pub fn spectrum(&self, samples: &[i16], mels: &mut [f32]) -> f32 {
+        kernels::filter_bank(samples, self.window, self.filters, mels);
+        let mut energy = mels.iter().fold(0.0, |sum, mel| sum + mel);
+        kernels::logarithms(slice::from_mut(&mut energy));
+        kernels::logarithms(mels);
+        energy
+    }
+
+    /// Makes features of the next frame's [`FrontEnd::spectrum`]: relates it to the level, which follows.
+    #[inline(always)]
+    pub fn relate(&mut self, energy: f32, features: &mut [f32]) {
         self.energy = energy;
-        kernels::logarithms(slice::from_mut(&mut self.energy));
-        kernels::logarithms(features);
         let level = self.level();
         for feature in features {
             // Not `max` and `min`, which call functions on some cores.

@@ -115,10 +115,15 @@ impl Gate {
         }
     }
 
-    /// Numbers the frame that comes next.
-    #[cfg(test)]
+    /// Numbers the frame that comes next. A window that is open, and words that are held, end at their own frames, so
+    /// that frames which passed may come again.
     pub(crate) fn go_on_at(&mut self, frame: u64) {
         (self.frame, self.grammar.frame) = (frame, frame);
+    }
+
+    /// Returns the number of the frame that comes next.
+    pub(crate) fn next_frame(&self) -> u64 {
+        self.frame
     }
 
     /// Forgets all of the stream. If a window was open, it closes, and that is returned.

@@ -9,13 +9,15 @@ use crate::cache::Windows;
 use crate::decoder::Word;
 use crate::gate::{self, Asleep, Awake, Gate};
 use crate::image::section::{Product, test_section::with_npu};
-use crate::image::{ALIGNMENT, HEADER_BYTES, Image, MAGIC, ParseError, VERSION, field};
+use crate::image::{ALIGNMENT, HEADER_BYTES, Image, MAGIC, ParseError, Quiet, VERSION, field};
 use crate::npu::{Npu, Scratch, model::Model};
 use crate::plan::Location;
 use crate::recognizer::{Event, Recognizer};
 use crate::step::{Cpu, Step};
 pub use crate::test_image::Bytes;
-use crate::test_image::{COMMANDS, GO_GO, Random, WAKE, tiny, with_commands, with_wake};
+use crate::test_image::{
+    COMMANDS, GO_GO, Random, WAKE, tiny, with_commands, with_quiet, with_wake,
+};
 use crate::{Detection, crc::CRC};
 
 /// The most memory, in bytes, with which an image is run; one that asks for more is only parsed.
@@ -83,7 +85,8 @@ pub fn try_image(bytes: &[u8]) -> Outcome {
     if image.memory_bytes() > MAX_MEMORY {
         return Outcome::Large;
     }
-    let frames = usize::from(head.stream.chunk) + 3 * usize::from(head.stream.step);
+    let kept = image.kept_bytes() / (usize::from(head.front_end.mels) + 1) / 4;
+    let frames = usize::from(head.stream.chunk) + 3 * usize::from(head.stream.step) + kept;
     let samples = usize::from(head.front_end.hop) * frames + usize::from(head.front_end.window);
     let pcm = &AUDIO[..samples.min(MAX_SAMPLES)];
 
@@ -205,6 +208,10 @@ fn listen<'p, S: Step>(
                 sum.update(bytemuck::bytes_of(&[at_ms, until_ms]));
             }
             Event::Asleep(Asleep { at_ms, .. }) => sum.update(bytemuck::bytes_of(&at_ms)),
+            Event::Speech(spell) | Event::Quiet(spell) => {
+                assert!(image.quiet().is_some());
+                sum.update(bytemuck::bytes_of(&spell.frame));
+            }
             Event::Word(word) => assert!(word.label < head.classes),
             Event::Detection(Detection {
                 command,
@@ -283,21 +290,34 @@ pub fn repair(bytes: &mut Bytes) {
         _ => None,
     });
     let arena = arena.max();
-    for (at, end) in [(field::CACHE_BYTES, caches), (field::ARENA_BYTES, arena)] {
-        let needed = end.unwrap_or(0).next_multiple_of(ALIGNMENT as u64) as u32;
+    let kept = image.kept_bytes() as u64;
+    for (at, end, kept) in [
+        (field::CACHE_BYTES, caches, 0),
+        (field::ARENA_BYTES, arena, kept),
+    ] {
+        let needed = end.unwrap_or(0).next_multiple_of(ALIGNMENT as u64) + kept;
+        let needed = needed as u32;
         bytes.get_mut()[at].copy_from_slice(&needed.to_le_bytes());
     }
     bytes.repair();
 }
 
+/// The gate that some of the images have.
+const QUIET: Quiet = Quiet {
+    sensitivity: 2,
+    hangover_ms: 300,
+};
+
 /// Returns images whose records are all valid, with different slack in their cache windows, with and without
-/// an NPU section, commands and wake words.
+/// an NPU section, commands, wake words and a voice activity gate.
 pub fn valid() -> Vec<Bytes> {
     let mut images = Vec::from([2, 3, 7, 50].map(tiny));
     images.push(with_commands(images[0].get(), 30, &COMMANDS));
     images.push(with_wake(images[0].get(), 30, &GO_GO, &WAKE));
     images.push(with_wake(images[1].get(), 0, &[], &WAKE));
-    let npu = images.iter().rev().take(4).step_by(2);
+    images.push(with_quiet(images[1].get(), QUIET));
+    images.push(with_quiet(images[5].get(), QUIET));
+    let npu = images.iter().rev().take(6).step_by(2);
     let npu: Vec<_> = npu.map(|image| with_npu(image.get())).collect();
     images.extend(npu);
     images

@@ -15,7 +15,7 @@
 //! | 20..24 | tensor segment length | |
 //! | 24..28 | checksum | CRC-32 (ISO-HDLC) of bytes 0..24 and of 28 to the end |
 //! | 28..32 | cache bytes | a multiple of 16, no more than the caches need |
-//! | 32..36 | arena bytes | a multiple of 16, no more than the tensors need |
+//! | 32..36 | arena bytes | a multiple of 16, no more than the tensors and, behind them, the frames need that a gate keeps |
 //! | 36..40 | alignment | of image and memory: 16 |
 //! | 40..44 | NPU section offset | the next multiple of 16 after the tensor segment; 0: there is none |
 //! | 44..48 | NPU section length | 0 where there is none |
@@ -23,7 +23,8 @@
 //! | 52..56 | wake length | of the wake words' record, which ends the manifest; 0: there is none |
 //! | 56..58 | level frames | that a sound must last to be remembered in the level; 0, as in images from before it: 1 |
 //! | 58..60 | NPU memory mode | where an NPU reads its constants, [`section::MemoryMode`]; 0 where there is no NPU section |
-//! | 60..64 | reserved | 0 |
+//! | 60..62 | quiet | hangover of the voice activity gate in ms, times 4, plus its sensitivity ([`Quiet`]); 0: there is no gate |
+//! | 62..64 | reserved | 0 |
 //!
 //! The manifest is a [`Manifest`] and after it, in this order and by the counts it states: labels
 //! ([`Label`]), caches ([`crate::plan::Cache`]), tensors ([`crate::plan::Tensor`]), operators
@@ -43,11 +44,13 @@ mod check;
 mod error;
 mod header;
 mod ops;
+mod quiet;
 mod records;
 pub mod section;
 
 pub use error::{ParseError, Problem};
 pub use header::{checksum, field, memory_bytes, npu_scratch_bytes};
+pub use quiet::{HANGOVER_MS, KEPT_MS, Quiet};
 pub use records::{
     Command, DecoderConfig, FrontEndConfig, GrammarConfig, Label, Manifest, Stream, Wake,
 };
@@ -122,6 +125,7 @@ pub struct Image<'a> {
     grammar: GrammarConfig,
     commands: &'a [u8],
     wake: Wake<'a>,
+    quiet: Option<Quiet>,
     segment: &'a [u8],
     npu: Option<(&'a [u8], MemoryMode)>,
     checksum: u32,
@@ -199,6 +203,7 @@ impl<'a> Image<'a> {
             grammar,
             commands,
             wake,
+            quiet: header.quiet,
             segment,
             npu,
             checksum: header.checksum,

@@ -2,7 +2,7 @@
 //! allocator, and uses no floating point after the front end.
 //!
 //! The modules follow the path of the audio. [`audio`] brings it from an interrupt to the main loop,
-//! [`front_end`] makes features of 25 ms of samples every 10 ms, [`cache`] keeps what the next step reads,
+//! [`front_end`] makes features of 25 ms of samples every 10 ms, [`quiet`] says whether anybody speaks, [`cache`] keeps what the next step reads,
 //! [`step`] runs the [`plan`] of the [`image`] with [`kernels`] in [`fixed_point`] arithmetic, [`decoder`]
 //! turns posteriors into words, [`gate`] says which of them count, and [`grammar`] turns these into commands.
 //! [`recognizer`] drives them all, and [`app`] sets pins and reports by [`telemetry`]; [`recovery`] starts a device
@@ -59,6 +59,7 @@ pub mod image;
 pub mod kernels;
 pub mod npu;
 pub mod plan;
+pub mod quiet;
 pub mod recognizer;
 pub mod recovery;
 pub mod step;

@@ -11,6 +11,10 @@ use crate::image::{Image, MAX_MELS};
 use crate::kernels::{self, limits::FFT};
 use crate::plan::{Cache, TensorId};
 use crate::step::{Cpu, Step, byte_range};
+use listening::Listening;
+pub use listening::{CATCH_UP, Spell};
+
+mod listening;
 
 /// The number of frames, a power of two, whose loudness waits until they are committed. In a longer chunk, which
 /// would be no stream to speak commands to, a later frame's stands for it.
@@ -90,6 +94,11 @@ pub enum Event<'a> {
     Awake(Awake),
     /// The window closed because its time was over.
     Asleep(Asleep),
+    /// Somebody speaks: the network starts cold, at a frame that was kept. Only images with a gate bring this, and
+    /// [`Event::Quiet`].
+    Speech(Spell),
+    /// The network rests, from a frame on which passed at least [`KEPT_MS`](crate::image::KEPT_MS) ago.
+    Quiet(Spell),
 }
 
 impl From<Outcome> for Event<'_> {
@@ -124,6 +133,8 @@ pub struct Recognizer<'a, S = Cpu> {
     step_index: u64,
     /// The number of the first frame in the feature window.
     frame_index: u64,
+    /// Holds what listens where the network may rest.
+    listening: Option<Listening<'a>>,
 }
 
 impl<'a> Recognizer<'a> {
@@ -157,6 +168,9 @@ impl<'a, S: Step> Recognizer<'a, S> {
         let memory = memory
             .get_mut(..needed)
             .ok_or(MemoryTooSmall { needed, given })?;
+        let (memory, kept) = memory
+            .split_at_mut_checked(needed.saturating_sub(image.kept_bytes()))
+            .unwrap_or_default();
         Ok(Self {
             windows: Windows::reset(image, memory),
             front_end: FrontEnd::new(image),
@@ -171,6 +185,7 @@ impl<'a, S: Step> Recognizer<'a, S> {
             loudness: [0; WAITING],
             step_index: 0,
             frame_index: 0,
+            listening: Listening::new(image, kept),
         })
     }
 
@@ -203,6 +218,12 @@ impl<'a, S: Step> Recognizer<'a, S> {
         self.decoder.threshold(label)
     }
 
+    /// Says whether the network rests because nobody speaks; it never does where the image has no gate.
+    pub fn is_quiet(&self) -> bool {
+        let listening = self.listening.as_ref();
+        listening.is_some_and(|listening| !listening.in_spell())
+    }
+
     /// Goes on as a stream does that has come to `frame`, which begins a step, but without remembering what came
     /// before.
     #[cfg(test)]
@@ -224,6 +245,9 @@ impl<'a, S: Step> Recognizer<'a, S> {
         self.frames = 0;
         self.step_index = 0;
         self.frame_index = 0;
+        if let Some(listening) = &mut self.listening {
+            listening.reset();
+        }
         self.gate.reset()
     }
 
@@ -258,27 +282,37 @@ impl<'a, S: Step> Recognizer<'a, S> {
             if self.sample_count < window {
                 return;
             }
-            self.frame();
-            if self.frames == self.image.manifest().stream.chunk {
-                self.step(&mut on_event);
-            }
+            self.frame(&mut on_event);
         }
     }
 
-    /// Computes the features of the window of samples, and writes them to the next row of the feature window.
-    fn frame(&mut self) {
+    /// Computes the spectrum of the window of samples, and has the network hear it.
+    fn frame(&mut self, on_event: &mut impl FnMut(Event<'_>)) {
         let config = self.image.manifest().front_end;
         let (window, hop) = (usize::from(config.window), usize::from(config.hop));
         let mut features = [0.0; MAX_MELS];
         let features = features.get_mut(..config.mels.into()).unwrap_or_default();
         let samples = self.samples.get(..window).unwrap_or_default();
-        self.front_end.frame(samples, features);
-        let frame = self.frame_index.saturating_add(self.frames.into());
-        self.loudness[frame as usize % WAITING] = self.front_end.loudness();
+        let energy = self.front_end.spectrum(samples, features);
         let size = size_of::<i16>();
         let samples = bytemuck::cast_slice_mut(&mut self.samples);
         kernels::move_to_front(samples, hop * size, window * size);
         self.sample_count = window.saturating_sub(hop);
+        if self.listening.is_some() {
+            self.listen(energy, features, on_event);
+            return;
+        }
+        self.take(energy, features);
+        if self.frames == self.image.manifest().stream.chunk {
+            self.step(on_event);
+        }
+    }
+
+    /// Makes features of a spectrum, and writes them to the next row of the feature window.
+    fn take(&mut self, energy: f32, features: &mut [f32]) {
+        self.front_end.relate(energy, features);
+        let frame = self.frame_index.saturating_add(self.frames.into());
+        self.loudness[frame as usize % WAITING] = self.front_end.loudness();
         if let Some(Cache { cols, offset, .. }) = self.image.cache(0) {
             let row = usize::from(self.windows.start(0)) + usize::from(self.frames);
             let start = offset as usize + row * usize::from(cols);
@@ -308,12 +342,20 @@ impl<'a, S: Step> Recognizer<'a, S> {
             let loudness = self.loudness[frame as usize % WAITING];
             let heard = self.gate.listens_to();
             let word = self.decoder.push_frame(row, loudness, heard);
+            let word = word.map(|word| Word {
+                decided_ms: self.decided_ms(word.decided_ms),
+                ..word
+            });
             let smoothed = self.decoder.smoothed();
             on_event(Event::Frame { frame, smoothed });
             if let Some(word) = word.filter(|word| word.kind == Kind::Sure) {
                 on_event(Event::Word(word));
             }
-            self.gate.push_frame(&self.image, word, |outcome| {
+            let late = self.decided_ms(0);
+            self.gate.push_frame(&self.image, word, |mut outcome| {
+                if let Outcome::Detection(detection) = &mut outcome {
+                    detection.decided_ms = detection.decided_ms.max(late);
+                }
                 on_event(outcome.into());
             });
             self.frame_index = frame.saturating_add(1);

@@ -121,6 +121,16 @@ pub enum Report<'a> {
     },
     /// The image cannot be used, and nothing is recognized until another is written; sent every second.
     BadImage(Problem),
+    /// Somebody speaks: the network, which rested, starts cold with what was kept.
+    Speech {
+        /// The time, in ms, at which the first frame starts that it hears.
+        at_ms: u32,
+    },
+    /// Nobody speaks, and the network rests. It does at the start, without a report.
+    Quiet {
+        /// The time, in ms, at which the first frame starts that it did not hear.
+        at_ms: u32,
+    },
 }
 
 impl<'a> Report<'a> {

@@ -17,7 +17,7 @@ use crate::plan::{Cache, Clamp, Dense, Element, Location, Op, Requantize, Tensor
 
 #[cfg(test)]
 pub use commands::with_label;
-pub use commands::{COMMANDS, GO_GO, WAKE, with_commands, with_wake};
+pub use commands::{COMMANDS, GO_GO, WAKE, with_commands, with_quiet, with_wake};
 #[cfg(test)]
 pub use years::{YEARS, before_years};
 

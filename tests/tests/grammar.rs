@@ -44,7 +44,7 @@ fn hear(image: &Image<'_>, pcm: &[i16]) -> Heard {
                 let name = image.command(detection.command).unwrap();
                 heard.commands.push(name.into());
             }
-            Event::Step { .. } | Event::Frame { .. } | Event::Awake(_) | Event::Asleep(_) => {}
+            _ => {}
         });
     }
     heard

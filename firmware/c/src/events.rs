@@ -96,7 +96,7 @@ impl ZerdaCallbacks {
                 until_ms,
             }),
             Event::Asleep(asleep) => self.asleep(asleep),
-            Event::Frame { .. } | Event::Word(_) => {}
+            Event::Frame { .. } | Event::Word(_) | Event::Speech(_) | Event::Quiet(_) => {}
         }
     }
 

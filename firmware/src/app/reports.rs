@@ -4,8 +4,9 @@ use embedded_hal::digital::OutputPin;
 use embedded_io::Write;
 
 use super::{App, Processor, count};
-use crate::gate::{Awake, Outcome, Reason};
+use crate::gate::{Awake, Reason};
 use crate::image::milliseconds;
+use crate::recognizer::Event;
 use crate::step::{Counters, Step};
 use crate::telemetry::{Report, encode};
 
@@ -42,12 +43,12 @@ where
         self.recognizer.image().wake().is_some()
     }
 
-    pub(super) fn came(&mut self, outcome: Outcome) {
+    pub(super) fn came(&mut self, event: Event<'_>) {
         let since_start = milliseconds(self.stream_start);
         let at = |ms: u32| since_start.saturating_add(ms);
-        match outcome {
-            Outcome::Detection(detection) => self.detected(detection),
-            Outcome::Awake(Awake {
+        match event {
+            Event::Detection(detection) => self.detected(detection),
+            Event::Awake(Awake {
                 at_ms, until_ms, ..
             }) => {
                 let (at_ms, until_ms) = (at(at_ms), at(until_ms));
@@ -55,7 +56,14 @@ where
                 defmt::info!("awake until {=u32} ms", until_ms);
                 self.report(Report::Awake { at_ms, until_ms });
             }
-            Outcome::Asleep(asleep) => self.fell_asleep(at(asleep.at_ms), asleep.reason),
+            Event::Asleep(asleep) => self.fell_asleep(at(asleep.at_ms), asleep.reason),
+            Event::Speech(spell) => self.report(Report::Speech {
+                at_ms: at(spell.at_ms),
+            }),
+            Event::Quiet(spell) => self.report(Report::Quiet {
+                at_ms: at(spell.at_ms),
+            }),
+            Event::Step { .. } | Event::Frame { .. } | Event::Word(_) => {}
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod bench;
 mod failures;
+mod quiet;
 mod years;
 
 use std::string::{String, ToString};
@@ -59,7 +60,7 @@ fn with_app<S: Step>(
     with: impl FnOnce(&mut TestApp<'_, S>, &mut Producer<'_, Block>),
 ) -> Vec<String> {
     let image = Image::parse(image).unwrap();
-    let mut memory = Memory::<MEMORY>::new();
+    let mut memory = std::vec![0; image.memory_bytes()];
     let log = Log::default();
     let mut ring = Ring::<4>::new();
     let (mut producer, consumer) = ring.split();
@@ -100,7 +101,12 @@ fn alone(parts: &[&[i16]]) -> (Vec<Vec<Detection>>, u32) {
         recognizer.reset();
         recognizer.push_events(pcm, |event| match event {
             Event::Step { logits, .. } => digest.update(bytemuck::cast_slice(logits)),
-            Event::Word(_) | Event::Frame { .. } | Event::Awake(_) | Event::Asleep(_) => {}
+            Event::Word(_)
+            | Event::Frame { .. }
+            | Event::Awake(_)
+            | Event::Asleep(_)
+            | Event::Speech(_)
+            | Event::Quiet(_) => {}
             Event::Detection(detection) => found.push(detection),
         });
         found

@@ -35,6 +35,8 @@ const CLICK_MS: u32 = 60;
 pub(super) struct Loudness {
     /// Holds the loudness of the last frames; that of frame `n` is at `n` modulo [`KEPT`].
     history: [u8; KEPT],
+    /// The number of the first frame whose loudness is known.
+    pub begin: u64,
     /// The number of the frame after the one that decided the last word that was no echo; 0: there was none.
     pub after: u64,
     /// The label of the last word that was no echo.
@@ -52,6 +54,7 @@ impl Loudness {
     // All fields are zeros, which take no room in flash.
     pub const START: Self = Self {
         history: [0; KEPT],
+        begin: 0,
         after: 0,
         label: 0,
         loudest: 0,
@@ -100,7 +103,8 @@ impl Loudness {
         let longest = frames(LONGEST_WORD_MS, hop).min(LONGEST_WORD);
         let longest_pause = frames(LONGEST_PAUSE_MS, hop) as usize;
         let longest_click = frames(CLICK_MS, hop) as usize;
-        let count = (frame.saturating_sub(self.after) + 1).min(longest) as usize;
+        let first = self.after.max(self.begin);
+        let count = (frame.saturating_sub(first) + 1).min(longest) as usize;
         // These are the two parts of the ring.
         let (newer, older) = self.history.split_at(usize::from(frame as u8) + 1);
         let newer = last(newer, count);

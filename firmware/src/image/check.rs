@@ -1,9 +1,9 @@
 //! These are the checks behind [`Image::parse`]: after them, nothing that runs the plan can fail.
 
 use super::{
-    ALIGNMENT, Image, MAX_CACHES, MAX_CLASSES, MAX_COMMANDS, MAX_LEVEL_FRAMES, MAX_MELS, MAX_NAME,
-    MAX_SMOOTHING, MAX_WAKE_WORDS, MAX_WORDS, ParseError, SAMPLE_RATE, WINDOW_MS, ops,
-    records::take_command, section,
+    ALIGNMENT, HANGOVER_MS, Image, MAX_CACHES, MAX_CLASSES, MAX_COMMANDS, MAX_LEVEL_FRAMES,
+    MAX_MELS, MAX_NAME, MAX_SMOOTHING, MAX_WAKE_WORDS, MAX_WORDS, ParseError, Quiet, SAMPLE_RATE,
+    WINDOW_MS, ops, records::take_command, section,
 };
 use crate::kernels::limits::{BINS, FFT};
 use crate::plan::{Element, Location, Tensor, TensorId};
@@ -106,6 +106,12 @@ fn head(image: &Image<'_>) -> Result<(), ParseError> {
     ] {
         require(holds, manifest(field, problem))?;
     }
+    let hangover = |quiet: Quiet| HANGOVER_MS.contains(&quiet.hangover_ms);
+    let (field, problem) = ("quiet", "must have a hangover of 300..=10000 ms");
+    require(
+        image.quiet().is_none_or(hangover),
+        ParseError::Header { field, problem },
+    )?;
     let silence = image.labels().nth(decoder.silence.into());
     require(
         silence.is_some_and(|label| label.threshold == 0),
@@ -253,6 +259,7 @@ fn tensors(image: &Image<'_>) -> Result<(), ParseError> {
         },
     )?;
     let needed = end.checked_next_multiple_of(ALIGNMENT);
+    let needed = needed.and_then(|tensors| tensors.checked_add(image.kept_bytes()));
     let (field, problem) = ("arena bytes", "are not what the tensors need");
     require(
         needed == Some(image.arena_bytes()),

@@ -3,7 +3,7 @@
 use core::ops::Range;
 
 use super::section::{CONSTANTS_BYTES, MemoryMode, SCRATCH_BYTES, SECTION_BYTES};
-use super::{ALIGNMENT, HEADER_BYTES, MAGIC, ParseError, VERSION};
+use super::{ALIGNMENT, HEADER_BYTES, MAGIC, ParseError, Quiet, VERSION};
 use crate::crc::{CRC, update};
 
 /// Says where the header's fields lie: each constant is a range of bytes in the image.
@@ -44,8 +44,10 @@ pub mod field {
     pub const LEVEL_FRAMES: Range<usize> = 56..58;
     /// Holds where an NPU reads its constants, a u16: a [`crate::image::section::MemoryMode`].
     pub const NPU_MEMORY_MODE: Range<usize> = 58..60;
+    /// Holds the voice activity gate, a u16: [`crate::image::Quiet::field`]; 0: there is none.
+    pub const QUIET: Range<usize> = 60..62;
     /// Holds zeros, since these bytes are reserved.
-    pub const RESERVED: Range<usize> = 60..64;
+    pub const RESERVED: Range<usize> = 62..64;
 }
 
 /// Returns the checksum of an image: the CRC-32 (ISO-HDLC) of all of it except the checksum.
@@ -128,6 +130,7 @@ pub(super) struct Header {
     pub cache_bytes: u32,
     pub arena_bytes: u32,
     pub level_frames: u16,
+    pub quiet: Option<Quiet>,
 }
 
 impl Header {
@@ -235,6 +238,7 @@ impl Header {
             cache_bytes: u32_at(field::CACHE_BYTES),
             arena_bytes: u32_at(field::ARENA_BYTES),
             level_frames: u16_at(field::LEVEL_FRAMES),
+            quiet: Quiet::of(u16_at(field::QUIET)),
         })
     }
 }

@@ -119,6 +119,7 @@ fn header_fields_that_lie_are_named() {
         (field::ALIGNMENT, "alignment"),
         (field::NPU_OFFSET, "NPU section offset"),
         (field::NPU_LENGTH, "NPU section length"),
+        (field::QUIET, "quiet"),
         (field::RESERVED, "reserved"),
     ] {
         let error = error_after(|bytes| bytes[at.start] ^= 1);

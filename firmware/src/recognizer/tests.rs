@@ -1,5 +1,7 @@
 //! Whole streams, and the events that they bring.
 
+mod quiet;
+
 use super::*;
 use crate::image::memory_bytes;
 use crate::test_image::{Random, STREAM, tiny};

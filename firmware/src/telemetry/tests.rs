@@ -97,11 +97,13 @@ fn kinds_of_report_keep_their_numbers() {
         Report::Restart(restart(Cause::Panic)),
         Report::AudioStopped { at_ms },
         Report::BadImage(Problem::Field),
+        Report::Speech { at_ms },
+        Report::Quiet { at_ms },
     ];
     let number = |report: &Report<'_>| postcard::to_slice(report, &mut [0; 64]).unwrap()[0];
     assert_eq!(
         reports.each_ref().map(number),
-        [3, 4, 5, 6, 7, 8, 9, 10, 11, 12]
+        [3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14]
     );
     assert_eq!(number(&DETECTION), 1);
     let sent = (0..).zip(&reports[1..]);

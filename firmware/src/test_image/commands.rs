@@ -1,7 +1,7 @@
-//! This module gives a test image commands and wake words.
+//! This module gives a test image commands, wake words and a voice activity gate.
 
 use super::{Bytes, container, push};
-use crate::image::{Command, GrammarConfig, HEADER_BYTES, Wake, field};
+use crate::image::{Command, GrammarConfig, HEADER_BYTES, Image, Quiet, Wake, field};
 
 /// Holds commands that the tiny image's words make.
 pub const COMMANDS: [Command<'static>; 3] = [
@@ -48,6 +48,22 @@ pub fn with_commands(image: &[u8], gap: u16, commands: &[Command<'_>]) -> Bytes 
 /// if there are any.
 pub fn with_wake(image: &[u8], gap: u16, commands: &[Command<'_>], wake: &Wake<'_>) -> Bytes {
     with_records(image, (gap, commands), Some(wake))
+}
+
+/// Gives a gate to any image without one, whose records are those of a valid one.
+pub fn with_quiet(image: &[u8], quiet: Quiet) -> Bytes {
+    let mut bytes = Bytes::new(image);
+    let kept = Image::find_records(bytes.get()).map(|image| {
+        let manifest = image.manifest();
+        Quiet::kept_bytes(manifest.stream, manifest.front_end)
+    });
+    let image = bytes.get_mut();
+    let arena = image[field::ARENA_BYTES].first_chunk();
+    let arena = arena.map_or(0, |&bytes| u32::from_le_bytes(bytes)) + kept.unwrap_or(0) as u32;
+    image[field::ARENA_BYTES].copy_from_slice(&arena.to_le_bytes());
+    image[field::QUIET].copy_from_slice(&quiet.field().to_le_bytes());
+    bytes.repair();
+    bytes
 }
 
 /// Makes an image whose first label, "go", has another name, of one without commands and an NPU section.

@@ -13,6 +13,7 @@ use clap::{Args, Parser, Subcommand};
 use zerda_firmware::image::section::MemoryMode;
 use zerda_quantize::ranges::Method;
 use zerda_support::audio::{Raw, RawFormat};
+use zerda_support::config::Sensitivity;
 use zerda_support::error::{Error, Result};
 use zerda_support::ethos_u::Target;
 use zerda_support::wake;
@@ -144,6 +145,15 @@ impl RawArgs {
     }
 }
 
+#[derive(Args)]
+pub struct QuietArg {
+    /// Lets the network rest while nobody speaks, as [quiet] of commands.toml would in the image, with this sensitivity
+    /// of 0 (only clear speech) to 3, or 2 without =N
+    #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "2")]
+    pub quiet: Option<Sensitivity>,
+}
+
 /// Recognises the commands in audio files, or live from standard input
 ///
 /// Prints each detection as it happens: its score (0 to 1), where the command starts and ends, and how much audio it
@@ -172,8 +182,11 @@ pub struct RunArgs {
     pub kernels: KernelsArg,
     #[command(flatten)]
     pub keep: KeepArg,
+    #[command(flatten)]
+    pub quiet: QuietArg,
     /// Prints one JSON object a line: detections (those of wake words with wake_word: true), where the image has wake words
-    /// {"awake": {at_ms, until_ms}} and {"asleep": {at_ms, reason}}, then {"summary": {...}}
+    /// {"awake": {at_ms, until_ms}} and {"asleep": {at_ms, reason}}, where its network may rest {"speech": {at_ms}} and
+    /// {"quiet": {at_ms}}, then {"summary": {...}}, where it may rest with duty, the share of the steps that ran (0 to 1)
     #[arg(long)]
     pub json: bool,
     /// Draws the smoothed posteriors over time into this SVG file
@@ -190,7 +203,8 @@ pub struct RunArgs {
 /// Compiles the float ONNX of one streaming step to an INT8 image
 ///
 /// Calibrates on recordings like those that the device will hear; the same recordings give the same image, byte for
-/// byte. Thresholds, smoothing, refractory time, commands of several words and wake words come from commands.toml
+/// byte. Thresholds, smoothing, refractory time, commands of several words, wake words and the gate for the quiet come
+/// from commands.toml
 /// (`zerda commands` changes them afterwards); where models.toml disagrees with the ONNX, that is an error.
 #[derive(Args)]
 pub struct CompileArgs {
@@ -228,7 +242,8 @@ fn report_file(text: &str) -> std::result::Result<PathBuf, String> {
 
 /// Puts commands.toml into an image that is compiled already
 ///
-/// Thresholds, smoothing, refractory time, commands of several words and wake words become those of commands.toml;
+/// Thresholds, smoothing, refractory time, commands of several words, wake words and the gate for the quiet become those
+/// of commands.toml;
 /// the network stays as it is, bit for bit.
 #[derive(Args)]
 pub struct CommandsArgs {
@@ -273,7 +288,7 @@ pub struct InspectArgs {
     /// Prints one JSON object: sizes in bytes (the `sections` add up to the file), durations in frames and ms,
     /// thresholds of 0 to 1 (null: never detected), `grammar` (null: each label is a command; gap, commands with name
     /// and words), `wake` (null: commands count at any time; words, window_ms, extend, thresholds of commands of their
-    /// own), `caches`, and `operators` with name, shape, macs, constants by kind, and output: scale, zero point, range,
+    /// own), `quiet` (null: the network never rests; sensitivity, hangover_ms), `caches`, and `operators` with name, shape, macs, constants by kind, and output: scale, zero point, range,
     /// and `at`, a byte of the arena or a row of a cache. With --onnx it prints the report, of `report_version` 1:
     /// `figures` (which are measured and which counted), `image`, `audio`, `end_to_end`, `advice` (rule, numbers of
     /// operators, text), `input` and `operators` with name, kind, shape, macs, bytes, range, values seen in float,

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use zerda_firmware::gate::{Asleep, Awake};
 use zerda_firmware::kernels::choice::available;
+use zerda_firmware::recognizer::Spell;
 use zerda_firmware::step::Cpu;
 use zerda_firmware::telemetry::Report;
 use zerda_firmware::{Event, Image, Recognizer};
@@ -37,6 +38,8 @@ pub struct Sums {
     /// Samples (16 kHz) without the silence after them.
     pub samples: u64,
     pub steps: u64,
+    /// Number of steps that would have run if the network never rested.
+    pub possible: u64,
     pub crc: crc32fast::Hasher,
     /// Time that the recognizer took: reading and decoding files is the host's business.
     pub processing: Duration,
@@ -48,6 +51,7 @@ impl Sums {
             heard: Counts::of(image),
             samples: 0,
             steps: 0,
+            possible: 0,
             crc: crc32fast::Hasher::new(),
             processing: Duration::ZERO,
         }
@@ -59,6 +63,7 @@ impl Sums {
         self.heard.wake_words += other.heard.wake_words;
         self.samples += other.samples;
         self.steps += other.steps;
+        self.possible += other.possible;
         self.crc.combine(&other.crc);
         self.processing += other.processing;
     }
@@ -142,6 +147,7 @@ impl<'a> Hearing<'a> {
             heard: sums.heard,
             samples: sums.samples,
             steps: sums.steps,
+            possible: self.image.quiet().map(|_| sums.possible),
             logits_crc32: sums.crc.clone().finalize(),
         };
         let text = rtf.map_or("-".into(), |rtf| format!("{rtf:.4}"));
@@ -202,7 +208,10 @@ impl Stream<'_, '_> {
         for follower in &mut self.outlet.followers {
             follower.silence(self.hearing.tail.len());
         }
-        self.push(&self.hearing.tail)
+        let Hearing { image, tail, .. } = self.hearing;
+        let samples = self.outlet.sums.samples + tail.len() as u64;
+        self.outlet.sums.possible = audio::steps(image, samples);
+        self.push(tail)
     }
 
     fn push(&mut self, pcm: &[i16]) -> Result<()> {
@@ -250,6 +259,8 @@ impl Stream<'_, '_> {
                 Event::Asleep(Asleep { at_ms, reason, .. }) => {
                     say(Report::Asleep { at_ms, reason });
                 }
+                Event::Speech(Spell { at_ms, .. }) => say(Report::Speech { at_ms }),
+                Event::Quiet(Spell { at_ms, .. }) => say(Report::Quiet { at_ms }),
                 Event::Step { .. } | Event::Frame { .. } | Event::Word(_) => {}
             }
             aside += start.elapsed();

@@ -198,6 +198,7 @@ impl Inspection<'_> {
             "labels": labels.collect::<Vec<_>>(),
             "grammar": self.grammar(),
             "wake": wake::json(image),
+            "quiet": wake::quiet_json(image),
             "macs_per_step": macs_per_step(image),
             "caches": caches.collect::<Vec<_>>(),
             "operators": operators.collect::<Vec<_>>(),
@@ -297,6 +298,7 @@ impl Inspection<'_> {
             )?;
         }
         writeln!(text, "  wake words {}", wake::describe(image))?;
+        writeln!(text, "  quiet      {}", wake::describe_quiet(image))?;
         writeln!(
             text,
             "  network    {} operators, {} multiply-accumulates a step, counted",

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde_json::json;
 use zerda_support::audio::{Raw, Recording, SAMPLE_RATE, Wav};
+use zerda_support::config::Sensitivity;
 use zerda_support::error::{Error, Result, say};
 use zerda_support::escape;
 use zerda_support::interrupt;
@@ -29,6 +30,8 @@ pub struct Options {
     pub record: Option<PathBuf>,
     pub image: PathBuf,
     pub wake: Option<wake::Words>,
+    /// Sensitivity of a voice activity gate that takes the place of the image's own.
+    pub quiet: Option<Sensitivity>,
     /// Name of the kernels that compute; `None` takes the fastest that this processor has.
     pub kernels: Option<String>,
     /// Folder that what was detected, or nearly, is kept in.
@@ -38,7 +41,7 @@ pub struct Options {
 
 /// Hears the microphone until the user asks it to end, or for so many seconds, and prints what is detected.
 pub fn listen(options: &Options) -> Result<()> {
-    let file = wake::open(&options.image, options.wake.as_ref())?;
+    let file = wake::open(&options.image, options.wake.as_ref(), options.quiet)?;
     let hearing = Hearing::new(file.image()?, options.kernels.as_deref(), options.json)?;
     let mut wav = options.record.as_deref().map(Wav::create).transpose()?;
     let overruns = Overruns::default();

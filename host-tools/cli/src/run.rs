@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use zerda_evaluate::misses;
 use zerda_support::audio::{self, Raw, Recording};
 use zerda_support::batch::{Batch, Turn};
+use zerda_support::config::Sensitivity;
 use zerda_support::error::{Error, Result};
 use zerda_support::escape;
 use zerda_support::interrupt;
@@ -24,6 +25,8 @@ pub struct Options {
     pub raw: Raw,
     pub image: PathBuf,
     pub wake: Option<wake::Words>,
+    /// Sensitivity of a voice activity gate that takes the place of the image's own.
+    pub quiet: Option<Sensitivity>,
     /// Name of the kernels that compute; `None` takes the fastest that this processor has.
     pub kernels: Option<String>,
     pub json: bool,
@@ -38,7 +41,7 @@ pub struct Options {
 /// Hears the inputs, one a core, and prints what is detected in the order in which they are named. An input that cannot be
 /// read is reported in its place and fails the run at the end, after the others.
 pub fn run(options: &Options) -> Result<()> {
-    let file = wake::open(&options.image, options.wake.as_ref())?;
+    let file = wake::open(&options.image, options.wake.as_ref(), options.quiet)?;
     let image = file.image()?;
     let hearing = Hearing::new(image, options.kernels.as_deref(), options.json)?;
     let paths = audio::expand(&options.inputs)?;
@@ -53,6 +56,7 @@ pub fn run(options: &Options) -> Result<()> {
     let mut session = Session {
         trace: options.trace.is_some().then(|| Trace::new(&image)),
         all: Sums::of(&image),
+        rests: image.quiet().is_some(),
         failed: 0,
     };
     // Standard input, which may be live, is heard by itself.
@@ -189,6 +193,8 @@ impl Follower for Held<'_> {
 /// Holds what is told of all inputs together.
 struct Session {
     all: Sums,
+    /// Says whether the network may rest.
+    rests: bool,
     trace: Option<Trace>,
     /// Number of inputs that could not be used.
     failed: usize,

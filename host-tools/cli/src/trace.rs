@@ -92,13 +92,17 @@ impl Follower for Panel {
 
     fn event(&mut self, event: &Event<'_>) {
         match *event {
-            Event::Frame { smoothed, .. } => self.smoothed.extend_from_slice(smoothed),
+            Event::Frame { frame, smoothed } => {
+                // Of frames that the network did not hear there are none.
+                self.smoothed.resize(frame as usize * smoothed.len(), 0);
+                self.smoothed.extend_from_slice(smoothed);
+            }
             Event::Word(word) => self.words.push(word),
             Event::Detection(detection) => self.detections.push(detection),
             Event::Awake(Awake {
                 at_ms, until_ms, ..
             }) => self.windows.push((at_ms, until_ms)),
-            Event::Asleep(_) | Event::Step { .. } => {}
+            Event::Asleep(_) | Event::Step { .. } | Event::Speech(_) | Event::Quiet(_) => {}
         }
     }
 }

@@ -132,7 +132,11 @@ impl Scene {
             }
             Event::Awake(Awake { until_ms, .. }) => self.awake_until = Some(until_ms),
             Event::Asleep(_) => self.awake_until = None,
-            Event::Step { .. } | Event::Word(_) | Event::Detection(_) => {}
+            Event::Step { .. }
+            | Event::Word(_)
+            | Event::Detection(_)
+            | Event::Speech(_)
+            | Event::Quiet(_) => {}
         }
     }
 

@@ -11,6 +11,7 @@ use zerda_firmware::Image;
 use zerda_firmware::telemetry::Status;
 use zerda_support::audio::{self, tail};
 use zerda_support::board::Board;
+use zerda_support::config::Sensitivity;
 use zerda_support::error::{Error, Result, say};
 use zerda_support::output::{Counts, Totals, end_line, print};
 use zerda_support::wake;
@@ -39,6 +40,8 @@ pub struct Options {
     pub boards: PathBuf,
     pub image: PathBuf,
     pub wake: Option<wake::Words>,
+    /// Sensitivity of a voice activity gate that takes the place of the image's own.
+    pub quiet: Option<Sensitivity>,
     pub inputs: Vec<PathBuf>,
     pub json: bool,
     /// Says whether instructions are counted on the first input.
@@ -65,7 +68,7 @@ pub struct Options {
 pub fn qemu(options: &Options) -> Result<()> {
     let project = Project::open(&options.boards, &options.board)?;
     project.qemu_machine()?;
-    let file = wake::open(&options.image, options.wake.as_ref())?;
+    let file = wake::open(&options.image, options.wake.as_ref(), options.quiet)?;
     let image = file.image()?;
     let feature = options.npu_model.as_ref().map(|_| "npu-model");
     if feature.is_some() && image.npu().is_none() {
@@ -99,6 +102,7 @@ pub fn qemu(options: &Options) -> Result<()> {
             heard: Counts::of(&image),
             samples: 0,
             steps: 0,
+            possible: image.quiet().map(|_| 0),
             logits_crc32: 0,
         },
         crc: crc32fast::Hasher::new(),
@@ -175,7 +179,7 @@ pub fn count(
     let line = Line::new(&project.board.name, image);
     let length = samples.len() as u64;
     line.hear(&machine, folder.path(), length, arguments, false)?;
-    profile::read(&counts, image)
+    profile::read(&counts, image, length)
 }
 
 /// Holds what the boots have in common.
@@ -193,7 +197,8 @@ struct Session<'a> {
     kernels: String,
     /// Number of steps that ran on the NPU, and of faults.
     npu: Option<(u64, u64)>,
-    profile: Option<Vec<profile::Step>>,
+    /// Steps that were counted, and the samples in which they ran.
+    profile: Option<(Vec<profile::Step>, u64)>,
 }
 
 impl Session<'_> {
@@ -226,6 +231,9 @@ impl Session<'_> {
         let realtime = self.options.realtime;
         self.totals.files += 1;
         self.totals.samples += samples;
+        if let Some(possible) = &mut self.totals.possible {
+            *possible += audio::steps(self.image, samples + tail(self.image).len() as u64);
+        }
         if let Some(address) = self.options.serve {
             say(&format!("{name} waits for `zerda monitor tcp:{address}`"));
             return self.machine.boot(Boot {
@@ -260,7 +268,8 @@ impl Session<'_> {
         };
         self.add(status, heard);
         if counting {
-            self.profile = Some(profile::read(&counts, self.image)?);
+            let heard = samples + tail(self.image).len() as u64;
+            self.profile = Some((profile::read(&counts, self.image, heard)?, heard));
         }
         match self.options.json {
             true => Ok(()),
@@ -287,13 +296,14 @@ impl Session<'_> {
         if self.options.serve.is_some() {
             return Ok(());
         }
-        let profile = self.profile.take().map(|steps| Profile {
+        let profile = self.profile.take().map(|(steps, samples)| Profile {
             board: &board.name,
             kernels: &self.kernels,
             image: self.image,
             stack_bytes: self.stack_bytes,
             clock_mhz: self.options.mhz.unwrap_or(board.clock_mhz),
             steps,
+            possible: (self.image.quiet()).map(|_| audio::steps(self.image, samples)),
         });
         let verdict = match &profile {
             Some(profile) => profile.print(self.options.json)?,

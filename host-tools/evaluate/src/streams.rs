@@ -27,6 +27,7 @@ use rayon::prelude::*;
 use zerda_firmware::Image;
 use zerda_support::batch::{Batch, Turn};
 use zerda_support::clips::Wanted;
+use zerda_support::config::Sensitivity;
 use zerda_support::error::{Error, Result};
 use zerda_support::output;
 use zerda_support::wake::Words;
@@ -55,6 +56,8 @@ pub struct Options {
     pub seed: u64,
     /// Wake words that take the place of the image's own; `None` leaves those of the image, if it has any.
     pub wake: Option<Words>,
+    /// Sensitivity of a voice activity gate that takes the place of the image's own.
+    pub quiet: Option<Sensitivity>,
     /// Number of pairs of a wake word and a command that are said in each condition.
     pub pairs: usize,
     /// False alarms an hour, or false wakes an hour of each wake word, at which misses are reported.
@@ -123,7 +126,7 @@ pub fn eval(options: &Options) -> Result<()> {
 
 /// Measures everything and says whether every file could be used; those that could not were reported.
 fn summarize(options: &Options) -> Result<(Summary, bool)> {
-    let file = zerda_support::wake::open(&options.image, options.wake.as_ref())?;
+    let file = zerda_support::wake::open(&options.image, options.wake.as_ref(), options.quiet)?;
     let image = file.image()?;
     let mut clips = Clips::find(&image, &options.directories, &options.wanted)?;
     let own = Settings::of(&image);

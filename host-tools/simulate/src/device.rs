@@ -11,11 +11,12 @@ use std::collections::VecDeque;
 use zerda_firmware::Image;
 use zerda_firmware::audio::BLOCK;
 use zerda_firmware::image::SAMPLE_RATE;
+use zerda_firmware::recognizer::CATCH_UP;
 
 use super::histogram::Histogram;
 
 /// Number of blocks that the boards' rings hold.
-const RING: usize = 15;
+pub const RING: usize = 15;
 
 /// Number of steps whose latencies are kept one by one.
 pub const KEPT: usize = 4096;
@@ -30,6 +31,8 @@ pub struct Shape {
     pub window: u64,
     /// Number of samples that a DMA buffer holds, with any fraction.
     pub buffer: f64,
+    /// Number of frames that were kept when the stream began, which the first steps make up for; 0: none.
+    pub kept: u64,
 }
 
 impl Shape {
@@ -42,7 +45,37 @@ impl Shape {
             hop: front_end.hop.into(),
             window: front_end.window.into(),
             buffer: dma_buffer_ms * f64::from(SAMPLE_RATE) / 1000.0,
+            kept: 0,
         }
+    }
+
+    /// Returns the shape of a stream that begins with a cold start, where the image's network may rest.
+    pub fn cold(self, image: &Image<'_>) -> Shape {
+        let most = u64::from(image.manifest().front_end.mels) + 1;
+        Shape {
+            kept: image.kept_bytes() as u64 / (size_of::<f32>() as u64 * most),
+            ..self
+        }
+    }
+
+    /// Returns how many frames the step, from 0, is run after.
+    pub fn due(&self, step: u64) -> u64 {
+        (step * self.step + self.chunk).max(self.made_up(step))
+    }
+
+    /// Returns how many frames the step is run after if it makes up for some: with each new frame come as many steps as
+    /// take [`CATCH_UP`] frames.
+    fn made_up(&self, step: u64) -> u64 {
+        match self.kept {
+            0 => 0,
+            kept => kept + step / u64::from(CATCH_UP).div_ceil(self.step),
+        }
+    }
+
+    /// Returns how many steps make up for frames that were kept.
+    pub fn burst(&self) -> u64 {
+        let regular = |step: &u64| step * self.step + self.chunk >= self.made_up(*step);
+        (0..).find(regular).unwrap_or_default()
     }
 
     /// Returns the step, from 0, that first has full caches.
@@ -52,7 +85,7 @@ impl Shape {
 
     /// Returns the number of samples after which a step can be run.
     pub fn complete(&self, step: u64) -> u64 {
-        (step * self.step + self.chunk - 1) * self.hop + self.window
+        (self.due(step) - 1) * self.hop + self.window
     }
 
     /// Returns how many samples DMA has delivered when the buffer that holds the last of `samples` is in
@@ -116,6 +149,8 @@ pub struct Run {
     pub misses: u64,
     pub overruns: u64,
     pub lost_samples: u64,
+    /// Most blocks that waited in the ring.
+    pub ring: usize,
     pub core_s: f64,
     pub npu_s: f64,
     /// Time at which the last work was done, or the audio ended.
@@ -164,6 +199,7 @@ pub fn run<I: Iterator<Item = Step>>(
             }
             buffer += 1;
         }
+        run.ring = run.ring.max(ring.len());
         let Some((first, count, at)) = ring.pop_front() else {
             if delivered >= samples {
                 break;
@@ -182,29 +218,29 @@ pub fn run<I: Iterator<Item = Step>>(
             now += frame_s;
             run.core_s += frame_s;
             frames += 1;
-            if start + shape.complete(step) > next || frames < step * shape.step + shape.chunk {
-                continue;
+            while start + shape.complete(step) <= next && frames >= shape.due(step) {
+                let Some(cost) = costs.next() else { break };
+                let npu = now + cost.before;
+                note(Lane::Step, now, npu);
+                note(Lane::Npu, npu, npu + cost.npu);
+                note(Lane::Step, npu + cost.npu, now + cost.total());
+                now += cost.total();
+                run.core_s += cost.before + cost.after;
+                run.npu_s += cost.npu;
+                let latency = now - at;
+                run.latency.add(latency);
+                run.compute.add(cost.total());
+                if step >= shape.full_from() {
+                    run.steady.add(cost.total());
+                }
+                if run.first.len() < KEPT {
+                    run.first.push((latency, cost.total()));
+                }
+                let due = shape.delivered(start + shape.complete(step + 1));
+                // What is made up for may take until the burst is over, as long as the ring holds.
+                run.misses += u64::from(now > seconds(due) && step >= shape.burst());
+                step += 1;
             }
-            let Some(cost) = costs.next() else { continue };
-            let npu = now + cost.before;
-            note(Lane::Step, now, npu);
-            note(Lane::Npu, npu, npu + cost.npu);
-            note(Lane::Step, npu + cost.npu, now + cost.total());
-            now += cost.total();
-            run.core_s += cost.before + cost.after;
-            run.npu_s += cost.npu;
-            let latency = now - at;
-            run.latency.add(latency);
-            run.compute.add(cost.total());
-            if step >= shape.full_from() {
-                run.steady.add(cost.total());
-            }
-            if run.first.len() < KEPT {
-                run.first.push((latency, cost.total()));
-            }
-            let due = shape.delivered(start + shape.complete(step + 1));
-            run.misses += u64::from(now > seconds(due));
-            step += 1;
         }
     }
     run.end_s = now.max(seconds(samples as f64));
@@ -223,6 +259,7 @@ mod tests {
         hop: 160,
         window: 400,
         buffer: 160.0,
+        kept: 0,
     };
 
     fn simulate(shape: Shape, frame_s: f64, step: Step, seconds: u64) -> Run {
@@ -290,6 +327,27 @@ mod tests {
         // The next one starts late by 10 ms.
         assert!(near(run.first[4].0, 0.020), "{:?}", run.first[4]);
         assert!(near(run.first[5].0, 0.010));
+    }
+
+    /// By hand: 35 frames are kept, so that steps are due after 35, 36, ... 41 frames, and the eighth after 45 as ever.
+    #[test]
+    fn a_cold_start_makes_up_for_the_kept_frames_a_step_a_frame_and_the_ring_takes_what_is_too_slow()
+     {
+        let shape = Shape { kept: 35, ..SHAPE };
+        let due: Vec<_> = (0..9).map(|step| shape.due(step)).collect();
+        assert_eq!(due, [35, 36, 37, 38, 39, 40, 41, 45, 50]);
+        assert_eq!((shape.burst(), SHAPE.burst()), (7, 0));
+        let step = |before| Step {
+            before,
+            ..Step::default()
+        };
+        let quick = simulate(shape, 0.0, step(0.005), 10);
+        assert_eq!((quick.misses, quick.overruns, quick.ring), (0, 0, 1));
+        // 7 steps of 30 ms while 10 ms of audio come each: 14 blocks wait at most, 15 fit.
+        let slow = simulate(shape, 0.0, step(0.03), 10);
+        assert_eq!(slow.overruns, 0);
+        assert!((12..=15).contains(&slow.ring), "{}", slow.ring);
+        assert!(simulate(shape, 0.0, step(0.045), 10).overruns > 0);
     }
 
     #[test]

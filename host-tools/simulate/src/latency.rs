@@ -135,7 +135,7 @@ fn way(board: &Board, shape: Shape, run: &Run, word: &DetectedWord) -> Parts {
     let framed = (frame * shape.hop + shape.window) as f64;
     let looked = framed + ((shape.chunk - shape.step) * shape.hop) as f64;
     let committed = shape.delivered(shape.complete(frame / shape.step));
-    let decided = shape.delivered(shape.complete(word.step));
+    let decided = shape.delivered(shape.complete(word.step) + word.late);
     let latency = run.first.get(word.step as usize).or(run.first.last());
     Parts {
         framing: samples_ms(framed - word.end as f64),
@@ -173,6 +173,7 @@ mod tests {
             hop: 160,
             window: 400,
             buffer: 160.0,
+            kept: 0,
         };
         let run = Run {
             first: (0..12).map(|step| (0.001 * f64::from(step), 0.0)).collect(),
@@ -184,6 +185,7 @@ mod tests {
                 label: "go".into(),
                 end,
                 step,
+                late: 0,
             };
             let parts = way(&board, shape, &run, &word);
             parts.all().map(|ms| (ms * 1000.0).round() / 1000.0)

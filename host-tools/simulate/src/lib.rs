@@ -24,7 +24,7 @@ pub mod words;
 use std::path::PathBuf;
 
 use zerda_support::board::Board;
-use zerda_support::config::Budgets;
+use zerda_support::config::{Budgets, Sensitivity};
 use zerda_support::error::{Error, Result};
 use zerda_support::output::{self, Format, Forms};
 use zerda_support::wake;
@@ -41,6 +41,8 @@ pub struct Options {
     pub sweep: Vec<String>,
     pub image: PathBuf,
     pub wake: Option<wake::Words>,
+    /// Sensitivity of a voice activity gate that takes the place of the image's own.
+    pub quiet: Option<Sensitivity>,
     /// Recordings whose words are timed.
     pub audio: Vec<PathBuf>,
     /// Length of the stream that is simulated, in seconds.
@@ -63,7 +65,7 @@ impl Options {
 pub fn simulate(options: &Options) -> Result<()> {
     let board = options.board()?;
     let budgets = Budgets::load(options.budgets.as_deref())?;
-    let file = wake::open(&options.image, options.wake.as_ref())?;
+    let file = wake::open(&options.image, options.wake.as_ref(), options.quiet)?;
     let image = file.image()?;
     let words = words::words(&image, &options.audio)?;
     let costs = Costs::new(&board, &image, options.vela.as_deref())?;

@@ -50,6 +50,8 @@ pub struct Simulation {
     pub overruns: u64,
     pub lost_samples: u64,
     pub real_time_factor: f64,
+    /// What rest does, where the network may rest.
+    pub quiet: Option<Rest>,
     pub sequence_500_ms: f64,
     pub sequence_300_ms: f64,
     pub front_end_500_ms: f64,
@@ -91,6 +93,20 @@ pub struct Load {
     pub npu: f64,
 }
 
+/// What it costs, and saves, that the network rests while nobody speaks.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Rest {
+    /// Share of the steps, 0 to 1, that ran in the recordings whose words are timed.
+    pub duty: f64,
+    /// Load with that share of the steps.
+    pub load: Load,
+    /// Number of steps after a cold start that make up for what was kept.
+    pub burst_steps: u64,
+    /// Most blocks of 10 ms that wait in the ring then, of those that fit.
+    pub ring_blocks: usize,
+    pub ring_capacity: usize,
+}
+
 #[derive(Clone, Debug, Serialize)]
 pub struct Stage {
     pub name: &'static str,
@@ -111,7 +127,8 @@ impl Simulation {
         let shape = Shape::of(image, board.dma_buffer_ms);
         let look_s = shape.step_s() * (shape.full_from() + 2) as f64;
         let samples = u64::from(seconds) * u64::from(SAMPLE_RATE);
-        let run = device::run(shape, costs.frame_s, || costs.steps(), samples, look_s);
+        let cold = shape.cold(image);
+        let run = device::run(cold, costs.frame_s, || costs.steps(), samples, look_s);
         let sequence = SEQUENCES.map(|frames| ms(costs.sequence_s(shape.steps(frames))));
         let steady: Vec<f64> = costs
             .steps()
@@ -160,6 +177,24 @@ impl Simulation {
             deadline_misses: run.misses,
             overruns: run.overruns,
             lost_samples: run.lost_samples,
+            quiet: image.quiet().map(|_| {
+                let [ran, all] = words.steps;
+                let duty = ran as f64 / all.max(1) as f64;
+                // The front end hears every frame.
+                let front_end = costs.frame_s * shape.step as f64 / shape.step_s();
+                let network = run.core_s / run.end_s - front_end;
+                let core = front_end + duty * network;
+                Rest {
+                    duty,
+                    load: Load {
+                        core: core * (1.0 - board.other_load) + board.other_load,
+                        npu: duty * run.npu_s / run.end_s,
+                    },
+                    burst_steps: cold.burst(),
+                    ring_blocks: run.ring,
+                    ring_capacity: device::RING,
+                }
+            }),
             real_time_factor: (run.core_s + run.npu_s) / f64::from(seconds),
             sequence_500_ms: sequence[0],
             sequence_300_ms: sequence[1],

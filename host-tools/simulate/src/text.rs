@@ -1,7 +1,7 @@
 //! Prints the report on a terminal, and as Markdown.
 
 use super::latency::Parts;
-use super::report::Simulation;
+use super::report::{Rest, Simulation};
 
 /// Number of characters that the longest bar on a terminal has.
 const BAR: f64 = 30.0;
@@ -51,6 +51,9 @@ pub fn page(report: &Simulation) -> String {
         ),
     );
     line("300 frames", format!("{:.1} ms", report.sequence_300_ms));
+    if let Some(quiet) = &report.quiet {
+        line("quiet", rest(quiet));
+    }
     line("word to detection", words(report));
     if let Some(words) = &report.word_end_to_detection_ms {
         for (name, ms) in Parts::NAMES.iter().zip(words.parts.all()) {
@@ -79,6 +82,19 @@ pub fn title(report: &Simulation) -> String {
         report.chunk,
         report.step,
         report.left_context
+    )
+}
+
+/// Says what it costs and saves that the network rests.
+fn rest(quiet: &Rest) -> String {
+    format!(
+        "{:.1} % of the steps run in these recordings, core {:.1} %; after a cold start {} steps make up for what was kept, \
+         the ring holds at most {} of {} blocks",
+        100.0 * quiet.duty,
+        100.0 * quiet.load.core,
+        quiet.burst_steps,
+        quiet.ring_blocks,
+        quiet.ring_capacity
     )
 }
 

@@ -27,6 +27,8 @@ pub struct DetectedWord {
     pub end: u64,
     /// Step (from 0) whose decoder output gave the detection.
     pub step: u64,
+    /// Number of samples by which the step ran later than its chunk was complete, since it made up for kept frames.
+    pub late: u64,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -36,6 +38,8 @@ pub struct DetectedWords {
     pub missed: usize,
     /// Says whether folders told every word: then those that were missed are known.
     pub labelled: bool,
+    /// Number of steps that ran, and that would have if the network never rested.
+    pub steps: [u64; 2],
 }
 
 /// Recording and, where its folder says it, the number of the command in it.
@@ -67,6 +71,8 @@ pub fn words(image: &Image<'_>, inputs: &[PathBuf]) -> Result<DetectedWords> {
     };
     for found in found.collect::<Result<Vec<_>>>()? {
         words.missed += found.missed;
+        words.steps[0] += found.steps[0];
+        words.steps[1] += found.steps[1];
         words.detected.extend(found.detected);
     }
     Ok(words)
@@ -97,19 +103,27 @@ fn find(image: &Image<'_>, input: &Path, recordings: &mut Vec<Recording>) -> Res
 fn of(image: &Image<'_>, memory: &mut [i8], (file, label): &Recording) -> Result<DetectedWords> {
     let awake = image.always_awake();
     let hearing = if label.is_some() { &awake } else { image };
-    let (detections, speech) = hear(hearing, memory, file)?;
+    let Hearing {
+        detections,
+        speech,
+        steps,
+    } = hear(hearing, memory, file)?;
     let name = |label: usize| image.labels().nth(label).map_or("", |label| label.name);
-    let word = |end, (label, step)| DetectedWord {
+    let word = |end, (label, step, late)| DetectedWord {
         file: file.clone(),
         label: name(label).into(),
         end,
         step,
+        late,
     };
-    let mut words = DetectedWords::default();
+    let mut words = DetectedWords {
+        steps,
+        ..DetectedWords::default()
+    };
     if let Some(label) = label {
         let right = detections
             .into_iter()
-            .find(|(detected, _)| detected == label);
+            .find(|(detected, ..)| detected == label);
         match (speech.last(), right) {
             (Some(speech), Some(detection)) => words.detected.push(word(speech.end, detection)),
             _ => words.missed = 1,
@@ -119,7 +133,7 @@ fn of(image: &Image<'_>, memory: &mut [i8], (file, label): &Recording) -> Result
     // Without buffers: when a step can be run, not when a board runs it.
     let shape = Shape::of(image, 0.0);
     for detection in detections {
-        let decided = shape.complete(detection.1);
+        let decided = shape.complete(detection.1) + detection.2;
         let stretch = speech.iter().rfind(|stretch| stretch.start < decided);
         let Some(end) = stretch.map(|stretch| stretch.end) else {
             continue;
@@ -130,23 +144,35 @@ fn of(image: &Image<'_>, memory: &mut [i8], (file, label): &Recording) -> Result
     Ok(words)
 }
 
-/// A detection is its label and the step that gave it.
-type Detection = (usize, u64);
+/// A detection is its label, the step that gave it, and the samples by which that was late.
+type Detection = (usize, u64, u64);
 
-/// Hears a file as it is decoded, however long it is. Returns its detections, and the samples of each stretch of speech.
-fn hear(
-    image: &Image<'_>,
-    memory: &mut [i8],
-    file: &Path,
-) -> Result<(Vec<Detection>, Vec<Range<u64>>)> {
+/// What was heard of a file.
+struct Hearing {
+    detections: Vec<Detection>,
+    /// Samples of each stretch of speech.
+    speech: Vec<Range<u64>>,
+    /// Number of steps that ran, and that would have if the network never rested.
+    steps: [u64; 2],
+}
+
+/// Hears a file as it is decoded, however long it is.
+fn hear(image: &Image<'_>, memory: &mut [i8], file: &Path) -> Result<Hearing> {
     let mut recognizer =
         Recognizer::new(image, memory).map_err(|error| Error::usage(error.to_string()))?;
-    let (mut step, mut detections, mut levels) = (0, Vec::new(), Levels::default());
-    let mut push = |samples: &[i16]| {
-        recognizer.push_events(samples, |event| match event {
-            Event::Step { index, .. } => step = index,
-            Event::Word(word) => detections.push((word.label.into(), step)),
-            Event::Frame { .. } | Event::Detection(_) | Event::Awake(_) | Event::Asleep(_) => {}
+    let (mut step, mut ran, mut samples) = (0, 0, 0);
+    let (mut detections, mut levels) = (Vec::new(), Levels::default());
+    let shape = Shape::of(image, 0.0);
+    let mut push = |pcm: &[i16]| {
+        samples += pcm.len() as u64;
+        recognizer.push_events(pcm, |event| match event {
+            Event::Step { index, .. } => (step, ran) = (index, ran + 1),
+            Event::Word(word) => {
+                let decided = u64::from(word.decided_ms) * u64::from(SAMPLE_RATE / 1000);
+                let late = decided.saturating_sub(shape.complete(step));
+                detections.push((word.label.into(), step, late));
+            }
+            _ => {}
         });
     };
     let mut recording = audio::Recording::open(file, None)?;
@@ -155,7 +181,11 @@ fn hear(
         push(piece);
     }
     push(&[0; TAIL]);
-    Ok((detections, levels.stretches()))
+    Ok(Hearing {
+        detections,
+        speech: levels.stretches(),
+        steps: [ran, audio::steps(image, samples)],
+    })
 }
 
 #[cfg(test)]

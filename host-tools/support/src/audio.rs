@@ -79,6 +79,15 @@ pub fn tail(image: &Image<'_>) -> Vec<i16> {
     vec![0; image.tail_samples()]
 }
 
+/// Returns how many steps a network that never rests runs over so many samples.
+pub fn steps(image: &Image<'_>, samples: u64) -> u64 {
+    let (stream, front_end) = (image.manifest().stream, image.manifest().front_end);
+    let (chunk, step) = (u64::from(stream.chunk), u64::from(stream.step));
+    let after_first = samples.checked_sub(front_end.window.into());
+    let frames = after_first.map_or(0, |samples| samples / u64::from(front_end.hop) + 1);
+    (frames + step).saturating_sub(chunk) / step
+}
+
 /// Reads a whole recording at [`SAMPLE_RATE`], with channels averaged, rounded and saturated to 16 bits. One that is longer
 /// than [`MOST_HELD`] is an error: what can be long is taken piece by piece.
 pub fn read(path: &Path) -> Result<Vec<i16>> {

@@ -6,6 +6,7 @@
 mod budgets;
 mod commands;
 mod profile;
+mod quiet;
 mod wake;
 
 use std::collections::BTreeMap;
@@ -20,6 +21,7 @@ use crate::error::{Error, Result};
 use crate::files;
 pub use budgets::{Budgets, Limits, OwnLimits};
 pub use commands::{Commands, DecoderSettings, Phrase, Threshold};
+pub use quiet::{QuietSettings, Sensitivity};
 pub use wake::{Known, WakeSettings, WakeWords};
 
 const MODELS: (&str, &str) = ("models.toml", include_str!("../config/models.toml"));

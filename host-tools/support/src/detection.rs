@@ -1,11 +1,12 @@
-//! Puts `commands.toml` into an image: thresholds, smoothing, refractory time, commands and wake words.
+//! Puts `commands.toml` into an image: thresholds, smoothing, refractory time, commands, wake words and the gate for the
+//! quiet.
 //! `zerda commands` does so with an image that is compiled already.
 
 use std::path::PathBuf;
 
 use zerda_firmware::Image;
 use zerda_firmware::image::{
-    Command, DecoderConfig, FrontEndConfig, GrammarConfig, Label, Manifest, Wake, field,
+    Command, DecoderConfig, FrontEndConfig, GrammarConfig, Label, Manifest, Quiet, Wake, field,
 };
 use zerda_firmware::plan::Cache;
 
@@ -32,7 +33,7 @@ pub fn commands(options: &Options, commands: &Commands) -> Result<()> {
     }
 }
 
-/// Returns the image with other thresholds, smoothing, refractory time, commands and wake words. Everything
+/// Returns the image with other thresholds, smoothing, refractory time, commands, wake words and gate. Everything
 /// else stays, and so do the bits of the network.
 pub fn with_commands(file: &ImageFile, commands: &Commands) -> Result<ImageFile> {
     let image = file.image()?;
@@ -48,6 +49,8 @@ pub struct DetectionSettings {
     gap: u16,
     phrases: Vec<Phrase>,
     wake: Option<WakeWords>,
+    /// Voice activity gate; with `None` the network never rests.
+    pub quiet: Option<Quiet>,
 }
 
 impl DetectionSettings {
@@ -74,6 +77,7 @@ impl DetectionSettings {
             gap: frames(gap),
             phrases: commands.phrases(names)?,
             wake: commands.wake_words(names)?,
+            quiet: commands.quiet.map(config::QuietSettings::gate),
         })
     }
 
@@ -95,6 +99,7 @@ impl DetectionSettings {
             gap: image.grammar().gap,
             phrases: phrases.collect(),
             wake,
+            quiet: image.quiet(),
         }
     }
 
@@ -124,7 +129,8 @@ impl DetectionSettings {
             ..*image.manifest()
         };
         let caches: Vec<_> = image.caches().collect();
-        let memory = [image.cache_bytes(), image.arena_bytes()];
+        let tensors = image.arena_bytes() - image.kept_bytes();
+        let memory = [image.cache_bytes(), tensors];
         let writer = ImageWriter::of(&image, bytes);
         let mut written = self.finish(writer, manifest, &names, &caches, memory);
         // The step for the NPU is the end of the image.
@@ -138,7 +144,7 @@ impl DetectionSettings {
     }
 
     /// Finishes the image with these settings. `manifest` states the counts of what the image holds;
-    /// `memory` holds the bytes of caches and of the arena.
+    /// `memory` holds the bytes of caches, and of the tensors in the arena.
     pub fn finish(
         &self,
         writer: ImageWriter,
@@ -170,7 +176,7 @@ impl DetectionSettings {
             manifest,
             &labels,
             (grammar, &commands),
-            wake,
+            (wake, self.quiet),
             caches,
             memory,
         )

@@ -3,8 +3,8 @@
 use serde::Serialize;
 use zerda_firmware::image::section::MemoryMode;
 use zerda_firmware::image::{
-    ALIGNMENT, Command, GrammarConfig, HEADER_BYTES, Image, Label, MAGIC, Manifest, VERSION, Wake,
-    checksum, field,
+    ALIGNMENT, Command, GrammarConfig, HEADER_BYTES, Image, Label, MAGIC, Manifest, Quiet, VERSION,
+    Wake, checksum, field,
 };
 use zerda_firmware::plan::{Cache, Element, Location, Op, Tensor, TensorId};
 
@@ -92,15 +92,15 @@ impl ImageWriter {
     }
 
     /// Returns the finished image. `manifest` states the counts of what it holds; the last argument holds
-    /// the bytes of caches and of the arena.
+    /// the bytes of caches, and of the tensors in the arena.
     pub fn finish(
         self,
         manifest: Manifest,
         labels: &[Label],
         (grammar, commands): (GrammarConfig, &[Command]),
-        wake: Option<Wake<'_>>,
+        (wake, quiet): (Option<Wake<'_>>, Option<Quiet>),
         caches: &[Cache],
-        [cache_bytes, arena_bytes]: [usize; 2],
+        [cache_bytes, tensor_bytes]: [usize; 2],
     ) -> Vec<u8> {
         let mut image = vec![0; HEADER_BYTES];
         append(&mut image, &manifest);
@@ -123,6 +123,8 @@ impl ImageWriter {
             append(&mut image, &wake);
         }
         let wake_length = image.len() - wake_offset;
+        let kept = quiet.map(|_| Quiet::kept_bytes(manifest.stream, manifest.front_end));
+        let arena_bytes = tensor_bytes + kept.unwrap_or(0);
         let manifest_length = image.len() - HEADER_BYTES;
         let segment_offset = image.len().next_multiple_of(ALIGNMENT);
         image.resize(segment_offset, 0);
@@ -146,6 +148,8 @@ impl ImageWriter {
         }
         let level_frames = manifest.front_end.level_frames;
         image[field::LEVEL_FRAMES].copy_from_slice(&level_frames.to_le_bytes());
+        let quiet = quiet.map_or(0, Quiet::field);
+        image[field::QUIET].copy_from_slice(&quiet.to_le_bytes());
         let checksum = checksum(&image);
         image[field::CHECKSUM].copy_from_slice(&checksum.to_le_bytes());
         image

@@ -19,8 +19,8 @@
 //! | figures | [`statistics`] |
 //! | tools in Python | [`venv`] |
 //!
-//! Settings (thresholds, commands, wake words) are put into an image here, below the compiler: they leave the network
-//! as it is, and `run` and `qemu`, which compile nothing, need them for `--wake`.
+//! Settings (thresholds, commands, wake words, the gate for the quiet) are put into an image here, below the compiler:
+//! they leave the network as it is, and `run` and `qemu`, which compile nothing, need them for `--wake` and `--quiet`.
 //!
 //! The package's folder `config` is a link to the repository's, so that it holds the files that are built in; `boards`
 //! has such a link for each file of `firmware/boards` that is.

@@ -98,6 +98,14 @@ pub fn line(name: &str, report: &Report<'_>, json: bool) -> Option<String> {
             ),
             json!({ "gate": { "awake": awake, "wake_words": wake_words } }),
         ),
+        Report::Speech { at_ms } => (
+            format!("speech from {at_ms:>5} ms"),
+            json!({ "file": name, "speech": { "at_ms": at_ms } }),
+        ),
+        Report::Quiet { at_ms } => (
+            format!("quiet  from {at_ms:>5} ms"),
+            json!({ "file": name, "quiet": { "at_ms": at_ms } }),
+        ),
         Report::Restart(Restart { cause, place }) => (
             format!("restarted: {}", restart_text(cause, place)),
             json!({ "restart": {

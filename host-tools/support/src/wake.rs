@@ -1,4 +1,5 @@
-//! Puts the wake words of `--wake` into an image that is compiled already, and says what any image's wake words are.
+//! Puts the wake words of `--wake` and the gate of `--quiet` into an image that is compiled already, and says what any
+//! image's are.
 
 use std::fmt;
 use std::path::Path;
@@ -8,7 +9,7 @@ use serde_json::{Value, json};
 use toml::Spanned;
 use zerda_firmware::Image;
 
-use crate::config::Commands;
+use crate::config::{Commands, QuietSettings, Sensitivity};
 use crate::detection::DetectionSettings;
 use crate::error::{Error, Result};
 use crate::image_file::ImageFile;
@@ -37,13 +38,27 @@ impl fmt::Display for Words {
     }
 }
 
-/// Opens an image, and puts the words of `--wake` into it where there are any.
-pub fn open(path: &Path, words: Option<&Words>) -> Result<ImageFile> {
-    let file = ImageFile::open(path)?;
-    match words {
-        Some(words) => with_wake(&file, words),
+/// Opens an image, and puts the words of `--wake` and the gate of `--quiet` into it where there are any.
+pub fn open(path: &Path, words: Option<&Words>, quiet: Option<Sensitivity>) -> Result<ImageFile> {
+    let mut file = ImageFile::open(path)?;
+    if let Some(words) = words {
+        file = with_wake(&file, words)?;
+    }
+    match quiet {
+        Some(sensitivity) => with_quiet(&file, sensitivity),
         None => Ok(file),
     }
+}
+
+/// Returns the image with a voice activity gate of this sensitivity in place of any that it has.
+pub fn with_quiet(file: &ImageFile, sensitivity: Sensitivity) -> Result<ImageFile> {
+    let mut detection = DetectionSettings::of(&file.image()?);
+    let quiet = QuietSettings {
+        sensitivity,
+        ..QuietSettings::default()
+    };
+    detection.quiet = Some(quiet.gate());
+    detection.put(file)
 }
 
 /// Returns the image with these wake words in place of those that it has; all else of `[wake]` is as `commands.toml`
@@ -79,6 +94,27 @@ pub fn describe(image: &Image<'_>) -> String {
         "gated, asleep until {}; commands count for {} ms {anew}",
         names.join(" or "),
         wake.window_ms
+    )
+}
+
+/// Says in a line whether an image's network rests while nobody speaks.
+pub fn describe_quiet(image: &Image<'_>) -> String {
+    image.quiet().map_or_else(
+        || "none, the network never rests".into(),
+        |quiet| {
+            format!(
+                "sensitivity {}, open for {} ms after the last sound",
+                quiet.sensitivity, quiet.hangover_ms
+            )
+        },
+    )
+}
+
+/// Returns the image's voice activity gate as JSON; null where it has none.
+pub fn quiet_json(image: &Image<'_>) -> Value {
+    image.quiet().map_or(
+        Value::Null,
+        |quiet| json!({ "sensitivity": quiet.sensitivity, "hangover_ms": quiet.hangover_ms }),
     )
 }
 
@@ -134,6 +170,30 @@ mod tests {
         let back = with_commands(&other, &Commands::load(None).unwrap()).unwrap();
         assert!(back.bytes() == shipped.bytes());
         assert_eq!(json(&back.image().unwrap()), Value::Null);
+    }
+
+    #[test]
+    fn a_gate_for_the_quiet_takes_memory_for_300_ms_and_a_step_and_can_be_taken_away() {
+        let shipped = shrunk();
+        let gated = with_quiet(&shipped, 1i64.try_into().unwrap()).unwrap();
+        let (before, after) = (shipped.image().unwrap(), gated.image().unwrap());
+        let quiet = after.quiet().unwrap();
+        assert_eq!((quiet.sensitivity, quiet.hangover_ms), (1, 300));
+        assert_eq!(before.quiet(), None);
+        // 35 frames of 40 filters and their sum, in four bytes each.
+        let more = after.memory_bytes() - before.memory_bytes();
+        assert_eq!(more, (35usize * 41 * 4).next_multiple_of(16));
+        assert!(after.tensors().eq(before.tensors()) && after.ops().eq(before.ops()));
+        let written = config(|text| text.to_string() + "[quiet]\nsensitivity = 1\n");
+        assert!(with_commands(&shipped, &written).unwrap().bytes() == gated.bytes());
+        // Both gates stay when the other one comes.
+        let both = with_wake(&gated, &words("yes")).unwrap();
+        assert_eq!(both.image().unwrap().quiet(), Some(quiet));
+        let both = with_quiet(&both, 3i64.try_into().unwrap()).unwrap();
+        assert_eq!(json(&both.image().unwrap())["words"], json!(["yes"]));
+        assert_eq!(quiet_json(&both.image().unwrap())["sensitivity"], 3);
+        let back = with_commands(&both, &Commands::load(None).unwrap()).unwrap();
+        assert!(back.bytes() == shipped.bytes());
     }
 
     #[test]

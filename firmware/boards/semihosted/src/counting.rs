@@ -81,6 +81,11 @@ impl<M: Machine> Counting<M> {
         self.counts.ops.clear();
         result
     }
+
+    /// Returns what the front end took since the last step.
+    pub fn rest(&self) -> u32 {
+        self.counts.front_end
+    }
 }
 
 impl<M: Machine> Step for Counting<M> {
@@ -118,6 +123,13 @@ impl ProfileFile {
         let file = File::create(&*wav::c_string(path)?);
         file.map(Self)
             .map_err(|_| message(format_args!("{path}: cannot be created")))
+    }
+
+    /// Writes the last line: what the front end took after the last step.
+    pub fn end(&mut self, front_end: u32) -> Result<(), Message> {
+        let mut text = String::<20>::new();
+        let _ = writeln!(text, "rest {front_end}");
+        self.text(&text)
     }
 
     /// Writes one line for a step: front end, decoder, operators.

@@ -10,7 +10,7 @@
 //!   recognized, so that the ring overruns; from 2 s on the watchdog starts the board again.
 //! - `fault=AT:KIND`: fails once AT ms of audio were recognized, by a `panic` or a `hardfault`, and starts again.
 //! - `profile=FILE`: writes the instructions of each step, a line each: `step FRONT_END DECODER`
-//!   and those of each operator.
+//!   and those of each operator; then `rest FRONT_END`, what the front end took after the last step.
 //! - `npu-faults=STEP:FAULT,...`: with feature `npu-model`, lets the model of the NPU fail in these
 //!   steps, counted from 0; faults are those of `zerda_firmware::npu::model::Injection::NAMED`.
 //! - `kernels`: compares the kernels that were built with the plain ones, and does nothing else.
@@ -260,6 +260,9 @@ fn try_run<M: Machine>(
             }
         } else if ended {
             app.report_status();
+            if let Some(file) = &mut profile {
+                file.end(app.step_mut().rest())?;
+            }
             #[cfg(feature = "npu-model")]
             if let Some(rule) = app.step_mut().npu.as_mut().and_then(Scripted::violation) {
                 return Err(message(format_args!("the NPU's driver {rule}")));

@@ -7,7 +7,7 @@ use clap::Args;
 use zerda_device::qemu::FAULTS;
 use zerda_firmware::npu::model::Injection;
 
-use super::{ImageArg, WakeArg};
+use super::{ImageArg, QuietArg, WakeArg};
 
 #[derive(Args)]
 pub struct BoardArgs {
@@ -36,6 +36,8 @@ pub struct QemuArgs {
     pub image: ImageArg,
     #[command(flatten)]
     pub wake: WakeArg,
+    #[command(flatten)]
+    pub quiet: QuietArg,
     /// Prints one JSON object a line: detections, overruns, {"profile": {...}}, then {"summary": {...}}
     #[arg(long)]
     pub json: bool,

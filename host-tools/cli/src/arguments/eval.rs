@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::{ImageArg, WakeArg};
+use super::{ImageArg, QuietArg, WakeArg};
 
 /// Measures accuracy on a folder of clips, float beside INT8; or misses and false alarms in long streams
 ///
@@ -69,7 +69,7 @@ pub struct EvalArgs {
 }
 
 #[derive(Args)]
-#[command(next_help_heading = "Streams", mut_arg("wake", |wake| wake.requires("stream")))]
+#[command(next_help_heading = "Streams", mut_arg("wake", |wake| wake.requires("stream")), mut_arg("quiet", |quiet| quiet.requires("stream")))]
 pub struct StreamArgs {
     /// Measures misses, false alarms an hour and delays in streams
     #[arg(long, requires = "negatives", conflicts_with = "onnx")]
@@ -106,6 +106,8 @@ pub struct StreamArgs {
     pub level: Vec<f64>,
     #[command(flatten)]
     pub wake: WakeArg,
+    #[command(flatten)]
+    pub quiet: QuietArg,
     /// Draws N pairs of a wake word and a command, which are said in each condition
     #[arg(long, value_name = "N", default_value_t = 300, requires = "stream")]
     pub pairs: usize,

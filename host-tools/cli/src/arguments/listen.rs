@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{ImageArg, KeepArg, KernelsArg, RawArgs, WakeArg};
+use super::{ImageArg, KeepArg, KernelsArg, QuietArg, RawArgs, WakeArg};
 
 /// Recognises the commands that are spoken into the microphone, as they are said
 ///
@@ -41,6 +41,8 @@ pub struct ListenArgs {
     pub image: ImageArg,
     #[command(flatten)]
     pub wake: WakeArg,
+    #[command(flatten)]
+    pub quiet: QuietArg,
     #[command(flatten)]
     pub kernels: KernelsArg,
     #[command(flatten)]

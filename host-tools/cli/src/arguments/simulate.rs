@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{ImageArg, WakeArg};
+use super::{ImageArg, QuietArg, WakeArg};
 
 /// Simulates a board's latency, without the board
 ///
@@ -33,6 +33,8 @@ pub struct SimulateArgs {
     pub image: ImageArg,
     #[command(flatten)]
     pub wake: WakeArg,
+    #[command(flatten)]
+    pub quiet: QuietArg,
     /// Times the words of these recordings: files, folders of them, or a folder with one of clips for each label
     #[arg(long, value_name = "PATH", num_args = 1.., default_value = "models/samples")]
     pub audio: Vec<PathBuf>,
@@ -48,7 +50,8 @@ pub struct SimulateArgs {
     /// Prints one JSON object: verdict (pass or fail) and failures, basis, step_ms (from the last sample in memory to
     /// the decoder's end) and compute_ms (the step alone), min, p50, p99 and max; fill (steps until the caches are
     /// full, ms of the first and of a full one, least and most after that), load (0 to 1) of core and NPU,
-    /// deadline_misses, overruns, real_time_factor, sequence_500_ms and sequence_300_ms (without the front end, which
+    /// deadline_misses, overruns, real_time_factor, quiet (null: the network never rests; duty and load in the recordings,
+    /// burst_steps, ring_blocks, ring_capacity: after a cold start), sequence_500_ms and sequence_300_ms (without the front end, which
     /// is front_end_500_ms), stages (ms a step), word_end_to_detection_ms (null: audio is lost; p50, p95, max, words,
     /// missed, parts as means, each word). With --sweep it prints an object a line: board, chunk, step, cache and so
     /// on, model (null: none is compiled), verdict (pass, fail, refused), limits_missed, reason (of a refused one,

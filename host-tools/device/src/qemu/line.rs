@@ -143,7 +143,7 @@ mod tests {
     #[test]
     fn a_second_start_is_taken_once_and_only_after_a_failure_that_was_asked_for() {
         let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/shrunk.zerda");
-        let file = wake::open(Path::new(shipped), None).unwrap();
+        let file = wake::open(Path::new(shipped), None, None).unwrap();
         let image = file.image().unwrap();
         let start = Report::Start {
             version: "",

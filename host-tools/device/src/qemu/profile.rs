@@ -10,6 +10,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use zerda_firmware::Image;
 
+use zerda_support::audio;
 use zerda_support::config::Config;
 use zerda_support::error::{Error, Result};
 use zerda_support::operators::{describe, macs_per_step};
@@ -45,12 +46,16 @@ pub struct Profile<'a> {
     pub clock_mhz: f64,
     /// Steps that were counted, from the first on.
     pub steps: Vec<Step>,
+    /// Number of steps that would have run if the network never rested, where it may rest.
+    pub possible: Option<u64>,
 }
 
 /// Reads the file that the firmware writes: a line `step FRONT_END DECODER OPERATOR...` for each
-/// step. Too few steps for the steady state are an error.
-pub fn read(path: &Path, image: &Image<'_>) -> Result<Vec<Step>> {
+/// step, and `rest FRONT_END` for what follows. Too few steps for the steady state are an error. Where the network may
+/// rest, its steps have the average front end of all `samples`, rest included.
+pub fn read(path: &Path, image: &Image<'_>, samples: u64) -> Result<Vec<Step>> {
     let text = fs::read_to_string(path).map_err(|error| Error::read(path, error))?;
+    let (text, rest) = text.rsplit_once("rest ").unwrap_or((&text, ""));
     let step = |line: &str| {
         let counts = line.strip_prefix("step ")?.split(' ');
         let counts: Vec<u64> = counts
@@ -70,8 +75,17 @@ pub fn read(path: &Path, image: &Image<'_>) -> Result<Vec<Step>> {
     let steps = text.lines().map(|line| {
         step(line).ok_or_else(|| Error::check(format!("the firmware's profile reads `{line}`")))
     });
-    let steps = steps.collect::<Result<Vec<_>>>()?;
-    let needed = full(image) + SETTLED + 1;
+    let mut steps = steps.collect::<Result<Vec<_>>>()?;
+    if image.quiet().is_some() {
+        let rest: u64 = rest.trim().parse().unwrap_or_default();
+        let all = rest + steps.iter().map(|step| step.front_end).sum::<u64>();
+        let average = all / audio::steps(image, samples).max(1);
+        steps.iter_mut().for_each(|step| step.front_end = average);
+    }
+    let needed = match image.quiet() {
+        Some(_) => 1,
+        None => full(image) + SETTLED + 1,
+    };
     if steps.len() < needed {
         return Err(Error::usage(format!(
             "the first file gives {} steps, --profile needs {needed}: the caches fill in {}, \
@@ -110,14 +124,38 @@ impl Profile<'_> {
     }
 
     fn steady(&self) -> &Step {
-        &self.steps[full(self.image) + SETTLED]
+        &self.steps[self.steady_at()]
+    }
+
+    /// Returns the number of the step that stands for all with full caches: where the network may rest, the one that
+    /// takes most.
+    fn steady_at(&self) -> usize {
+        match self.possible {
+            Some(_) => self.peak().0,
+            None => full(self.image) + SETTLED,
+        }
+    }
+
+    /// Returns the share of the steps that ran, and the million instructions a second on average, where the network may
+    /// rest.
+    fn average(&self) -> Option<(f64, f64)> {
+        let possible = self.possible?.max(1) as f64;
+        let front_end = self.steps[0].front_end as f64 * possible;
+        let steps = self.steps.iter().map(|step| step.total() - step.front_end);
+        let all = front_end + steps.sum::<u64>() as f64;
+        let duty = self.steps.len() as f64 / possible;
+        Some((duty, all / (possible * step_s(self.image)) / 1e6))
     }
 
     /// Returns the largest difference of a step with full caches from [`Self::steady`], as a
     /// fraction.
     fn spread(&self) -> f64 {
         let steady = self.steady().total();
-        let steps = self.steps[full(self.image)..].iter();
+        let first = match self.possible {
+            Some(_) => self.steps.len(),
+            None => full(self.image),
+        };
+        let steps = self.steps[first..].iter();
         let most = steps.map(|step| step.total().abs_diff(steady)).max();
         most.unwrap_or_default() as f64 / steady as f64
     }
@@ -206,7 +244,7 @@ impl Profile<'_> {
             "figure": "counted",
             "unit": "instructions",
             "step_ms": step_s(self.image) * 1000.0,
-            "steady_step": full(self.image) + SETTLED,
+            "steady_step": self.steady_at(),
             "front_end": steady.front_end,
             "operators": operators,
             "decoder": steady.decoder,
@@ -218,6 +256,8 @@ impl Profile<'_> {
             "peak_step": peak_step,
             "stack_bytes": self.stack_bytes,
             "mips": self.mips(),
+            "duty": self.average().map(|(duty, _)| duty),
+            "average_mips": self.average().map(|(_, mips)| mips),
             "clock_mhz": self.clock_mhz,
             "cycles_per_instruction": 1.0,
             "load": self.load(),
@@ -231,7 +271,7 @@ impl Profile<'_> {
     fn table(&self) -> String {
         let steady = self.steady();
         let total = steady.total();
-        let number = full(self.image) + SETTLED;
+        let number = self.steady_at();
         let mut text = format!(
             "{}, {} kernels: instructions of step {number}, counted in QEMU\n",
             self.board, self.kernels
@@ -274,6 +314,15 @@ impl Profile<'_> {
             LIMIT * 100.0,
             if self.load() <= LIMIT { "PASS" } else { "FAIL" },
         );
+        if let Some((duty, mips)) = self.average() {
+            let (ran, front_end) = (self.steps.len(), steady.front_end);
+            let _ = writeln!(
+                text,
+                "the network rested: {ran} steps ran, {:.1} % of all; {mips:.2} MIPS on average, of which front end and gate {:.2}",
+                duty * 100.0,
+                front_end as f64 / step_s(self.image) / 1e6,
+            );
+        }
         text
     }
 }

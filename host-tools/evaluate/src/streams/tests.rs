@@ -38,6 +38,7 @@ fn options(folder: &Path) -> Options {
         levels: vec![-10.0],
         seed: 7,
         wake: None,
+        quiet: None,
         pairs: 0,
         fa_per_hour: 0.5,
         max_miss: None,

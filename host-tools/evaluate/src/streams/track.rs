@@ -67,9 +67,24 @@ impl Settings {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Track {
     classes: usize,
-    /// Holds the posteriors in Q0.8 minus 128, shape [frames, classes].
+    /// Holds the posteriors in Q0.8 minus 128, shape [frames, classes]; of frames in which the network rested they are 0.
     posteriors: Vec<i8>,
     loudness: Vec<u8>,
+    /// Numbers of the frames at which the network started cold, and of those from which on it rested.
+    starts: Vec<usize>,
+    rests: Vec<usize>,
+}
+
+/// Committed frame of a stream.
+pub struct Frame<'a> {
+    pub number: usize,
+    /// Posteriors in Q0.8 minus 128, one a class.
+    pub posteriors: &'a [i8],
+    pub loudness: u8,
+    /// Says whether the network started cold with this frame.
+    pub starts: bool,
+    /// Says whether the network rested.
+    pub rests: bool,
 }
 
 /// Runs the network over a stream that comes in pieces, and keeps what it says.
@@ -100,10 +115,15 @@ impl<'a> Hearing<'a> {
 
     pub fn push(&mut self, samples: &[i16]) {
         let track = &mut self.track;
-        self.recognizer.push_events(samples, |event| {
-            if let Event::Step { posteriors, .. } = event {
-                track.posteriors.extend_from_slice(posteriors);
+        self.recognizer.push_events(samples, |event| match event {
+            Event::Step { posteriors, .. } => track.posteriors.extend_from_slice(posteriors),
+            Event::Speech(spell) => {
+                let frame = spell.frame as usize;
+                track.posteriors.resize(frame * track.classes, i8::MIN);
+                track.starts.push(frame);
             }
+            Event::Quiet(spell) => track.rests.push(spell.frame as usize),
+            _ => {}
         });
         self.rest.extend_from_slice(samples);
         let (window, hop) = (
@@ -120,6 +140,20 @@ impl<'a> Hearing<'a> {
     }
 }
 
+impl Frame<'_> {
+    /// Lets a decoder take the frame, and returns the word that it decides, if any. `heard` has a bit for each label that
+    /// is listened to.
+    pub fn decode(&self, decoder: &mut Decoder, heard: u64) -> Option<Word> {
+        if self.starts {
+            decoder.go_on_at(self.number as u64);
+        }
+        if self.rests {
+            return None;
+        }
+        decoder.push_frame(self.posteriors, self.loudness, heard)
+    }
+}
+
 impl Track {
     /// Runs the network over a stream, from its start, and keeps what it says.
     pub fn of(image: &Image<'_>, memory: &mut [i8], samples: &[i16]) -> Result<Track> {
@@ -133,21 +167,35 @@ impl Track {
             classes: image.manifest().classes.into(),
             posteriors: Vec::new(),
             loudness: Vec::new(),
+            starts: Vec::new(),
+            rests: Vec::new(),
         }
     }
 
     /// Returns the words that a decoder detects which starts with the stream, echoes left out.
     pub fn detections(&self, mut decoder: Decoder) -> Vec<Word> {
-        let words = self.frames().filter_map(|(posteriors, loudness)| {
-            decoder.push_frame(posteriors, loudness, ALL_LABELS)
-        });
+        let words = self
+            .frames()
+            .filter_map(|frame| frame.decode(&mut decoder, ALL_LABELS));
         words.filter(|word| word.kind == Kind::Sure).collect()
     }
 
-    /// Returns the posteriors (Q0.8 minus 128) and the loudness of each committed frame, which a decoder takes.
-    pub fn frames(&self) -> impl Iterator<Item = (&[i8], u8)> {
+    /// Returns the committed frames, which a decoder takes.
+    pub fn frames(&self) -> impl Iterator<Item = Frame<'_>> {
         let posteriors = self.posteriors.chunks_exact(self.classes);
-        posteriors.zip(self.loudness.iter().copied())
+        let frames = posteriors.zip(&self.loudness).enumerate();
+        let mut quiet = !self.starts.is_empty();
+        frames.map(move |(number, (posteriors, &loudness))| {
+            let starts = self.starts.binary_search(&number).is_ok();
+            quiet = (quiet || self.rests.binary_search(&number).is_ok()) && !starts;
+            Frame {
+                number,
+                posteriors,
+                loudness,
+                starts,
+                rests: quiet,
+            }
+        })
     }
 
     /// Returns the loudness of each frame, in the unit of [`FrontEnd::loudness`].
@@ -176,6 +224,17 @@ mod tests {
         // The sample says `go` first, and never `no`.
         decodes_as_the_recognizer(&wake("go"), 3);
         decodes_as_the_recognizer(&wake("no"), 0);
+    }
+
+    #[test]
+    fn and_where_the_network_rests() {
+        let quiet = |file: &ImageFile| {
+            zerda_support::wake::with_quiet(file, 2i64.try_into().unwrap()).unwrap()
+        };
+        decodes_as_the_recognizer(&quiet(&shrunk()), 3);
+        let words = "go".parse().unwrap();
+        let gated = zerda_support::wake::with_wake(&shrunk(), &words).unwrap();
+        decodes_as_the_recognizer(&quiet(&gated), 3);
     }
 
     /// At least so many words of a sample.

@@ -58,9 +58,9 @@ pub fn listen(
     mut outcome: impl FnMut(Outcome),
 ) {
     let mut gate = Gate::new(image);
-    for (posteriors, loudness) in track.frames() {
-        let word = decoder.push_frame(posteriors, loudness, gate.listens_to());
-        frame(posteriors, &decoder, &gate, word);
+    for heard in track.frames() {
+        let word = heard.decode(&mut decoder, gate.listens_to());
+        frame(heard.posteriors, &decoder, &gate, word);
         gate.push_frame(image, word, &mut outcome);
     }
 }

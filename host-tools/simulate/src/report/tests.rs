@@ -77,6 +77,7 @@ fn simulation(text: &str, image: &Image<'_>) -> Result<Simulation> {
         label: "yes".into(),
         end: 16_000,
         step: 20,
+        late: 0,
     };
     let words = DetectedWords {
         detected: vec![word],
@@ -94,7 +95,7 @@ fn is_finite(value: &Value) -> bool {
         Value::Null => false,
         Value::Array(values) => values.iter().all(is_finite),
         Value::Object(fields) => fields.iter().all(|(name, value)| {
-            let may_lack = ["npu", "word_end_to_detection_ms"].contains(&name.as_str());
+            let may_lack = ["npu", "quiet", "word_end_to_detection_ms"].contains(&name.as_str());
             may_lack && value.is_null() || is_finite(value)
         }),
         _ => true,

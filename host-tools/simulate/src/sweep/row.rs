@@ -225,6 +225,7 @@ fn anywhere(shape: Shape) -> DetectedWords {
         label: String::new(),
         end: (frame + 1) * shape.hop,
         step: frame / shape.step,
+        late: 0,
     };
     DetectedWords {
         detected: frames.map(word).collect(),

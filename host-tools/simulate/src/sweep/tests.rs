@@ -16,6 +16,7 @@ const LIMIT_MS: u32 = 160;
 fn options(sweep: &[&str]) -> Options {
     Options {
         wake: None,
+        quiet: None,
         board: None,
         boards: repository("firmware/boards"),
         sweep: sweep.iter().map(std::string::ToString::to_string).collect(),

@@ -9,6 +9,7 @@ use zerda_firmware::grammar::LONGEST_MS;
 use zerda_firmware::image::{MAX_COMMANDS, MAX_NAME, MAX_WORDS};
 
 use super::Source;
+use super::quiet::QuietSettings;
 use super::wake::{Known, WakeSettings, WakeWords};
 use crate::error::{Error, Result};
 
@@ -23,6 +24,8 @@ pub struct Commands {
     pub grammar: Option<GrammarSettings>,
     /// Wake words; if they are missing, commands count at any time.
     pub wake: Option<WakeSettings>,
+    /// Voice activity gate; if it is missing, the network never rests.
+    pub quiet: Option<QuietSettings>,
     #[serde(skip)]
     source: Source,
 }

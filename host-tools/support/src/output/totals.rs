@@ -14,6 +14,8 @@ pub struct Totals {
     pub heard: Counts,
     pub samples: u64,
     pub steps: u64,
+    /// Number of steps that would have run if the network never rested, where it may rest.
+    pub possible: Option<u64>,
     pub logits_crc32: u32,
 }
 
@@ -24,9 +26,15 @@ impl Totals {
         let (steps, Counts { commands, .. }) = (self.steps, self.heard);
         let wakes = self.heard.wake_words_text();
         let crc = format!("{:08x}", self.logits_crc32);
+        let duty = self
+            .possible
+            .map(|possible| steps as f64 / possible.max(1) as f64);
         if !json {
+            let of = duty.map_or(String::new(), |duty| {
+                format!(" ({:.1} % of all)", 100.0 * duty)
+            });
             return print(&format!(
-                "{audio:.2} s of audio {how}; {commands} commands{wakes}, {steps} steps, logits {crc}"
+                "{audio:.2} s of audio {how}; {commands} commands{wakes}, {steps} steps{of}, logits {crc}"
             ));
         }
         let mut summary = json!({
@@ -41,6 +49,9 @@ impl Totals {
             summary["wake_words"] = json!(self.heard.wake_words);
         }
         summary["steps"] = json!(steps);
+        if let Some(duty) = duty {
+            summary["duty"] = json!(duty);
+        }
         summary["logits_crc32"] = json!(crc);
         print(&json!({ "summary": summary }).to_string())
     }
