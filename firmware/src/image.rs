@@ -30,9 +30,8 @@
 //! ([`Label`]), caches ([`crate::plan::Cache`]), tensors ([`crate::plan::Tensor`]), operators
 //! ([`crate::plan::Op`]), each postcard-encoded. Cache and tensor records have a fixed size. The part that
 //! the header states as the commands is a [`GrammarConfig`] and after it as many [`Command`]s as it states,
-//! postcard-encoded too; the wake words are one [`Wake`]. An image without commands and wake words is the
-//! same as one from before there could be any, and a reader from then refuses all others for a reserved
-//! field: so the version is the same.
+//! postcard-encoded too; the wake words are one [`Wake`]. An image without commands and wake words is the same as one
+//! from before there could be any, and a reader from then refuses all others for a reserved field: so the version is the same.
 //!
 //! The tensor segment holds the constants. It ends the image, unless an NPU section follows, which is the
 //! same step once more, compiled for an NPU (see [`section`]).

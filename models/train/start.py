@@ -55,6 +55,16 @@ def from_onnx(path: Path, profile: Profile, front: FrontEnd, labels: list[str]) 
     return model
 
 
+@torch.no_grad()
+def averaged(paths: list[Path], profile: Profile, front: FrontEnd, labels: list[str]) -> Conformer:
+    """A network whose weights are the mean of those of some exported ones; of trainings that began alike it is better than each
+    (Wortsman et al. 2022, "Model soups")."""
+    first, *others = (from_onnx(path, profile, front, labels) for path in paths)
+    for mean, *more in zip(first.parameters(), *(other.parameters() for other in others)):
+        mean.add_(sum(more)).div_(len(paths))
+    return first
+
+
 def distances(attention: Attention, bias: torch.Tensor) -> torch.Tensor:
     """The table [heads, distances] of biases [heads, queries, keys]; distances that none has are as the nearest."""
     apart, table = attention.reach(bias.shape[1], 1)[0], torch.zeros_like(attention.distance)

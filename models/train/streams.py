@@ -34,9 +34,9 @@ PLAIN = Mix({"command": 0.6, "unknown": 0.3, "silence": 0.1}, noisy=0.4, talk=0.
 # Shares of the unknown items.
 UNKNOWNS = {"word": 0.29, "synth": 0.12, "near": 0.12, "spliced": 0.05, "half": 0.05, "speech": 0.37}
 # Of the items of a word: its label is drawn, some so much oftener than others, then one of its clips, by synthetic voices so often where there are recorded ones.
-SYNTH_WORD = 0.12
+SYNTH_WORD = 0.06
 SYNTH_WAKE = 0.5
-SHARES = {**dict.fromkeys(WAKE, 1.4), **dict.fromkeys(FROM_TEXT, 0.7)}
+SHARES = {**dict.fromkeys(WAKE, 1.3), **dict.fromkeys(FROM_TEXT, 0.9)}
 # dBFS of a word, root mean square.
 LEVELS = (-58, -5)
 # Of the streams: those with clicks, and how many at most. They last 10 to 40 ms, at -25 to 0 dBFS.

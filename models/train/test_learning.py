@@ -15,10 +15,10 @@ from config import COMMANDS, LABELS, SILENCE, UNKNOWN, WORDS, load
 from corpus import Corpus, held_out, kept
 from evaluate import answer, smooth
 from lessons import Lessons, write
+from losses import decision_loss, smoothed, sound_loss
 from mining import hardest
 from phonemes import SOUNDS
 from streams import REWARD, Composer
-from train import decision_loss, smoothed, sound_loss
 
 FRONT, SHRUNK = load("shrunk")
 

@@ -14,7 +14,7 @@ from export import Step, write_onnx
 from features import MelPower, mel_filters, normalise, word_span
 from model import BatchNorm, Conformer, Depthwise, Windows
 from quantize import SOFTMAX_ZERO, HardSwish, Linear, MaskedScores, Quantize, Weights, best_range, observe, of_range, round_weights, switch, switch_ranges
-from start import NEW_LABEL, centre, from_onnx
+from start import NEW_LABEL, averaged, centre, from_onnx
 
 FRONT, SHRUNK = load("shrunk")
 
@@ -213,6 +213,18 @@ class Exported(unittest.TestCase):
         # Training sees statistics that are the batch's own: about those that were set.
         apart = (model.train()(self.features[None])[0][:, known] - expected).abs().max()
         self.assertLess(apart, 0.05)
+
+    def test_training_from_several_begins_at_the_mean_of_their_weights(self):
+        other = onnx.ModelProto()
+        other.CopyFrom(self.onnx)
+        bias = next(i for i in other.graph.initializer if i.name == "head.bias")
+        bias.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(bias) + 4.0, bias.name))
+        with tempfile.TemporaryDirectory() as folder:
+            paths = [Path(folder) / name for name in ("one.onnx", "other.onnx")]
+            onnx.save(self.onnx, paths[0]), onnx.save(other, paths[1])
+            one, mean = (averaged(some, SHRUNK, FRONT, LABELS) for some in (paths[:1], paths))
+        torch.testing.assert_close(mean.head.bias, one.head.bias + 2.0)
+        torch.testing.assert_close(mean.head.weight, one.head.weight)
 
     def test_onnxruntime_computes_what_torch_does(self):
         switch_ranges(self.step)

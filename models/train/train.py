@@ -25,38 +25,36 @@ from tqdm import tqdm
 
 from alarms import of_commands, of_wake_words
 from card import write_card
-from config import DECODER, FROM_TEXT, LABELS, REPOSITORY, SILENCE, UNKNOWN, WAKE, WORDS, load
+from config import FROM_TEXT, LABELS, REPOSITORY, SILENCE, UNKNOWN, WAKE, load
 from corpus import Corpus, Sources
 from evaluate import test, validation
 from export import write_onnx
 from lessons import Lessons
+from losses import SMOOTHING, answer_loss, decision_loss, sound_loss
 from mining import hardest
 from model import BatchNorm, Conformer
 from phonemes import SOUNDS
 from quantize import MaskedScores, observe, round_weights, switch
-from start import centre, from_onnx
-from streams import HARD, PLAIN, REWARD, Composer
+from start import averaged, centre
+from streams import HARD, PLAIN, Composer
 from vectors import write_vectors
 
-SMOOTHING = DECODER["smoothing"]
-ENDING = 10  # frames at a word's end that must each answer
 FRAMES = 320  # committed frames of a training stream
 SEED = 20261121
 # Weight of the cross-entropy to the teacher's words, and the temperature of both.
 NAMING, TEMPERATURE = 0.15, 3.0
-# Weight of the phonemes' loss, and frames after a word's end in which they may still be told.
-SOUNDING, SOUNDS_LATE = 0.15, 12
+SOUNDING = 0.15  # weight of the phonemes' loss
 # Weight of a wake word heard where none was said, and of another of ours in other speech, at the end of each stage;
 # before the first it is 1.
 FALSE_WAKES, FALSE_WORDS = (3.0, 8.0, 15.0, 15.0), (1.0, 1.5, 2.0, 2.0)
 # Where training starts from trained weights: its share of the peak rates, and batches in which new heads learn alone.
-STARTED, HEADS_ALONE = 0.5, 500
+STARTED, HEADS_ALONE = 0.3, 500
 # Added to the trained model's logits: the mix holds more other speech and silence than of any one command, and the
 # model's doubt leans that way; recordings of words that it knows from synthetic voices alone are less sure than those. The
-# best on val, and on Speech Commands' few training clips of on and off, of -0.5 ... -2.5, -1 ... -3 and 0 ... 1. At a wake word's
+# best on val, and on Speech Commands' few training clips of on and off, of -0.5 ... -2.5, -1 ... -3 and 0 ... 4. At a wake word's
 # shift its threshold for less than half a false wake an hour comes to 0.6. While the network learns to be quantized, which
 # sees that mix too, the loss takes them out again.
-PRIOR = {UNKNOWN: -1.5, SILENCE: -2.0, **{LABELS.index(word): 1.0 for word in FROM_TEXT},
+PRIOR = {UNKNOWN: -1.5, SILENCE: -2.0, **{LABELS.index(word): 2.0 for word in FROM_TEXT},
          **{LABELS.index(word): -0.75 for word in WAKE}}
 
 
@@ -71,79 +69,6 @@ class Streams(IterableDataset):
         while True:
             yield tuple(torch.from_numpy(a) for a in self.composer.batch((SEED, self.stage, step), self.batch))
             step += 1
-
-
-def smoothed(posteriors):
-    """Mean over the last frames as the decoder takes it; before the stream they count as 0. [B, T, classes]."""
-    total = torch.cumsum(posteriors, dim=1)
-    return (total - torch.nn.functional.pad(total, (0, 0, SMOOTHING, 0))[:, : total.shape[1]]) / SMOOTHING
-
-
-def decision_loss(logits, items, silent, target, false_wakes=1.0, false_words=1.0):
-    """Cross-entropy of what the decoder would answer, item by item; `target` has the labels' shares, [n, labels].
-
-    A word's own posterior must peak between its middle and 60 ms after its end; no other
-    command's may, anywhere in the item, nor may `_unknown_` unless others talk in it. Where nobody
-    speaks, every frame must say silence.
-    """
-    logits = logits.float()
-    posteriors = smoothed(torch.softmax(logits, dim=-1))[items[:, 0]]
-    label, begin, end, middle, reward, talk = items[:, 1:7].T
-    frame = torch.arange(logits.shape[1], device=logits.device)[None, :]
-    within = (frame >= begin[:, None]) & (frame < end[:, None])
-    peak = lambda window: (posteriors * window[..., None]).amax(1)
-    reached = peak((frame >= middle[:, None]) & (frame < reward[:, None]))
-    highest = peak(within).clamp(max=0.999)
-    words = label != SILENCE
-    hit = -torch.log(reached.gather(1, label[:, None])[:, 0].clamp(min=1e-4)) * words
-    hit *= target.gather(1, label[:, None])[:, 0]
-    others = 1.0 - target
-    others[:, SILENCE] = 0.0
-    others[:, UNKNOWN] *= talk == 0
-    wake = [WORDS.index(word) for word in WAKE]
-    rest = [word for word in range(len(WORDS)) if word not in wake]
-    others[:, rest] *= ((talk < 2) * torch.where(label == UNKNOWN, false_words, 1.0))[:, None]
-    others[:, wake] *= false_wakes
-    false = -(torch.log1p(-highest) * others).sum(1)
-    quiet = torch.nn.functional.cross_entropy(
-        logits.flatten(0, 1), torch.full((logits.shape[0] * logits.shape[1],), SILENCE, device=logits.device), reduction="none"
-    )
-    quiet = (quiet * silent.flatten()).sum() / silent.sum().clamp(min=1.0)
-    # A peak alone teaches one frame of a word at a time; those before it ends answer too, which learns faster.
-    return hit.mean() + false.mean() + 0.3 * (quiet + answer_loss(logits, items, target))
-
-
-def answer_loss(logits, items, target):
-    """Cross-entropy of the frames that end an item's word, [B, T, classes]; target [n, classes]."""
-    label, begin, _, middle, reward = items[:, 1:6].T
-    frame = torch.arange(logits.shape[1], device=logits.device)[None, :]
-    # Silence and running speech have no such end.
-    word = (label != SILENCE) & (middle != begin)
-    ending = (frame >= reward[:, None] - ENDING) & (frame < reward[:, None]) & word[:, None]
-    answers = torch.log_softmax(logits.float(), dim=-1)[items[:, 0]]
-    return -((answers * target[:, None]).sum(-1) * ending).sum() / ending.sum().clamp(min=1)
-
-
-def sound_loss(logits, items, phonemes):
-    """CTC (Graves et al. 2006) of the phonemes of each item whose text is known, over its own frames; [B, T, sounds + 1].
-
-    The same sounds are in recorded and in synthetic speech, which the encoder is to hear alike.
-    """
-    said = phonemes[items[:, -1].cpu()]
-    lengths = (said > 0).sum(1)
-    middle, reward = items[:, 4], items[:, 5]
-    last = reward - REWARD - 1
-    first = (2 * middle - last - 2).clamp(min=0)
-    frames = (last + SOUNDS_LATE).clamp(max=logits.shape[1]) - first
-    # A word cut short by an augmentation may have too few frames for its sounds.
-    known = (items[:, -1] >= 0) & (lengths > 0) & (middle > items[:, 2]) & (frames > 2 * lengths)
-    if not known.any():
-        return logits.sum() * 0.0
-    first, frames, said, lengths, stream = first[known], frames[known], said[known], lengths[known], items[known, 0]
-    at = (first[:, None] + torch.arange(int(frames.max()))).clamp(max=logits.shape[1] - 1)
-    own = torch.log_softmax(logits.float()[stream[:, None], at], dim=-1)
-    each = torch.nn.functional.ctc_loss(own.transpose(0, 1), said.long(), frames, lengths, reduction="none", zero_infinity=True)
-    return (each / lengths).mean()
 
 
 def settle(model, batches):
@@ -176,13 +101,14 @@ class Run:
         # Tells phonemes while the network learns, as above.
         self.sounds = torch.nn.Linear(profile.hidden, len(SOUNDS) + 1).to(args.device)
         self.phonemes = torch.from_numpy(np.concatenate([corpus.phonemes, np.zeros_like(corpus.phonemes[:1])]))
-        self.centred = args.start is None or args.start.suffix != ".onnx"
-        self.new_heads = not self.centred  # an exported model has none
-        if not self.centred:
-            self.average = from_onnx(args.start, profile, front, LABELS).to(args.device).eval()
+        self.new_heads = bool(args.start) and args.start[0].suffix == ".onnx"  # an exported model has none
+        self.centred = not self.new_heads
+        if self.new_heads:
+            self.average = averaged(args.start, profile, front, LABELS).to(args.device).eval()
+            self.average.head.bias.data -= self.prior()
         elif args.start:
             # Ranges are chosen anew.
-            started = torch.load(args.start, map_location=args.device, weights_only=True)
+            started = torch.load(args.start[0], map_location=args.device, weights_only=True)
             self.average.load_state_dict(started["average"], strict=False)
             self.sounds.load_state_dict(started["sounds"])
         self.start()
@@ -257,10 +183,10 @@ class Run:
         loader = iter(DataLoader(streams, batch_size=None, num_workers=1, prefetch_factor=8))
         if label == "quantizing" and not self.average.folded:
             self.quantize(loader)
-        if not self.centred:
+        elif not self.centred:
             centre(self.average, self.features(loader))
             self.start()
-            self.centred = True
+        self.centred = True
         bar = tqdm(total=steps, initial=self.step, desc=label, unit="batch", smoothing=0.02)
         running, begun = None, time.monotonic()
         while self.step < steps:
@@ -355,7 +281,8 @@ def main():
     parser.add_argument("--wake-recorded", action="store_true", help="train on another quarter of these recordings too, not on synthetic speech alone")
     parser.add_argument("--work", type=Path, required=True, help="where features and checkpoints are kept")
     parser.add_argument("--output", type=Path, help="folder for ONNX, card and test vectors [default: models/ and tests/data/, which are replaced]")
-    parser.add_argument("--start", type=Path, help="checkpoint in float, or exported ONNX, of the same profile, whose weights a new run begins with")
+    parser.add_argument("--start", type=Path, action="append", default=[], help="exported ONNX of the same profile, whose weights a new run begins with; "
+                        "repeatable: with their mean; or one checkpoint in float")
     parser.add_argument("--lessons", type=Path, help="what a teacher answers to the training clips, made by teacher.py")
     parser.add_argument("--profile", default="shrunk", help="of config/models.toml")
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])

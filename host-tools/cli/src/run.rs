@@ -56,7 +56,6 @@ pub fn run(options: &Options) -> Result<()> {
     let mut session = Session {
         trace: options.trace.is_some().then(|| Trace::new(&image)),
         all: Sums::of(&image),
-        rests: image.quiet().is_some(),
         failed: 0,
     };
     // Standard input, which may be live, is heard by itself.
@@ -193,8 +192,6 @@ impl Follower for Held<'_> {
 /// Holds what is told of all inputs together.
 struct Session {
     all: Sums,
-    /// Says whether the network may rest.
-    rests: bool,
     trace: Option<Trace>,
     /// Number of inputs that could not be used.
     failed: usize,

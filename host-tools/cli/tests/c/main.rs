@@ -99,7 +99,7 @@ fn a_program_in_c_sleeps_and_wakes_as_zerda_run_does() {
     let folder = tempfile::tempdir().unwrap();
     let gated = folder.path().join("gated.zerda").display().to_string();
     let words = "computer".parse().unwrap();
-    let file = wake::open(&root().join(IMAGE), Some(&words)).unwrap();
+    let file = wake::open(&root().join(IMAGE), Some(&words), None).unwrap();
     fs::write(&gated, file.bytes()).unwrap();
     let build = build_on_host().replace("build.sh host", &format!("build.sh host '{gated}'"));
     shell(&build.replace(IMAGE, &gated)).unwrap();

@@ -57,7 +57,7 @@ pub struct Pcm {
 }
 
 impl Pcm {
-    /// Decodes raw samples.
+    /// Decodes raw samples, which no header precedes.
     pub fn raw(source: Source, raw: Raw) -> Pcm {
         let format = Format {
             coding: raw.format().coding(),
