@@ -30,6 +30,9 @@ pub trait Follower {
 
     /// Takes what the recognizer made of them.
     fn event(&mut self, _event: &Event<'_>) {}
+
+    /// Takes that the stream is over, whether it could be heard to its end or not.
+    fn end(&mut self) {}
 }
 
 /// Sums up what was heard, in one stream or in all.
@@ -111,29 +114,11 @@ impl<'a> Hearing<'a> {
             hearing: self,
             outlet,
         };
-        loop {
-            let left = most - stream.outlet.sums.samples;
-            if left == 0 || interrupt::requested() {
-                break;
-            }
-            let piece = match recording.next_piece() {
-                Ok(Some(piece)) => piece,
-                Ok(None) => break,
-                // It may have been cut off within a sample.
-                Err(_) if interrupt::requested() => break,
-                Err(error) if stream.outlet.sums.samples > 0 => {
-                    return stream.end().and(Err(error));
-                }
-                Err(error) => return Err(error),
-            };
-            let piece = &piece[..piece.len().min(left.try_into().unwrap_or(usize::MAX))];
-            for follower in &mut stream.outlet.followers {
-                follower.samples(piece)?;
-            }
-            stream.push(piece)?;
-            stream.outlet.sums.samples += piece.len() as u64;
+        let heard = stream.hear(recording, most);
+        for follower in &mut stream.outlet.followers {
+            follower.end();
         }
-        stream.end()
+        heard
     }
 
     /// Prints the last line of all streams, of which `files` could be heard; a live one has overruns.
@@ -203,6 +188,33 @@ struct Stream<'a, 'o> {
 }
 
 impl Stream<'_, '_> {
+    /// Hears the recording, or as many samples of it as `most`, and decides what was heard last.
+    fn hear(&mut self, recording: &mut Recording, most: u64) -> Result<()> {
+        loop {
+            let left = most - self.outlet.sums.samples;
+            if left == 0 || interrupt::requested() {
+                break;
+            }
+            let piece = match recording.next_piece() {
+                Ok(Some(piece)) => piece,
+                Ok(None) => break,
+                // It may have been cut off within a sample.
+                Err(_) if interrupt::requested() => break,
+                Err(error) if self.outlet.sums.samples > 0 => {
+                    return self.end().and(Err(error));
+                }
+                Err(error) => return Err(error),
+            };
+            let piece = &piece[..piece.len().min(left.try_into().unwrap_or(usize::MAX))];
+            for follower in &mut self.outlet.followers {
+                follower.samples(piece)?;
+            }
+            self.push(piece)?;
+            self.outlet.sums.samples += piece.len() as u64;
+        }
+        self.end()
+    }
+
     /// Decides what was heard last.
     fn end(&mut self) -> Result<()> {
         for follower in &mut self.outlet.followers {

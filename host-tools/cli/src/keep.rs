@@ -207,11 +207,6 @@ impl<'a> Keeper<'a> {
         }
     }
 
-    /// Keeps what waits, since the stream has ended.
-    pub fn end(mut self) {
-        self.write(true);
-    }
-
     /// Writes the clips whose samples are there, or all.
     fn write(&mut self, all: bool) {
         let start = self.end - self.samples.len() as u64;
@@ -315,6 +310,11 @@ impl<'a> Keeper<'a> {
 }
 
 impl Follower for Keeper<'_> {
+    /// Keeps what waits, since the stream is over.
+    fn end(&mut self) {
+        self.write(true);
+    }
+
     fn samples(&mut self, pcm: &[i16]) -> Result<()> {
         let surplus = self.samples.len().saturating_sub(HELD as usize);
         self.samples.drain(..surplus);

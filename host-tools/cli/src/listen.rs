@@ -137,11 +137,7 @@ impl Session<'_> {
         let seconds = options.seconds.unwrap_or(f64::INFINITY);
         // The conversion saturates.
         let most = (seconds * f64::from(SAMPLE_RATE)) as u64;
-        let heard = hearing.hear(recording, most, &mut vec![0; image.memory_bytes()], outlet);
-        if let Some(keeper) = keeper {
-            keeper.end();
-        }
-        heard
+        hearing.hear(recording, most, &mut vec![0; image.memory_bytes()], outlet)
     }
 }
 

@@ -144,11 +144,7 @@ impl Inputs<'_> {
             followers: followers.into_iter().flatten().collect(),
             sums,
         };
-        let heard = hearing.hear(&mut recording, u64::MAX, memory, outlet);
-        if let Some(keeper) = keeper {
-            keeper.end();
-        }
-        heard?;
+        hearing.hear(&mut recording, u64::MAX, memory, outlet)?;
         if !hearing.json {
             turn.give(Part::Line(end_line(name, sums.heard, sums.samples)))?;
         }
