@@ -2,10 +2,11 @@
 # Gets what building and running the boards takes and this machine lacks. Nothing is installed in
 # the system but targets by rustup; all else is kept under target/tools.
 #
-#   setup.sh targets [TRIPLE...]   Rust's core library for bare-metal targets
+#   setup.sh targets [TRIPLE...]   Rust's core library for bare-metal targets, or WebAssembly
 #   setup.sh qemu [aarch64]        qemu-system-arm, or qemu-system-aarch64
 #   setup.sh gcc                   arm-none-eabi-gcc, for the examples in C
 #   setup.sh alsa                  libasound.so.2, whose folder it prints
+#   setup.sh chromium              a headless Chromium, whose path it prints
 #   setup.sh cargo TRIPLE ARG...   targets TRIPLE, then `cargo ARG...` in the caller's folder
 set -euo pipefail
 caller=$PWD
@@ -158,19 +159,22 @@ unpack() {
 
 # Program $1 of Debian's package $2, with options $4... of its own before the caller's; $3 is the folder for it.
 program() {
-  local libraries name=$1 folder=$3
+  local libraries binary name=$1 folder=$3
   ! command -v "$name" >/dev/null || return 0
   [ ! -x "$tools/bin/$name" ] || return 0
   [ -x "$tools/$folder/usr/bin/$name" ] || unpack "$2" "$folder"
   shift 3
   mkdir -p "$tools/bin"
+  # Where a package has both, the one in usr/bin is a script that looks for the other where it would be installed.
+  binary=$(cd "$tools" && find "$folder/usr/lib" -maxdepth 2 -name "$name" -type f | head -n 1)
+  [ -n "$binary" ] || binary=$folder/usr/bin/$name
   libraries=$(cd "$tools" && find "$folder" -name 'lib*.so*' -printf '$tools/%h\n' | sort -u | paste -sd :)
   cat >"$tools/bin/$name.part" <<-END
 	#!/bin/sh
 	# $name as firmware/setup.sh unpacked it.
 	tools=\$(dirname "\$0")/..
 	export LD_LIBRARY_PATH="$libraries"
-	exec "\$tools/$folder/usr/bin/$name" $* "\$@"
+	exec "\$tools/$binary" $* "\$@"
 	END
   chmod +x "$tools/bin/$name.part"
   "$tools/bin/$name.part" --version >/dev/null ||
@@ -192,6 +196,16 @@ alsa() {
   dirname "$library"
 }
 
+# The path of a Chromium, on standard output.
+browser() {
+  local name
+  for name in chromium-headless-shell chromium google-chrome-stable; do
+    ! command -v "$name" || return 0
+  done
+  program chromium-headless-shell chromium-headless-shell chromium >&2
+  echo "$tools/bin/chromium-headless-shell"
+}
+
 case ${1:-} in
   targets)
     shift
@@ -201,10 +215,11 @@ case ${1:-} in
   qemu) program "qemu-system-${2:-arm}" qemu-system-arm qemu -L '"$tools/qemu/usr/share/qemu"' ;;
   gcc) program arm-none-eabi-gcc gcc-arm-none-eabi gcc ;;
   alsa) alsa ;;
+  chromium) browser ;;
   cargo)
     [ $# -gt 2 ] || fail "usage: setup.sh cargo TRIPLE ARG..."
     shift
     run_cargo "$@"
     ;;
-  *) fail "usage: setup.sh targets [TRIPLE...] | setup.sh qemu [aarch64] | setup.sh gcc | setup.sh alsa | setup.sh cargo TRIPLE ARG..." ;;
+  *) fail "usage: setup.sh targets [TRIPLE...] | setup.sh qemu [aarch64] | setup.sh gcc | setup.sh alsa | setup.sh chromium | setup.sh cargo TRIPLE ARG..." ;;
 esac

@@ -18,7 +18,8 @@ mod mve;
 pub mod plain;
 #[cfg(any(
     target_arch = "x86_64",
-    all(target_arch = "aarch64", target_feature = "neon")
+    all(target_arch = "aarch64", target_feature = "neon"),
+    all(target_arch = "wasm32", target_feature = "simd128")
 ))]
 mod simd;
 #[cfg(all(any(feature = "dsp", feature = "mve"), target_arch = "arm"))]

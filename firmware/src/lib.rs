@@ -12,7 +12,8 @@
 //!
 //! The features `dsp` and `mve` choose faster kernels with the same results, for cores with Arm's DSP
 //! extension (Cortex-M4, M7, M33) and with Helium (Cortex-M55, M85; needs `-C target-cpu`). On x86-64 and AArch64
-//! the processor decides, which `std` looks at; without it, the target does. `defmt` adds logging.
+//! the processor decides, which `std` looks at; without it, the target does, as on WebAssembly with `simd128`. `defmt` adds
+//! logging.
 //!
 //! # Example
 //!

@@ -11,7 +11,8 @@ use super::dsp;
 use super::mve;
 #[cfg(any(
     target_arch = "x86_64",
-    all(target_arch = "aarch64", target_feature = "neon")
+    all(target_arch = "aarch64", target_feature = "neon"),
+    all(target_arch = "wasm32", target_feature = "simd128")
 ))]
 use super::simd;
 use super::{Channels, Heads, Operand, Output, plain};
@@ -31,6 +32,8 @@ static ALL: &[Kernels] = &[
     simd::DOTPROD,
     #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
     simd::NEON,
+    #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+    simd::SIMD128,
     plain::KERNELS,
 ];
 

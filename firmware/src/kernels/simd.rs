@@ -1,5 +1,6 @@
-//! These kernels are for the processors of PCs, phones and single-board computers, whose vectors [`Simd`] describes:
-//! one algorithm for each operator, and as few instructions as possible that differ from one set to another.
+//! These kernels are for the processors of PCs, phones and single-board computers, and for WebAssembly, whose vectors
+//! [`Simd`] describes: one algorithm for each operator, and as few instructions as possible that differ from one set to
+//! another.
 //!
 //! An operator's results lie side by side in a vector, whether they are channels, keys or elements, so that all are
 //! requantized at once, exactly as TFLite does. If something does not fit, such as a row shorter than a vector, it
@@ -39,6 +40,8 @@ mod neon;
 mod product;
 mod requantize;
 mod softmax;
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+mod wasm;
 
 use super::{Channels, Heads, Kernels, Operand, Output};
 use crate::plan::{Clamp, Requantize};
@@ -138,6 +141,8 @@ fn blocks(len: usize, size: usize) -> impl Iterator<Item = usize> + Clone {
 /// Makes a kernel's entry in a table: a function that has `$features` and into which all that it calls is inlined.
 macro_rules! entry {
     ($isa:ty, $features:literal, $module:ident::$kernel:ident($($name:ident: $type:ty),*)) => {{
+        // A module of WebAssembly with instructions that there are not is refused before it runs.
+        #[cfg_attr(target_arch = "wasm32", allow(unused_unsafe))]
         fn $kernel($($name: $type),*) {
             #[target_feature(enable = $features)]
             fn with_features($($name: $type),*) {
@@ -229,3 +234,7 @@ pub const NEON: Kernels = kernels!("neon", neon::Neon<false>, "neon", has!("neon
 /// The table of the kernels for NEON with products of four bytes, which these have: Cortex-A76 (Raspberry Pi 5), Apple's M1 and later.
 #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
 pub const DOTPROD: Kernels = kernels!("dotprod", neon::Neon<true>, "neon,dotprod", has!("dotprod"));
+
+/// The table of the kernels for WebAssembly with vectors, which a module that was built with them always has.
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+pub const SIMD128: Kernels = kernels!("simd128", wasm::Wasm, "simd128", || true);

@@ -5,6 +5,7 @@ mod eval;
 mod files;
 mod listen;
 mod simulate;
+mod web;
 
 use std::path::PathBuf;
 
@@ -23,6 +24,7 @@ pub use boards::{FlashArgs, MonitorArgs, QemuArgs};
 pub use eval::{EvalArgs, Room, TuneArgs};
 pub use listen::ListenArgs;
 pub use simulate::SimulateArgs;
+pub use web::WebArgs;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -30,6 +32,7 @@ Examples:
   zerda run recording.wav --explain
   zerda run recording.wav --wake=yes
   zerda listen
+  zerda web
   arecord -q -t raw -f S16_LE -r 48000 -c 2 | zerda run - --rate 48000 --channels 2
   zerda eval speech_commands/test
   zerda eval speech_commands/test --stream --negatives recordings --noise noise --report target/report.html
@@ -62,6 +65,7 @@ pub struct Cli {
 pub enum Command {
     Run(RunArgs),
     Listen(ListenArgs),
+    Web(WebArgs),
     Eval(EvalArgs),
     Tune(TuneArgs),
     Compile(CompileArgs),

@@ -1,7 +1,7 @@
 //! `zerda` is the command: it reads its arguments, and has the crates of `host-tools` do the work.
 //!
 //! It serves the people who compile, try and tune a model. It depends on all other crates of `host-tools`, and none
-//! depends on it: what this package does itself is `run`, its picture of the posteriors, `listen` and
+//! depends on it: what this package does itself is `run`, its picture of the posteriors, `listen`, `web` and
 //! `inspect`, which nothing else needs.
 
 #[cfg_attr(not(feature = "float"), allow(dead_code))] // some arguments are read with it alone
@@ -16,6 +16,7 @@ mod microphone;
 mod run;
 mod trace;
 mod view;
+mod web;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -76,6 +77,13 @@ fn execute(command: Command) -> Result<ExitCode> {
             kernels: args.kernels.kernels,
             keep: args.keep.keep,
             json: args.json,
+        }),
+        Command::Web(args) => web::web(&web::Options {
+            image: args.image.image,
+            wake: args.wake.wake,
+            quiet: args.quiet.quiet,
+            port: args.port,
+            output: args.output,
         }),
         Command::Eval(args) if args.stream.stream => {
             let stream = args.stream;

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use zerda_support::output;
 
+use crate::web;
+
 use super::{Command, CommandsArgs, CompileArgs, ExportArgs, NpuArgs};
 
 impl Command {
@@ -12,6 +14,13 @@ impl Command {
         match self {
             Command::Run(args) => Vec::from_iter(args.trace.clone()),
             Command::Listen(args) => Vec::from_iter(args.record.clone()),
+            Command::Web(args) => {
+                let files = |folder: &PathBuf| {
+                    let names = web::names(&args.image.image);
+                    names.into_iter().map(|name| folder.join(name)).collect()
+                };
+                args.output.as_ref().map_or(Vec::new(), files)
+            }
             Command::Eval(args) => Vec::from_iter(args.stream.report.clone()),
             Command::Tune(args) => Vec::from_iter(args.output.clone()),
             Command::Compile(args) => {

@@ -237,6 +237,7 @@ fn left_out(words: &[&str]) -> Option<&'static str> {
     match words[0] {
         "qemu" | "flash" => Some("it builds firmware; tests/qemu and tests/flash run it"),
         "listen" => Some("it takes a microphone; tests/listen runs it"),
+        "web" => Some("it serves until it is ended; tests/web runs it"),
         "monitor" => Some("it takes a board; tests/monitor runs it over a pipe"),
         "npu" => Some("it takes Vela; tests/npu.rs runs it"),
         "simulate" if has("ethos-u55-256") => Some("it takes Vela; tests/npu.rs runs it"),
