@@ -3,6 +3,7 @@
 use std::fs;
 
 use cbindgen::{Builder, Config, DocumentationStyle, EnumConfig, Language, RenameRule, Style};
+use zerda_support::output;
 use zerda_tests::repository;
 
 const HEADER: &str = "firmware/c/include/zerda.h";
@@ -55,5 +56,5 @@ fn the_header_is_what_cbindgen_makes_of_the_sources() {
 #[test]
 #[ignore = "writes the header"]
 fn renew() {
-    fs::write(repository(HEADER), made()).unwrap();
+    output::replace(&repository(HEADER), made().as_bytes()).unwrap();
 }

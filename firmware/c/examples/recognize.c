@@ -52,6 +52,13 @@ static void on_wake(void *context, const ZerdaWake *wake)
     port_print(" ms\n");
 }
 
+static void on_speech(void *context, const ZerdaSpeech *speech)
+{
+    (void)context;
+    print_field(speech->speech ? "speech from " : "quiet from ", speech->at_ms);
+    port_print(" ms\n");
+}
+
 static void on_logits(void *context, const int8_t *logits, size_t count)
 {
     struct heard *heard = context;
@@ -95,7 +102,7 @@ int recognize(const char *path)
 {
     struct heard heard = {0xFFFFFFFF, 0};
     const ZerdaCallbacks callbacks = {
-        .context = &heard, .on_detection = on_detection, .on_wake = on_wake, .on_logits = on_logits};
+        .context = &heard, .on_detection = on_detection, .on_wake = on_wake, .on_speech = on_speech, .on_logits = on_logits};
     Zerda *zerda;
     ZerdaStatus status = zerda_init(storage, sizeof storage, zerda_image, sizeof zerda_image, &callbacks, &zerda);
     uint32_t bytes = open_wav(path);

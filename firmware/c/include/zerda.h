@@ -183,6 +183,22 @@ typedef struct ZerdaWake {
 } ZerdaWake;
 
 /*
+ Says that somebody speaks, and the network runs, or that nobody does, and it rests. A stream begins at rest, and so it does
+ after `zerda_reset` and `zerda_lost`, which is not told.
+ */
+typedef struct ZerdaSpeech {
+  /*
+   Says whether the network runs from now on.
+   */
+  bool speech;
+  /*
+   The time, in ms of audio, at which the first frame starts that it hears, or the first that it does not; that was
+   300 ms ago, or more.
+   */
+  uint32_t at_ms;
+} ZerdaSpeech;
+
+/*
  Says what went wrong.
  */
 typedef struct ZerdaFault {
@@ -213,6 +229,10 @@ typedef struct ZerdaCallbacks {
    Is told where commands begin or cease to count, of an image that names wake words.
    */
   void (*on_wake)(void *context, const struct ZerdaWake *wake);
+  /*
+   Is told when the network begins to run and to rest, of an image that has a gate for the quiet.
+   */
+  void (*on_speech)(void *context, const struct ZerdaSpeech *speech);
   /*
    Is told of faults.
    */

@@ -4,6 +4,7 @@ use core::ffi::{c_char, c_void};
 
 use zerda_firmware::gate::{Asleep, Awake};
 use zerda_firmware::image::MAX_NAME;
+use zerda_firmware::recognizer::Spell;
 use zerda_firmware::{Detection, Event, Image};
 
 /// A command or a wake word that was detected. Times count in ms of audio from the start of the stream, or from its reset.
@@ -38,6 +39,18 @@ pub struct ZerdaWake {
     pub until_ms: u32,
 }
 
+/// Says that somebody speaks, and the network runs, or that nobody does, and it rests. A stream begins at rest, and so it does
+/// after `zerda_reset` and `zerda_lost`, which is not told.
+#[repr(C)]
+#[derive(Debug)]
+pub struct ZerdaSpeech {
+    /// Says whether the network runs from now on.
+    pub speech: bool,
+    /// The time, in ms of audio, at which the first frame starts that it hears, or the first that it does not; that was
+    /// 300 ms ago, or more.
+    pub at_ms: u32,
+}
+
 /// Says what kind of fault it is.
 #[repr(i32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +83,8 @@ pub struct ZerdaCallbacks {
         Option<unsafe extern "C" fn(context: *mut c_void, detection: *const ZerdaDetection)>,
     /// Is told where commands begin or cease to count, of an image that names wake words.
     pub on_wake: Option<unsafe extern "C" fn(context: *mut c_void, wake: *const ZerdaWake)>,
+    /// Is told when the network begins to run and to rest, of an image that has a gate for the quiet.
+    pub on_speech: Option<unsafe extern "C" fn(context: *mut c_void, speech: *const ZerdaSpeech)>,
     /// Is told of faults.
     pub on_fault: Option<unsafe extern "C" fn(context: *mut c_void, fault: *const ZerdaFault)>,
     /// Is given the logits of each step of the network, one a frame and class.
@@ -96,7 +111,9 @@ impl ZerdaCallbacks {
                 until_ms,
             }),
             Event::Asleep(asleep) => self.asleep(asleep),
-            Event::Frame { .. } | Event::Word(_) | Event::Speech(_) | Event::Quiet(_) => {}
+            Event::Speech(Spell { at_ms, .. }) => self.speech(true, at_ms),
+            Event::Quiet(Spell { at_ms, .. }) => self.speech(false, at_ms),
+            Event::Frame { .. } | Event::Word(_) => {}
         }
     }
 
@@ -136,6 +153,14 @@ impl ZerdaCallbacks {
         if let Some(call) = self.on_wake {
             // SAFETY: C's function takes a pointer to this, which outlives the call.
             unsafe { call(self.context, &raw const wake) };
+        }
+    }
+
+    fn speech(&self, speech: bool, at_ms: u32) {
+        if let Some(call) = self.on_speech {
+            let speech = ZerdaSpeech { speech, at_ms };
+            // SAFETY: C's function takes a pointer to this, which outlives the call.
+            unsafe { call(self.context, &raw const speech) };
         }
     }
 

@@ -308,3 +308,20 @@ fn a_threshold_is_refused_out_of_range_and_for_what_is_never_detected() {
     let thresholds = [0, 1, 2].map(|label| decoder.threshold(label));
     assert_eq!(thresholds, [100, 120, 0]);
 }
+
+#[test]
+fn a_refractory_time_goes_on_while_nothing_is_decoded_and_ends_when_it_would_have_ended() {
+    let image = tiny(2);
+    let image = Image::parse(image.get()).unwrap();
+    let [go, stop] = [GO, STOP].map(|of| of.map(|p| (i16::from(p) - 128) as i8));
+    // "go" is decided by frame 1, and nothing in frames 2 to 31. "stop" takes three frames.
+    for (rested_until, expected) in [(10, 32), (29, 32), (30, 32), (31, 33), (500, 502)] {
+        let mut decoder = Decoder::new(&image);
+        let decided = (0..2).filter_map(|_| decoder.push_frame(&go, 0, ALL_LABELS));
+        assert_eq!(decided.count(), 1);
+        decoder.go_on_at(rested_until);
+        let mut frames = rested_until..rested_until + 50;
+        let decided = frames.find(|_| decoder.push_frame(&stop, 0, ALL_LABELS).is_some());
+        assert_eq!(decided, Some(expected), "rested until {rested_until}");
+    }
+}

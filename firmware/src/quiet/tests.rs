@@ -47,9 +47,8 @@ fn the_gate_stays_open_for_the_hangover_after_the_last_sound() {
     let mut detector = settled(2);
     let sound = [17.0; 20].into_iter().chain([10.0; 100]);
     let opened = open(&mut detector, sound);
-    // What is smoothed fades for a few frames.
-    let last = *opened.last().unwrap();
-    assert!((20 + 29..20 + 29 + 6).contains(&last), "{last}");
+    // The last frame of the sound, and 29 more.
+    assert_eq!(opened.last(), Some(&(19 + 29)));
     assert!(opened.windows(2).all(|two| two[1] == two[0] + 1));
 }
 
@@ -60,6 +59,26 @@ fn a_click_of_a_frame_and_sound_near_the_noise_do_not_open_it() {
     }
     let click = [14.0].into_iter().chain([10.0; 50]);
     assert_eq!(open(&mut settled(2), click), []);
+}
+
+/// Clicks of three frames, 30 dB above the noise, every half second, as a clock ticks.
+fn ticks(count: usize) -> Vec<f32> {
+    let tick = [&[17.0; 3][..], &[10.0; 47]].concat();
+    tick.repeat(count)
+}
+
+#[test]
+fn a_clock_that_ticks_opens_it_once_and_what_lasts_opens_it_in_90_ms() {
+    let mut detector = settled(2);
+    let opened = open(&mut detector, ticks(20));
+    // At the first tick, for the hangover; after the last one for a word.
+    assert!(opened.iter().all(|&frame| frame < 50), "{opened:?}");
+    let opened = open(&mut detector, [17.0; 30]);
+    assert!((3..=7).contains(&opened[0]), "{opened:?}");
+    // Two seconds without a click, and it is as quick as it was.
+    open(&mut detector, [10.0; 250]);
+    let opened = open(&mut detector, [17.0; 5]);
+    assert!(opened[0] <= 2, "{opened:?}");
 }
 
 #[test]

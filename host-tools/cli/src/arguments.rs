@@ -193,7 +193,8 @@ pub struct RunArgs {
     /// {"quiet": {at_ms}}, then {"summary": {...}}, where it may rest with duty, the share of the steps that ran (0 to 1)
     #[arg(long)]
     pub json: bool,
-    /// Draws the smoothed posteriors over time into this SVG file
+    /// Draws the smoothed posteriors over time into this SVG file, with the thresholds, and over the waveform; shaded are the
+    /// times in which commands count after a wake word, and those in which the network rests
     #[arg(long, value_name = "OUT.svg")]
     pub trace: Option<PathBuf>,
     /// Says why commands were missed or falsely detected, by the label file beside each input of up to 50 minutes: NAME.json as

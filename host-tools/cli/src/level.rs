@@ -1,6 +1,7 @@
 //! Measures how loud audio is: its level, its peaks, what is cut off, and the noise that is always there.
 
 use zerda_support::audio::SAMPLE_RATE;
+use zerda_support::statistics::decibels;
 
 /// Samples of a block, 50 ms, whose level is one figure.
 const BLOCK: usize = SAMPLE_RATE as usize / 20;
@@ -15,7 +16,7 @@ const SHOWN: u32 = 20;
 
 /// Returns the level in dBFS of a mean of squares of 16-bit samples, which is that of a square wave at full scale at 0.
 pub fn dbfs(mean_square: f64) -> f64 {
-    10.0 * (mean_square / (32_768.0 * 32_768.0)).log10()
+    decibels(mean_square / (32_768.0 * 32_768.0))
 }
 
 /// Follows the level of live audio.

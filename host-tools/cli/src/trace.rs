@@ -1,7 +1,12 @@
-//! Draws the smoothed posteriors over time as an SVG, one panel an input: what the decoder saw.
+//! Draws the smoothed posteriors over time as an SVG, one panel an input: what the decoder saw, the thresholds that it had,
+//! when commands counted, and when the network rested.
+
+use std::collections::BTreeMap;
 
 use zerda_firmware::gate::Awake;
+use zerda_firmware::recognizer::Spell;
 use zerda_firmware::{Detection, Event, Image, Word};
+use zerda_support::charts::treemap::Rectangle;
 use zerda_support::charts::{Chart, Edges, Scale, Side, colour, drawing};
 use zerda_support::error::Result;
 use zerda_support::escape;
@@ -22,6 +27,8 @@ const WAVEFORM: Edges = Edges {
     bottom: 322.0,
     ..POSTERIORS
 };
+/// Width that the name of a threshold takes at most, with one label.
+const NAME_ROOM: f64 = 190.0;
 /// Share of the chart's width that a word's name takes at most.
 const NAME_WIDTH: f64 = 0.1;
 /// Number of points that a line has at most: an hour of audio is drawn, and opened, as quickly as a minute.
@@ -34,6 +41,10 @@ pub struct Trace {
     labels: Vec<(String, String)>,
     /// Names of the commands that the image lists; it is empty where each label is a command.
     commands: Vec<String>,
+    /// Thresholds of the labels, 0 to 1, each once, and the line's name.
+    thresholds: Vec<(f64, String)>,
+    /// Says whether the image names wake words, and whether its network may rest.
+    gates: [bool; 2],
     /// Length in samples that the front end's window has.
     window: usize,
     hop: usize,
@@ -48,6 +59,8 @@ pub struct Panel {
     detections: Vec<Detection>,
     /// Spans of time in which commands count, as far as they were foreseen: start and end in ms.
     windows: Vec<(u32, u32)>,
+    /// Spells in which the network runs, where it may rest: start and, if they ended, end in ms.
+    spells: Vec<(u32, Option<u32>)>,
     /// Smoothed posteriors that the frames have, Q0.8, shape [frames, classes].
     smoothed: Vec<u8>,
     /// Magnitude that the loudest of every [`ENVELOPE`] samples has.
@@ -65,6 +78,7 @@ impl Panel {
             words: Vec::new(),
             detections: Vec::new(),
             windows: Vec::new(),
+            spells: Vec::new(),
             smoothed: Vec::new(),
             peaks: Vec::new(),
             samples: 0,
@@ -102,7 +116,13 @@ impl Follower for Panel {
             Event::Awake(Awake {
                 at_ms, until_ms, ..
             }) => self.windows.push((at_ms, until_ms)),
-            Event::Asleep(_) | Event::Step { .. } | Event::Speech(_) | Event::Quiet(_) => {}
+            Event::Speech(Spell { at_ms, .. }) => self.spells.push((at_ms, None)),
+            Event::Quiet(Spell { at_ms, .. }) => {
+                if let Some((_, end)) = self.spells.last_mut() {
+                    *end = Some(at_ms);
+                }
+            }
+            Event::Asleep(_) | Event::Step { .. } => {}
         }
     }
 }
@@ -122,6 +142,8 @@ impl Trace {
             panels: Vec::new(),
             labels: labels.collect(),
             commands: image.commands().map(|of| of.name.to_string()).collect(),
+            thresholds: thresholds(image),
+            gates: [image.wake().is_some(), image.quiet().is_some()],
             window: front_end.window.into(),
             hop: front_end.hop.into(),
             rate: f64::from(front_end.sample_rate),
@@ -151,6 +173,7 @@ impl Trace {
         let mut chart = Chart::new(edges, x, y);
         let middle = (edges.left + edges.right) / 2.0;
         chart.text("", (middle, edges.top - 16.0), Side::Middle, &panel.name);
+        self.rests(&mut chart, panel, seconds, (0.0, 1.1));
         // The time in which commands count after a wake word.
         let mut shaded = 0.0;
         for &(from, until) in &panel.windows {
@@ -160,6 +183,7 @@ impl Trace {
         }
         chart.x_axis("s");
         chart.y_axis("");
+        self.thresholds(&mut chart, edges);
         self.words(&mut chart, panel, seconds);
         // A frame around the words of each command of several words, with its name.
         for detection in &panel.detections {
@@ -183,7 +207,57 @@ impl Trace {
             chart.line(&format!("curve {colour}"), (x, y), (x + 20.0, y));
             chart.text("", (x + 28.0, y + 4.0), Side::Right, name);
         }
+        self.legend(&mut chart, edges);
         chart
+    }
+
+    /// Tells what shaded times are, below the labels.
+    fn legend(&self, chart: &mut Chart, edges: Edges) {
+        let of = [("window", "awake"), ("quiet", "network rests")];
+        let of = of.iter().zip(self.gates).filter(|(_, is)| *is);
+        for (number, ((class, name), _)) in (self.labels.len()..).zip(of) {
+            let (x, y) = (edges.right + 14.0, edges.top + 12.0 + 17.0 * number as f64);
+            let (width, height) = (20.0, 10.0);
+            let y = y - height / 2.0;
+            chart.rectangle(
+                class,
+                Rectangle {
+                    x,
+                    y,
+                    width,
+                    height,
+                },
+            );
+            chart.text("", (x + 28.0, y + 9.0), Side::Right, name);
+        }
+    }
+
+    /// Shades the times in which the network rests, between two values of y.
+    fn rests(&self, chart: &mut Chart, panel: &Panel, seconds: f64, (low, high): (f64, f64)) {
+        if !self.gates[1] {
+            return;
+        }
+        let mut from = 0.0;
+        let end = (seconds, Some(seconds));
+        let spells = panel.spells.iter();
+        let spells = spells.map(|&(start, end)| (secs(start), end.map(secs)));
+        for (until, next) in spells.chain([end]) {
+            let until = until.min(seconds);
+            if from < until {
+                chart.bar("quiet", (from, low), (until, high));
+            }
+            from = next.unwrap_or(seconds);
+        }
+    }
+
+    /// Draws a line at each threshold; names stand side by side, so that close ones do not write over each other.
+    fn thresholds(&self, chart: &mut Chart, edges: Edges) {
+        for (number, (threshold, name)) in self.thresholds.iter().enumerate() {
+            let (_, y) = chart.at(0.0, *threshold);
+            chart.line("limit", (edges.left, y), (edges.right, y));
+            let x = edges.left + 6.0 + NAME_ROOM * number as f64;
+            chart.text("limit", (x, y - 4.0), Side::Right, name);
+        }
     }
 
     /// Shades each word from start to end, in its colour, with its name and score above.
@@ -219,6 +293,7 @@ impl Trace {
             Scale::linear(-loudest, loudest),
         );
         let mut chart = Chart::new(edges, x, y);
+        self.rests(&mut chart, panel, seconds, (-loudest, loudest));
         let points = decimated(&panel.peaks);
         let points = points.map(|(at, peak)| ((at * ENVELOPE) as f64 / self.rate, f64::from(peak)));
         let points: Vec<(f64, f64)> = points.collect();
@@ -231,6 +306,25 @@ impl Trace {
     fn frame_end(&self, frame: usize) -> f64 {
         (frame * self.hop + self.window) as f64 / self.rate
     }
+}
+
+/// Returns each threshold of an image once, 0 to 1, and what the line is called: by its label, if it is that of one.
+fn thresholds(image: &Image<'_>) -> Vec<(f64, String)> {
+    let mut of = BTreeMap::<u8, Vec<&str>>::new();
+    for (label, threshold) in image.labels().zip(image.thresholds()) {
+        if threshold > 0 {
+            of.entry(threshold).or_default().push(label.name);
+        }
+    }
+    let named = |(threshold, labels): (u8, Vec<&str>)| {
+        let threshold = f64::from(threshold) / 256.0;
+        let name = match labels[..] {
+            [label] => format!("threshold of {label} {threshold:.2}"),
+            _ => format!("threshold {threshold:.2}"),
+        };
+        (threshold, name)
+    };
+    of.into_iter().map(named).collect()
 }
 
 fn secs(ms: u32) -> f64 {

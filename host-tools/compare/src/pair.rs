@@ -16,6 +16,7 @@ use zerda_quantize::graph::{Graph, Id, Linear, LinearKind, Op, Place, Quantizati
 use zerda_quantize::quantizer::quantized_weights;
 use zerda_support::error::{Error, Result};
 use zerda_support::operators::{describe, operands};
+use zerda_support::statistics;
 
 pub struct Pair<'a> {
     pub graph: Graph,
@@ -126,7 +127,7 @@ impl<'a> Pair<'a> {
             let logits = self.logits(Some(self.fake(spared)), streams)?;
             let errors = float.iter().zip(&logits).map(|(x, y)| f64::from(x - y));
             let noise: f64 = errors.map(|error| error.powi(2)).sum();
-            Ok(10.0 * (signal / noise).log10())
+            Ok(statistics::decibels(signal / noise))
         };
         let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} operators, {eta} left");
         let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());

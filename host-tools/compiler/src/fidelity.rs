@@ -8,6 +8,7 @@ use zerda_firmware::step::{Cpu, Step, byte_range};
 use zerda_firmware::{Image, Recognizer};
 use zerda_quantize::graph::Graph;
 use zerda_support::error::{Error, Result};
+use zerda_support::statistics;
 
 use super::calibrate::chunks;
 use crate::tract_step::FloatStep;
@@ -36,7 +37,7 @@ pub struct Fidelity {
 impl Fidelity {
     /// Returns the ratio of signal to quantization noise in dB.
     pub fn decibels(&self) -> f64 {
-        10.0 * (self.signal / self.noise).log10()
+        statistics::decibels(self.signal / self.noise)
     }
 
     fn add(&mut self, tensor: Tensor, integers: &[i8], floats: &[f32], absent: usize) {

@@ -202,10 +202,12 @@ fn report(
             "regions": regions,
             "commands": commands,
             "wake": wake::json(image),
+            "quiet": wake::quiet_json(image),
         });
         return print(&report.to_string());
     }
     print(&format!("model image: {}", wake::describe(image)))?;
+    print(&format!("quiet gate: {}", wake::describe_quiet(image)))?;
     for usage in usages {
         let (region, used) = (&usage.region, usage.used());
         print(&format!(

@@ -7,6 +7,7 @@ pub mod boards;
 pub mod elf;
 pub mod flash;
 pub mod monitor;
+mod port;
 pub mod qemu;
 #[cfg(feature = "test-support")]
 pub mod test_support;

@@ -2,26 +2,29 @@
 
 use std::fmt::Display;
 use std::io::{self, ErrorKind, Read};
-use std::net::{TcpStream, ToSocketAddrs};
 use std::path::Path;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use zerda_firmware::telemetry::{FrameDecoder, Report};
-
 use zerda_support::error::{Error, Result, say};
 use zerda_support::files;
-use zerda_support::interrupt;
+use zerda_support::interrupt::{self, Source};
 use zerda_support::output::{self, print};
 use zerda_support::report;
+
+use crate::port::{connect, is_port, open_port};
 
 /// Number of bytes without one good frame after which a source counts as no telemetry: a second of
 /// a line at 921600 baud, many minutes of reports.
 const NO_TELEMETRY: u64 = 64 * 1024;
 
-/// Time that a TCP server that refuses may take to come up: QEMU or a bridge that starts at the
-/// same time.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Time until a port that is gone is looked for the first time, which doubles with each time up to [`LONGEST`].
+const FIRST: Duration = Duration::from_millis(100);
+const LONGEST: Duration = Duration::from_secs(2);
+/// Time between two looks at whether the user asked for the end.
+const POLL: Duration = Duration::from_millis(50);
 
 pub struct Options {
     /// Source that is read: a serial port, `tcp:HOST:PORT`, a file, or `-` for standard input.
@@ -37,10 +40,10 @@ pub struct Options {
 /// delimiter are the rest of a frame that began before listening did, unless they happen to be a
 /// whole one: they are not counted. Bytes after the last are a frame that was cut short: corrupted.
 /// Frames missing between two good ones by their sequence numbers, less the corrupted ones seen
-/// there, are lost.
+/// there, are lost. A serial port that goes away is opened again when it is back.
 pub fn monitor(options: &Options) -> Result<()> {
-    let (source, is_port) = open(&options.source, options.baud)?;
-    let mut source = interrupt::Source::new(source);
+    let (reader, is_port) = open(&options.source, options.baud)?;
+    let mut reader = Source::new(reader);
     let mut session = Session {
         source: &options.source,
         baud: is_port.then_some(options.baud),
@@ -48,54 +51,39 @@ pub fn monitor(options: &Options) -> Result<()> {
         counts: Counts::default(),
         last: None,
         corrupted_since: 0,
+        bytes: 0,
     };
-    let mut decoder = FrameDecoder::new();
-    let mut buffer = [0; 4096];
-    let (mut bytes, mut delimited, mut within) = (0, false, false);
+    let mut waiting = Waiting::new();
     let end = loop {
-        let read = match source.read(&mut buffer) {
-            Ok(0) if interrupt::requested() => break Err(Error::Interrupted),
-            Ok(0) if is_port => {
-                let gone = io::Error::other("the port is gone");
-                break Err(Error::read(&options.source, gone));
-            }
-            Ok(0) => break Ok(()),
-            Ok(read) => read,
-            // A serial port times out while it is silent.
-            Err(error) if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::TimedOut) => {
-                continue;
-            }
-            Err(error) => break Err(Error::read(&options.source, error)),
+        let before = session.bytes;
+        let gone = match session.listen(&mut reader)? {
+            _ if interrupt::requested() => break Err(Error::Interrupted),
+            Ok(()) => break Ok(()),
+            Err(error) if !is_port => break Err(Error::read(&options.source, error)),
+            Err(error) => error,
         };
-        for &byte in &buffer[..read] {
-            match decoder.push(byte) {
-                Some(Ok((sequence, report))) => session.report(sequence, &report)?,
-                Some(Err(error)) if delimited => session.corrupted(error),
-                Some(Err(_)) | None => {}
-            }
-            within = byte != 0;
-            delimited |= byte == 0;
-            bytes += 1;
-            if bytes == NO_TELEMETRY && session.counts.frames == 0 {
-                return Err(Error::check(format!(
-                    "{}: {bytes} bytes without one valid frame: this is not Zerda's telemetry{}",
-                    session.source,
-                    session.baud_hint()
-                )));
-            }
+        // It is not opened twice at once.
+        drop(reader);
+        if session.bytes > before {
+            waiting.works();
         }
+        session.note(&format!(
+            "{gone}; it is opened again when it is back, Ctrl-C ends"
+        ));
+        let Some(port) = waiting.wait(&options.source, options.baud) else {
+            break Err(Error::Interrupted);
+        };
+        session.note("the port is back");
+        reader = Source::new(port);
     };
-    if within && delimited && !interrupt::requested() {
-        session.corrupted("the source ends within it");
-    }
-    if bytes > 0 || end.is_ok() || interrupt::requested() {
+    if session.bytes > 0 || end.is_ok() || interrupt::requested() {
         session.summary()?;
     }
     end?;
     match session.counts.frames {
         0 => Err(Error::check(format!(
-            "{}: ended after {bytes} bytes without a valid telemetry frame",
-            session.source
+            "{}: ended after {} bytes without a valid telemetry frame",
+            session.source, session.bytes
         ))),
         _ => Ok(()),
     }
@@ -110,7 +98,7 @@ fn open(source: &str, baud: u32) -> Result<(Box<dyn Read + Send>, bool)> {
         return Ok((Box::new(connect(source, address)?), false));
     }
     if is_port(source) {
-        return Ok((open_port(source, baud)?, true));
+        return Ok((listen_at(source, baud)?, true));
     }
     match files::open(Path::new(source)) {
         Ok(file) => Ok((Box::new(file), false)),
@@ -122,66 +110,46 @@ fn open(source: &str, baud: u32) -> Result<(Box<dyn Read + Send>, bool)> {
     }
 }
 
-#[cfg(unix)]
-fn is_port(source: &str) -> bool {
-    use std::os::unix::fs::FileTypeExt;
-    Path::new(source)
-        .metadata()
-        .is_ok_and(|metadata| metadata.file_type().is_char_device())
-}
-
-#[cfg(not(unix))]
-fn is_port(source: &str) -> bool {
-    let name = source.strip_prefix(r"\\.\").unwrap_or(source);
-    let number = name.get(..3).filter(|com| com.eq_ignore_ascii_case("COM"));
-    number.is_some() && !Path::new(source).is_file()
-}
-
-fn open_port(source: &str, baud: u32) -> Result<Box<dyn Read + Send>> {
+fn listen_at(port: &str, baud: u32) -> Result<Box<dyn Read + Send>> {
     // No more than how long the read of a silent port blocks.
     let timeout = Duration::from_secs(1);
-    match serialport::new(source, baud).timeout(timeout).open() {
-        Ok(port) => Ok(Box::new(port)),
-        Err(error) => Err(Error::usage(match error.kind() {
-            serialport::ErrorKind::Io(ErrorKind::PermissionDenied) => format!(
-                "{source}: permission denied: join the group that owns serial ports (`sudo usermod \
-                 -aG dialout $USER`) and log in again"
-            ),
-            _ => format!("{source}: cannot be opened as a serial port at {baud} baud: {error}"),
-        })),
-    }
+    Ok(Box::new(open_port(port, baud, timeout)?))
 }
 
-fn connect(source: &str, address: &str) -> Result<TcpStream> {
-    let start = Instant::now();
-    loop {
-        let error = match connect_once(address) {
-            Ok(stream) => return Ok(stream),
-            Err(error) => error,
-        };
-        if error.kind() != ErrorKind::ConnectionRefused || start.elapsed() >= PATIENCE {
-            return Err(Error::usage(match error.kind() {
-                ErrorKind::InvalidInput => format!("{source}: {error}, expected tcp:HOST:PORT"),
-                ErrorKind::ConnectionRefused => format!(
-                    "{source}: connection refused for {} s: nothing listens there",
-                    PATIENCE.as_secs()
-                ),
-                _ => format!("{source}: cannot connect: {error}"),
-            }));
-        }
-        std::thread::sleep(Duration::from_millis(100));
-    }
+/// Looks for a serial port that is gone, ever more seldom, until it can be opened.
+struct Waiting {
+    delay: Duration,
 }
 
-fn connect_once(address: &str) -> io::Result<TcpStream> {
-    let mut result = Err(ErrorKind::AddrNotAvailable.into());
-    for address in address.to_socket_addrs()? {
-        result = TcpStream::connect_timeout(&address, PATIENCE);
-        if result.is_ok() {
-            break;
+impl Waiting {
+    fn new() -> Waiting {
+        Waiting { delay: FIRST }
+    }
+
+    /// Notes that the port works, so that it is looked for at once when it goes away again.
+    fn works(&mut self) {
+        self.delay = FIRST;
+    }
+
+    /// Returns the port once it is back; `None` if the user or another program asks for the end before.
+    fn wait(&mut self, source: &str, baud: u32) -> Option<Box<dyn Read + Send>> {
+        loop {
+            let until = Instant::now() + self.delay;
+            self.delay = (self.delay * 2).min(LONGEST);
+            while Instant::now() < until {
+                if interrupt::requested() {
+                    return None;
+                }
+                thread::sleep(POLL);
+            }
+            if let Some(port) = is_port(source)
+                .then(|| listen_at(source, baud).ok())
+                .flatten()
+            {
+                return Some(port);
+            }
         }
     }
-    result
 }
 
 #[derive(Default)]
@@ -193,6 +161,8 @@ struct Counts {
     heard: output::Counts,
     windows_opened: u64,
     windows_closed: u64,
+    /// Spells in which the network ran, which are told where there is a sign that it may rest.
+    spells: Option<u64>,
     /// Whether the window is open, as far as is known.
     awake: bool,
 }
@@ -212,6 +182,10 @@ impl Counts {
             Report::Asleep { .. } => {
                 self.windows_closed += 1;
                 self.awake = false;
+            }
+            Report::Speech { .. } => *self.spells.get_or_insert(0) += 1,
+            Report::Quiet { .. } => {
+                self.spells.get_or_insert(0);
             }
             // It knows better, where a report was lost or came before we listened.
             Report::Gate { awake, .. } => self.awake = awake,
@@ -234,6 +208,7 @@ impl Counts {
             heard,
             windows_opened,
             windows_closed,
+            spells,
             ..
         } = self;
         let windows = match (heard.gated, windows_opened) {
@@ -241,9 +216,10 @@ impl Counts {
             (true, 1) => format!("; 1 window opened, {windows_closed} closed"),
             (true, n) => format!("; {n} windows opened, {windows_closed} closed"),
         };
+        let spells = spells.map_or(String::new(), |n| format!("; {n} times speech"));
         let (commands, wake_words) = (heard.commands, heard.wake_words_text());
         format!(
-            "{frames} frames, {corrupted} corrupted, {lost} lost; {commands} commands{wake_words}{windows}"
+            "{frames} frames, {corrupted} corrupted, {lost} lost; {commands} commands{wake_words}{windows}{spells}"
         )
     }
 
@@ -259,6 +235,9 @@ impl Counts {
             summary["windows_opened"] = json!(self.windows_opened);
             summary["windows_closed"] = json!(self.windows_closed);
         }
+        if let Some(spells) = self.spells {
+            summary["speech"] = json!(spells);
+        }
         json!({ "summary": summary })
     }
 }
@@ -273,9 +252,61 @@ struct Session<'a> {
     last: Option<u16>,
     /// Number of corrupted frames that came since the last good one.
     corrupted_since: u64,
+    /// Number of bytes that were read.
+    bytes: u64,
 }
 
 impl Session<'_> {
+    /// Takes what the source brings until it ends, and returns why it could not be read any more if that is no end.
+    fn listen(&mut self, source: &mut Source) -> Result<io::Result<()>> {
+        let mut decoder = FrameDecoder::new();
+        let mut buffer = [0; 4096];
+        let (mut delimited, mut within) = (false, false);
+        let end = loop {
+            let read = match source.read(&mut buffer) {
+                Ok(0) if self.baud.is_some() => break Err(io::Error::other("the port is gone")),
+                Ok(0) => break Ok(()),
+                Ok(read) => read,
+                // A serial port times out while it is silent.
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::TimedOut) =>
+                {
+                    continue;
+                }
+                Err(error) if self.baud.is_some() => {
+                    break Err(io::Error::other(format!("the port is gone ({error})")));
+                }
+                Err(error) => break Err(error),
+            };
+            for &byte in &buffer[..read] {
+                match decoder.push(byte) {
+                    Some(Ok((sequence, report))) => self.report(sequence, &report)?,
+                    Some(Err(error)) if delimited => self.corrupted(error),
+                    Some(Err(_)) | None => {}
+                }
+                within = byte != 0;
+                delimited |= byte == 0;
+                self.bytes += 1;
+                self.is_telemetry()?;
+            }
+        };
+        if within && delimited && !interrupt::requested() {
+            self.corrupted("the source ends within it");
+        }
+        Ok(end)
+    }
+
+    fn is_telemetry(&self) -> Result<()> {
+        let Session { bytes, source, .. } = self;
+        if *bytes != NO_TELEMETRY || self.counts.frames > 0 {
+            return Ok(());
+        }
+        Err(Error::check(format!(
+            "{source}: {bytes} bytes without one valid frame: this is not Zerda's telemetry{}",
+            self.baud_hint()
+        )))
+    }
+
     fn report(&mut self, sequence: u16, report: &Report<'_>) -> Result<()> {
         if self.counts.frames == 0 && self.counts.corrupted > 0 {
             let corrupted = self.counts.corrupted;

@@ -9,12 +9,15 @@ use std::path::{Path, PathBuf};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use rayon::prelude::*;
+use zerda_firmware::image::Quiet;
 use zerda_quantize::skeleton;
 use zerda_support::board::Board;
 use zerda_support::config::{Budgets, Config, Profile};
 use zerda_support::error::{Error, Result};
 use zerda_support::ethos_u::Target;
+use zerda_support::image_file::ImageFile;
 use zerda_support::output::{self, Forms};
+use zerda_support::wake;
 use zerda_tflite::npu;
 
 use super::Options;
@@ -37,6 +40,8 @@ const MOST: usize = 512;
 struct Sweep<'a> {
     boards: Vec<Board>,
     models: Vec<Model>,
+    /// Gate for the quiet that `--image` has, or gets: shapes without a model get it too.
+    quiet: Option<Quiet>,
     config: Config,
     budgets: Budgets,
     audio: &'a [PathBuf],
@@ -95,11 +100,18 @@ impl<'a> Sweep<'a> {
         let boards = names.iter().map(|name| Board::open(&options.boards, name));
         let boards = boards.collect::<Result<_>>()?;
         let config = Config::load(None)?;
-        let models = models::find(&options.image, options.wake.as_ref(), &config)?;
+        let models = models::find(
+            &options.image,
+            options.wake.as_ref(),
+            options.quiet,
+            &config,
+        )?;
         let shapes = keys.shapes(&models[0].shape);
+        let quiet = models[0].file.image()?.quiet();
         let sweep = Sweep {
             boards,
             models,
+            quiet,
             config,
             budgets: Budgets::load(options.budgets.as_deref())?,
             audio: &options.audio,
@@ -130,7 +142,7 @@ impl<'a> Sweep<'a> {
         let skeleton;
         let file = match model {
             Some(model) => &model.file,
-            None => match skeleton::image(shape, &self.config) {
+            None => match self.skeleton(shape) {
                 Ok(file) => {
                     skeleton = file;
                     &skeleton
@@ -160,6 +172,15 @@ impl<'a> Sweep<'a> {
             row
         };
         self.boards.iter().map(row).collect()
+    }
+
+    /// Makes an image of a shape that nobody has trained.
+    fn skeleton(&self, shape: &Profile) -> Result<ImageFile> {
+        let file = skeleton::image(shape, &self.config)?;
+        match self.quiet {
+            Some(quiet) => wake::with_gate(&file, quiet),
+            None => Ok(file),
+        }
     }
 
     /// Simulates a shape on a board. `estimates` holds the seconds that are known of a step of this shape

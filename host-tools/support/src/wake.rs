@@ -8,6 +8,7 @@ use std::str::FromStr;
 use serde_json::{Value, json};
 use toml::Spanned;
 use zerda_firmware::Image;
+use zerda_firmware::image::Quiet;
 
 use crate::config::{Commands, QuietSettings, Sensitivity};
 use crate::detection::DetectionSettings;
@@ -40,7 +41,15 @@ impl fmt::Display for Words {
 
 /// Opens an image, and puts the words of `--wake` and the gate of `--quiet` into it where there are any.
 pub fn open(path: &Path, words: Option<&Words>, quiet: Option<Sensitivity>) -> Result<ImageFile> {
-    let mut file = ImageFile::open(path)?;
+    put(ImageFile::open(path)?, words, quiet)
+}
+
+/// Puts the words of `--wake` and the gate of `--quiet` into an image where there are any.
+pub fn put(
+    mut file: ImageFile,
+    words: Option<&Words>,
+    quiet: Option<Sensitivity>,
+) -> Result<ImageFile> {
     if let Some(words) = words {
         file = with_wake(&file, words)?;
     }
@@ -52,12 +61,17 @@ pub fn open(path: &Path, words: Option<&Words>, quiet: Option<Sensitivity>) -> R
 
 /// Returns the image with a voice activity gate of this sensitivity in place of any that it has.
 pub fn with_quiet(file: &ImageFile, sensitivity: Sensitivity) -> Result<ImageFile> {
-    let mut detection = DetectionSettings::of(&file.image()?);
     let quiet = QuietSettings {
         sensitivity,
         ..QuietSettings::default()
     };
-    detection.quiet = Some(quiet.gate());
+    with_gate(file, quiet.gate())
+}
+
+/// Returns the image with this voice activity gate in place of any that it has.
+pub fn with_gate(file: &ImageFile, quiet: Quiet) -> Result<ImageFile> {
+    let mut detection = DetectionSettings::of(&file.image()?);
+    detection.quiet = Some(quiet);
     detection.put(file)
 }
 

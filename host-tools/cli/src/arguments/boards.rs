@@ -132,7 +132,7 @@ pub struct FlashArgs {
     /// Prints the regions and the calls of probe-rs, and touches no probe
     #[arg(long)]
     pub dry_run: bool,
-    /// Prints one JSON object: regions, sizes in bytes, commands, wake as `inspect` has it
+    /// Prints one JSON object: regions, sizes in bytes, commands, wake and quiet as `inspect` has them
     #[arg(long)]
     pub json: bool,
 }
@@ -141,7 +141,7 @@ pub struct FlashArgs {
 ///
 /// A damaged report is skipped, and a note on standard error says so; at the end of the source the last line counts
 /// reports (frames), corrupted and lost ones, commands and, where the image has wake words, these and the windows that
-/// they opened. Listening may begin at any time.
+/// they opened. Listening may begin at any time, and a serial port that goes away is opened again when it is back.
 #[derive(Args)]
 pub struct MonitorArgs {
     /// Reads a serial port (/dev/ttyACM0, COM3), tcp:HOST:PORT, a recorded file, or - for standard input
@@ -151,8 +151,9 @@ pub struct MonitorArgs {
     #[arg(long, value_name = "RATE", default_value_t = 115_200)]
     pub baud: u32,
     /// Prints one JSON object a line: detections, {"awake"} and {"asleep"} as `run` has them, {"start"}, {"overrun"},
-    /// {"status"}, before it {"gate"} where the image has wake words, then {"summary": {...}}: frames, corrupted, lost,
-    /// detections (of commands) and, where there are wake words, wake_words, windows_opened and windows_closed
+    /// {"status"}, before it {"gate"} where the image has wake words, {"speech"} and {"quiet"} where its network may rest, then
+    /// {"summary": {...}}: frames, corrupted, lost, detections (of commands), where there are wake words wake_words,
+    /// windows_opened and windows_closed, and where the network may rest speech, the times that it began
     #[arg(long)]
     pub json: bool,
 }

@@ -25,8 +25,8 @@ pub struct SimulateArgs {
     /// Simulates all combinations of some values instead: chunk, step, cache (left context), all in frames,
     /// hidden, layers, board. What is not swept is as in --image; the feed-forward layers grow with hidden.
     /// A shape that an image beside --image has is simulated with that, words included (behind
-    /// --wake if it has these words), any other with random weights. The exit code is 0, whatever the
-    /// verdicts
+    /// --wake if it has these words), any other with random weights; --quiet, or the gate of --image, is in all. The exit
+    /// code is 0, whatever the verdicts
     #[arg(long, value_name = "KEY=V,...", conflicts_with = "fit")]
     pub sweep: Vec<String>,
     #[command(flatten)]
@@ -58,7 +58,7 @@ pub struct SimulateArgs {
     /// which has no figures), basis, sequence_500_ms and _300_ms, step_ms, word_end_to_detection_ms (null: no model),
     /// structural_ms (p50, p95, max of words that end anywhere and are decided by the step that commits their last
     /// frame), accuracy (found, 0 to 1; null: no model or no labels), memory_bytes (caches, arena), image_bytes, load,
-    /// deadline_misses, overruns
+    /// quiet (as without --sweep; null: no model, too), deadline_misses, overruns
     #[arg(long)]
     pub json: bool,
     /// Prints Markdown, for a comment on a pull request

@@ -59,6 +59,11 @@ fn expected(image: &str, file: &str) -> String {
         if let Some(asleep) = one.get("asleep") {
             return format!("asleep at {} ms\n", number(&asleep["at_ms"]));
         }
+        for kind in ["speech", "quiet"] {
+            if let Some(spell) = one.get(kind) {
+                return format!("{kind} from {} ms\n", number(&spell["at_ms"]));
+            }
+        }
         let kind = match one["wake_word"].is_null() {
             true => "command",
             false => "wake word",
@@ -94,18 +99,20 @@ fn a_program_in_c_hears_on_the_desktop_what_zerda_run_hears() {
 }
 
 #[test]
-fn a_program_in_c_sleeps_and_wakes_as_zerda_run_does() {
+fn a_program_in_c_sleeps_wakes_and_rests_as_zerda_run_does() {
     let _host = HOST.lock();
     let folder = tempfile::tempdir().unwrap();
     let gated = folder.path().join("gated.zerda").display().to_string();
     let words = "computer".parse().unwrap();
-    let file = wake::open(&root().join(IMAGE), Some(&words), None).unwrap();
+    let rests = Some(2i64.try_into().unwrap());
+    let file = wake::open(&root().join(IMAGE), Some(&words), rests).unwrap();
     fs::write(&gated, file.bytes()).unwrap();
     let build = build_on_host().replace("build.sh host", &format!("build.sh host '{gated}'"));
     shell(&build.replace(IMAGE, &gated)).unwrap();
     let sample = "models/samples/wake.wav";
     let said = shell(&format!("target/c/host/recognize {sample}")).unwrap();
-    for kind in ["wake word computer", "awake until", "asleep at", "command"] {
+    let kinds = ["wake word computer", "awake until", "asleep at", "command"];
+    for kind in kinds.iter().chain(&["speech from", "quiet from"]) {
         assert!(said.contains(kind), "{kind}: {said}");
     }
     assert_eq!(said, expected(&gated, sample));

@@ -9,6 +9,7 @@ mod hostile;
 mod keep;
 mod many;
 mod mistakes;
+mod quiet;
 
 use std::f64::consts::PI;
 use std::fs;
@@ -273,6 +274,21 @@ fn a_trace_shows_each_detection_or_says_why_it_cannot_be_written() {
         let (command, score) = (detection["command"].as_str(), detection["score"].as_f64());
         assert!(svg.contains(&format!("{} {:.2}", command.unwrap(), score.unwrap())));
     }
+
+    // Behind wake words, in the quiet: thresholds, the time in which commands count, and that in which the network rests.
+    let gated = ["--wake", "--quiet", "--json", "models/samples/wake.wav"];
+    let (code, stdout, _) = run(&[&["run", "--trace", &trace], &gated[..]].concat());
+    assert_eq!(code, 0);
+    let svg = fs::read_to_string(&trace).unwrap();
+    let kinds = |kind: &str| {
+        let objects = objects(&stdout).0;
+        objects.iter().filter(|of| of.get(kind).is_some()).count()
+    };
+    let bars = |class: &str| svg.matches(&format!("<rect class=\"{class}\"")).count();
+    // One of each in the legend. A stream begins with a spell; after each that ended the network rests, in both charts.
+    assert_eq!(bars("window"), 1 + kinds("awake"));
+    assert_eq!(bars("quiet"), 1 + 2 * kinds("quiet"));
+    assert!(kinds("quiet") > 0 && svg.contains("threshold 0.60") && svg.contains("network rests"));
 
     let nowhere = folder.path().join("none/trace.svg").display().to_string();
     let mut targets = vec![nowhere];

@@ -9,6 +9,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 use zerda_device::test_support::{elf, section};
 use zerda_support::test_support::{in_ci, say_skipped};
+use zerda_support::wake;
 
 mod bench;
 
@@ -74,6 +75,7 @@ fn a_dry_run_shows_regions_and_calls_and_touches_no_probe() {
     let flash = 1024 + 8192 + image + 2048 + 37 + 64;
     let expected = [
         "model image: not gated, every command counts at any time".into(),
+        "quiet gate: none, the network never rests".into(),
         format!(
             "FLASH at 0x08000000: {:.1} of 512 KiB, {:.1} %",
             flash as f64 / 1024.0,
@@ -104,6 +106,7 @@ fn a_dry_run_shows_regions_and_calls_and_touches_no_probe() {
     let (_, stdout, _) = bench.flash(&["--dry-run", "--json"]);
     let report: Value = serde_json::from_str(&stdout).unwrap();
     assert_eq!(report["wake"], Value::Null);
+    assert_eq!(report["quiet"], Value::Null);
     assert_eq!(
         (&report["board"], &report["elf"]),
         (&json!("desk"), &json!(bench.elf()))
@@ -123,6 +126,19 @@ fn a_dry_run_shows_regions_and_calls_and_touches_no_probe() {
         json!({ "name": ".bss board::MEMORY", "bytes": 8192 })
     );
     assert_eq!(report["commands"].as_array().unwrap().len(), 2);
+
+    // An image whose network rests while nobody speaks.
+    let shipped = root().join("models/shrunk.zerda");
+    let quiet = wake::open(&shipped, None, Some(1i64.try_into().unwrap())).unwrap();
+    let path = bench.path("quiet.zerda").display().to_string();
+    fs::write(&path, quiet.bytes()).unwrap();
+    let (_, stdout, _) = bench.flash(&["--dry-run", "--image", &path]);
+    let line = "quiet gate: sensitivity 1, open for 300 ms after the last sound";
+    assert_eq!(stdout.lines().nth(1), Some(line));
+    let (_, stdout, _) = bench.flash(&["--dry-run", "--json", "--image", &path]);
+    let report: Value = serde_json::from_str(&stdout).unwrap();
+    let expected = json!({ "sensitivity": 1, "hangover_ms": 300 });
+    assert_eq!(report["quiet"], expected);
 }
 
 #[test]

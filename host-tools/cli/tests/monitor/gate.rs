@@ -44,6 +44,38 @@ fn a_gate_tells_when_commands_count() {
     assert_eq!(objects, expected);
 }
 
+#[test]
+fn a_network_that_rests_tells_when_speech_begins_and_ends() {
+    let speech = |at_ms| Report::Speech { at_ms };
+    let reports = [
+        START,
+        speech(0),
+        Report::Quiet { at_ms: 2050 },
+        speech(4100),
+        detection("yes"),
+        Report::Quiet { at_ms: 6000 },
+    ];
+    let (_folder, name) = recording(&reports);
+    let stdout = monitor(&[&name]).stdout;
+    let lines: Vec<_> = stdout.lines().collect();
+    assert_eq!(lines[1], format!("{name}: speech from     0 ms"));
+    assert_eq!(lines[2], format!("{name}: quiet  from  2050 ms"));
+    assert!(
+        lines[6].ends_with("; 1 commands; 2 times speech"),
+        "{stdout}"
+    );
+    let (objects, summary) = monitor(&["--json", &name]).objects();
+    assert_eq!(
+        objects[3],
+        json!({ "file": name, "speech": { "at_ms": 4100 }})
+    );
+    assert_eq!(
+        objects[5],
+        json!({ "file": name, "quiet": { "at_ms": 6000 }})
+    );
+    assert_eq!(summary["speech"], 2);
+}
+
 const AWAKE: Report<'_> = Report::Awake {
     at_ms: 1500,
     until_ms: 7500,

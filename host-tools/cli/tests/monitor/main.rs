@@ -10,6 +10,8 @@ use zerda_firmware::telemetry::Report;
 mod bench;
 mod gate;
 mod outside;
+#[cfg(unix)]
+mod port;
 
 use bench::{
     OVERRUN, STATUS, counts, detection, file, finish, frame, frames, monitor, recorded, recording,
@@ -307,22 +309,4 @@ fn standard_input_is_a_source() {
         .write_all(&frames().concat())
         .unwrap();
     assert_eq!(finish(child).objects().1, counts(6, 0, 0, 3));
-}
-
-/// A pseudo-terminal is a serial port whose other end the test holds.
-#[cfg(unix)]
-#[test]
-fn a_serial_port_is_a_source() {
-    use serialport::{SerialPort, TTYPort};
-    let (mut device, end) = TTYPort::pair().expect("a pseudo-terminal");
-    let mut child = start(&["--json", &end.name().expect("its name")]);
-    let mut stdout = BufReader::new(child.stdout.take().unwrap()).lines();
-    device.write_all(&frames().concat()).unwrap();
-    for _ in 0..6 {
-        let line = stdout.next().expect("a line").unwrap();
-        assert!(line.starts_with('{'), "{line}");
-    }
-    // The port is open in the child too, so that it would never see it end.
-    child.kill().unwrap();
-    child.wait().unwrap();
 }

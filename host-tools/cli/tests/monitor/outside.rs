@@ -86,7 +86,7 @@ fn restarts_audio_that_stopped_and_an_image_that_cannot_be_used_are_told() {
 
 /// Sends a signal of this name to a process.
 #[cfg(unix)]
-fn signal(child: &std::process::Child, name: &str) {
+pub fn signal(child: &std::process::Child, name: &str) {
     let mut kill = std::process::Command::new("kill");
     let status = kill.args(["-s", name, &child.id().to_string()]).status();
     assert!(status.unwrap().success());

@@ -9,6 +9,7 @@ use zerda_firmware::{Image, image};
 use zerda_support::audio::SAMPLE_RATE;
 use zerda_support::audio::tail;
 use zerda_support::error::Result;
+use zerda_support::statistics::decibels;
 
 use crate::streams::track::Track;
 use crate::streams::wake;
@@ -19,6 +20,8 @@ const HOP: usize = SAMPLE_RATE as usize / 100;
 const CLIPPED: u16 = 32_700;
 /// Number of hops before and after a word that its background is taken from: 1.5 s.
 const AROUND: usize = 150;
+/// Power that stands for digital silence, where full scale is 1: -100 dB.
+const LEAST: f64 = 1e-10;
 /// Level in dB that a unit of the front end's loudness stands for: an eighth of a nat of power.
 const LOUDNESS_DB: f64 = 10.0 * std::f64::consts::LOG10_E / 8.0;
 
@@ -150,7 +153,7 @@ impl<'a> Replay<'a> {
         let background = around.get(around.len() / 5).copied().unwrap_or(0.0);
         let snr = (background > 0.0)
             .then(|| decibels((word - background).max(background * 1e-2) / background));
-        (decibels(word), snr)
+        (decibels(word.max(LEAST)), snr)
     }
 
     /// Returns the share of samples that are clipped, 0 to 1.
@@ -187,9 +190,4 @@ fn power(samples: &[i16]) -> f64 {
 
 fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len().max(1) as f64
-}
-
-/// Converts a power to dB, -100 at least.
-fn decibels(power: f64) -> f64 {
-    10.0 * power.max(1e-10).log10()
 }

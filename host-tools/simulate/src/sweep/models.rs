@@ -7,7 +7,7 @@ use zerda_firmware::Image;
 use zerda_firmware::plan::Op;
 
 use zerda_quantize::skeleton;
-use zerda_support::config::{Config, Profile};
+use zerda_support::config::{Config, Profile, Sensitivity};
 use zerda_support::error::{Error, Result};
 use zerda_support::image_file::ImageFile;
 use zerda_support::operators::describe;
@@ -19,10 +19,17 @@ pub struct Model {
     pub shape: Profile,
 }
 
-/// Opens the image at `path`, then those beside it in the order of their names, each behind the wake words if some are
-/// given. What is damaged there, or lacks these words, is told and left out, and what is no such network left out.
-pub fn find(path: &Path, words: Option<&Words>, config: &Config) -> Result<Vec<Model>> {
-    let base = open(path, words, config)?.ok_or_else(|| {
+/// Opens the image at `path`, then those beside it in the order of their names, each with the wake words and the gate for
+/// the quiet that are given. What is damaged there, or lacks these words, is told and left out, and what is no such network
+/// left out.
+pub fn find(
+    path: &Path,
+    words: Option<&Words>,
+    quiet: Option<Sensitivity>,
+    config: &Config,
+) -> Result<Vec<Model>> {
+    let open = |path: &Path| open(path, words, quiet, config);
+    let base = open(path)?.ok_or_else(|| {
         Error::usage(format!(
             "{}: not of a shape of the recipe's Conformer, expected one that can be swept",
             path.display()
@@ -39,28 +46,26 @@ pub fn find(path: &Path, words: Option<&Words>, config: &Config) -> Result<Vec<M
         .filter(|file| file.file_name() != path.file_name())
         .collect();
     files.sort();
-    let others = files.iter().filter_map(|file| {
-        open(file, words, config)
-            .inspect_err(Error::report)
-            .ok()
-            .flatten()
-    });
+    let others = files
+        .iter()
+        .filter_map(|file| open(file).inspect_err(Error::report).ok().flatten());
     Ok([base].into_iter().chain(others).collect())
 }
 
 /// Opens an image; returns `None` if it is of another network.
-fn open(path: &Path, words: Option<&Words>, config: &Config) -> Result<Option<Model>> {
+fn open(
+    path: &Path,
+    words: Option<&Words>,
+    quiet: Option<Sensitivity>,
+    config: &Config,
+) -> Result<Option<Model>> {
     let file = ImageFile::open(path)?;
     let Some(shape) = shape(&file.image()?, config) else {
         return Ok(None);
     };
-    let file = match words {
-        Some(words) => wake::with_wake(&file, words)?,
-        None => file,
-    };
     Ok(Some(Model {
         path: path.into(),
-        file,
+        file: wake::put(file, words, quiet)?,
         shape,
     }))
 }
@@ -129,7 +134,7 @@ mod tests {
         }
         fs::write(path("broken.zerda"), "zerda").unwrap();
         fs::write(path("notes.txt"), "").unwrap();
-        let found = find(&path("b.zerda"), None, &config).unwrap();
+        let found = find(&path("b.zerda"), None, None, &config).unwrap();
         let found: Vec<_> = found
             .iter()
             .map(|model| (&model.path, model.shape))

@@ -8,7 +8,7 @@ use zerda_support::config::{Limits, Profile};
 use super::super::costs::Costs;
 use super::super::device::Shape;
 use super::super::latency::Detections;
-use super::super::report::{Load, Simulation, Spread};
+use super::super::report::{Load, Rest, Simulation, Spread};
 use super::super::words::{DetectedWord, DetectedWords};
 use super::models::Model;
 
@@ -55,6 +55,8 @@ pub struct Figures {
     pub memory_bytes: usize,
     pub image_bytes: usize,
     pub load: Load,
+    /// What rest does in the recordings, where the network may rest and there is a compiled model.
+    pub quiet: Option<Rest>,
     pub deadline_misses: u64,
     pub overruns: u64,
 }
@@ -158,6 +160,7 @@ impl Row {
             memory_bytes: image.memory_bytes(),
             image_bytes: *image_bytes,
             load: report.load,
+            quiet: report.quiet.filter(|_| model.is_some()),
             deadline_misses: report.deadline_misses,
             overruns: report.overruns,
         };

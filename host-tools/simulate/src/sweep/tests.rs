@@ -150,6 +150,31 @@ fn behind_wake_words_a_model_is_timed_with_the_words_that_they_let_through() {
     );
 }
 
+#[test]
+fn a_gate_for_the_quiet_is_in_every_shape_and_a_model_tells_what_it_saves() {
+    let mut options = options(&["board=mps3-an547", "step=5,10"]);
+    let never_rests = rows(&options);
+    assert!(never_rests.iter().all(|row| figures(row).quiet.is_none()));
+    options.quiet = Some(2i64.try_into().unwrap());
+    let swept = rows(&options);
+    // The frames of 300 ms and of a step, each of 40 filters and their sum in four bytes.
+    for ((with, without), kept) in swept.iter().zip(&never_rests).zip([35, 40]) {
+        let more = figures(with).memory_bytes - figures(without).memory_bytes;
+        assert_eq!(more, (kept * 41usize * 4).next_multiple_of(16));
+    }
+    let file = wake::open(&options.image, None, options.quiet).unwrap();
+    let image = file.image().unwrap();
+    let heard = words(&image, &options.audio).unwrap();
+    let alone = alone("mps3-an547", &image, &heard).quiet.unwrap();
+    let row = figures(&swept[0]).quiet.unwrap();
+    assert_eq!((row.duty, row.load.core), (alone.duty, alone.load.core));
+    assert!(row.duty < 0.9, "{}", row.duty);
+    // Nothing is known of the words of a shape that nobody has trained.
+    assert!(figures(&swept[1]).quiet.is_none());
+    let text = text::page(&swept, LIMIT_MS);
+    assert!(text.contains("steps %  quiet core %"), "{text}");
+}
+
 /// By hand: 15 ms of framing, 50 of look-ahead, up to 40 until the fifth frame, 5 until its buffer is full.
 #[test]
 fn the_structural_latency_is_the_stream_s_own_and_the_step() {

@@ -79,6 +79,14 @@ fn cells(number: usize, row: &Row) -> Vec<(&'static str, String)> {
             figure(&|row| Some(format!("{:.1}", 100.0 * row.load.core))),
         ),
         (
+            "steps %",
+            figure(&|row| Some(format!("{:.1}", 100.0 * row.quiet?.duty))),
+        ),
+        (
+            "quiet core %",
+            figure(&|row| Some(format!("{:.1}", 100.0 * row.quiet?.load.core))),
+        ),
+        (
             "misses",
             figure(&|row| Some(row.deadline_misses.to_string())),
         ),
@@ -113,6 +121,11 @@ pub fn notes(rows: &[Row], latency_ms: u32) -> Vec<String> {
             add(format!(
                 "word: from its end to its detection, {} words that {model} detected",
                 spoken.words
+            ));
+        }
+        if figures.quiet.is_some() {
+            add(format!(
+                "steps that run in the recordings by {model}, where the network rests while nobody speaks, and core then"
             ));
         }
         if let Some(accuracy) = &figures.accuracy {
