@@ -221,6 +221,11 @@ where
         self.recognition.clone()
     }
 
+    /// Returns the counters since the start.
+    pub fn status(&self) -> &Status {
+        &self.status
+    }
+
     /// Returns what runs the steps.
     pub fn step_mut(&mut self) -> &mut S {
         self.recognizer.step_mut()

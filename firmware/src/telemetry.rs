@@ -131,6 +131,8 @@ pub enum Report<'a> {
         /// The time, in ms, at which the first frame starts that it did not hear.
         at_ms: u32,
     },
+    /// Holds what the updater answers to a request: `Answer::encode` of the crate `zerda-update`.
+    Update(&'a [u8]),
 }
 
 impl<'a> Report<'a> {

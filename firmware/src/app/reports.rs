@@ -91,7 +91,8 @@ where
         });
     }
 
-    pub(super) fn report(&mut self, report: Report<'_>) {
+    /// Sends a report, as the application does with its own; an updater answers by it.
+    pub fn report(&mut self, report: Report<'_>) {
         let frame = encode(self.sequence, &report);
         self.sequence = self.sequence.wrapping_add(1);
         let sent = frame.is_some_and(|frame| self.telemetry.write_all(&frame).is_ok());

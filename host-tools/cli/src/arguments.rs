@@ -5,6 +5,7 @@ mod eval;
 mod files;
 mod listen;
 mod simulate;
+mod update;
 mod web;
 
 use std::path::PathBuf;
@@ -24,6 +25,7 @@ pub use boards::{FlashArgs, MonitorArgs, QemuArgs};
 pub use eval::{EvalArgs, Room, TuneArgs};
 pub use listen::ListenArgs;
 pub use simulate::SimulateArgs;
+pub use update::{KeygenArgs, SignArgs, UpdateArgs};
 pub use web::WebArgs;
 
 const EXAMPLES: &str = "\
@@ -49,6 +51,9 @@ Examples:
   zerda simulate --sweep board=mps2-an386,mps3-an547 --sweep cache=50,100
   zerda flash --board nucleo-h743zi --dry-run
   zerda monitor /dev/ttyACM0
+  zerda keygen -o target/update-key.pem
+  zerda sign models/shrunk.zerda --key target/update-key.pem --board mps3-an547 --version 2 -o target/shrunk.zup
+  zerda update target/shrunk.zup --port /dev/ttyACM0
 
 Exit codes: 0 done, 1 a check failed, 2 wrong use or an input that could not be used.";
 
@@ -77,6 +82,9 @@ pub enum Command {
     Simulate(SimulateArgs),
     Flash(FlashArgs),
     Monitor(MonitorArgs),
+    Keygen(KeygenArgs),
+    Sign(SignArgs),
+    Update(UpdateArgs),
 }
 
 #[derive(Args)]

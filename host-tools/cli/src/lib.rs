@@ -22,7 +22,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
-use zerda_device::{flash, monitor, qemu};
+use zerda_device::{flash, monitor, qemu, update};
 use zerda_evaluate::{streams, tune};
 use zerda_support::clips::Wanted;
 use zerda_support::config::Commands;
@@ -188,6 +188,21 @@ fn execute(command: Command) -> Result<ExitCode> {
             source: args.source,
             baud: args.baud,
             json: args.json,
+        }),
+        Command::Keygen(args) => update::keygen(&update::KeyOptions {
+            output: args.output,
+        }),
+        Command::Sign(args) => update::sign(&update::SignOptions {
+            output: args.written(),
+            image: args.image,
+            key: args.key,
+            version: args.version,
+            board: args.board,
+        }),
+        Command::Update(args) => update::update(&update::Options {
+            update: args.update,
+            port: args.port,
+            baud: args.baud,
         }),
         Command::Qemu(args) => qemu::qemu(&qemu::Options {
             board: args.board.board,

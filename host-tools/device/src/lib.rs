@@ -1,6 +1,6 @@
-//! `zerda-device` works with boards: it builds their firmware, runs it in QEMU, flashes it and monitors it.
+//! `zerda-device` works with boards: it builds their firmware, runs it in QEMU, flashes, updates and monitors it.
 //!
-//! It serves the commands `qemu`, `flash` and `monitor`, the simulator, which fits its costs to instructions that are
+//! It serves the commands `qemu`, `flash`, `monitor`, `keygen`, `sign` and `update`, the simulator, which fits its costs to instructions that are
 //! counted in QEMU, and `memory-report`, which accounts for a firmware's bytes. It depends on `zerda-support` alone.
 
 pub mod boards;
@@ -11,3 +11,4 @@ mod port;
 pub mod qemu;
 #[cfg(feature = "test-support")]
 pub mod test_support;
+pub mod update;

@@ -7,6 +7,7 @@ use zerda_firmware::npu::registers::{Config, Status as NpuStatus};
 use zerda_firmware::recovery::{Cause, Restart};
 use zerda_firmware::step::{Failure, Fault};
 use zerda_firmware::telemetry::{Report, Status};
+use zerda_update::protocol::Answer;
 
 use crate::escape;
 
@@ -124,6 +125,7 @@ pub fn line(name: &str, report: &Report<'_>, json: bool) -> Option<String> {
             ),
             json!({ "bad_image": problem }),
         ),
+        Report::Update(answer) => update(answer)?,
         Report::Status(status) => (status_text(&status), status_json(&status)),
         _ => return None,
     };
@@ -131,6 +133,22 @@ pub fn line(name: &str, report: &Report<'_>, json: bool) -> Option<String> {
         true => fields.to_string(),
         false => format!("{}: {}", escape::line(name), escape::line(&text)),
     })
+}
+
+/// Returns text and JSON of what an updater answers; `None` if this version does not know it.
+fn update(answer: &[u8]) -> Option<(String, Value)> {
+    let (_, answer) = Answer::decode(answer)?;
+    let text = match answer {
+        Answer::Status(status) => match status.trial {
+            Some(trial) => format!("version {} is confirmed, {trial} on trial", status.version),
+            None => format!("version {} is confirmed", status.version),
+        },
+        Answer::Expects { offset } => format!("update: expects byte {offset}"),
+        Answer::Ready { version } => format!("update: version {version} is verified"),
+        Answer::Refused(refusal) => format!("update: {refusal}"),
+        _ => return None,
+    };
+    Some((text, json!({ "update": answer })))
 }
 
 /// Returns text and JSON of a command or a wake word; `score` is Q0.8, times are of its start, its end and its decision.

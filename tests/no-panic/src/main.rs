@@ -1,8 +1,10 @@
-//! All of zerda-firmware that a product calls, with arguments that the compiler knows nothing of,
+//! All of zerda-firmware and zerda-update that a product calls, with arguments that the compiler knows nothing of,
 //! and a panic handler that calls a function that does not exist: it links only if no panic is
 //! left in it. Built by `tests/no_panic.rs`.
 #![no_std]
 #![no_main]
+
+mod updates;
 
 use core::convert::Infallible;
 use core::hint::black_box;
@@ -170,6 +172,7 @@ unsafe extern "C" fn entry(image: *const u8, bytes: usize, memory: *mut i8, room
     }
     #[cfg(feature = "panic")]
     black_box([1, 2, 3][hardware(10)]);
+    updates::update();
     let mut decoder = FrameDecoder::new();
     while let Ok(byte) = u8::try_from(hardware(8)) {
         black_box(decoder.push(byte).is_some());

@@ -6,7 +6,7 @@ use zerda_support::output;
 
 use crate::web;
 
-use super::{Command, CommandsArgs, CompileArgs, ExportArgs, NpuArgs};
+use super::{Command, CommandsArgs, CompileArgs, ExportArgs, NpuArgs, SignArgs};
 
 impl Command {
     /// Returns the files that the command will write, but for what it is asked to change in place.
@@ -41,7 +41,13 @@ impl Command {
                 let files = |folder: &PathBuf| output::report_files(folder, name);
                 args.output.iter().flat_map(files).collect()
             }
-            Command::Qemu(_) | Command::Flash(_) | Command::Monitor(_) => Vec::new(),
+            Command::Sign(args) => vec![args.written()],
+            // `keygen` replaces no file.
+            Command::Qemu(_)
+            | Command::Flash(_)
+            | Command::Monitor(_)
+            | Command::Keygen(_)
+            | Command::Update(_) => Vec::new(),
         }
     }
 }
@@ -67,6 +73,13 @@ impl ExportArgs {
     /// Returns the file that the TFLite model is written to.
     pub fn written(&self) -> PathBuf {
         or_beside(&self.output, &self.image, "tflite")
+    }
+}
+
+impl SignArgs {
+    /// Returns the file that the update is written to.
+    pub fn written(&self) -> PathBuf {
+        or_beside(&self.output, &self.image, "zup")
     }
 }
 

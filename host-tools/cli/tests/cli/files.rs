@@ -239,6 +239,7 @@ fn left_out(words: &[&str]) -> Option<&'static str> {
         "listen" => Some("it takes a microphone; tests/listen runs it"),
         "web" => Some("it serves until it is ended; tests/web runs it"),
         "monitor" => Some("it takes a board; tests/monitor runs it over a pipe"),
+        "update" => Some("it takes a board; tests/update runs it over a pseudo-terminal"),
         "npu" => Some("it takes Vela; tests/npu.rs runs it"),
         "simulate" if has("ethos-u55-256") => Some("it takes Vela; tests/npu.rs runs it"),
         "inspect" if has("--onnx") => Some("it takes a minute; tests/int8_cost.rs runs it"),
