@@ -33,6 +33,29 @@ unsafe extern "C" {
     fn strdup(text: *const c_char) -> *mut c_char;
 }
 
+/// Defines functions of ALSA that have nothing to do here, and succeed.
+macro_rules! succeed {
+    ($($name:ident($($argument:ty),*);)*) => {
+        $(
+            #[unsafe(no_mangle)]
+            pub extern "C" fn $name($(_: $argument),*) -> c_int {
+                0
+            }
+        )*
+    };
+}
+
+succeed! {
+    snd_pcm_close(Handle);
+    snd_pcm_hw_params_any(Handle, Handle);
+    snd_pcm_hw_params(Handle, Handle);
+    snd_pcm_hw_params_set_rate_resample(Handle, Handle, c_uint);
+    snd_pcm_hw_params_set_rate_min(Handle, Handle, *mut c_uint, *mut c_int);
+    snd_pcm_hw_params_set_buffer_time_near(Handle, Handle, *mut c_uint, *mut c_int);
+    snd_pcm_hw_params_set_period_time_near(Handle, Handle, *mut c_uint, *mut c_int);
+    snd_device_name_free_hint(*mut Handle);
+}
+
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn snd_pcm_open(
     to: *mut Handle,
@@ -55,11 +78,6 @@ pub unsafe extern "C" fn snd_pcm_open(
         lost: false,
     });
     unsafe { *to = to.cast() };
-    0
-}
-
-#[unsafe(no_mangle)]
-pub extern "C" fn snd_pcm_close(_: Handle) -> c_int {
     0
 }
 
@@ -116,16 +134,6 @@ pub unsafe extern "C" fn snd_pcm_hw_params_malloc(to: *mut Handle) -> c_int {
 pub extern "C" fn snd_pcm_hw_params_free(_: Handle) {}
 
 #[unsafe(no_mangle)]
-pub extern "C" fn snd_pcm_hw_params_any(_: Handle, _: Handle) -> c_int {
-    0
-}
-
-#[unsafe(no_mangle)]
-pub extern "C" fn snd_pcm_hw_params(_: Handle, _: Handle) -> c_int {
-    0
-}
-
-#[unsafe(no_mangle)]
 pub extern "C" fn snd_pcm_hw_params_set_access(_: Handle, _: Handle, access: c_int) -> c_int {
     if access == 3 { 0 } else { EINVAL }
 }
@@ -134,11 +142,6 @@ pub extern "C" fn snd_pcm_hw_params_set_access(_: Handle, _: Handle, access: c_i
 #[unsafe(no_mangle)]
 pub extern "C" fn snd_pcm_hw_params_set_format(_: Handle, _: Handle, format: c_int) -> c_int {
     if format == 10 { 0 } else { EINVAL }
-}
-
-#[unsafe(no_mangle)]
-pub extern "C" fn snd_pcm_hw_params_set_rate_resample(_: Handle, _: Handle, _: c_uint) -> c_int {
-    0
 }
 
 #[unsafe(no_mangle)]
@@ -152,16 +155,6 @@ pub unsafe extern "C" fn snd_pcm_hw_params_set_channels_near(
 }
 
 #[unsafe(no_mangle)]
-pub extern "C" fn snd_pcm_hw_params_set_rate_min(
-    _: Handle,
-    _: Handle,
-    _: *mut c_uint,
-    _: *mut c_int,
-) -> c_int {
-    0
-}
-
-#[unsafe(no_mangle)]
 pub unsafe extern "C" fn snd_pcm_hw_params_set_rate_near(
     _: Handle,
     _: Handle,
@@ -169,26 +162,6 @@ pub unsafe extern "C" fn snd_pcm_hw_params_set_rate_near(
     _: *mut c_int,
 ) -> c_int {
     unsafe { *value = 48_000 };
-    0
-}
-
-#[unsafe(no_mangle)]
-pub extern "C" fn snd_pcm_hw_params_set_buffer_time_near(
-    _: Handle,
-    _: Handle,
-    _: *mut c_uint,
-    _: *mut c_int,
-) -> c_int {
-    0
-}
-
-#[unsafe(no_mangle)]
-pub extern "C" fn snd_pcm_hw_params_set_period_time_near(
-    _: Handle,
-    _: Handle,
-    _: *mut c_uint,
-    _: *mut c_int,
-) -> c_int {
     0
 }
 
@@ -250,9 +223,4 @@ pub unsafe extern "C" fn snd_device_name_get_hint(
     value.map_or(std::ptr::null_mut(), |text| unsafe {
         strdup(text.as_ptr())
     })
-}
-
-#[unsafe(no_mangle)]
-pub extern "C" fn snd_device_name_free_hint(_: *mut Handle) -> c_int {
-    0
 }
