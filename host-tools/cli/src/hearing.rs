@@ -121,8 +121,12 @@ impl<'a> Hearing<'a> {
         heard
     }
 
-    /// Prints the last line of all streams, of which `files` could be heard; a live one has overruns.
+    /// Prints the last line of all streams, of which `files` could be heard; a live one has overruns. People are told nothing where
+    /// nothing could be heard: why not is said.
     pub fn summary(&self, sums: &Sums, files: usize, overruns: Option<u64>) -> Result<()> {
+        if files == 0 && sums.samples == 0 && !self.json {
+            return Ok(());
+        }
         let kernels = self.cpu.kernels().name;
         let processing = sums.processing.as_secs_f64();
         let audio = sums.samples as f64 / f64::from(SAMPLE_RATE);
