@@ -1,6 +1,7 @@
 // The microphone.
 
 const RATE = 16000;
+const PATIENCE_MS = 5000; // that audio takes to start, at most
 const HEARD = {
   channelCount: 1,
   echoCancellation: false,
@@ -33,8 +34,12 @@ export async function listen(spoken, gone) {
   node.port.onmessage = ({ data }) => spoken(data);
   source.connect(node);
   node.connect(context.destination); // silence, without which some browsers do not run it
-  await context.resume();
   const [track] = stream.getAudioTracks();
+  if (!(await starts(context))) {
+    track.stop();
+    context.close();
+    throw new Error("This browser starts no audio, as Firefox does without a loudspeaker: plug one in, then listen again.");
+  }
   track.addEventListener("ended", gone);
   const stop = () => {
     node.port.onmessage = null;
@@ -43,6 +48,12 @@ export async function listen(spoken, gone) {
     context.close();
   };
   return { rate: context.sampleRate, stop };
+}
+
+/** Starts audio, and returns whether it did: where there is nothing to play it by, some browsers wait for ever. */
+function starts(context) {
+  const started = context.resume().then(() => true);
+  return Promise.race([started, new Promise((go) => setTimeout(() => go(false), PATIENCE_MS))]);
 }
 
 /** Has the browser bring the stream to 16 kHz; some keep the microphone's own rate. */
