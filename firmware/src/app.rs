@@ -17,7 +17,7 @@ use heapless::Vec;
 use heapless::spsc::Consumer;
 
 use crate::audio::{Block, has_slots};
-use crate::crc::{CRC, update};
+use crate::crc::{CRC, Digest, update};
 use crate::gate::Reason;
 use crate::grammar::Detection;
 use crate::image::{milliseconds, samples};
@@ -66,7 +66,7 @@ pub struct App<'a, S, P, T, C> {
     /// Counts the faults of the NPU that were reported.
     npu_faults: u32,
     /// Sums up all logits since the start, as `zerda run` does.
-    logits: crc::Digest<'static, u32>,
+    logits: Digest,
     /// Holds the clock readings before and after the last recognition.
     recognition: Range<u32>,
     /// Holds the clock reading of the last status. `busy` counts the ticks since then in which the processor

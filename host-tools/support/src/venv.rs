@@ -46,6 +46,8 @@ pub fn venv(folder: &Path, packages: &str, what: &str) -> Result<PathBuf, String
         "install",
         "--quiet",
         "--disable-pip-version-check",
+        // Python compiles what it imports, which is little of what there is.
+        "--no-compile",
         "--require-hashes",
         "--requirement",
     ];
