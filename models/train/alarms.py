@@ -9,7 +9,7 @@ import numpy as np
 
 from config import COMMANDS, WAKE, WORDS
 from corpus import CHOOSING, audio_under, free_of_commands, held_out, partition, wake_clips
-from evaluate import Listener
+from evaluate import Listener, validation
 from features import read_audio, word_span
 
 SNR = 10.0  # dB: power over the word's span to mean power of what lies under it
@@ -107,5 +107,17 @@ def of_wake_words(args, front) -> Alarms:
     """By the choosing part of the recordings."""
     labels = {word: [WORDS.index(word)] for word in WAKE}
     clips = [(p, label) for word, [label] in labels.items() for p in wake_clips(args.wake_clips, word, CHOOSING)]
-    talks = [f for folder in args.speech for f in held_out(audio_under(folder))]
+    talks = [f for folder in args.speech for f in free_of_commands(folder, held_out(audio_under(folder)), WAKE)]
     return Alarms(args, front, clips, labels, (10, 2, 0.5), talks)
+
+
+def trials(args, front) -> list[tuple]:
+    """What tells how good weights are, of what recordings there are; each with whether it is for a stage's end only."""
+    found = []
+    if args.data:
+        found.append((False, validation(args, front)))
+    if args.wake_clips:
+        found.append((False, of_wake_words(args, front)))
+    if args.data and COMMANDS and args.noise:
+        found.append((True, of_commands(args, front)))
+    return found

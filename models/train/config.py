@@ -1,14 +1,25 @@
-"""What config/models.toml and config/commands.toml say: words, shapes and the decoder's settings."""
+"""What config/models.toml and config/commands.toml say: words, shapes and the decoder's settings.
+
+`ZERDA_CONFIG` names another folder of the two, as `words.py` makes one for the programs that it starts. Beside them it has
+recipe.toml: the language, how long a training stream is, labels that begin or end alike, and how much speech is held out.
+"""
 
 import json
+import os
 import tomllib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-MODELS_TOML = REPOSITORY / "config" / "models.toml"
-MODELS = tomllib.loads(MODELS_TOML.read_text())
-DECODER = tomllib.loads((REPOSITORY / "config" / "commands.toml").read_text())["decoder"]
+FOLDER = Path(os.environ.get("ZERDA_CONFIG") or REPOSITORY / "config")
+MODELS_TOML = FOLDER / "models.toml"
+MODELS = tomllib.loads(MODELS_TOML.read_text(encoding="utf-8"))
+DECODER = tomllib.loads((FOLDER / "commands.toml").read_text(encoding="utf-8"))["decoder"]
+RECIPE = tomllib.loads((FOLDER / "recipe.toml").read_text(encoding="utf-8")) if (FOLDER / "recipe.toml").is_file() else {}
+LANGUAGE = RECIPE.get("language", "en")
+FRAMES = RECIPE.get("frames", 320)  # committed frames of a training stream
+# Halves of two of these joined would say one of them.
+ALIKE = [set(pair) for pair in RECIPE.get("alike", [["no", "go"]])]
 
 COMMANDS = MODELS["words"]["commands"]
 # They are no part of the figures on ten classes.
@@ -18,6 +29,11 @@ WORDS = COMMANDS + FROM_TEXT + WAKE
 LABELS = WORDS + ["_unknown_", "_silence_"]
 UNKNOWN = LABELS.index("_unknown_")
 SILENCE = LABELS.index("_silence_")
+
+
+def says_a_label(text: str, labels: list[str] = WORDS) -> bool:
+    """Says whether a label, which may be of several words, stands in a text of words between spaces."""
+    return any(f" {label} " in f" {text} " for label in labels)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 import phonemes
 import synth
-from config import COMMANDS, FROM_TEXT, WAKE, WORDS, FrontEnd
+from config import COMMANDS, FROM_TEXT, WAKE, WORDS, FrontEnd, says_a_label
 from features import AUDIO, MelPower, read_audio, resample, word_span
 from speech.clips import clips
 
@@ -73,14 +73,10 @@ def transcripts(folder: Path) -> dict[str, str]:
     return {name: text.lower() for name, _, text in (line.partition(" ") for line in lines)}
 
 
-def names_a_command(text: str) -> bool:
-    return not set(WORDS).isdisjoint(text.split())
-
-
-def free_of_commands(folder: Path, files: list[Path]) -> list[Path]:
-    """Those of a folder's recordings in whose transcript, where there is one, no word of ours stands."""
+def free_of_commands(folder: Path, files: list[Path], words: list[str] = WORDS) -> list[Path]:
+    """Those of a folder's recordings in whose transcript, where there is one, none of the words stands."""
     said = transcripts(folder)
-    return [f for f in files if not names_a_command(said.get(f.stem, ""))]
+    return [f for f in files if not says_a_label(said.get(f.stem, ""), words)]
 
 
 # Of a sorted folder of recordings of one wake word, by place modulo 4: which choose, and which may be trained on.
@@ -94,35 +90,39 @@ def wake_clips(folder: Path, word: str, part: int) -> list[Path]:
 @dataclass
 class Sources:
     """What the recipe reads: Speech Commands, noise, other speech in which no command is spoken (but where a
-    transcript says so), synthetic speech, and recordings of the wake words."""
+    transcript says so), synthetic speech, recordings of the wake words, and a person's own of any words, a folder each."""
 
-    data: Path
+    data: Path | None
     noise: list[Path]
     speech: list[Path]
     text: list[Path] = field(default_factory=list)
     wake: Path | None = None
+    own: Path | None = None
 
     def groups(self, seed: int) -> list[list[tuple]]:
         """(kind, name, path or synthesis, version) of everything in the training mix; what is told apart is kept apart
         on disk, so that more of one is not all to be computed anew."""
         recorded = []
-        for path in partition(self.data, "train"):
+        for path in partition(self.data, "train") if self.data else ():
             word = path.parent.name
-            if word not in FROM_TEXT:
+            # A word that is learnt from text is not heard as another word either.
+            if word not in FROM_TEXT + WAKE:
                 kind = "command" if word in COMMANDS else "word"
                 recorded += [(kind, word, str(path), version) for version in range(VERSIONS)]
         voices = [("synth_command" if word in WORDS else "synth_word", word, voice, 0)
                   for word, *voice in synth.training_mix(seed, SYNTH_PER_COMMAND, SYNTH_PER_WORD)]
         long = []
         for folder in self.speech:
-            files = kept(audio_under(folder))
+            files = free_of_commands(folder, kept(audio_under(folder)), WAKE)
             free = set(free_of_commands(folder, files))
             long += [("speech" if path in free else "spoken", folder.name, str(path), 0) for path in files]
         noise = [("noise", folder.name, str(path), 0) for folder in self.noise for path in kept(audio_under(folder))]
         wake = [("command", word, str(path), version) for word in WAKE if self.wake
                 for path in wake_clips(self.wake, word, TRAINED) for version in range(VERSIONS)]
         text = [entry(clip) for folder in self.text for clip in clips(folder, "train")]
-        return [group for group in (recorded, voices, long, noise, wake, text) if group]
+        own = [("command", word, str(path), version) for word in WORDS if self.own
+               for path in audio_under(self.own / word) for version in range(VERSIONS)]
+        return [group for group in (recorded, voices, long, noise, wake, text, own) if group]
 
 
 def entry(clip) -> tuple:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from config import COMMANDS, LABELS, FROM_TEXT, SILENCE, UNKNOWN
+from config import COMMANDS, FROM_TEXT, LABELS, SILENCE, UNKNOWN, WAKE
 from corpus import audio_under, free_of_commands, held_out, partition
 from features import MelPower, normalise, read_audio
 from quantize import switch
@@ -125,7 +125,7 @@ def labelled(data: Path, name: str, rate: int) -> tuple[list[int], list[np.ndarr
     labels, clips = [], []
     for path in partition(data, name):
         word = path.parent.name
-        if word not in FROM_TEXT:
+        if word not in FROM_TEXT + WAKE:
             labels.append(LABELS.index(word) if word in LABELS else UNKNOWN)
             clips.append(read_audio(path, rate))
     return labels, clips
@@ -142,7 +142,7 @@ def validation(args, front) -> Trial:
     random, rate = np.random.default_rng(5), front.sample_rate
     labels, clips = labelled(args.data, "val", rate)
     noises = [f for folder in args.noise for f in held_out(audio_under(folder))]
-    for i in range(150):
+    for i in range(150 if noises else 0):
         noise = read_audio(noises[i % len(noises)], rate)
         start = random.integers(0, max(1, len(noise) - rate + 1))
         noise = noise[start : start + rate]

@@ -25,7 +25,7 @@ def hardest(model, corpus: Corpus, front, smoothing: int, device: str) -> np.nda
     heard = Listener.of_features([features for *_, features in pieces], front, device).posteriors(model, smoothing)
     groups = [[WORDS.index(word)] for word in WAKE] + [[WORDS.index(word) for word in COMMANDS + FROM_TEXT]]
     found = []
-    for labels in groups:
+    for labels in filter(None, groups):
         places = []
         for (entry, start, _), posteriors in zip(pieces, heard):
             if corpus.entries[entry][0] in WORDLESS or len(labels) == 1:

@@ -1,14 +1,15 @@
-"""What a text sounds like, as a sequence of numbers: the sounds that espeak-ng gives its words, in American English."""
+"""What a text sounds like, as a sequence of numbers: the sounds that espeak-ng gives its words, in American English or the language of the labels."""
 
 import json
 from pathlib import Path
 
 import numpy as np
 
-from speech.phonemes import KNOWN, bare, in_bulk
+from config import LANGUAGE
+from speech.phonemes import ACCENTS, FOREIGN, KNOWN, bare, in_bulk
 
 # Number 0 is the blank of CTC.
-SOUNDS = "".join(sorted(KNOWN - set(" .,!?ˈˌː")))
+SOUNDS = "".join(sorted((KNOWN if LANGUAGE == "en" else FOREIGN) - set(" .,!?ˈˌː")))
 LONGEST = 40
 
 
@@ -18,7 +19,7 @@ def spoken(texts: list[str], work: Path) -> dict[str, str]:
     known = json.loads(path.read_text()) if path.is_file() else {}
     missing = sorted(set(texts) - known.keys() - {""})
     if missing:
-        known.update({text: bare(said) for text, said in in_bulk(missing, "us").items()})
+        known.update({text: bare(said) for text, said in in_bulk(missing, ACCENTS[0]).items()})
         path.write_text(json.dumps(known))
     return known
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from augment import Rooms, Voices, stretch
-from config import FROM_TEXT, SILENCE, UNKNOWN, WAKE, WORDS, FrontEnd
+from config import ALIKE, FROM_TEXT, SILENCE, UNKNOWN, WAKE, WORDS, FrontEnd
 from corpus import Corpus
 from features import normalise
 
@@ -33,16 +33,19 @@ PLAIN = Mix({"command": 0.6, "unknown": 0.3, "silence": 0.1}, noisy=0.4, talk=0.
 
 # Shares of the unknown items.
 UNKNOWNS = {"word": 0.29, "synth": 0.12, "near": 0.12, "spliced": 0.05, "half": 0.05, "speech": 0.37}
+# Where most labels were never recorded, voices that are synthetic must not tell a label: they say other things as often.
+OF_TEXT = {"command": 0.4, "unknown": 0.5, "silence": 0.1}
+UNKNOWNS_OF_TEXT = {"word": 0.14, "synth": 0.2, "near": 0.24, "spliced": 0.05, "half": 0.05, "speech": 0.32}
 # Of the items of a word: its label is drawn, some so much oftener than others, then one of its clips, by synthetic voices so often where there are recorded ones.
 SYNTH_WORD = 0.06
 SYNTH_WAKE = 0.5
 SHARES = {**dict.fromkeys(WAKE, 1.3), **dict.fromkeys(FROM_TEXT, 0.9)}
+# Recorded clips, in all their versions, from which on these shares hold; where there are fewer, they are drawn less often.
+ENOUGH = 250
 # dBFS of a word, root mean square.
 LEVELS = (-58, -5)
 # Of the streams: those with clicks, and how many at most. They last 10 to 40 ms, at -25 to 0 dBFS.
 CLICKS, MOST_CLICKS = 0.15, 3
-# Halves of these two joined would say the other command.
-RHYMES = {"no", "go"}
 # Of the crops of speech, those in which commands are said, but no wake word.
 SPOKEN = 0.2
 # Of the crops of speech, those around what `mining.py` found, once there is such.
@@ -85,6 +88,9 @@ class Composer:
         self.recorded = [corpus.where("command", word) for word in WORDS]
         self.synthetic = [corpus.where("synth_command", word) for word in WORDS]
         self.labels = [label for label in range(len(WORDS)) if len(self.recorded[label]) + len(self.synthetic[label])]
+        self.unknowns = UNKNOWNS
+        if 2 * sum(len(self.recorded[label]) == 0 for label in self.labels) > len(self.labels):
+            self.mix, self.unknowns = replace(mix, kinds=OF_TEXT), UNKNOWNS_OF_TEXT
         share = np.array([SHARES.get(WORDS[label], 1.0) for label in self.labels])
         self.label_share = share / share.sum()
         self.words = [corpus.where("word", word) for word in corpus.names("word")]
@@ -108,7 +114,7 @@ class Composer:
 
     def noise_of(self, random, frames: int) -> np.ndarray:
         """Recorded or synthetic noise, [frames, mels], mean total power 1 (recorded: over the whole file)."""
-        if random.random() < 0.65:
+        if random.random() < 0.65 and self.noise:
             power, _, _ = self.corpus.row(drawn(random, self.noise))
             start = random.integers(0, len(power))
             power = np.take(power, np.arange(start, start + frames), axis=0, mode="wrap")
@@ -140,7 +146,7 @@ class Composer:
     def clip(self, random, label: int) -> int:
         """An entry of that word."""
         recorded, synthetic = self.recorded[label], self.synthetic[label]
-        share = SYNTH_WAKE if WORDS[label] in WAKE else SYNTH_WORD
+        share = max(SYNTH_WAKE if WORDS[label] in WAKE else SYNTH_WORD, 1.0 - (len(recorded) / ENOUGH) ** 0.5)
         if len(recorded) == 0 or len(synthetic) and random.random() < share:
             return random.choice(synthetic)
         return random.choice(recorded)
@@ -176,18 +182,21 @@ class Composer:
                 if self.speech and random.random() < 0.6:
                     power = self.speech_of(random, frames - done)
                 else:
-                    rows = self.words[random.choice(len(self.words), p=self.word_share)]
-                    power = self.corpus.row(random.choice(rows))[0][: frames - done]
+                    power = self.corpus.row(self.other_word(random))[0][: frames - done]
                 power = self.voices(random, power)
                 talk[done : done + len(power)] += power * (level / max(power.sum(1).mean(), 1.0))
                 done += len(power)
         return talk / max(talk.sum(1).mean(), 1e-9)
 
+    def other_word(self, random) -> int:
+        """An entry of a recorded word that is none of ours; of a synthetic one, if none was recorded."""
+        rows = self.words[random.choice(len(self.words), p=self.word_share)] if self.words else self.synth_words
+        return random.choice(rows)
+
     def unknown(self, random) -> Item:
-        kind = random.choice(list(UNKNOWNS), p=list(UNKNOWNS.values()))
+        kind = random.choice(list(self.unknowns), p=list(self.unknowns.values()))
         if kind == "word" or kind == "speech" and not self.speech:
-            rows = self.words[random.choice(len(self.words), p=self.word_share)]
-            return self.word(UNKNOWN, random.choice(rows))
+            return self.word(UNKNOWN, self.other_word(random))
         if kind in ("synth", "near"):
             rows = self.near if kind == "near" and len(self.near) else self.synth_words
             return self.word(UNKNOWN, random.choice(rows))
@@ -203,7 +212,7 @@ class Composer:
             if random.random() < 0.2:
                 power = power / max(power.sum(1).mean(), 1.0) + self.talk_of(random, len(power)) * 10.0 ** random.uniform(-1.5, 0.0)
             return Item(UNKNOWN, power, 0, len(power) - 1, anywhere=True, spoken=spoken)
-        one, other = random.choice(self.labels, 2, replace=False)
+        one, other = random.choice(self.labels, 2, replace=len(self.labels) < 2)
         power, first, last = self.corpus.row(self.clip(random, one))
         if kind == "half":
             # The wake words' endings are no words either: "commuter", "travis".
@@ -212,7 +221,7 @@ class Composer:
                 return Item(UNKNOWN, power[joint:], 0, last - joint, doubtful=True)
             joint = max(first + round((last - first) * random.uniform(0.2, 0.45)), 1)
             return Item(SILENCE, power[:joint], min(first, joint - 1), joint - 1, doubtful=True)
-        if random.random() < 0.4 or {WORDS[one], WORDS[other]} == RHYMES:
+        if random.random() < 0.4 or one == other or {WORDS[one], WORDS[other]} in ALIKE:
             return Item(UNKNOWN, power[::-1], len(power) - 1 - last, len(power) - 1 - first)
         rest, rest_first, rest_last = self.corpus.row(self.clip(random, other))
         joint, rest_joint = (first + last + 1) // 2, (rest_first + rest_last + 1) // 2

@@ -6,10 +6,12 @@ import subprocess
 import numpy as np
 import soundfile
 
-from config import WORDS
+from config import LANGUAGE, WORDS
 from features import resample
 
 ACCENTS = ["en-us", "en-gb", "en-gb-scotland", "en-gb-x-gbclan", "en-gb-x-rp", "en-gb-x-gbcwmd", "en-029", "en-us-nyc"]
+if LANGUAGE != "en":
+    ACCENTS = {"es": ["es", "es-419"], "fr": ["fr-fr", "fr-be", "fr-ch"], "pt": ["pt-br", "pt"]}.get(LANGUAGE, [LANGUAGE])
 VARIANTS = ["", "m1", "m2", "m3", "m4", "m5", "m6", "m7", "f1", "f2", "f3", "f4", "Alex", "Andy", "Denis", "Diogo",
             "Gene", "Hugo", "Jacky", "Lee", "Marco", "Mario", "Mike", "adam", "anika", "aunty", "belinda", "benjamin",
             "boris", "caleb", "david", "ed", "edward", "grandma", "grandpa", "john", "linda", "max", "pablo", "paul",
@@ -47,7 +49,7 @@ def training_mix(seed: int, a_command: int, a_word: int) -> list[tuple[str, str,
     """(word, voice, words a minute, pitch): `a_command` voices of each command, `a_word` of each other word."""
     random = np.random.default_rng(seed)
     mix = []
-    for words, count in ((WORDS, a_command), (OTHERS, a_word)):
+    for words, count in ((WORDS, a_command), ([word for word in OTHERS if word not in WORDS], a_word)):
         for word in words:
             for _ in range(count):
                 accent, variant = random.choice(ACCENTS), random.choice(VARIANTS)

@@ -34,6 +34,12 @@ class Phonemes(unittest.TestCase):
             self.assertEqual(spelt(ipa, accent), expected)
 
     @espeak
+    def test_other_languages_keep_their_sounds(self):
+        # niño, llave, un bon vin, and the Italian geminate as any dictionary of these languages has them.
+        for text, language, expected in (("niño", "es", "nˈiɲo"), ("llave", "es", "ʎˈaβe"), ("bon", "fr", "bˈɔ̃"), ("zucchero", "it", "ʣˈukːeɾo"), ("não", "pt", "nˈɐ̃ʊ̃")):
+            self.assertEqual(phonemes([text], language), [expected])
+
+    @espeak
     def test_each_text_has_its_phonemes_whatever_stands_beside_it(self):
         texts = ["left", "a man who liked to walk", "stop"]
         self.assertEqual(phonemes(texts, "us"), [phonemes([text], "us")[0] for text in texts])
@@ -43,6 +49,8 @@ class Phonemes(unittest.TestCase):
         for a, b, expected in (("kæt", "kæt", 0.0), ("kæt", "pæt", 0.5), ("kæt", "sæt", 1.0), ("kæt", "kæts", 1.0),
                                ("ɡO", "əɡO", 0.5), ("ɡO", "", 2.0)):
             self.assertEqual(distance(a, b), expected)
+        for a, b, expected in (("lɛft", "kəlɛkt", 1.0), ("nO", "snOmæn", 0.0), ("ɡO", "", 2.0)):
+            self.assertEqual(distance(a, b, within=True), expected)
 
     def test_a_drawn_out_word_has_its_stressed_vowel_longer(self):
         self.assertRegex(drawn_out(np.random.default_rng(0), "kəmpjˈuTəɹ"), "^kəmpjˈuː+Təɹ$")
@@ -61,6 +69,19 @@ class Phonemes(unittest.TestCase):
         self.assertNotIn("come pewter", phrases)
         whole = near.spoken["us"]["computer"]
         self.assertTrue(all(part in whole and len(part) <= 0.75 * len(whole) for part in near.parts("computer")))
+
+    @espeak
+    def test_longer_words_hold_what_sounds_almost_like_a_label_but_do_not_begin_with_it(self):
+        near = NearMisses([*NEAR, "collect", "molest", "snowman", "notice", "tree"], ["left", "no"])
+        self.assertEqual({word for _, word in near.longer("left")}, {"collect", "molest"})
+        found = {word for _, word in near.longer("no")}
+        self.assertTrue("snowman" in found and not {"notice", "tree"} & found, found)
+
+    @espeak
+    def test_near_misses_of_a_phrase_differ_from_it_in_one_word(self):
+        texts = [text for _, text in NearMisses([*NEAR, "nights", "lots", "flights"], ["lights off", "flights off"]).exchanged("lights off")]
+        self.assertTrue({"nights off", "lights of"} <= set(texts), texts)
+        self.assertFalse({"lights off", "light off", "flights off"} & set(texts))
 
 
 class Voices(unittest.TestCase):

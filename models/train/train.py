@@ -23,9 +23,9 @@ import torch
 from torch.utils.data import DataLoader, IterableDataset
 from tqdm import tqdm
 
-from alarms import of_commands, of_wake_words
+from alarms import trials
 from card import write_card
-from config import FROM_TEXT, LABELS, REPOSITORY, SILENCE, UNKNOWN, WAKE, load
+from config import FRAMES, FROM_TEXT, LABELS, REPOSITORY, SILENCE, UNKNOWN, WAKE, load
 from corpus import Corpus, Sources
 from evaluate import test, validation
 from export import write_onnx
@@ -39,7 +39,6 @@ from start import averaged, centre
 from streams import HARD, PLAIN, Composer
 from vectors import write_vectors
 
-FRAMES = 320  # committed frames of a training stream
 SEED = 20261121
 # Weight of the cross-entropy to the teacher's words, and the temperature of both.
 NAMING, TEMPERATURE = 0.15, 3.0
@@ -264,21 +263,23 @@ class Run:
             settle(self.average, self.features(loader))
         self.save()
         if not hasattr(self, "trials"):
-            self.trials = [validation(self.args, self.front), of_wake_words(self.args, self.front), of_commands(self.args, self.front)]
+            self.trials = trials(self.args, self.front)
         judged = copy.deepcopy(self.average)
         if not judged.folded:
             judged.head.bias.data += self.prior()
-        return [trial.score(judged, SMOOTHING) for trial in self.trials[: 3 if alarms else 2]]
+        return [trial.score(judged, SMOOTHING) for last, trial in self.trials if alarms or not last]
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="Speech Commands: train/ val/ test/ folders, or the download")
-    parser.add_argument("--noise", type=Path, action="append", required=True, help="folder of recorded noise; repeatable")
+    parser.add_argument("--data", type=Path, help="Speech Commands: train/ val/ test/ folders, or the download; without it nothing is validated, nor is there a card")
+    parser.add_argument("--noise", type=Path, action="append", default=[], help="folder of recorded noise; repeatable")
     parser.add_argument("--speech", type=Path, action="append", default=[], help="folder of speech without commands; repeatable")
     parser.add_argument("--text", type=Path, action="append", default=[], help="folder of speech from text, made by `python -m speech`; repeatable")
-    parser.add_argument("--wake-clips", type=Path, required=True, help="recordings of the wake words, a folder each: a quarter chooses")
+    parser.add_argument("--wake-clips", type=Path, help="recordings of the wake words, a folder each: a quarter chooses")
     parser.add_argument("--wake-recorded", action="store_true", help="train on another quarter of these recordings too, not on synthetic speech alone")
+    parser.add_argument("--own", type=Path, help="a person's own recordings of any of the words, a folder each; all of them are trained on")
+    parser.add_argument("--onnx-only", action="store_true", help="writes no model card and no test vectors, and opens no test/")
     parser.add_argument("--work", type=Path, required=True, help="where features and checkpoints are kept")
     parser.add_argument("--output", type=Path, help="folder for ONNX, card and test vectors [default: models/ and tests/data/, which are replaced]")
     parser.add_argument("--start", type=Path, action="append", default=[], help="exported ONNX of the same profile, whose weights a new run begins with; "
@@ -293,7 +294,9 @@ def main():
 
     front, profile = load(args.profile)
     args.work.mkdir(parents=True, exist_ok=True)
-    corpus = Corpus(Sources(args.data, args.noise, args.speech, args.text, args.wake_clips if args.wake_recorded else None), front, args.work)
+    if args.wake_recorded and not args.wake_clips or args.wake_clips and not args.noise:
+        parser.error("--wake-recorded needs --wake-clips, which need --noise to be heard over")
+    corpus = Corpus(Sources(args.data, args.noise, args.speech, args.text, args.wake_clips if args.wake_recorded else None, args.own), front, args.work)
     run = Run(args, front, profile, corpus)
     # Without look-ahead every frame is computed once, which halves the cost of the first stage.
     stages = [
@@ -315,10 +318,13 @@ def main():
         round_weights(run.average)
     models, vectors = (args.output,) * 2 if args.output else (REPOSITORY / "models", REPOSITORY / "tests" / "data")
     models.mkdir(parents=True, exist_ok=True)
-    scores = {name: trial(args, front).score(run.average, SMOOTHING) for name, trial in (("val", validation), ("test", test))}
+    carded = args.data and not args.onnx_only
+    scores = {name: trial(args, front).score(run.average, SMOOTHING) for name, trial in (("val", validation), ("test", test)) if carded}
     write_onnx(run.average, front, models / f"{profile.name}.onnx")
-    write_vectors(run.average, front, vectors)
-    write_card(models / f"{profile.name}.md", args, profile, corpus, run.seconds, scores)
+    if not args.onnx_only:
+        write_vectors(run.average, front, vectors)
+    if carded:
+        write_card(models / f"{profile.name}.md", args, profile, corpus, run.seconds, scores)
     for name, score in scores.items():
         print(name, score)
 

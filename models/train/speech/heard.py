@@ -13,11 +13,12 @@ import numpy as np
 import onnxruntime
 from tqdm import tqdm
 
+from config import LANGUAGE
 from features import read_audio
 
 from .engines import RATE
 from .manifest import lines, text, write
-from .phonemes import VOICES, bare, distance, phonemes
+from .phonemes import ACCENTS, bare, distance, phonemes
 from .plan import LABELS, UNKNOWN
 
 LAYERS, HEADS, WIDTH = 6, 8, 36  # of the decoder's cache, which stays empty
@@ -81,7 +82,7 @@ class Judge:
 
     def spoken(self, said: str) -> set[str]:
         if said not in self.sounds:
-            self.sounds[said] = {bare(phonemes([said], accent)[0]) if said else "" for accent in VOICES}
+            self.sounds[said] = {bare(phonemes([said], accent)[0]) if said else "" for accent in ACCENTS}
         return self.sounds[said]
 
     def far(self, heard: str, label: str) -> float:
@@ -90,7 +91,7 @@ class Judge:
     def kept(self, item: dict, heard: str) -> bool:
         label = item["label"]
         if label != UNKNOWN:
-            if label in heard.split():
+            if f" {label} " in f" {heard} ":
                 return True
             if label == FAINT:
                 return not any(self.far(heard, other) < 0.5 for other in LABELS if other != label)
@@ -138,6 +139,8 @@ def main():
     parser.add_argument("folder", type=Path, help="what `python -m speech` made; it may still be at it")
     parser.add_argument("--recogniser", type=Path, required=True, help="the folder tiny-en of moonshine-voice")
     args = parser.parse_args()
+    if LANGUAGE != "en":
+        raise SystemExit(f"{args.folder}: the recogniser writes down English only, and this is `{LANGUAGE}`; go without")
     if not (args.recogniser / "tokenizer.bin").is_file():
         raise SystemExit(f"{args.recogniser}: no tokenizer.bin; the folder is moonshine_voice/assets/tiny-en of PyPI's moonshine-voice 0.0.49")
     if not (args.folder / "manifest.jsonl").is_file():

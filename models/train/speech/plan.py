@@ -9,21 +9,24 @@ from pathlib import Path
 
 import numpy as np
 
-from config import COMMANDS, FROM_TEXT, WAKE
+from config import COMMANDS, FROM_TEXT, LANGUAGE, RECIPE, WAKE, says_a_label
 from synth import OTHERS as PLAIN
 
 from . import voices
-from .phonemes import VOWELS, NearMisses, in_bulk, weighted
+from .phonemes import ACCENTS, VOWELS, NearMisses, in_bulk, weighted
 
 LABELS = [*COMMANDS, *WAKE, *FROM_TEXT]
 UNKNOWN = "_unknown_"
 
-# Words of the training split, at amount 1: each label's, its near misses, and how many of a label's are said alone.
-SAID = {**dict.fromkeys(WAKE, 900), **dict.fromkeys(FROM_TEXT, 700), **dict.fromkeys(COMMANDS, 150)}
-NEAR = {**dict.fromkeys(WAKE, 660), **dict.fromkeys(FROM_TEXT, 280), **dict.fromkeys(COMMANDS, 80)}
-ALONE = {**dict.fromkeys(WAKE, 0.33), **dict.fromkeys(FROM_TEXT, 0.25), **dict.fromkeys(COMMANDS, 0.17)}
+# Words of the training split, at amount 1: a label's, its near misses, and the share of a label's that are said alone; of wake
+# words, of commands that are learnt from text, and of those that were recorded.
+OF_WAKE, OF_TEXT, OF_RECORDED = (900, 660, 0.33), (700, 280, 0.25), (150, 120, 0.17)
+PLANNED = {**dict.fromkeys(WAKE, OF_WAKE), **dict.fromkeys(FROM_TEXT, OF_TEXT), **dict.fromkeys(COMMANDS, OF_RECORDED)}
+SAID, NEAR, ALONE = ({label: of[i] for label, of in PLANNED.items()} for i in range(3))
 OTHERS, OTHERS_ALONE, SENTENCES = 2400, 0.12, 560
-SPLIT_SHARES = {"train": 1.0, "val": 0.09, "test": 0.045}
+# A long phrase is not said slower than in this many phonemes: a training stream must hold it.
+LONGEST = 34
+SPLIT_SHARES = {"train": 1.0, **RECIPE.get("held_out", {"val": 0.09, "test": 0.045})}
 
 FRAMES = """the {} was in the {}|please put the {} near my {}|i have never seen a {} like this {}|they said {} and then {} again
 we talked about {} for an hour|is that a {} or a {}|the word {} means something else|she wrote {} in her book
@@ -35,18 +38,20 @@ this {} makes me think of {}|after the {} came the {}|the children were playing 
 
 def usual_words(path: Path) -> list[str]:
     """The words of a word list that a person might say, without the labels."""
-    words = [w for w in path.read_text(encoding="utf-8").split() if w.isascii() and w.isalpha() and 2 <= len(w) <= 12]
-    return [w for w in words if not w[1:].isupper() and w.lower() not in LABELS]
+    words = [w for w in path.read_text(encoding="utf-8").split() if (w.isascii() or LANGUAGE != "en") and w.isalpha() and 2 <= len(w) <= 12]
+    found = [w for w in words if not w[1:].isupper() and w.lower() not in LABELS]
+    # Lists of other languages hold all forms of a word.
+    return found if LANGUAGE == "en" else found[:: max(1, len(found) // 20000)]
 
 
 def stretches(path: Path, longest: int = 14) -> list[str]:
     """Pieces of a transcript (an identifier, then what was said, a line each) in which no label is said."""
     found = []
     for line in path.read_text(encoding="utf-8").splitlines():
-        words = re.sub(r"[^a-z' ]", "", line.partition(" ")[2].lower()).split()
+        words = re.sub(r"[^a-z' ]" if LANGUAGE == "en" else r"[^\w' ]", "", line.partition(" ")[2].lower()).split()
         for start in range(0, len(words), longest):
             piece = words[start : start + longest]
-            if len(piece) >= 4 and not set(piece) & set(LABELS):
+            if len(piece) >= 4 and not says_a_label(" ".join(piece)):
                 found.append(" ".join(piece))
     return found
 
@@ -58,33 +63,47 @@ def drawn_out(random: np.random.Generator, spoken: str) -> str:
     return spoken[: places[0]] + "ː" * int(random.integers(1, 3)) + spoken[places[0] :] if places else spoken
 
 
+def broken(phrase: str) -> list[tuple[float, str]]:
+    """Pieces of a phrase of several words, as (distance, text), that are no label themselves."""
+    words = phrase.split(" ")
+    pieces = {" ".join(words[i:j]) for i in range(len(words)) for j in range(i + 1, len(words) + 1)} - {phrase, *LABELS}
+    return [(2.0, piece) for piece in sorted(pieces)]
+
+
 class Planner:
     def __init__(self, words: list[str], sentences: list[str], seed: int):
         self.near = NearMisses(words, LABELS)
-        self.near_words = {label: self.near.words(label) for label in LABELS}
-        self.near_phrases = {label: self.near.phrases(label) for label in WAKE}
-        self.parts = {label: self.near.parts(label) for label in WAKE}
+        said_long = [label for label in LABELS if label in WAKE or " " in label]
+        self.near_phrases = {label: self.near.exchanged(label) + broken(label) if " " in label else self.near.phrases(label) for label in said_long}
+        self.parts = {label: self.near.parts(label) if voices.ENGINES.get("kokoro") else [] for label in said_long}
+        # No single word sounds like a phrase.
+        self.near_words = {label: self.near.words(label) or self.near_phrases.get(label) or self.near.nearest(self.near.usual[label], 99.0, 20)
+                           for label in LABELS}
+        self.longer = {label: self.near.longer(label) for label in LABELS}
         sounds = self.near.forbidden
-        self.plain = [w for w in dict.fromkeys(PLAIN) if w not in LABELS]
-        self.words = [w for w in words if self.near.spoken["us"][w] not in sounds]
+        self.plain = [w for w in dict.fromkeys(PLAIN) if w not in LABELS] if LANGUAGE == "en" else []
+        self.words = [w for w in words if self.near.usual[w] not in sounds]
         self.sentences, self.seed = sentences, seed
 
     def near_miss(self, random, label: str) -> dict:
         kind = random.random()
-        if label in WAKE and kind < 0.3:
+        if self.near_phrases.get(label) and kind < 0.3:
             return {"text": weighted(random, self.near_phrases[label]), "kind": "pair", "label": UNKNOWN, "near": label}
-        if label in WAKE and kind < 0.42:
+        if self.parts.get(label) and kind < 0.42:
             spoken = str(random.choice(self.parts[label]))
             return {"text": f"[{spoken}]", "phonemes": "ˈ" + spoken, "kind": "part", "label": UNKNOWN, "near": label}
-        return {"text": weighted(random, self.near_words[label]), "kind": "near", "label": UNKNOWN, "near": label}
+        found = self.longer[label] if self.longer[label] and kind > 0.7 else self.near_words[label]
+        return {"text": weighted(random, found), "kind": "near", "label": UNKNOWN, "near": label}
 
     def other(self, random) -> dict:
-        word = random.choice(self.plain) if random.random() < 0.4 else random.choice(self.words)
+        word = random.choice(self.plain if self.plain and random.random() < 0.4 else self.words)
         return {"text": str(word), "kind": "other", "label": UNKNOWN, "near": None}
 
     def sentence(self, random) -> dict:
         if self.sentences and random.random() < 0.55:
             text = str(random.choice(self.sentences))
+        elif LANGUAGE != "en":
+            text = " ".join(map(str, random.choice(self.words, random.integers(4, 11))))
         else:
             frame = str(random.choice(FRAMES))
             while "{}" in frame:
@@ -117,7 +136,7 @@ class Planner:
 
     def sturdy(self, item: dict) -> bool:
         """Says whether Kokoro says it well at an end of an utterance, where it adds sounds to what is shorter."""
-        return item["kind"] != "part" and len(self.near.spoken["us"].get(item["text"], item["text"])) > 4
+        return item["kind"] != "part" and len(self.near.usual.get(item["text"], item["text"])) > 4
 
     def sturdy_word(self, random) -> dict:
         item = self.other(random)
@@ -153,6 +172,9 @@ class Planner:
             item["end"] = str(random.choice(marks))
         items[-1]["end"] = str(random.choice([".", ".", "!", "?"]))
         slow, fast = {"list": (0.6, 1.3), "alone": (0.6, 1.15), "running": (0.8, 1.3)}[kind]
+        longest = max(len(self.near.usual.get(item["text"], "")) for item in items)
+        slow = max(slow, longest / LONGEST)
+        fast = max(slow, fast)
         voice = voices.draw(random, engine, split)
         return {"split": split, "kind": kind, "engine": engine, "voice": voice, "speed": round(float(random.uniform(slow, fast)), 2),
                 "row": int(random.integers(-3, 8)) if random.random() < 0.5 else 0, "opus": 0.0 if random.random() < 0.5 else
@@ -164,7 +186,7 @@ class Planner:
         random = np.random.default_rng([self.seed, 100])
         found = [found[i] for i in random.permutation(len(found))]
         texts = sorted({item["text"] for u in found for item in u["items"] if "phonemes" not in item})
-        spoken = {accent: in_bulk(texts, accent) for accent in ("us", "gb")}
+        spoken = {accent: in_bulk(texts, accent) for accent in ACCENTS}
         for number, utterance in enumerate(found):
             utterance.update(n=number, seed=self.seed)
             if utterance["engine"] != "kokoro":

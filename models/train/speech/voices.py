@@ -6,6 +6,7 @@ speak in tests and samples only.
 
 import numpy as np
 
+from config import LANGUAGE
 from synth import ACCENTS, HELD_OUT_VARIANTS, VARIANTS
 
 SPLITS = ["train", "val", "test"]
@@ -23,12 +24,28 @@ KOKORO_ACCENTS = {
     "val": ["hf_beta"],
     "test": ["hm_psi"],
 }
+# In another language its own speakers speak, of whom there are few, and all these with their accent.
+NATIVE = {
+    "es": {"train": ["ef_dora", "em_alex"], "val": [], "test": ["em_santa"]},
+    "fr": {"train": ["ff_siwis"], "val": [], "test": []},
+    "hi": {"train": ["hf_alpha", "hm_omega"], "val": ["hf_beta"], "test": ["hm_psi"]},
+    "it": {"train": ["if_sara"], "val": [], "test": ["im_nicola"]},
+    "pt": {"train": ["pf_dora", "pm_alex"], "val": [], "test": ["pm_santa"]},
+}
+if LANGUAGE in NATIVE:
+    natives = {name for split in NATIVE[LANGUAGE].values() for name in split}
+    KOKORO_ACCENTS = {split: [name for name in KOKORO[split] + KOKORO_ACCENTS[split] if name not in natives] for split in SPLITS}
+    KOKORO = NATIVE[LANGUAGE]
+# Fewer are mixed with the others in every case.
+FEW = 4
 ESPEAK_VAL = ["m7", "f4", "Gene", "linda", "klatt3"]
 ESPEAK = {"train": [v for v in VARIANTS if v not in ESPEAK_VAL], "val": ESPEAK_VAL, "test": HELD_OUT_VARIANTS}
 FLITE = {"train": ["kal", "kal16", "rms", "slt"], "val": ["awb"], "test": []}
 FESTIVAL = {"train": ["cmu_us_slt_arctic_hts"], "val": [], "test": []}
 # Shares of the utterances.
 ENGINES = {"kokoro": 0.78, "espeak": 0.12, "flite": 0.08, "festival": 0.02}
+if LANGUAGE != "en":
+    ENGINES = {"kokoro": 0.8, "espeak": 0.2} if LANGUAGE in NATIVE else {"espeak": 1.0}
 
 
 def draw(random: np.random.Generator, engine: str, split: str) -> str:
@@ -41,11 +58,11 @@ def draw(random: np.random.Generator, engine: str, split: str) -> str:
     if engine == "festival":
         return str(random.choice(FESTIVAL[split]))
     kind = random.random()
-    if kind < 0.08:
+    if kind < 0.08 or not KOKORO[split]:
         return str(random.choice(KOKORO_ACCENTS[split]))
     if kind < 0.45:
         return str(random.choice(KOKORO[split]))
-    others = KOKORO[split] + (KOKORO_ACCENTS[split] if random.random() < 0.3 else [])
+    others = KOKORO[split] + (KOKORO_ACCENTS[split] if len(KOKORO[split]) < FEW or random.random() < 0.3 else [])
     first, second = random.choice(others, 2, replace=False)
     share = round(float(random.uniform(0.25, 0.75)), 2)
     return f"{first}*{share:.2f}+{second}*{1 - share:.2f}"
@@ -66,5 +83,7 @@ def parsed(voice: str) -> list[tuple[str, float]]:
 
 
 def accent(voice: str) -> str:
-    """`us` or `gb`: whose phonemes the Kokoro voice says, the larger share's in a mixture."""
+    """`us` or `gb`, whose phonemes the Kokoro voice says, the larger share's in a mixture; or the language."""
+    if LANGUAGE != "en":
+        return LANGUAGE
     return "gb" if max(parsed(voice), key=lambda part: part[1])[0].startswith("b") else "us"
