@@ -9,20 +9,13 @@ use rayon::prelude::*;
 use zerda_firmware::{Event, Image, Recognizer};
 use zerda_support::audio;
 use zerda_support::audio::tail;
-use zerda_support::config::Commands;
-use zerda_support::detection::with_commands;
 use zerda_support::image_file::ImageFile;
 use zerda_tests::splice::spliced;
-use zerda_tests::{repository, say_skipped, shipped_image};
+use zerda_tests::{repository, say_skipped, shipped_image_with};
 
-/// The shipped image with these commands, as `zerda commands` makes it.
+/// The shipped image with these commands.
 fn image(commands: &[&str]) -> ImageFile {
-    let folder = tempfile::tempdir().unwrap();
-    let text = std::fs::read_to_string(repository("config/commands.toml")).unwrap();
-    let text = format!("{text}\n[grammar]\ncommands = {commands:?}\n");
-    std::fs::write(folder.path().join("commands.toml"), text).unwrap();
-    let commands = Commands::load(Some(folder.path())).unwrap();
-    with_commands(&shipped_image(), &commands).unwrap()
+    shipped_image_with(&format!("[grammar]\ncommands = {commands:?}"))
 }
 
 /// What one stream gives, by name.

@@ -8,10 +8,8 @@ use std::path::Path;
 
 use rayon::prelude::*;
 use zerda_firmware::{Event, Image, Recognizer};
-use zerda_support::config::Commands;
-use zerda_support::detection::with_commands;
 use zerda_support::image_file::ImageFile;
-use zerda_tests::{repository, say_skipped, shipped_image};
+use zerda_tests::{say_skipped, shipped_image, shipped_image_with};
 
 use office::{Said, office};
 
@@ -19,15 +17,6 @@ use office::{Said, office};
 const MS: usize = 16;
 /// A word may be detected so long after its end.
 const LATE_MS: usize = 500;
-
-fn gated() -> ImageFile {
-    let folder = tempfile::tempdir().unwrap();
-    let text = std::fs::read_to_string(repository("config/commands.toml")).unwrap();
-    let path = folder.path().join("commands.toml");
-    std::fs::write(path, format!("{text}\n[quiet]\n")).unwrap();
-    let commands = Commands::load(Some(folder.path())).unwrap();
-    with_commands(&shipped_image(), &commands).unwrap()
-}
 
 /// Which commands a recognizer finds, and how many steps it runs.
 fn hear(image: &Image<'_>, pcm: &[i16], said: &[Said]) -> (Vec<bool>, usize) {
@@ -103,7 +92,7 @@ struct Office {
 
 fn heard(data: &Path, seconds: usize, seed: u64) -> Office {
     let (pcm, said) = office(data, seconds, seed);
-    let (gated, plain) = (gated(), shipped_image());
+    let (gated, plain) = (shipped_image_with("[quiet]"), shipped_image());
     let hear = |image: &ImageFile| hear(&image.image().unwrap(), &pcm, &said);
     let ((with, steps), (without, all)) = rayon::join(|| hear(&gated), || hear(&plain));
     let mut counts = BTreeMap::<_, Counts>::new();
