@@ -24,6 +24,7 @@ use crate::image::{milliseconds, samples};
 use crate::recognizer::{Event, Recognizer};
 use crate::step::{Cpu, Step};
 use crate::telemetry::{Report, Status};
+use crate::templates::{Match, Phrases};
 use elapsed::Elapsed;
 pub use fits::assert_fits;
 pub use output::Output;
@@ -44,6 +45,8 @@ const MAX_OUTCOMES: usize = 16;
 /// The application, which runs in the context of the main loop.
 pub struct App<'a, S, P, T, C> {
     recognizer: Recognizer<'a, S>,
+    /// Looks for phrases beside the image's words.
+    phrases: Option<&'a mut dyn Phrases<'a>>,
     blocks: Consumer<'a, Block>,
     outputs: &'a mut [Output<P>],
     telemetry: T,
@@ -95,6 +98,7 @@ where
         let now = processor.now();
         let mut app = Self {
             recognizer,
+            phrases: None,
             blocks,
             outputs,
             telemetry,
@@ -140,6 +144,13 @@ where
         app
     }
 
+    /// Looks for phrases as well, by a [`Matcher`](crate::templates::Matcher) that was made for this recognizer, and reports
+    /// each that is said. They count at any time, whether commands do or not, and set no output. Without this call
+    /// nothing of templates is linked.
+    pub fn listen_for(&mut self, phrases: &'a mut dyn Phrases<'a>) {
+        self.phrases = Some(phrases);
+    }
+
     /// Handles all audio as it comes, and sleeps in between.
     pub fn run(mut self) -> ! {
         loop {
@@ -172,8 +183,11 @@ where
         }
         self.next = block.start.saturating_add(block.samples.len() as u64);
         self.status.audio_ms = milliseconds(self.next);
-        let outcomes = self.recognize(&block.samples);
+        let (outcomes, phrase) = self.recognize(&block.samples);
         self.report_npu_fault();
+        if let Some(phrase) = phrase {
+            self.found(&phrase);
+        }
         for &outcome in &outcomes {
             self.came(outcome);
         }
@@ -231,27 +245,39 @@ where
         self.recognizer.step_mut()
     }
 
-    fn recognize(&mut self, samples: &[i16]) -> Vec<Event<'static>, MAX_OUTCOMES> {
-        let mut outcomes = Vec::new();
+    /// Returns what the samples bring, and the phrase that was found: a step decides no more than one.
+    fn recognize(
+        &mut self,
+        samples: &[i16],
+    ) -> (Vec<Event<'static>, MAX_OUTCOMES>, Option<Match<'a>>) {
+        let (mut outcomes, mut phrase) = (Vec::new(), None);
         let mut came = |outcome, status: &mut Status| {
             count(&mut status.io_errors, outcomes.push(outcome).is_err());
         };
         let (status, logits_crc) = (&mut self.status, &mut self.logits);
+        let phrases = &mut self.phrases;
         self.recognition.start = self.processor.now();
-        self.recognizer.push_events(samples, |event| match event {
-            Event::Step { logits, .. } => {
-                count(&mut status.steps, true);
-                update(logits_crc, bytemuck::cast_slice(logits));
+        self.recognizer.push_events(samples, |event| {
+            let found = phrases.as_mut().and_then(|phrases| phrases.push(&event));
+            if found.is_some() {
+                count(&mut status.io_errors, phrase.is_some());
+                phrase = found;
             }
-            Event::Frame { .. } | Event::Word(_) => {}
-            Event::Detection(detection) => came(Event::Detection(detection), status),
-            Event::Awake(awake) => came(Event::Awake(awake), status),
-            Event::Asleep(asleep) => came(Event::Asleep(asleep), status),
-            Event::Speech(spell) => came(Event::Speech(spell), status),
-            Event::Quiet(spell) => came(Event::Quiet(spell), status),
+            match event {
+                Event::Step { logits, .. } => {
+                    count(&mut status.steps, true);
+                    update(logits_crc, bytemuck::cast_slice(logits));
+                }
+                Event::Encoded { .. } | Event::Frame { .. } | Event::Word(_) => {}
+                Event::Detection(detection) => came(Event::Detection(detection), status),
+                Event::Awake(awake) => came(Event::Awake(awake), status),
+                Event::Asleep(asleep) => came(Event::Asleep(asleep), status),
+                Event::Speech(spell) => came(Event::Speech(spell), status),
+                Event::Quiet(spell) => came(Event::Quiet(spell), status),
+            }
         });
         self.recognition.end = self.processor.now();
-        outcomes
+        (outcomes, phrase)
     }
 
     fn overrun(&mut self, block: &Block) {

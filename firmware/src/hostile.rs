@@ -13,7 +13,8 @@ use crate::image::{ALIGNMENT, HEADER_BYTES, Image, MAGIC, ParseError, Quiet, VER
 use crate::npu::{Npu, Scratch, model::Model};
 use crate::plan::Location;
 use crate::recognizer::{Event, Recognizer};
-use crate::step::{Cpu, Step};
+use crate::step::{Cpu, Step, read_by_head};
+use crate::templates::{MAX_COLUMNS, heard_by_head, unit_row};
 pub use crate::test_image::Bytes;
 use crate::test_image::{
     COMMANDS, GO_GO, Random, WAKE, tiny, with_commands, with_quiet, with_wake,
@@ -179,6 +180,25 @@ impl Step for EveryOperator {
             assert!(ran.is_some(), "an operand is out of bounds: {op:?}");
         }
     }
+
+    fn step_encoded(
+        &mut self,
+        image: &Image<'_>,
+        windows: &Windows,
+        memory: &mut [i8],
+        mut on_encoded: impl FnMut(&[i8]),
+    ) {
+        self.step(image, windows, memory);
+        let mut ops = image.ops();
+        let rows = ops.find_map(|op| read_by_head(op, image, windows, memory));
+        if let Ok(heard) = heard_by_head(image) {
+            let rows = rows.expect("what the head reads is there");
+            assert_eq!(rows.len(), heard.len());
+            let mut row = [0; MAX_COLUMNS];
+            unit_row(rows, heard.zero_point, &mut row[..heard.cols.into()]);
+            on_encoded(rows);
+        }
+    }
 }
 
 /// Returns the number of steps, and a checksum of all that happens.
@@ -192,6 +212,7 @@ fn listen<'p, S: Step>(
     let mut sum = CRC.digest();
     for pcm in pieces {
         recognizer.push_events(pcm, |event| match event {
+            Event::Encoded { rows, .. } => sum.update(bytemuck::cast_slice(rows)),
             Event::Step {
                 logits, posteriors, ..
             } => {

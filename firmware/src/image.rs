@@ -42,6 +42,7 @@
 mod check;
 mod error;
 mod header;
+mod network;
 mod ops;
 mod quiet;
 mod records;

@@ -5,6 +5,7 @@
 //! [`front_end`] makes features of 25 ms of samples every 10 ms, [`quiet`] says whether anybody speaks, [`cache`] keeps what the next step reads,
 //! [`step`] runs the [`plan`] of the [`image`] with [`kernels`] in [`fixed_point`] arithmetic, [`decoder`]
 //! turns posteriors into words, [`gate`] says which of them count, and [`grammar`] turns these into commands.
+//! [`templates`] find phrases that the network was not taught.
 //! [`recognizer`] drives them all, and [`app`] sets pins and reports by [`telemetry`]; [`recovery`] starts a device
 //! again that failed. A product takes the whole of it, or the recognizer alone.
 //!
@@ -65,6 +66,7 @@ pub mod recognizer;
 pub mod recovery;
 pub mod step;
 pub mod telemetry;
+pub mod templates;
 #[cfg(any(test, feature = "test-image"))]
 #[cfg_attr(not(test), allow(dead_code))] // the fuzz target needs a part
 mod test_image;

@@ -64,12 +64,22 @@ impl fmt::Display for MemoryTooSmall {
 
 impl core::error::Error for MemoryTooSmall {}
 
-/// Something that happens while audio is pushed. Events come in this order: a step, then its committed
-/// frames, each followed by its word, by what that word or its absence decides, and by the window's opening
+/// Something that happens while audio is pushed. Events come in this order: what the head of a step reads, the step, then
+/// its committed frames, each followed by its word, by what that word or its absence decides, and by the window's opening
 /// or closing. Numbers count from the start of the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Event<'a> {
+    /// A step of the network came to its head, which makes logits of what the layers before it say of each frame
+    /// ([`crate::templates`]). It does not where an NPU runs the steps.
+    Encoded {
+        /// The number that the step has, from 0.
+        index: u64,
+        /// The time, in ms, at which the audio ends that was needed for the step, or that was heard meanwhile.
+        decided_ms: u32,
+        /// Holds what the head reads, `[step, columns]`.
+        rows: &'a [i8],
+    },
     /// A step of the network ran.
     Step {
         /// The number that the step has, from 0.
@@ -199,6 +209,11 @@ impl<'a, S: Step> Recognizer<'a, S> {
         &mut self.step
     }
 
+    /// Says whether an NPU runs the steps, as far as it does not fail.
+    pub fn runs_on_npu(&self) -> bool {
+        self.image.npu().is_some() && self.step.npu().is_some()
+    }
+
     /// Says whether commands count now; they always do where the image names no wake words.
     pub fn is_awake(&self) -> bool {
         self.gate.is_awake()
@@ -326,11 +341,18 @@ impl<'a, S: Step> Recognizer<'a, S> {
 
     /// Runs a step, decodes its committed frames and slides the windows on.
     fn step(&mut self, on_event: &mut impl FnMut(Event<'_>)) {
-        self.step.step(&self.image, &self.windows, self.memory);
+        let (index, decided_ms) = (self.step_index, self.step_decided_ms());
+        self.step
+            .step_encoded(&self.image, &self.windows, self.memory, |rows| {
+                on_event(Event::Encoded {
+                    index,
+                    decided_ms,
+                    rows,
+                });
+            });
         let manifest = *self.image.manifest();
         let tensor = |id| tensor(&self.image, &self.windows, self.memory, id);
         let (logits, posteriors) = (tensor(manifest.logits), tensor(manifest.posteriors));
-        let index = self.step_index;
         on_event(Event::Step {
             index,
             logits,

@@ -32,6 +32,20 @@ pub trait Step {
     /// `windows` says, and its arena follows.
     fn step(&mut self, image: &Image<'_>, windows: &Windows, memory: &mut [i8]);
 
+    /// Runs every operator as [`Step::step`] does, and calls `on_encoded` with what the network's head reads, before the
+    /// head runs: int8, `[step, columns]`. It is not called unless it is implemented, as it is for the CPU, nor for a
+    /// network whose logits are not what a fully connected operator makes.
+    fn step_encoded(
+        &mut self,
+        image: &Image<'_>,
+        windows: &Windows,
+        memory: &mut [i8],
+        on_encoded: impl FnMut(&[i8]),
+    ) {
+        let _ = on_encoded;
+        self.step(image, windows, memory);
+    }
+
     /// Returns what became of the steps that an NPU was to run, for reports; `None` without an NPU.
     fn npu(&self) -> Option<Counters> {
         None
@@ -64,10 +78,40 @@ impl Cpu {
 
 impl Step for Cpu {
     fn step(&mut self, image: &Image<'_>, windows: &Windows, memory: &mut [i8]) {
+        self.step_encoded(image, windows, memory, |_| {});
+    }
+
+    fn step_encoded(
+        &mut self,
+        image: &Image<'_>,
+        windows: &Windows,
+        memory: &mut [i8],
+        mut on_encoded: impl FnMut(&[i8]),
+    ) {
         for op in image.ops() {
+            if let Some(rows) = read_by_head(op, image, windows, memory) {
+                on_encoded(rows);
+            }
             self.run_op(op, image, windows, memory);
         }
     }
+}
+
+/// Returns what the network's head reads, `[step, columns]`, if `op` is the head: the fully connected operator that writes
+/// the logits.
+pub fn read_by_head<'m>(
+    op: Op,
+    image: &Image<'_>,
+    windows: &Windows,
+    memory: &'m [i8],
+) -> Option<&'m [i8]> {
+    let Op::FullyConnected(Dense { input, output, .. }) = op else {
+        return None;
+    };
+    if output != image.manifest().logits {
+        return None;
+    }
+    memory.get(byte_range(image, windows, image.tensor(input)?)?)
 }
 
 /// Returns the bytes of memory that hold a tensor, or `None` for a constant.
@@ -199,14 +243,15 @@ impl Cpu {
                     0 => (output.len().max(1), 0),
                     absent => (usize::from(output.cols).max(1), absent),
                 };
-                let rows = a.data.chunks_exact(cols).zip(b.data.chunks_exact(cols));
-                for ((a_row, b_row), out) in rows.zip(out.chunks_exact_mut(cols)) {
+                // A zip of chunks divides where, on its own, it cannot be shown that a row has columns.
+                for (row, out) in out.chunks_exact_mut(cols).enumerate() {
+                    let present = row * cols + absent..(row + 1) * cols;
                     let a = Operand {
-                        data: a_row.get(absent..)?,
+                        data: a.data.get(present.clone())?,
                         ..a
                     };
                     let b = Operand {
-                        data: b_row.get(absent..)?,
+                        data: b.data.get(present)?,
                         ..b
                     };
                     let out = out.get_mut(absent..)?;

@@ -17,6 +17,7 @@ use crate::grammar::Detection;
 use crate::image::{Image, Problem};
 use crate::recovery::Restart;
 use crate::step::Failure;
+use crate::templates::Match;
 
 /// The most bytes that a frame has, its zero included.
 pub const MAX_FRAME: usize = 128;
@@ -131,6 +132,19 @@ pub enum Report<'a> {
         /// The time, in ms, at which the first frame starts that it did not hear.
         at_ms: u32,
     },
+    /// A phrase was heard that is similar to a template, as [`crate::templates::Match`] describes it.
+    Phrase {
+        /// Names the phrase, as its template does.
+        phrase: &'a str,
+        /// The similarity of the phrase, Q0.15: 32768 is the same.
+        similarity: u16,
+        /// The time at which the phrase starts, in ms.
+        start_ms: u32,
+        /// The time at which the phrase ends, in ms.
+        end_ms: u32,
+        /// The time, in ms, at which the audio ends that was needed to decide.
+        decided_ms: u32,
+    },
     /// Holds what the updater answers to a request: `Answer::encode` of the crate `zerda-update`.
     Update(&'a [u8]),
 }
@@ -158,6 +172,18 @@ impl<'a> Report<'a> {
             start_ms,
             end_ms,
             decided_ms,
+        }
+    }
+
+    /// Reports a phrase that was found, in a stream that began at `stream_ms`.
+    pub fn found(found: &Match<'a>, stream_ms: u32) -> Self {
+        let at = |ms: u32| stream_ms.saturating_add(ms);
+        Self::Phrase {
+            phrase: found.name,
+            similarity: found.similarity,
+            start_ms: at(found.start_ms),
+            end_ms: at(found.end_ms),
+            decided_ms: at(found.decided_ms),
         }
     }
 }

@@ -38,6 +38,7 @@ use zerda_support::error::{Error, Result};
 use zerda_support::files;
 use zerda_support::image_file::ImageFile;
 use zerda_support::output::{self, Format, Forms};
+use zerda_support::template_file::TemplateFile;
 
 use baseline::Baseline;
 use firmware::Firmware;
@@ -51,6 +52,8 @@ pub struct Options {
     /// Folder that the boards are in.
     pub boards: PathBuf,
     pub image: PathBuf,
+    /// File of phrases that the firmware holds beside the image.
+    pub templates: Option<PathBuf>,
     /// Firmware of the one board, which is then not built.
     pub elf: Option<PathBuf>,
     pub budgets: PathBuf,
@@ -118,6 +121,11 @@ pub fn reports(options: &Options) -> Result<Reports> {
     let mut baseline = Baseline::load(&options.baseline, options.renew)?;
     let file = ImageFile::open(&options.image)?;
     let image = file.image()?;
+    let phrases = options.templates.as_deref().map(TemplateFile::open);
+    let phrases = phrases.transpose()?;
+    if let Some(phrases) = &phrases {
+        phrases.fits(&image, &options.image)?;
+    }
     let recordings = recordings(&options.audio)?;
     let mut stacks = Stacks::new(&options.boards, &file, &recordings);
     let mut reports = Vec::new();
@@ -129,7 +137,7 @@ pub fn reports(options: &Options) -> Result<Reports> {
                 let stack = stacks.of(project, path, firmware.stack_bytes)?;
                 (firmware, stack)
             }
-            None => built(project, regions, &file, &mut stacks)?,
+            None => built(project, regions, (&file, phrases.as_ref()), &mut stacks)?,
         };
         let board = &project.board;
         let limits = budgets.of(board.limits);
@@ -157,10 +165,13 @@ pub fn reports(options: &Options) -> Result<Reports> {
 fn built(
     project: &Project,
     regions: Vec<elf::Region>,
-    file: &ImageFile,
+    (file, phrases): (&ImageFile, Option<&TemplateFile>),
     stacks: &mut Stacks<'_>,
 ) -> Result<(Firmware, stack::Stack)> {
-    let built = project.build(file, None)?;
+    let built = match phrases {
+        None => project.build(file, None)?,
+        Some(phrases) => project.build_with_phrases(file, phrases)?,
+    };
     let firmware = Firmware::read(&built.elf, regions, file)?;
     if project.board.machine.is_none() {
         // The stack is that of another board, which may have to be built.

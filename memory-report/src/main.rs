@@ -35,6 +35,9 @@ struct Arguments {
     /// Names the compiled model that the firmware holds
     #[arg(long, value_name = "FILE", default_value = "models/shrunk.zerda")]
     image: PathBuf,
+    /// Names the phrases of `zerda enroll` that the firmware holds beside the model
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["elf", "renew"])]
+    templates: Option<PathBuf>,
     /// Names the firmware of the one board, with the image in it, which is read instead of building one
     #[arg(long, value_name = "FILE", requires = "names")]
     elf: Option<PathBuf>,
@@ -77,6 +80,7 @@ fn main() -> ExitCode {
         names: arguments.names,
         boards: arguments.boards,
         image: arguments.image,
+        templates: arguments.templates,
         elf: arguments.elf,
         budgets: arguments.budgets,
         baseline: arguments.baseline,

@@ -113,7 +113,7 @@ impl ZerdaCallbacks {
             Event::Asleep(asleep) => self.asleep(asleep),
             Event::Speech(Spell { at_ms, .. }) => self.speech(true, at_ms),
             Event::Quiet(Spell { at_ms, .. }) => self.speech(false, at_ms),
-            Event::Frame { .. } | Event::Word(_) => {}
+            Event::Encoded { .. } | Event::Frame { .. } | Event::Word(_) => {}
         }
     }
 

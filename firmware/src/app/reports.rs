@@ -9,6 +9,7 @@ use crate::image::milliseconds;
 use crate::recognizer::Event;
 use crate::step::{Counters, Step};
 use crate::telemetry::{Report, encode};
+use crate::templates::Match;
 
 impl<S, P, T, C> App<'_, S, P, T, C>
 where
@@ -63,7 +64,7 @@ where
             Event::Quiet(spell) => self.report(Report::Quiet {
                 at_ms: at(spell.at_ms),
             }),
-            Event::Step { .. } | Event::Frame { .. } | Event::Word(_) => {}
+            Event::Encoded { .. } | Event::Step { .. } | Event::Frame { .. } | Event::Word(_) => {}
         }
     }
 
@@ -71,6 +72,14 @@ where
         #[cfg(feature = "defmt")]
         defmt::info!("asleep at {=u32} ms: {}", at_ms, reason);
         self.report(Report::Asleep { at_ms, reason });
+    }
+
+    /// Reports a phrase that a template told of.
+    pub(super) fn found(&mut self, phrase: &Match<'_>) {
+        let report = Report::found(phrase, milliseconds(self.stream_start));
+        #[cfg(feature = "defmt")]
+        defmt::info!("{}", report);
+        self.report(report);
     }
 
     /// Reports the last fault of the NPU in this block, if there was one.

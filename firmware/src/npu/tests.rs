@@ -51,12 +51,7 @@ fn listen<S: Step>(recognizer: &mut Recognizer<'_, S>, pcm: &[i16]) -> Heard {
             steps += 1;
         }
         Event::Detection(detection) => detections.push(detection),
-        Event::Word(_)
-        | Event::Frame { .. }
-        | Event::Awake(_)
-        | Event::Asleep(_)
-        | Event::Speech(_)
-        | Event::Quiet(_) => {}
+        _ => {}
     });
     let logits = digest.finalize();
     Heard {

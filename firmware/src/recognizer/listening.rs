@@ -2,7 +2,7 @@
 
 use super::{Event, Recognizer};
 use crate::cache::Windows;
-use crate::decoder::ms;
+use crate::decoder::{decided_ms, ms};
 use crate::image::{Image, MAX_MELS};
 use crate::quiet::{Detector, Kept};
 use crate::step::Step;
@@ -156,6 +156,13 @@ impl<S: Step> Recognizer<'_, S> {
     /// Returns the number of frames that were heard, if the network may rest.
     fn heard(&self) -> u64 {
         self.listening.as_ref().map_or(0, Listening::heard)
+    }
+
+    /// Returns the time, in ms, at which the audio ends that the next step needs, or that was heard so far.
+    pub(super) fn step_decided_ms(&self) -> u32 {
+        let manifest = self.image.manifest();
+        let at_ms = decided_ms(manifest.stream, manifest.front_end, self.frame_index);
+        self.decided_ms(at_ms)
     }
 
     /// Returns the time, in ms, at which the audio ends that was heard so far, if that is later than `at_ms`: what is

@@ -87,9 +87,9 @@ fn a_step_is_followed_by_its_committed_frames() {
     let kinds: String = all.iter().map(|event| &event[..1]).collect();
     assert_eq!(
         kinds.replace(['W', 'D'], ""),
-        "SFF".repeat(kinds.matches('S').count())
+        "ESFF".repeat(kinds.matches('S').count())
     );
-    assert!(all[1].contains("frame: 0,") && all[5].contains("frame: 3,"));
+    assert!(all[2].contains("frame: 0,") && all[7].contains("frame: 3,"));
 }
 
 #[test]

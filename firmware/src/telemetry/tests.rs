@@ -71,6 +71,14 @@ fn a_frame_is_postcard_and_its_crc_in_cobs() {
     assert_eq!((sequence, report), (7, DETECTION));
 }
 
+const PHRASE: Report<'static> = Report::Phrase {
+    phrase: "kitchen lamp",
+    similarity: 27_000,
+    start_ms: 1,
+    end_ms: 2,
+    decided_ms: u32::MAX,
+};
+
 /// What receivers of an earlier version know stays where it was: kinds are numbered in order.
 #[test]
 fn kinds_of_report_keep_their_numbers() {
@@ -99,11 +107,12 @@ fn kinds_of_report_keep_their_numbers() {
         Report::BadImage(Problem::Field),
         Report::Speech { at_ms },
         Report::Quiet { at_ms },
+        PHRASE,
     ];
     let number = |report: &Report<'_>| postcard::to_slice(report, &mut [0; 64]).unwrap()[0];
     assert_eq!(
         reports.each_ref().map(number),
-        [3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14]
+        [3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]
     );
     assert_eq!(number(&DETECTION), 1);
     let sent = (0..).zip(&reports[1..]);

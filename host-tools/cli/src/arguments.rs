@@ -1,6 +1,7 @@
 //! Defines the command line of `zerda`: its commands, their options and the texts of `--help`.
 
 mod boards;
+mod enroll;
 mod eval;
 mod files;
 mod listen;
@@ -22,6 +23,7 @@ use zerda_support::wake;
 use zerda_tflite::npu::MEMORY_MODES;
 
 pub use boards::{FlashArgs, MonitorArgs, QemuArgs};
+pub use enroll::EnrollArgs;
 pub use eval::{EvalArgs, Room, TuneArgs};
 pub use listen::ListenArgs;
 pub use simulate::SimulateArgs;
@@ -40,6 +42,8 @@ Examples:
   zerda eval speech_commands/test --stream --negatives recordings --noise noise --report target/report.html
   zerda eval speech_commands/test wake_words --stream --wake=computer,jarvis --negatives recordings
   zerda tune --negatives recordings --commands speech_commands/val --config my-config --output target/tuned.zerda
+  zerda enroll lamp one.wav two.wav three.wav --negatives recordings -o target/mine.zerda
+  zerda run --templates target/mine.zerda recording.wav
   zerda compile models/shrunk.onnx --calibrate speech_commands/val -o target/mine.zerda
   zerda commands models/shrunk.zerda --config my-config -o target/mine.zerda
   zerda inspect models/shrunk.zerda
@@ -73,6 +77,7 @@ pub enum Command {
     Web(WebArgs),
     Eval(EvalArgs),
     Tune(TuneArgs),
+    Enroll(EnrollArgs),
     Compile(CompileArgs),
     Commands(CommandsArgs),
     Inspect(InspectArgs),
@@ -118,6 +123,13 @@ pub struct KeepArg {
     /// score, times, level_dbfs, awake, scores and thresholds. The folder keeps the last 1000, 64 MB
     #[arg(long, value_name = "DIR")]
     pub keep: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub struct TemplatesArg {
+    /// Looks for the phrases of this file beside the image's commands, as `zerda enroll` wrote it
+    #[arg(long, value_name = "FILE")]
+    pub templates: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -196,9 +208,11 @@ pub struct RunArgs {
     pub keep: KeepArg,
     #[command(flatten)]
     pub quiet: QuietArg,
+    #[command(flatten)]
+    pub templates: TemplatesArg,
     /// Prints one JSON object a line: detections (those of wake words with wake_word: true), where the image has wake words
     /// {"awake": {at_ms, until_ms}} and {"asleep": {at_ms, reason}}, where its network may rest {"speech": {at_ms}} and
-    /// {"quiet": {at_ms}}, then {"summary": {...}}, where it may rest with duty, the share of the steps that ran (0 to 1)
+    /// {"quiet": {at_ms}}, with --templates {"phrase", "similarity" (at most 1), ...}, then {"summary": {...}}, where it may rest with duty, the share of the steps that ran (0 to 1)
     #[arg(long)]
     pub json: bool,
     /// Draws the smoothed posteriors over time into this SVG file, with the thresholds, and over the waveform; shaded are the

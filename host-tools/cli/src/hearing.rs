@@ -1,7 +1,7 @@
 //! Hears one stream of audio: what `run` does with each input, and `listen` with the microphone.
 
 use std::io::{self, IsTerminal};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -10,6 +10,7 @@ use zerda_firmware::kernels::choice::available;
 use zerda_firmware::recognizer::Spell;
 use zerda_firmware::step::Cpu;
 use zerda_firmware::telemetry::Report;
+use zerda_firmware::templates::Matcher;
 use zerda_firmware::{Event, Image, Recognizer};
 use zerda_support::audio::{self, Raw, Recording, SAMPLE_RATE, tail};
 use zerda_support::error::{Error, Result, say};
@@ -17,6 +18,7 @@ use zerda_support::files;
 use zerda_support::interrupt;
 use zerda_support::output::{Counts, Totals};
 use zerda_support::report;
+use zerda_support::template_file::TemplateFile;
 
 /// Follows what is heard of one stream, beside the lines that are said of it.
 pub trait Follower {
@@ -49,21 +51,12 @@ pub struct Sums {
 }
 
 impl Sums {
-    pub fn of(image: &Image<'_>) -> Sums {
-        Sums {
-            heard: Counts::of(image),
-            samples: 0,
-            steps: 0,
-            possible: 0,
-            crc: crc32fast::Hasher::new(),
-            processing: Duration::ZERO,
-        }
-    }
-
     /// Adds those of another stream, which comes after all before.
     pub fn add(&mut self, other: &Sums) {
         self.heard.commands += other.heard.commands;
         self.heard.wake_words += other.heard.wake_words;
+        let phrases = self.heard.phrases.zip(other.heard.phrases);
+        self.heard.phrases = phrases.map(|(phrases, more)| phrases + more);
         self.samples += other.samples;
         self.steps += other.steps;
         self.possible += other.possible;
@@ -76,6 +69,8 @@ impl Sums {
 pub struct Hearing<'a> {
     pub image: Image<'a>,
     pub json: bool,
+    /// File of phrases that are looked for, and that of the image, which errors name.
+    phrases: Option<(TemplateFile, PathBuf)>,
     tail: Vec<i16>,
     cpu: Cpu,
 }
@@ -94,9 +89,35 @@ impl<'a> Hearing<'a> {
         Ok(Hearing {
             image,
             json,
+            phrases: None,
             tail: tail(&image),
             cpu: cpu(kernels)?,
         })
+    }
+
+    /// Looks for the phrases of a file as well, if one is given. It must fit the image, which was read from `image`.
+    pub fn with_phrases(mut self, file: Option<&Path>, image: &Path) -> Result<Hearing<'a>> {
+        if let Some(file) = file {
+            let phrases = TemplateFile::open(file)?;
+            phrases.fits(&self.image, image)?;
+            self.phrases = Some((phrases, image.into()));
+        }
+        Ok(self)
+    }
+
+    /// Returns sums of nothing yet.
+    pub fn sums(&self) -> Sums {
+        Sums {
+            heard: Counts {
+                phrases: self.phrases.as_ref().map(|_| 0),
+                ..Counts::of(&self.image)
+            },
+            samples: 0,
+            steps: 0,
+            possible: 0,
+            crc: crc32fast::Hasher::new(),
+            processing: Duration::ZERO,
+        }
     }
 
     /// Hears a recording, or as many samples of it as `most`, in memory that needs no initial value. Where it fails after
@@ -109,8 +130,13 @@ impl<'a> Hearing<'a> {
         outlet: Outlet<'_>,
     ) -> Result<()> {
         let recognizer = Recognizer::with_step(&self.image, memory, self.cpu);
+        let recognizer = recognizer.map_err(|error| Error::usage(error.to_string()))?;
+        let mut cells = Vec::new();
+        let phrases = self.phrases.as_ref();
+        let phrases = phrases.map(|(file, image)| file.matcher(&recognizer, &mut cells, image));
         let mut stream = Stream {
-            recognizer: recognizer.map_err(|error| Error::usage(error.to_string()))?,
+            phrases: phrases.transpose()?,
+            recognizer,
             hearing: self,
             outlet,
         };
@@ -187,6 +213,7 @@ pub fn open_stdin(channel: Option<usize>, raw: Raw) -> Result<Option<Recording>>
 /// A stream while it is heard.
 struct Stream<'a, 'o> {
     recognizer: Recognizer<'a>,
+    phrases: Option<Matcher<'a, 'a>>,
     hearing: &'a Hearing<'a>,
     outlet: Outlet<'o>,
 }
@@ -241,6 +268,7 @@ impl Stream<'_, '_> {
         let Sums {
             heard, steps, crc, ..
         } = &mut **sums;
+        let phrases = &mut self.phrases;
         let mut aside = Duration::ZERO;
         let mut said = Ok(());
         let mut say = |report: Report<'_>| {
@@ -256,7 +284,12 @@ impl Stream<'_, '_> {
                 *steps += 1;
                 return;
             }
+            let phrase = phrases.as_mut().and_then(|phrases| phrases.push(&event));
             let start = Instant::now();
+            if let Some(phrase) = phrase {
+                heard.phrases = heard.phrases.map(|phrases| phrases + 1);
+                say(Report::found(&phrase, 0));
+            }
             for follower in followers.iter_mut() {
                 follower.event(&event);
             }
@@ -277,7 +310,10 @@ impl Stream<'_, '_> {
                 }
                 Event::Speech(Spell { at_ms, .. }) => say(Report::Speech { at_ms }),
                 Event::Quiet(Spell { at_ms, .. }) => say(Report::Quiet { at_ms }),
-                Event::Step { .. } | Event::Frame { .. } | Event::Word(_) => {}
+                Event::Encoded { .. }
+                | Event::Step { .. }
+                | Event::Frame { .. }
+                | Event::Word(_) => {}
             }
             aside += start.elapsed();
         });

@@ -335,7 +335,7 @@ impl Follower for Keeper<'_> {
             Event::Detection(detection) => self.detection(detection),
             Event::Awake(_) => self.awake = true,
             Event::Asleep(_) => self.awake = false,
-            Event::Step { .. } | Event::Speech(_) | Event::Quiet(_) => {}
+            Event::Encoded { .. } | Event::Step { .. } | Event::Speech(_) | Event::Quiet(_) => {}
         }
     }
 }

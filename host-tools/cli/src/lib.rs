@@ -23,7 +23,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use zerda_device::{flash, monitor, qemu, update};
-use zerda_evaluate::{streams, tune};
+use zerda_evaluate::{enroll, streams, tune};
 use zerda_support::clips::Wanted;
 use zerda_support::config::Commands;
 use zerda_support::detection;
@@ -61,6 +61,7 @@ fn execute(command: Command) -> Result<ExitCode> {
             kernels: args.kernels.kernels,
             json: args.json,
             trace: args.trace,
+            templates: args.templates.templates,
             keep: args.keep.keep,
             explain: args.explain,
         }),
@@ -75,6 +76,7 @@ fn execute(command: Command) -> Result<ExitCode> {
             wake: args.wake.wake,
             quiet: args.quiet.quiet,
             kernels: args.kernels.kernels,
+            templates: args.templates.templates,
             keep: args.keep.keep,
             json: args.json,
         }),
@@ -83,6 +85,13 @@ fn execute(command: Command) -> Result<ExitCode> {
             wake: args.wake.wake,
             quiet: args.quiet.quiet,
             port: args.port,
+            output: args.output,
+        }),
+        Command::Enroll(args) => enroll::enroll(&enroll::Options {
+            name: args.name,
+            recordings: args.recordings,
+            image: args.image.image,
+            negatives: args.negatives,
             output: args.output,
         }),
         Command::Eval(args) if args.stream.stream => {
@@ -210,6 +219,7 @@ fn execute(command: Command) -> Result<ExitCode> {
             image: args.image.image,
             wake: args.wake.wake,
             quiet: args.quiet.quiet,
+            templates: args.templates,
             inputs: args.inputs,
             json: args.json,
             profile: args.profile,

@@ -34,6 +34,8 @@ pub struct Options {
     pub quiet: Option<Sensitivity>,
     /// Name of the kernels that compute; `None` takes the fastest that this processor has.
     pub kernels: Option<String>,
+    /// File of phrases that are looked for beside the image's commands.
+    pub templates: Option<PathBuf>,
     /// Folder that what was detected, or nearly, is kept in.
     pub keep: Option<PathBuf>,
     pub json: bool,
@@ -43,13 +45,14 @@ pub struct Options {
 pub fn listen(options: &Options) -> Result<()> {
     let file = wake::open(&options.image, options.wake.as_ref(), options.quiet)?;
     let hearing = Hearing::new(file.image()?, options.kernels.as_deref(), options.json)?;
+    let hearing = hearing.with_phrases(options.templates.as_deref(), &options.image)?;
     let mut wav = options.record.as_deref().map(Wav::create).transpose()?;
     let overruns = Overruns::default();
     interrupt::watch();
     let Some(mut recording) = open(options, &overruns)? else {
         return Err(Error::Interrupted);
     };
-    let mut sums = Sums::of(&hearing.image);
+    let mut sums = hearing.sums();
     let session = Session {
         options,
         hearing: &hearing,

@@ -30,6 +30,8 @@ pub struct Options {
     /// Name of the kernels that compute; `None` takes the fastest that this processor has.
     pub kernels: Option<String>,
     pub json: bool,
+    /// File of phrases that are looked for beside the image's commands.
+    pub templates: Option<PathBuf>,
     /// SVG file that the posteriors are drawn into.
     pub trace: Option<PathBuf>,
     /// Folder that what was detected, or nearly, is kept in.
@@ -44,6 +46,7 @@ pub fn run(options: &Options) -> Result<()> {
     let file = wake::open(&options.image, options.wake.as_ref(), options.quiet)?;
     let image = file.image()?;
     let hearing = Hearing::new(image, options.kernels.as_deref(), options.json)?;
+    let hearing = hearing.with_phrases(options.templates.as_deref(), &options.image)?;
     let paths = audio::expand(&options.inputs)?;
     if options.explain {
         misses::check_inputs(&paths)?;
@@ -55,7 +58,7 @@ pub fn run(options: &Options) -> Result<()> {
     };
     let mut session = Session {
         trace: options.trace.is_some().then(|| Trace::new(&image)),
-        all: Sums::of(&image),
+        all: inputs.hearing.sums(),
         failed: 0,
     };
     // Standard input, which may be live, is heard by itself.
@@ -105,7 +108,7 @@ impl Inputs<'_> {
     /// Hears an input in memory that needs no initial value.
     fn input(&self, memory: &mut [i8], turn: &Turn<'_, PathBuf, Part>) -> Part {
         let name = turn.item.display().to_string();
-        let mut sums = Sums::of(&self.hearing.image);
+        let mut sums = self.hearing.sums();
         let mut panel = self.options.trace.is_some().then(|| Panel::new(&name));
         if let Err(error) = self.hear(&name, memory, turn, (&mut sums, &mut panel)) {
             // It is not taken where the error is that nothing is.

@@ -122,7 +122,7 @@ impl Follower for Panel {
                     *end = Some(at_ms);
                 }
             }
-            Event::Asleep(_) | Event::Step { .. } => {}
+            Event::Asleep(_) | Event::Encoded { .. } | Event::Step { .. } => {}
         }
     }
 }

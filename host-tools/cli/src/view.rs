@@ -132,7 +132,8 @@ impl Scene {
             }
             Event::Awake(Awake { until_ms, .. }) => self.awake_until = Some(until_ms),
             Event::Asleep(_) => self.awake_until = None,
-            Event::Step { .. }
+            Event::Encoded { .. }
+            | Event::Step { .. }
             | Event::Word(_)
             | Event::Detection(_)
             | Event::Speech(_)

@@ -15,6 +15,7 @@ use zerda_support::error::{Error, Result};
 use zerda_support::files;
 use zerda_support::image_file::ImageFile;
 use zerda_support::output;
+use zerda_support::template_file::TemplateFile;
 
 /// Board with firmware: a crate in a folder of `firmware/boards`.
 pub struct Project {
@@ -77,6 +78,24 @@ impl Project {
     /// Builds the firmware with the image in it, byte for byte as it was read, with a feature of the board's crate or
     /// none, and gets the target first where it is missing. The compiler's messages go to standard error.
     pub fn build(&self, image: &ImageFile, feature: Option<&str>) -> Result<Firmware> {
+        self.build_checked(image, feature, None)
+    }
+
+    /// Builds like [`Project::build`], with phrases in it beside the image's words.
+    pub fn build_with_phrases(
+        &self,
+        image: &ImageFile,
+        phrases: &TemplateFile,
+    ) -> Result<Firmware> {
+        self.build_checked(image, Some("templates"), Some(phrases))
+    }
+
+    fn build_checked(
+        &self,
+        image: &ImageFile,
+        feature: Option<&str>,
+        phrases: Option<&TemplateFile>,
+    ) -> Result<Firmware> {
         if let Some(feature) = feature {
             let manifest: Manifest = read(&self.directory.join("Cargo.toml"))?;
             if !manifest.features.contains_key(feature) {
@@ -89,26 +108,34 @@ impl Project {
         self.build_with(
             image,
             feature.map(|feature| format!("--features={feature}")),
+            phrases,
         )
     }
 
     /// Builds like [`Project::build`], but without the kernels for the board's core.
     pub fn build_plain(&self, image: &ImageFile) -> Result<Firmware> {
-        self.build_with(image, Some("--no-default-features".into()))
+        self.build_with(image, Some("--no-default-features".into()), None)
     }
 
-    fn build_with(&self, image: &ImageFile, option: Option<String>) -> Result<Firmware> {
+    fn build_with(
+        &self,
+        image: &ImageFile,
+        option: Option<String>,
+        phrases: Option<&TemplateFile>,
+    ) -> Result<Firmware> {
         let lock = self.lock()?;
-        // The compiler reads a copy, which nobody changes while the lock is held.
-        let copy = self.root()?.join("target/boards.zerda");
-        if !fs::read(&copy).is_ok_and(|bytes| bytes == image.bytes()) {
-            output::replace(&copy, image.bytes())?;
-        }
+        let image = self.copy("boards.zerda", image.bytes())?;
+        let phrases = phrases.map(|phrases| self.copy("boards-phrases.zerda", phrases.bytes()));
         let output = self
             .script(&["cargo", &self.target, "build", "--release"])?
             .arg("--message-format=json")
             .args(option)
-            .env("ZERDA_IMAGE", &copy)
+            .env("ZERDA_IMAGE", &image)
+            .envs(
+                phrases
+                    .transpose()?
+                    .map(|phrases| ("ZERDA_TEMPLATES", phrases)),
+            )
             .stderr(Stdio::inherit())
             .output()
             .map_err(|error| cannot_start("bash", error))?;
@@ -136,6 +163,15 @@ impl Project {
             "{}: does not build; the compiler says above why",
             self.board.name
         )))
+    }
+
+    /// Copies what the compiler reads to where nobody changes it while the lock is held.
+    fn copy(&self, name: &str, bytes: &[u8]) -> Result<PathBuf> {
+        let copy = self.root()?.join("target").join(name);
+        if !fs::read(&copy).is_ok_and(|there| there == bytes) {
+            output::replace(&copy, bytes)?;
+        }
+        Ok(copy)
     }
 
     /// Returns QEMU's name of the machine.

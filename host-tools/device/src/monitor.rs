@@ -217,7 +217,7 @@ impl Counts {
             (true, n) => format!("; {n} windows opened, {windows_closed} closed"),
         };
         let spells = spells.map_or(String::new(), |n| format!("; {n} times speech"));
-        let (commands, wake_words) = (heard.commands, heard.wake_words_text());
+        let (commands, wake_words) = (heard.commands, heard.others_text());
         format!(
             "{frames} frames, {corrupted} corrupted, {lost} lost; {commands} commands{wake_words}{windows}{spells}"
         )

@@ -14,6 +14,7 @@ use zerda_support::board::Board;
 use zerda_support::config::Sensitivity;
 use zerda_support::error::{Error, Result, say};
 use zerda_support::output::{Counts, Totals, end_line, print};
+use zerda_support::template_file::TemplateFile;
 use zerda_support::wake;
 
 use crate::boards::{Firmware, Project};
@@ -42,6 +43,8 @@ pub struct Options {
     pub wake: Option<wake::Words>,
     /// Sensitivity of a voice activity gate that takes the place of the image's own.
     pub quiet: Option<Sensitivity>,
+    /// File of phrases that are looked for beside the image's commands.
+    pub templates: Option<PathBuf>,
     pub inputs: Vec<PathBuf>,
     pub json: bool,
     /// Says whether instructions are counted on the first input.
@@ -78,7 +81,15 @@ pub fn qemu(options: &Options) -> Result<()> {
         )));
     }
     let folder = tempfile::tempdir().map_err(|error| Error::write("a temporary folder", error))?;
-    let firmware = project.build(&file, feature)?;
+    let phrases = options.templates.as_deref().map(TemplateFile::open);
+    let phrases = phrases.transpose()?;
+    let firmware = match &phrases {
+        None => project.build(&file, feature)?,
+        Some(phrases) => {
+            phrases.fits(&image, &options.image)?;
+            project.build_with_phrases(&file, phrases)?
+        }
+    };
     let machine = Machine::new(&project, &firmware.elf)?;
     drop(firmware);
     if options.kernels {
@@ -99,7 +110,10 @@ pub fn qemu(options: &Options) -> Result<()> {
         folder,
         totals: Totals {
             files: 0,
-            heard: Counts::of(&image),
+            heard: Counts {
+                phrases: phrases.as_ref().map(|_| 0),
+                ..Counts::of(&image)
+            },
             samples: 0,
             steps: 0,
             possible: image.quiet().map(|_| 0),
@@ -264,6 +278,7 @@ impl Session<'_> {
         let heard = Counts {
             commands: status.detections.into(),
             wake_words: line.wake_words.into(),
+            phrases: self.totals.heard.phrases.map(|_| line.phrases),
             ..self.totals.heard
         };
         self.add(status, heard);
@@ -286,6 +301,8 @@ impl Session<'_> {
         self.totals.steps += u64::from(status.steps);
         self.totals.heard.commands += heard.commands;
         self.totals.heard.wake_words += heard.wake_words;
+        let phrases = self.totals.heard.phrases.zip(heard.phrases);
+        self.totals.heard.phrases = phrases.map(|(all, of)| all + of);
         self.overruns += status.overruns;
         self.lost_samples += status.lost_samples;
         self.stack_bytes = self.stack_bytes.max(status.stack_bytes);

@@ -168,7 +168,12 @@ fn within_limit(path: &Path, takes: &str, bytes: u64) -> Result<()> {
 
 /// Says what a file is that is no image, as far as its first bytes tell.
 fn kind(bytes: &[u8]) -> &'static str {
-    const KINDS: [(usize, &[u8], &str); 10] = [
+    const KINDS: [(usize, &[u8], &str); 11] = [
+        (
+            0,
+            b"ZRDT",
+            " but phrases of `zerda enroll`, which --templates takes",
+        ),
         (0, b"\x89PNG\r\n\x1a\n", " but a PNG picture"),
         (0, b"\xff\xd8\xff", " but a JPEG picture"),
         (

@@ -16,6 +16,7 @@
 //! | boards and NPUs | [`board`], [`ethos_u`] |
 //! | images | [`image_file`], [`image_parts`], [`image_writer`], [`operators`], [`quantization`] |
 //! | settings in an image | [`detection`], [`wake`] |
+//! | phrases beside an image | [`template_file`] |
 //! | figures | [`statistics`] |
 //! | tools in Python | [`venv`] |
 //!
@@ -48,6 +49,7 @@ pub mod quantization;
 pub mod report;
 pub mod speech;
 pub mod statistics;
+pub mod template_file;
 #[cfg(any(test, feature = "test-support"))]
 pub mod test_support;
 pub mod venv;

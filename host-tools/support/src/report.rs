@@ -7,6 +7,7 @@ use zerda_firmware::npu::registers::{Config, Status as NpuStatus};
 use zerda_firmware::recovery::{Cause, Restart};
 use zerda_firmware::step::{Failure, Fault};
 use zerda_firmware::telemetry::{Report, Status};
+use zerda_firmware::templates::SAME;
 use zerda_update::protocol::Answer;
 
 use crate::escape;
@@ -31,6 +32,29 @@ pub fn line(name: &str, report: &Report<'_>, json: bool) -> Option<String> {
             let (text, mut fields) = heard(name, word, score, [start_ms, end_ms, decided_ms]);
             fields["wake_word"] = json!(true);
             (text, fields)
+        }
+        Report::Phrase {
+            phrase,
+            similarity,
+            start_ms,
+            end_ms,
+            decided_ms,
+        } => {
+            let similarity = f64::from(similarity) / f64::from(SAME);
+            (
+                format!(
+                    "{phrase:<6} similarity {similarity:.2}, from {start_ms:>5} to {end_ms:>5} ms, decided at \
+                     {decided_ms:>5} ms"
+                ),
+                json!({
+                    "file": name,
+                    "phrase": phrase,
+                    "similarity": similarity,
+                    "start_ms": start_ms,
+                    "end_ms": end_ms,
+                    "decided_ms": decided_ms,
+                }),
+            )
         }
         Report::Start {
             version,

@@ -68,7 +68,7 @@ pub fn tell(image: &Image<'_>, event: Event<'_>) {
             Event::Asleep(Asleep { at_ms, .. }) => asleep(at_ms),
             Event::Speech(Spell { at_ms, .. }) => spell(at_ms, true),
             Event::Quiet(Spell { at_ms, .. }) => spell(at_ms, false),
-            Event::Step { .. } | Event::Word(_) => {}
+            Event::Encoded { .. } | Event::Step { .. } | Event::Word(_) => {}
         }
     }
 }

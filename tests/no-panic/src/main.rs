@@ -18,6 +18,7 @@ use zerda_firmware::npu::registers::Register;
 use zerda_firmware::npu::{Bus, Npu, Scratch};
 use zerda_firmware::recovery::{self, Cause, Recover, Restart, Retained};
 use zerda_firmware::telemetry::FrameDecoder;
+use zerda_firmware::templates::{Cell, Matcher, Templates};
 use zerda_firmware::{Image, Recognizer};
 
 unsafe extern "C" {
@@ -150,6 +151,7 @@ unsafe extern "C" fn entry(image: *const u8, bytes: usize, memory: *mut i8, room
             core::slice::from_raw_parts_mut(memory, room),
         )
     };
+    let file = image.get(hardware(21)..).unwrap_or_default();
     let image = match Image::parse(image) {
         Ok(image) => image,
         Err(error) => Refusal::new(error.into(), Board, Board, Board).run(),
@@ -191,7 +193,15 @@ unsafe extern "C" fn entry(image: *const u8, bytes: usize, memory: *mut i8, room
     let Ok(recognizer) = Recognizer::with_step(&image, memory, npu) else {
         return 2;
     };
+    let Ok(templates) = Templates::parse(file) else {
+        return 3;
+    };
+    let mut cells = [Cell::START; 400];
+    let Ok(mut matcher) = Matcher::new(templates, &recognizer, &mut cells) else {
+        return 4;
+    };
     let mut app = App::new(recognizer, consumer, &mut outputs, Board, Board);
+    app.listen_for(&mut matcher);
     while hardware(9) > 0 {
         capture.run();
         app.poll();

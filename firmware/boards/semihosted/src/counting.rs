@@ -11,7 +11,7 @@ use semihosting::fs::File;
 use semihosting::io::Write as _;
 use zerda_firmware::Image;
 use zerda_firmware::cache::Windows;
-use zerda_firmware::step::{Cpu, Step};
+use zerda_firmware::step::{Cpu, Step, read_by_head};
 
 use crate::{Machine, Message, message, wav};
 
@@ -39,6 +39,7 @@ pub struct Counting<M> {
 pub struct Counts {
     /// Counts the instructions of the front end since the step before.
     front_end: u32,
+    /// Counts those of decoder, gate and grammar, and of the templates.
     decoder: u32,
     ops: Vec<u32, MAX_OPS>,
 }
@@ -75,9 +76,9 @@ impl<M: Machine> Counting<M> {
             return Ok(());
         };
         self.counts.front_end += self.instructions(recognition.start..step.start);
-        self.counts.decoder = self.instructions(step.end..recognition.end);
+        self.counts.decoder += self.instructions(step.end..recognition.end);
         let result = write(&self.counts);
-        self.counts.front_end = 0;
+        (self.counts.front_end, self.counts.decoder) = (0, 0);
         self.counts.ops.clear();
         result
     }
@@ -90,6 +91,16 @@ impl<M: Machine> Counting<M> {
 
 impl<M: Machine> Step for Counting<M> {
     fn step(&mut self, image: &Image<'_>, windows: &Windows, memory: &mut [i8]) {
+        self.step_encoded(image, windows, memory, |_| {});
+    }
+
+    fn step_encoded(
+        &mut self,
+        image: &Image<'_>,
+        windows: &Windows,
+        memory: &mut [i8],
+        mut on_encoded: impl FnMut(&[i8]),
+    ) {
         let begin = M::counter();
         #[cfg(feature = "npu-model")]
         if let Some(npu) = &mut self.npu {
@@ -99,6 +110,12 @@ impl<M: Machine> Step for Counting<M> {
         }
         let mut last = begin;
         for op in image.ops() {
+            if let Some(rows) = read_by_head(op, image, windows, memory) {
+                on_encoded(rows);
+                let now = M::counter();
+                self.counts.decoder = self.instructions(last..now);
+                last = M::counter();
+            }
             Cpu::default().run_op(op, image, windows, memory);
             let now = M::counter();
             let count = self.instructions(last..now);

@@ -46,6 +46,7 @@ use zerda_firmware::kernels::cases;
 use zerda_firmware::npu::{Npu, model::Model};
 use zerda_firmware::recovery::{Restart, restarted};
 use zerda_firmware::step::Cpu;
+use zerda_firmware::templates::{Cell, Matcher, Templates};
 use zerda_firmware::{Image, Recognizer};
 
 use counting::{Counting, ProfileFile};
@@ -80,9 +81,19 @@ static CAPTURE: Mutex<RefCell<Option<Capture<'static, Wav>>>> = Mutex::new(RefCe
 /// Says that all of the file was captured.
 static ENDED: AtomicBool = AtomicBool::new(false);
 
-/// Runs the application on one file.
-pub fn run<M: Machine>(machine: M, image: &'static [u8], memory: &'static mut [i8]) -> ! {
-    exit(try_run(machine, image, memory, |_, _| Counting::new()))
+/// Phrases that are looked for, and the memory for their rows.
+pub type Phrases = (&'static [u8], &'static mut [Cell]);
+
+/// Runs the application on one file, and looks for phrases beside the image's words if there are any.
+pub fn run<M: Machine>(
+    machine: M,
+    image: &'static [u8],
+    memory: &'static mut [i8],
+    phrases: Option<Phrases>,
+) -> ! {
+    exit(try_run(machine, image, memory, phrases, |_, _| {
+        Counting::new()
+    }))
 }
 
 /// Runs the application as [`run`] does, with steps on the model of an NPU.
@@ -93,7 +104,7 @@ pub fn run_on_npu<M: Machine>(
     memory: &'static mut [i8],
     npu: impl FnOnce(&Image<'static>) -> Npu<'static, Model<'static>>,
 ) -> ! {
-    exit(try_run(machine, image, memory, |image, options| {
+    exit(try_run(machine, image, memory, None, |image, options| {
         let mut counting = Counting::new();
         counting.npu = Some(Scripted::new(npu(image), options.npu_faults.clone()));
         counting
@@ -179,6 +190,7 @@ fn try_run<M: Machine>(
     machine: M,
     image: &'static [u8],
     memory: &'static mut [i8],
+    phrases: Option<Phrases>,
     step: impl FnOnce(&Image<'static>, &Options) -> Counting<M>,
 ) -> Result<(), Message> {
     M::start_counter();
@@ -227,6 +239,16 @@ fn try_run<M: Machine>(
         Output::new(Led(machine, 0), None, 500),
         Output::while_awake(Led(machine, 1)),
     ];
+    let mut matcher = match phrases {
+        Some((bytes, cells)) => {
+            let templates = Templates::parse(bytes);
+            let templates =
+                templates.map_err(|error| message(format_args!("templates: {error}")))?;
+            let matcher = Matcher::new(templates, &recognizer, cells);
+            Some(matcher.map_err(|misfit| message(format_args!("{misfit}")))?)
+        }
+        None => None,
+    };
     let mut app = App::new(
         recognizer,
         consumer,
@@ -234,6 +256,9 @@ fn try_run<M: Machine>(
         Uart::<M>::new(),
         processor,
     );
+    if let Some(matcher) = &mut matcher {
+        app.listen_for(matcher);
+    }
     if options.realtime {
         start_ticks::<M>();
         M::WATCHDOG.start(M::WATCHDOG_HZ);

@@ -38,6 +38,9 @@ pub struct QemuArgs {
     pub wake: WakeArg,
     #[command(flatten)]
     pub quiet: QuietArg,
+    /// Builds the phrases of this file in, which the board looks for beside the image's commands
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["npu_model", "kernels"])]
+    pub templates: Option<PathBuf>,
     /// Prints one JSON object a line: detections, overruns, {"profile": {...}}, then {"summary": {...}}
     #[arg(long)]
     pub json: bool,

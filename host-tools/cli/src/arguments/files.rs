@@ -27,6 +27,8 @@ impl Command {
                 let report = args.report.clone().flatten();
                 [args.written()].into_iter().chain(report).collect()
             }
+            // It is added to what is there.
+            Command::Enroll(_) => Vec::new(),
             Command::Commands(args) if args.in_place => Vec::new(),
             Command::Commands(args) => vec![args.written()],
             Command::Inspect(args) => Vec::from_iter(args.report.clone()),

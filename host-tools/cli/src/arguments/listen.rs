@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{ImageArg, KeepArg, KernelsArg, QuietArg, RawArgs, WakeArg};
+use super::{ImageArg, KeepArg, KernelsArg, QuietArg, RawArgs, TemplatesArg, WakeArg};
 
 /// Recognises the commands that are spoken into the microphone, as they are said
 ///
@@ -45,6 +45,8 @@ pub struct ListenArgs {
     pub quiet: QuietArg,
     #[command(flatten)]
     pub kernels: KernelsArg,
+    #[command(flatten)]
+    pub templates: TemplatesArg,
     #[command(flatten)]
     pub keep: KeepArg,
     /// Prints one JSON object a line, as `run` does, with {"overrun": {at_ms}} between them and overruns in the summary; of

@@ -243,6 +243,8 @@ fn left_out(words: &[&str]) -> Option<&'static str> {
         "npu" => Some("it takes Vela; tests/npu.rs runs it"),
         "simulate" if has("ethos-u55-256") => Some("it takes Vela; tests/npu.rs runs it"),
         "inspect" if has("--onnx") => Some("it takes a minute; tests/int8_cost.rs runs it"),
+        "enroll" => Some("it takes recordings of one speaker; enroll.rs runs it"),
+        "run" if has("--templates") => Some("it takes phrases; enroll.rs runs it"),
         "eval" | "tune" | "compile" => Some("it takes hours of recorded speech"),
         _ => None,
     }

@@ -2,6 +2,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod enroll;
 mod files;
 mod formats;
 mod hostile;

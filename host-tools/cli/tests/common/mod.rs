@@ -1,6 +1,8 @@
 //! How the tests start `zerda`, and read what it says.
 #![allow(dead_code)] // each of the tests takes what it needs
 
+pub mod phrase;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 

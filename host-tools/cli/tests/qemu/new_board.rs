@@ -85,6 +85,7 @@ fn a_new_board_is_one_new_folder() {
         names: vec!["desk".into()],
         boards: boards.clone(),
         image: root().join("models/shrunk.zerda"),
+        templates: None,
         elf: None,
         budgets: root().join("config/budgets.toml"),
         baseline: root().join("memory-report/baseline.toml"),

@@ -28,6 +28,8 @@ pub struct Line<'a> {
     pub kernels: String,
     /// Number of steps that ran on the NPU, and of faults.
     pub npu: Option<(u32, u32)>,
+    /// Number of phrases that templates told of.
+    pub phrases: u64,
     /// Number of wake words that were heard, where the image has some.
     pub wake_words: u32,
     /// Status that came last.
@@ -46,6 +48,7 @@ impl<'a> Line<'a> {
             kernels: String::new(),
             npu: None,
             wake_words: 0,
+            phrases: 0,
             status: None,
         }
     }
@@ -119,6 +122,7 @@ impl<'a> Line<'a> {
             Report::Gate { wake_words, .. } => self.wake_words = wake_words,
             Report::Status(status) => self.status = Some(status),
             _ => {
+                self.phrases += u64::from(matches!(report, Report::Phrase { .. }));
                 if let Some(json) = self.json
                     && let Some(line) = report::line(self.name, &report, json)
                 {

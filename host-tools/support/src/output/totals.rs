@@ -24,7 +24,7 @@ impl Totals {
     pub fn print(&self, how: &str, fields: Value, json: bool) -> Result<()> {
         let audio = self.samples as f64 / f64::from(SAMPLE_RATE);
         let (steps, Counts { commands, .. }) = (self.steps, self.heard);
-        let wakes = self.heard.wake_words_text();
+        let wakes = self.heard.others_text();
         let crc = format!("{:08x}", self.logits_crc32);
         let duty = self
             .possible
@@ -48,6 +48,9 @@ impl Totals {
         if self.heard.gated {
             summary["wake_words"] = json!(self.heard.wake_words);
         }
+        if let Some(phrases) = self.heard.phrases {
+            summary["phrases"] = json!(phrases);
+        }
         summary["steps"] = json!(steps);
         if let Some(duty) = duty {
             summary["duty"] = json!(duty);
@@ -64,6 +67,8 @@ pub struct Counts {
     pub wake_words: u64,
     /// Says whether the image names wake words; if not, none are told.
     pub gated: bool,
+    /// Number of phrases that templates told of; `None` where there are no templates.
+    pub phrases: Option<u64>,
 }
 
 impl Counts {
@@ -75,13 +80,16 @@ impl Counts {
         }
     }
 
-    /// Returns the text about wake words that follows the number of commands.
-    pub fn wake_words_text(self) -> String {
-        match (self.gated, self.wake_words) {
-            (false, _) => String::new(),
-            (true, 1) => ", 1 wake word".into(),
-            (true, n) => format!(", {n} wake words"),
-        }
+    /// Returns the text about wake words and phrases that follows the number of commands.
+    pub fn others_text(self) -> String {
+        let wake_words = self.gated.then_some(self.wake_words);
+        let others = [(wake_words, "wake word"), (self.phrases, "phrase")];
+        let told = others.map(|(count, what)| match count {
+            None => String::new(),
+            Some(1) => format!(", 1 {what}"),
+            Some(n) => format!(", {n} {what}s"),
+        });
+        told.concat()
     }
 }
 
@@ -93,7 +101,7 @@ pub fn end_line(name: &str, heard: Counts, samples: u64) -> String {
         1 => "1 command".to_string(),
         n => format!("{n} commands"),
     };
-    let wakes = heard.wake_words_text();
+    let wakes = heard.others_text();
     let name = escape::line(name);
     format!("{name}: {commands}{wakes} in {seconds:.2} s")
 }
