@@ -3,7 +3,7 @@
 # the system but targets by rustup; all else is kept under target/tools.
 #
 #   setup.sh targets [TRIPLE...]   Rust's core library for bare-metal targets, or WebAssembly
-#   setup.sh qemu [aarch64]        qemu-system-arm, or qemu-system-aarch64
+#   setup.sh qemu [CORE]           qemu-system-arm, or of CORE: aarch64, riscv32
 #   setup.sh gcc                   arm-none-eabi-gcc, for the examples in C
 #   setup.sh alsa                  libasound.so.2, whose folder it prints
 #   setup.sh chromium              a headless Chromium, whose path it prints
@@ -137,9 +137,10 @@ run_cargo() {
   exec cargo --config "target.$target.rustflags=[$flags]" $locked "$@"
 }
 
-# Unpacks Debian's package $1 and the libraries that it needs into $tools/$2.
+# Unpacks a Debian package and the libraries that it needs into $tools/$2: the first of $1 that there is, since a package
+# has other names in other releases.
 unpack() {
-  local part=$tools/$2.part
+  local name package part=$tools/$2.part
   command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null ||
     fail "$1 comes from Debian's packages, and this is no Debian: install what it has with the package manager"
   say "getting $1 and its libraries with apt-get, unpacked in $tools/$2"
@@ -147,8 +148,12 @@ unpack() {
   mkdir -p "$part"
   # One of several sources may be out of reach.
   private_apt get "$part/apt" update >&2 || true
-  private_apt get "$part/apt" install --download-only --no-install-recommends --yes "$1" >&2 ||
-    fail "apt-get cannot get $1: install it with the package manager"
+  for name in $1; do
+    package=$name
+    ! private_apt cache "$part/apt" show "$name" >/dev/null 2>&1 || break
+  done
+  private_apt get "$part/apt" install --download-only --no-install-recommends --yes "$package" >&2 ||
+    fail "apt-get cannot get $package: install it with the package manager"
   for package in "$part"/apt/archives/*.deb; do
     [ -e "$package" ] || fail "Debian's $1 is installed, but what it has is not on the path"
     dpkg-deb -x "$package" "$part/root"
@@ -157,7 +162,7 @@ unpack() {
   rm -rf "$part"
 }
 
-# Program $1 of Debian's package $2, with options $4... of its own before the caller's; $3 is the folder for it.
+# Program $1 of Debian's package $2, one of several names, with options $4... of its own before the caller's; $3 is the folder for it.
 program() {
   local libraries binary name=$1 folder=$3
   ! command -v "$name" >/dev/null || return 0
@@ -189,8 +194,7 @@ alsa() {
   cache=$(PATH=$PATH:/sbin:/usr/sbin command -v ldconfig || true)
   library=$([ -z "$cache" ] || "$cache" -p | awk '$1 == "libasound.so.2" { print $NF }' | head -n 1)
   if [ -z "$library" ] && [ ! -e "$tools/alsa" ]; then
-    # The package has two names, one of which is right.
-    (unpack libasound2t64 alsa) >&2 || unpack libasound2 alsa >&2
+    unpack "libasound2t64 libasound2" alsa >&2
   fi
   [ -n "$library" ] || library=$(find "$tools/alsa" -name libasound.so.2 | head -n 1)
   dirname "$library"
@@ -209,10 +213,16 @@ browser() {
 case ${1:-} in
   targets)
     shift
-    [ $# -gt 0 ] || set -- thumbv7em-none-eabihf thumbv8m.main-none-eabihf
+    [ $# -gt 0 ] || set -- thumbv7em-none-eabihf thumbv8m.main-none-eabihf riscv32imac-unknown-none-elf
     targets "$@"
     ;;
-  qemu) program "qemu-system-${2:-arm}" qemu-system-arm qemu -L '"$tools/qemu/usr/share/qemu"' ;;
+  qemu)
+    case ${2:-arm} in
+      riscv32) packages="qemu-system-riscv qemu-system-misc" folder=qemu-riscv ;;
+      *) packages=qemu-system-arm folder=qemu ;;
+    esac
+    program "qemu-system-${2:-arm}" "$packages" "$folder" -L "\"\$tools/$folder/usr/share/qemu\""
+    ;;
   gcc) program arm-none-eabi-gcc gcc-arm-none-eabi gcc ;;
   alsa) alsa ;;
   chromium) browser ;;
@@ -221,5 +231,5 @@ case ${1:-} in
     shift
     run_cargo "$@"
     ;;
-  *) fail "usage: setup.sh targets [TRIPLE...] | setup.sh qemu [aarch64] | setup.sh gcc | setup.sh alsa | setup.sh chromium | setup.sh cargo TRIPLE ARG..." ;;
+  *) fail "usage: setup.sh targets [TRIPLE...] | setup.sh qemu [CORE] | setup.sh gcc | setup.sh alsa | setup.sh chromium | setup.sh cargo TRIPLE ARG..." ;;
 esac

@@ -8,6 +8,7 @@ mod output;
 mod processor;
 mod refusal;
 mod reports;
+mod scrub;
 
 use core::ops::Range;
 
@@ -20,7 +21,7 @@ use crate::audio::{Block, has_slots};
 use crate::crc::{CRC, Digest, update};
 use crate::gate::Reason;
 use crate::grammar::Detection;
-use crate::image::{milliseconds, samples};
+use crate::image::{Problem, milliseconds, samples};
 use crate::recognizer::{Event, Recognizer};
 use crate::step::{Cpu, Step};
 use crate::telemetry::{Report, Status};
@@ -31,6 +32,7 @@ pub use output::Output;
 use output::{Until, When};
 pub use processor::Processor;
 pub use refusal::Refusal;
+use scrub::Scrub;
 
 /// The length of audio, in ms, that lies between two reports of the status.
 const STATUS_MS: u32 = 1000;
@@ -44,7 +46,7 @@ const MAX_OUTCOMES: usize = 16;
 
 /// The application, which runs in the context of the main loop.
 pub struct App<'a, S, P, T, C> {
-    recognizer: Recognizer<'a, S>,
+    recognizer: &'a mut Recognizer<'a, S>,
     /// Looks for phrases beside the image's words.
     phrases: Option<&'a mut dyn Phrases<'a>>,
     blocks: Consumer<'a, Block>,
@@ -78,6 +80,10 @@ pub struct App<'a, S, P, T, C> {
     busy: u32,
     /// Holds the number of the sample that the next status waits for.
     next_status: u64,
+    /// Reads the image again and again.
+    scrub: Scrub<'a>,
+    /// Says what became of the image, if it is not what it was any more.
+    damage: Option<Problem>,
 }
 
 impl<'a, S, P, T, C> App<'a, S, P, T, C>
@@ -89,13 +95,14 @@ where
 {
     /// Makes the application, sets all outputs low and reports the start, and what made the device start again.
     pub fn new(
-        recognizer: Recognizer<'a, S>,
+        recognizer: &'a mut Recognizer<'a, S>,
         blocks: Consumer<'a, Block>,
         outputs: &'a mut [Output<P>],
         telemetry: T,
         processor: C,
     ) -> Self {
         let now = processor.now();
+        let scrub = Scrub::new(recognizer.image());
         let mut app = Self {
             recognizer,
             phrases: None,
@@ -117,6 +124,8 @@ where
             status_at: now,
             busy: 0,
             next_status: samples(STATUS_MS),
+            scrub,
+            damage: None,
         };
         for output in app.outputs.iter_mut() {
             count(&mut app.status.io_errors, output.pin.set_low().is_err());
@@ -151,13 +160,22 @@ where
         self.phrases = Some(phrases);
     }
 
-    /// Handles all audio as it comes, and sleeps in between.
+    /// Handles all audio as it comes, and sleeps in between. Once the image is damaged, the last output blinks instead, as
+    /// [`Refusal`] does it.
     pub fn run(mut self) -> ! {
         loop {
+            if let Some(problem) = self.damage {
+                self.refuse(problem).run();
+            }
             if !self.poll() {
                 self.sleep();
             }
         }
+    }
+
+    /// Returns what became of the image, which is checked while audio comes, if it is not what it was any more.
+    pub fn damage(&self) -> Option<Problem> {
+        self.damage
     }
 
     /// Sleeps until an interrupt, unless a block of audio is waiting.
@@ -166,8 +184,12 @@ where
         self.processor.sleep_unless(|| blocks.ready());
     }
 
-    /// Handles one block of audio. Returns false if there was none. The processor's watchdog is fed if there was one.
+    /// Handles one block of audio. Returns false if there was none, or the image is damaged. The processor's watchdog is fed
+    /// if there was one.
     pub fn poll(&mut self) -> bool {
+        if self.damage.is_some() {
+            return false;
+        }
         let begin = self.processor.now();
         let has_slots = has_slots(self.blocks.capacity());
         let Some(block) = has_slots.then(|| self.blocks.dequeue()).flatten() else {
@@ -192,6 +214,9 @@ where
             self.came(outcome);
         }
         self.show_awake();
+        if !self.scrub.finds_it_whole() {
+            self.damaged(Problem::Checksum);
+        }
         self.processor.feed_watchdog();
         let end = self.processor.now();
         self.idle = Elapsed::new(end);

@@ -47,6 +47,7 @@ mod ops;
 mod quiet;
 mod records;
 pub mod section;
+mod wake;
 
 pub use error::{ParseError, Problem};
 pub use header::{checksum, field, memory_bytes, npu_scratch_bytes};
@@ -117,6 +118,7 @@ pub struct Aligned<T: ?Sized>(pub T);
 /// An image that was checked: every record of it is known to be valid, and none can lead out of bounds.
 #[derive(Clone, Copy, Debug)]
 pub struct Image<'a> {
+    bytes: &'a [u8],
     manifest: Manifest,
     labels: &'a [u8],
     caches: &'a [u8],
@@ -195,6 +197,7 @@ impl<'a> Image<'a> {
             }
         }
         Ok(Self {
+            bytes,
             manifest,
             labels,
             caches,
@@ -210,6 +213,11 @@ impl<'a> Image<'a> {
             cache_bytes: header.cache_bytes,
             arena_bytes: header.arena_bytes,
         })
+    }
+
+    /// Returns all bytes of the image.
+    pub fn bytes(&self) -> &'a [u8] {
+        self.bytes
     }
 
     /// Returns the head of the manifest, which holds everything of which there is one.
@@ -275,27 +283,6 @@ impl<'a> Image<'a> {
         Some(self.labels().nth(label.into())?.name)
     }
 
-    /// Returns the wake words and the window that they open; without wake words, every word counts at any
-    /// time.
-    pub fn wake(&self) -> Option<Wake<'a>> {
-        (!self.wake.words.is_empty()).then_some(self.wake)
-    }
-
-    /// Says whether a [`crate::Detection`] with this number is a wake word.
-    pub fn is_wake_word(&self, number: u8) -> bool {
-        match number.checked_sub(self.grammar.commands) {
-            None => false,
-            Some(label) if self.grammar.commands == 0 => self.wake.words.contains(&label),
-            Some(wake_word) => usize::from(wake_word) < self.wake.words.len(),
-        }
-    }
-
-    /// Returns a bit for each label that is a wake word.
-    pub(crate) fn wake_labels(&self) -> u64 {
-        let bits = self.wake.words.iter().map(|&word| label_bit(word));
-        bits.fold(0, |all, bit| all | bit)
-    }
-
     /// Returns the number that a [`crate::Detection`] of a label by itself has. There is one if the label is
     /// a wake word, or a command because there is no grammar.
     pub(crate) fn alone(&self, label: u8) -> Option<u8> {
@@ -314,13 +301,6 @@ impl<'a> Image<'a> {
             0 => label.threshold,
             _ => own,
         })
-    }
-
-    /// Returns the same image, but always awake: commands count at any time, and wake words are words like
-    /// others.
-    pub fn always_awake(mut self) -> Self {
-        self.wake.words = &[];
-        self
     }
 
     /// Returns one cache, by its number.

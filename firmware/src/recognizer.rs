@@ -70,8 +70,7 @@ impl core::error::Error for MemoryTooSmall {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Event<'a> {
-    /// A step of the network came to its head, which makes logits of what the layers before it say of each frame
-    /// ([`crate::templates`]). It does not where an NPU runs the steps.
+    /// A step came to its head, which makes logits of what the layers before it say ([`crate::templates`]); on an NPU none does.
     Encoded {
         /// The number that the step has, from 0.
         index: u64,
@@ -168,6 +167,7 @@ impl<'a, S: Step> Recognizer<'a, S> {
     /// # Errors
     ///
     /// Returns [`MemoryTooSmall`] if `memory` is smaller than [`Image::memory_bytes`].
+    #[inline(never)] // its parts, of some KB, leave the stack once they are put together
     pub fn with_step(
         image: &Image<'a>,
         memory: &'a mut (impl AsMut<[i8]> + ?Sized),

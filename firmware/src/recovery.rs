@@ -30,10 +30,18 @@ pub enum Cause {
     Watchdog,
     /// The supply voltage fell below the level of the brown-out reset.
     BrownOut,
+    /// The stack overflowed: it met its guard before it overwrote anything.
+    StackOverflow,
 }
 
 /// The causes by the numbers that they have in retained RAM.
-const CAUSES: [Cause; 4] = [Cause::Panic, Cause::Fault, Cause::Watchdog, Cause::BrownOut];
+const CAUSES: [Cause; 5] = [
+    Cause::Panic,
+    Cause::Fault,
+    Cause::Watchdog,
+    Cause::BrownOut,
+    Cause::StackOverflow,
+];
 
 /// The words of retained RAM that keep a reason: number of the cause, place, and a checksum.
 pub type Retained = [u32; 3];
@@ -178,7 +186,7 @@ mod tests {
         let mut random = crate::test_image::Random(1);
         let mut word = || random.below(1 << 32) as u32;
         for number in 0..100_000 {
-            let memory = [number % 5, word(), word()];
+            let memory = [number % 6, word(), word()];
             let mut board = Model {
                 memory,
                 ..Model::default()

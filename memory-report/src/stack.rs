@@ -40,7 +40,7 @@ impl<'a> Stacks<'a> {
     }
 
     /// Returns the stack of a board's firmware: measured where QEMU runs the board, else taken from a board
-    /// with the same target, which has the same instructions and kernels. That one is built where need be,
+    /// with the same kernels. That one is built where need be,
     /// for which the caller holds no firmware of its own. `reserved` is in bytes.
     pub fn of(&mut self, project: &Project, elf: &Path, reserved: u64) -> Result<Stack> {
         let (bytes, basis) = match project.board.machine {
@@ -62,7 +62,7 @@ impl<'a> Stacks<'a> {
                 }
                 None => (
                     None,
-                    format!("not measured: QEMU runs no board for {}", project.target),
+                    "not measured: QEMU runs no board with its kernels".to_string(),
                 ),
             },
         };
@@ -80,11 +80,12 @@ impl<'a> Stacks<'a> {
         Ok(bytes)
     }
 
-    /// Finds a board of the same target that QEMU runs.
+    /// Finds a board with the same kernels that QEMU runs.
     fn like(&self, project: &Project) -> Result<Option<Project>> {
         for name in board::names(self.boards)? {
             let other = Project::open(self.boards, &name)?;
-            if other.target == project.target && other.board.machine.is_some() {
+            let kernels = |project: &Project| project.board.instructions.kernels;
+            if kernels(&other) == kernels(project) && other.board.machine.is_some() {
                 return Ok(Some(other));
             }
         }

@@ -36,6 +36,7 @@ fn the_library_links_where_a_panic_could_not() {
         ("thumbv7em-none-eabihf", Some("dsp"), "cortex-m7"),
         ("thumbv8m.main-none-eabihf", None, "cortex-m55"),
         ("thumbv8m.main-none-eabihf", Some("mve"), "cortex-m55"),
+        ("riscv32imac-unknown-none-elf", None, "generic-rv32"),
     ] {
         if let Err(error) = link(target, kernels, cpu) {
             if error.contains("setup: ") && !error.contains("zerda_firmware_can_panic") && !in_ci()

@@ -18,7 +18,7 @@ const BLINKS: u8 = 4;
 /// second what is wrong. The watchdog is fed: starting again would not mend the image.
 pub struct Refusal<P, T, C> {
     problem: Problem,
-    led: P,
+    led: Option<P>,
     telemetry: T,
     processor: C,
     sequence: u16,
@@ -30,25 +30,14 @@ pub struct Refusal<P, T, C> {
 }
 
 impl<P: OutputPin, T: Write, C: Processor> Refusal<P, T, C> {
-    /// Makes the application and sets its LED low; errors of pin and line are ignored, since there is nobody else to
-    /// tell. Other outputs are the board's to set low.
-    pub fn new(problem: Problem, mut led: P, mut telemetry: T, mut processor: C) -> Self {
+    /// Makes the application, sets its LED low and reports the start; errors of pin and line are ignored, since there is
+    /// nobody else to tell. Other outputs are the board's to set low.
+    pub fn new(problem: Problem, led: P, telemetry: T, processor: C) -> Self {
         #[cfg(feature = "defmt")]
         defmt::error!("the image cannot be used: {}", problem);
-        let _ = led.set_low();
-        let _ = telemetry.write_all(&[0]);
-        let changed = Elapsed::new(processor.now());
-        let restart = processor.restarted();
-        let mut refusal = Self {
-            problem,
-            led,
-            telemetry,
-            processor,
-            sequence: 0,
-            changed,
-            blinks: BLINKS,
-            lit: false,
-        };
+        let mut refusal = Self::after(problem, Some(led), telemetry, processor, 0);
+        let _ = refusal.telemetry.write_all(&[0]);
+        let restart = refusal.processor.restarted();
         refusal.report(Report::Start {
             version: env!("CARGO_PKG_VERSION"),
             image_crc32: 0,
@@ -57,8 +46,40 @@ impl<P: OutputPin, T: Write, C: Processor> Refusal<P, T, C> {
         if let Some(restart) = restart {
             refusal.report(Report::Restart(restart));
         }
+        refusal.blinks = BLINKS;
         refusal.poll();
         refusal
+    }
+
+    /// Makes the application of a device that listened and has told of the problem; its next report has this sequence
+    /// number.
+    pub(super) fn after(
+        problem: Problem,
+        led: Option<P>,
+        telemetry: T,
+        processor: C,
+        sequence: u16,
+    ) -> Self {
+        let changed = Elapsed::new(processor.now());
+        let mut refusal = Self {
+            problem,
+            led,
+            telemetry,
+            processor,
+            sequence,
+            changed,
+            blinks: 0,
+            lit: false,
+        };
+        refusal.show(false);
+        refusal
+    }
+
+    fn show(&mut self, lit: bool) {
+        self.lit = lit;
+        if let Some(led) = &mut self.led {
+            let _ = led.set_state(lit.into());
+        }
     }
 
     /// Blinks and reports for ever.
@@ -80,8 +101,7 @@ impl<P: OutputPin, T: Write, C: Processor> Refusal<P, T, C> {
         if self.changed.ms >= BLINK_MS {
             self.changed.ms = 0;
             self.blinks = self.blinks.saturating_add(1);
-            self.lit = !self.lit;
-            let _ = self.led.set_state(self.lit.into());
+            self.show(!self.lit);
         }
     }
 

@@ -71,8 +71,8 @@ fn with_app<S: Step>(
         Output::while_awake(Pin("listens", log.clone())),
     ];
     let line = Line::new(&log);
-    let recognizer = Recognizer::with_step(&image, &mut memory, step).unwrap();
-    let mut app = App::new(recognizer, consumer, &mut outputs, line, clock);
+    let mut recognizer = Recognizer::with_step(&image, &mut memory, step).unwrap();
+    let mut app = App::new(&mut recognizer, consumer, &mut outputs, line, clock);
     with(&mut app, &mut producer);
     drop(app);
     log.take()

@@ -129,7 +129,13 @@ fn restart(cause: Cause) -> Restart {
 #[test]
 fn causes_of_a_restart_and_problems_of_an_image_keep_their_numbers() {
     let bytes = |report: Report<'_>| postcard::to_slice(&report, &mut [0; 64]).unwrap().to_vec();
-    let causes = [Cause::Panic, Cause::Fault, Cause::Watchdog, Cause::BrownOut];
+    let causes = [
+        Cause::Panic,
+        Cause::Fault,
+        Cause::Watchdog,
+        Cause::BrownOut,
+        Cause::StackOverflow,
+    ];
     for (number, cause) in (0..).zip(causes) {
         let report = Report::Restart(restart(cause));
         assert_eq!(bytes(report), [10, number, 255, 255, 255, 255, 15]);

@@ -212,17 +212,18 @@ impl Project {
     }
 
     /// Runs the set-up script and sends its output to standard error.
-    pub fn set_up(&self, argument: &str) -> Result<()> {
+    pub fn set_up(&self, arguments: &[&str]) -> Result<()> {
         let status = self
-            .script(&[argument])?
+            .script(arguments)?
             .stdout(io::stderr())
             .status()
             .map_err(|error| cannot_start("bash", error))?;
         match status.success() {
             true => Ok(()),
             false => Err(Error::usage(format!(
-                "{}: `firmware/setup.sh {argument}` failed; it says above why",
-                self.board.name
+                "{}: `firmware/setup.sh {}` failed; it says above why",
+                self.board.name,
+                arguments.join(" ")
             ))),
         }
     }

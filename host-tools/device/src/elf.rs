@@ -213,6 +213,10 @@ pub fn placements(path: &Path, elf: &ElfFile32, regions: &[Region]) -> Result<Ve
         }
         let title = title(&section);
         let range = section.address()..section.address() + section.size();
+        // The runtime of RISC-V makes a section of the stack itself.
+        if stack.as_ref() == Some(&range) {
+            continue;
+        }
         put(&title, &range, What::Section(section.index()))?;
         if let Some(load) = load_address(elf, &range)
             && load != range.start

@@ -29,7 +29,7 @@ use profile::Profile;
 pub use profile::Step;
 
 /// Names of what may make the firmware fail.
-pub const FAULTS: [&str; 2] = ["panic", "hardfault"];
+pub const FAULTS: [&str; 4] = ["panic", "hardfault", "overflow", "image"];
 
 /// Files in the folder in which QEMU runs.
 const AUDIO: &str = "audio.wav";
@@ -55,7 +55,7 @@ pub struct Options {
     pub realtime: bool,
     /// Time in ms of audio after which the main loop is held up, and for how many ms that is.
     pub stall: Option<(u32, u32)>,
-    /// Time in ms of audio after which the firmware fails and starts again, and how: one of [`FAULTS`].
+    /// Time in ms of audio after which the firmware fails, and how: one of [`FAULTS`].
     pub fault: Option<(u32, String)>,
     /// Address that the serial port is served on.
     pub serve: Option<SocketAddr>,

@@ -61,7 +61,12 @@ fn count(project: &Project, kernels: Kernels, path: &Path) -> Result<Instruction
     let image = file.image()?;
     let pcm = noise(&image);
     let mut counts = Vec::new();
-    for plain in [false, true] {
+    // Where all kernels are plain, once is enough.
+    let builds = match kernels {
+        Kernels::Plain => 1,
+        Kernels::Dsp | Kernels::Mve => 2,
+    };
+    for plain in [false, true].into_iter().take(builds) {
         let firmware = match plain {
             true => project.build_plain(&file)?,
             false => project.build(&file, None)?,

@@ -94,6 +94,7 @@ pub fn decoder(image: &Image<'_>, moved: usize) -> Work {
 /// Returns the bytes of constants that a step reads: weights once for each block of rows that share them.
 pub fn constant_bytes(image: &Image<'_>, kernels: Kernels) -> f64 {
     let rows = match kernels {
+        Kernels::Plain => 1,
         Kernels::Dsp => 5,
         Kernels::Mve => 10,
     };

@@ -82,6 +82,7 @@ pub struct Npu {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kernels {
+    Plain,
     Dsp,
     Mve,
 }

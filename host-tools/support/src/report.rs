@@ -208,6 +208,7 @@ fn restart_text(cause: Cause, place: u32) -> String {
         }
         (Cause::Watchdog, _) => "its watchdog was not fed, for it hung or no audio came".into(),
         (Cause::BrownOut, _) => "its supply voltage fell too low".into(),
+        (Cause::StackOverflow, _) => "its stack overflowed into its guard".into(),
     }
 }
 

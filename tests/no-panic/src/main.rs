@@ -190,7 +190,7 @@ unsafe extern "C" fn entry(image: *const u8, bytes: usize, memory: *mut i8, room
     ];
     let mut scratch = Scratch::<5000>::new();
     let npu = Npu::new(Board, &mut scratch);
-    let Ok(recognizer) = Recognizer::with_step(&image, memory, npu) else {
+    let Ok(mut recognizer) = Recognizer::with_step(&image, memory, npu) else {
         return 2;
     };
     let Ok(templates) = Templates::parse(file) else {
@@ -200,7 +200,7 @@ unsafe extern "C" fn entry(image: *const u8, bytes: usize, memory: *mut i8, room
     let Ok(mut matcher) = Matcher::new(templates, &recognizer, &mut cells) else {
         return 4;
     };
-    let mut app = App::new(recognizer, consumer, &mut outputs, Board, Board);
+    let mut app = App::new(&mut recognizer, consumer, &mut outputs, Board, Board);
     app.listen_for(&mut matcher);
     while hardware(9) > 0 {
         capture.run();

@@ -71,7 +71,7 @@ pub fn live(world: &mut World, ticks: u64) {
     let mut models = vec![0; image.memory_bytes()];
     let mut scratch = Box::new(Scratch::<{ 1 << 16 }>::new());
     let npu = Npu::new(Model::new(&image, &mut models), &mut scratch);
-    let recognizer = Recognizer::with_step(&image, &mut memory, npu).expect("its memory");
+    let mut recognizer = Recognizer::with_step(&image, &mut memory, npu).expect("its memory");
     let mut ring = Ring::<16>::new();
     let (producer, consumer) = ring.split();
     let source = Source::default();
@@ -85,7 +85,7 @@ pub fn live(world: &mut World, ticks: u64) {
         Output::while_awake(pins[1].clone()),
     ];
     let mut app = App::new(
-        recognizer,
+        &mut recognizer,
         consumer,
         &mut outputs,
         line.clone(),

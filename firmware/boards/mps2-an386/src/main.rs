@@ -4,7 +4,7 @@
 
 use cortex_m as _; // the critical section
 use cortex_m_rt::entry;
-use semihosted::{Machine, Phrases, Register, UartRegisters, Watchdog};
+use semihosted::{Mps, Phrases, Register, UartRegisters, Watchdog};
 use static_cell::ConstStaticCell;
 use zerda_firmware::app::assert_fits;
 use zerda_firmware::{Aligned, Memory, memory_bytes};
@@ -26,7 +26,7 @@ impl An386 {
     const COUNTER_PRESCALE: Register = unsafe { Register::at(0x4002_801C) };
 }
 
-impl Machine for An386 {
+impl Mps for An386 {
     const CLOCK_HZ: u32 = 25_000_000;
     // SAFETY: the board's documentation has the UART there.
     const UART: UartRegisters = unsafe { UartRegisters::at(0x4000_4000) };

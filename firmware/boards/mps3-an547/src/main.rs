@@ -5,7 +5,7 @@
 
 use cortex_m as _; // the critical section
 use cortex_m_rt::entry;
-use semihosted::{Machine, Phrases, Register, UartRegisters, Watchdog};
+use semihosted::{Mps, Phrases, Register, UartRegisters, Watchdog};
 use static_cell::ConstStaticCell;
 use zerda_firmware::app::assert_fits;
 #[cfg(feature = "npu-model")]
@@ -33,7 +33,7 @@ impl An547 {
     const COUNTER_CONTROL: Register = unsafe { Register::at(0x5810_0000) };
 }
 
-impl Machine for An547 {
+impl Mps for An547 {
     const CLOCK_HZ: u32 = 32_000_000;
     // SAFETY: the board's documentation has the UART there.
     const UART: UartRegisters = unsafe { UartRegisters::at(0x4930_3000) };

@@ -44,7 +44,7 @@ static IMAGE: &Aligned<[u8]> = &Aligned(*include_bytes!(env!("ZERDA_IMAGE")));
 static MEMORY: ConstStaticCell<Memory<{ memory_bytes(&IMAGE.0) }>> =
     ConstStaticCell::new(Memory::new());
 const _: () = assert_fits(&IMAGE.0, RAM);
-/// The bytes that caches and arena may take of the 96 KiB that memory.x gives to statics.
+/// The bytes that caches and arena may take of the 102 KiB that memory.x gives to statics.
 const RAM: usize = 80 * 1024;
 static RING: ConstStaticCell<Ring<16>> = ConstStaticCell::new(Ring::new());
 /// The time without audio, in us, after which the watchdog resets the board. Its oscillator is right within 6 %.
@@ -56,6 +56,7 @@ const BROWN_OUT: u8 = 2;
 
 #[entry]
 fn main() -> ! {
+    processor::guard_stack();
     let restart = restarted(&mut Nucleo);
     raise_brown_out(&mut FlashOptions, BROWN_OUT);
     let peripherals = embassy_stm32::init(config());
@@ -74,7 +75,6 @@ fn main() -> ! {
         Ok(image) => image,
         Err(error) => Refusal::new(error.into(), red, telemetry, clock).run(),
     };
-    let recognizer = defmt::unwrap!(Recognizer::new(&image, MEMORY.take()).ok());
     let (producer, consumer) = RING.take().split();
     let red = match image.wake() {
         None => Output::new(red, Some("no"), HOLD_MS),
@@ -85,6 +85,8 @@ fn main() -> ! {
         Output::new(yellow, Some("yes"), HOLD_MS),
         red,
     ];
+    let mut recognizer = Recognizer::new(&image, MEMORY.take());
+    let recognizer = defmt::unwrap!(recognizer.as_mut().ok());
     let app = App::new(recognizer, consumer, &mut outputs, telemetry, clock);
 
     Microphone {
@@ -205,11 +207,11 @@ impl Processor for Clock {
     }
 
     fn sleep_unless(&mut self, ready: impl FnOnce() -> bool) {
-        cortex::sleep_unless(ready);
+        processor::sleep_unless(ready);
     }
 
     fn stack_bytes(&self) -> u32 {
-        cortex::stack_bytes()
+        processor::stack_bytes()
     }
 
     fn feed_watchdog(&mut self) {

@@ -4,7 +4,6 @@
 //! buffer of two blocks; each half wakes a task in interrupt context, which converts it and hands it
 //! to the main loop.
 
-use core::cell::Cell;
 use core::mem::MaybeUninit;
 
 use embassy_executor::InterruptExecutor;
@@ -13,17 +12,14 @@ use embassy_stm32::sai::{self, BitOrder, DataSize, FifoThreshold, Sai, TxRx};
 use embassy_stm32::sai::{MasterClockDivider, word::U7};
 use embassy_stm32::{Peri, bind_interrupts, dma, interrupt, peripherals};
 use heapless::spsc::Producer;
-use zerda_firmware::audio::{AudioSource, BLOCK, Block, Capture};
+use i2s::{Received, Words};
+use zerda_firmware::audio::{BLOCK, Block, Capture};
 
 type Buffer = [u32; 2 * BLOCK];
 
 /// Holds what DMA writes. It lies in the AXI SRAM, which the startup code leaves as it is.
 #[unsafe(link_section = ".axisram")]
 static mut BUFFER: MaybeUninit<Buffer> = MaybeUninit::uninit();
-
-/// The gain that is added, in bits: 24 dB. These microphones reach full scale at 120 dB SPL, far above
-/// speech, which is about 60 dB SPL at 1 m: that becomes -36 dBFS, and 96 dB SPL, a shout nearby, clips.
-const GAIN_BITS: u32 = 4;
 
 bind_interrupts!(struct Interrupts {
     DMA1_STREAM0 => dma::InterruptHandler<peripherals::DMA1_CH0>;
@@ -99,37 +95,11 @@ async fn capture(mut microphone: Microphone, ring: Producer<'static, Block>) {
     let mut capture = Capture::new(&received, ring);
     loop {
         let mut sai = microphone.start(buffer);
-        let mut words = [0; BLOCK];
+        let mut words: Words = [0; BLOCK];
         while sai.read(&mut words).await.is_ok() {
-            received.samples.set(Some(words.map(sample)));
+            received.take(&words);
             capture.run();
         }
-        received.lost.set(received.lost.get() + 2 * BLOCK as u32);
-    }
-}
-
-/// Makes a sample of the 24 bits of the microphone, which are the highest of a slot's 32.
-fn sample(word: u32) -> i16 {
-    let amplified = word.cast_signed() >> (16 - GAIN_BITS);
-    amplified.clamp(i16::MIN.into(), i16::MAX.into()) as i16
-}
-
-/// Holds what the task read last, until it is captured.
-#[derive(Default)]
-struct Received {
-    samples: Cell<Option<[i16; BLOCK]>>,
-    lost: Cell<u32>,
-}
-
-impl AudioSource for &Received {
-    fn read(&mut self, samples: &mut [i16; BLOCK]) -> usize {
-        self.samples.take().map_or(0, |read| {
-            *samples = read;
-            BLOCK
-        })
-    }
-
-    fn lost(&mut self) -> u32 {
-        self.lost.take()
+        received.lose(2 * BLOCK);
     }
 }

@@ -6,10 +6,10 @@
 use core::mem::forget;
 use core::panic::PanicInfo;
 
-use cortex::Register;
 use cortex_m::peripheral::SCB;
 use cortex_m_rt::{ExceptionFrame, exception};
 use embassy_stm32::peripherals::{PB0, PB14, PE1};
+use processor::Register;
 use zerda_firmware::recovery::{BrownOut, Cause, Recover, Retained};
 
 use crate::output;
@@ -34,11 +34,11 @@ impl Recover for Nucleo {
     }
 
     fn retained(&mut self) -> Retained {
-        cortex::retained()
+        processor::retained()
     }
 
     fn retain(&mut self, words: Retained) {
-        cortex::retain(words);
+        processor::retain(words);
     }
 
     fn reset_cause(&mut self) -> Option<Cause> {
@@ -61,13 +61,13 @@ impl Recover for Nucleo {
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
     let line = info.location().map_or(0, |place| place.line());
-    cortex::fail(&mut Nucleo, Cause::Panic, line)
+    processor::fail(&mut Nucleo, Cause::Panic, line)
 }
 
 // SAFETY: it never returns to what it broke into.
 #[exception]
 unsafe fn HardFault(frame: &ExceptionFrame) -> ! {
-    cortex::fail(&mut Nucleo, Cause::Fault, frame.pc())
+    processor::fault(&mut Nucleo, || frame.pc())
 }
 
 /// Stops the watchdog while a debugger halts the processor.

@@ -8,50 +8,63 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use semihosting::{eprintln, process};
 use zerda_firmware::recovery::{Cause, Recover, Retained};
 
-use crate::{Machine, Register};
+use crate::Machine;
 
 /// Says whether a failure was asked for, so that the board starts again after it.
 pub static EXPECTED: AtomicBool = AtomicBool::new(false);
 
 /// The time, in ms, without a block of audio after which the watchdog bites.
-const PATIENCE_MS: u32 = 2000;
+pub const PATIENCE_MS: u32 = 2000;
 
-/// Registers of a CMSDK APB watchdog (Arm DDI 0479, table 4-10).
+/// A failure that was asked for.
 #[derive(Clone, Copy)]
-pub struct Watchdog {
-    load: Register,
-    control: Register,
-    clear: Register,
+pub enum Fault {
+    Panic,
+    IllegalInstruction,
+    Overflow,
+    Image,
 }
 
-impl Watchdog {
-    /// Names the registers of the watchdog at `address`.
-    ///
-    /// # Safety
-    ///
-    /// A CMSDK APB watchdog lies there on the machine that this runs on.
-    pub const unsafe fn at(address: usize) -> Self {
-        // SAFETY: such a watchdog has registers at these offsets.
-        unsafe {
-            Self {
-                load: Register::at(address),
-                control: Register::at(address + 0x08),
-                clear: Register::at(address + 0x0C),
-            }
+impl Fault {
+    /// Returns the failure of a name, as `zerda qemu --fault` has them.
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "panic" => Some(Self::Panic),
+            "hardfault" => Some(Self::IllegalInstruction),
+            "overflow" => Some(Self::Overflow),
+            "image" => Some(Self::Image),
+            _ => None,
         }
     }
 
-    /// Starts to count at `hz`: at the end comes the NMI, and at the next end the reset.
-    pub fn start(self, hz: u32) {
-        const INTERRUPT_AND_RESET: u32 = 0b11;
-        let ticks = u64::from(hz) * u64::from(PATIENCE_MS) / 1000;
-        self.load.write(ticks as u32);
-        self.control.write(INTERRUPT_AND_RESET);
+    /// Lets the board fail, or damages its image.
+    pub fn happen(self, image: &'static [u8]) {
+        match self {
+            Self::Panic => panic!("a panic was asked for"),
+            Self::IllegalInstruction => processor::illegal_instruction(),
+            Self::Overflow => panic!("{} calls did not overflow the stack", recurse(0)),
+            Self::Image => flip_last_bit(image),
+        }
     }
+}
 
-    /// Starts to count anew.
-    pub fn feed(self) {
-        self.clear.write(1);
+/// Damages an image as flash that ages does: behind the compiler's back. QEMU lets its boards write to their flash.
+fn flip_last_bit(image: &'static [u8]) {
+    if let Some(last) = image.last() {
+        let damaged = *last ^ 1;
+        // SAFETY: a byte is there, and the assembler's store is none that the compiler knows of. What it computed of the
+        // image at build time it will not look up again; all else it reads.
+        unsafe { processor::store(core::ptr::from_ref(last).addr(), damaged) }
+    }
+}
+
+/// Takes the stack until it overflows: each of the calls takes a frame of some hundred bytes, a million of them megabytes.
+#[inline(never)]
+fn recurse(depth: u32) -> u32 {
+    let frame = core::hint::black_box([depth; 64]);
+    match depth {
+        1_000_000.. => depth,
+        _ => recurse(depth + 1).max(core::hint::black_box(frame)[0]),
     }
 }
 
@@ -66,19 +79,19 @@ impl<M: Machine> Failing<M> {
 
 impl<M: Machine> Recover for Failing<M> {
     fn lower_outputs(&mut self) {
-        M::LEDS.write(0);
+        M::set_leds(0);
     }
 
     fn retained(&mut self) -> Retained {
-        cortex::retained()
+        processor::retained()
     }
 
     fn retain(&mut self, words: Retained) {
-        cortex::retain(words);
+        processor::retain(words);
     }
 
     fn reset(&mut self) {
-        cortex_m::peripheral::SCB::sys_reset();
+        M::reset();
     }
 }
 
@@ -89,10 +102,11 @@ pub fn panicked<M: Machine>(info: &PanicInfo<'_>) -> ! {
     failed::<M>(Cause::Panic, line)
 }
 
-/// Handles a HardFault at an address.
-pub fn faulted<M: Machine>(address: u32) -> ! {
-    eprintln!("a fault (HardFault) at {:#010x}", address);
-    failed::<M>(Cause::Fault, address)
+/// Handles a fault of the processor, at an address.
+pub fn faulted<M: Machine>(address: impl Fn() -> u32) -> ! {
+    eprintln!("a fault (HardFault) at {:#010x}", address());
+    end_unless_expected();
+    processor::fault(&mut Failing::<M>::new(), address)
 }
 
 /// Handles the interrupt by which the watchdog says that it was not fed.
@@ -102,31 +116,12 @@ pub fn starved<M: Machine>() -> ! {
 }
 
 fn failed<M: Machine>(cause: Cause, place: u32) -> ! {
+    end_unless_expected();
+    processor::fail(&mut Failing::<M>::new(), cause, place)
+}
+
+fn end_unless_expected() {
     if !EXPECTED.load(Ordering::Relaxed) {
         process::exit(1);
     }
-    cortex::fail(&mut Failing::<M>::new(), cause, place)
-}
-
-/// Makes the handlers of a machine's program.
-#[macro_export]
-macro_rules! handlers {
-    ($machine:ty) => {
-        #[panic_handler]
-        fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
-            semihosted::panicked::<$machine>(info)
-        }
-
-        // SAFETY: it never returns to what it broke into, and shares nothing with it but device registers.
-        #[cortex_m_rt::exception]
-        unsafe fn HardFault(frame: &cortex_m_rt::ExceptionFrame) -> ! {
-            semihosted::faulted::<$machine>(frame.pc())
-        }
-
-        // SAFETY: as above.
-        #[cortex_m_rt::exception]
-        unsafe fn NonMaskableInt() -> ! {
-            semihosted::starved::<$machine>()
-        }
-    };
 }

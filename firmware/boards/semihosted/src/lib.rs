@@ -3,12 +3,13 @@
 //!
 //! The program takes as arguments, after its name, the WAV file (16 kHz, mono, 16 bit), and any of
 //!
-//! - `realtime`: the SysTick interrupt captures 10 ms of audio every 10 ms, and the main loop
+//! - `realtime`: a timer's interrupt captures 10 ms of audio every 10 ms, and the main loop
 //!   sleeps in between. Otherwise audio is captured when the main loop asks for it, so that nothing
 //!   depends on how fast QEMU runs.
 //! - `stall=AT:MS`: with `realtime`, holds the main loop up for MS once AT ms of audio were
 //!   recognized, so that the ring overruns; from 2 s on the watchdog starts the board again.
-//! - `fault=AT:KIND`: fails once AT ms of audio were recognized, by a `panic` or a `hardfault`, and starts again.
+//! - `fault=AT:KIND`: fails once AT ms of audio were recognized, by a `panic`, a `hardfault` or an `overflow` of the stack,
+//!   and starts again; by an `image` that is damaged it ends.
 //! - `profile=FILE`: writes the instructions of each step, a line each: `step FRONT_END DECODER`
 //!   and those of each operator; then `rest FRONT_END`, what the front end took after the last step.
 //! - `npu-faults=STEP:FAULT,...`: with feature `npu-model`, lets the model of the NPU fail in these
@@ -19,24 +20,24 @@
 
 mod counting;
 mod failing;
+#[cfg(target_arch = "arm")]
+mod mps;
 #[cfg(feature = "npu-model")]
 mod npu;
-mod uart;
+mod outside;
+#[cfg(target_arch = "riscv32")]
+mod virt;
 mod wav;
 
 use core::cell::RefCell;
-use core::convert::Infallible;
 use core::fmt::Write as _;
 use core::marker::PhantomData;
 use core::sync::atomic::{AtomicBool, Ordering};
 
-pub use cortex::Register;
-use cortex_m::interrupt::{self, Mutex};
-use cortex_m::peripheral::syst::SystClkSource;
-use cortex_m_rt::exception;
+use critical_section::Mutex;
 use defmt_semihosting as _;
-use embedded_hal::digital::{ErrorType, OutputPin};
 use heapless::String;
+pub use processor::Register;
 use semihosting::{eprintln, process};
 use static_cell::ConstStaticCell;
 use zerda_firmware::app::{App, Output, Processor, Refusal};
@@ -45,41 +46,55 @@ use zerda_firmware::kernels::cases;
 #[cfg(feature = "npu-model")]
 use zerda_firmware::npu::{Npu, model::Model};
 use zerda_firmware::recovery::{Restart, restarted};
-use zerda_firmware::step::Cpu;
+use zerda_firmware::step::{Cpu, Step};
 use zerda_firmware::templates::{Cell, Matcher, Templates};
 use zerda_firmware::{Image, Recognizer};
 
 use counting::{Counting, ProfileFile};
-use failing::{EXPECTED, Failing};
-pub use failing::{Watchdog, faulted, panicked, starved};
+use failing::{EXPECTED, Failing, Fault};
+pub use failing::{faulted, panicked, starved};
+#[cfg(target_arch = "arm")]
+pub use mps::{Mps, UartRegisters, Watchdog};
 #[cfg(feature = "npu-model")]
 use npu::Scripted;
-use uart::Uart;
-pub use uart::UartRegisters;
+use outside::{Led, Uart};
+#[cfg(target_arch = "riscv32")]
+pub use virt::Virt;
 use wav::Wav;
 
-/// Names what each machine has in a place of its own.
+/// Names what a machine has of its own.
 pub trait Machine: Copy + 'static {
-    /// The rate at which [`Machine::counter`] counts and the processor runs, in Hz of virtual time.
+    /// The rate at which [`Machine::counter`] counts, in Hz of virtual time.
     const CLOCK_HZ: u32;
-    /// The CMSDK APB UART that is QEMU's first serial port.
-    const UART: UartRegisters;
-    /// The FPGAIO block's register of LEDs.
-    const LEDS: Register;
-    /// The watchdog resets the machine unless audio feeds it.
-    const WATCHDOG: Watchdog;
-    /// The rate at which the watchdog counts, in Hz.
-    const WATCHDOG_HZ: u32;
     /// Starts the counter that [`Machine::counter`] reads.
     fn start_counter();
     /// Returns a counter that runs freely at [`Machine::CLOCK_HZ`].
     fn counter() -> u32;
+    /// Readies the line that is QEMU's first serial port.
+    fn start_line();
+    /// Sends a byte over the line.
+    fn send(byte: u8);
+    /// Returns which LEDs are lit, a bit each.
+    fn leds() -> u32;
+    /// Lights the LEDs whose bits are set, and no others.
+    fn set_leds(leds: u32);
+    /// Starts an interrupt, which calls [`capture`] each 10 ms.
+    fn start_ticks();
+    /// Starts the watchdog, which calls [`starved`] unless it is fed within so many ms.
+    fn start_watchdog(patience_ms: u32);
+    /// Feeds the watchdog, which counts anew.
+    fn feed_watchdog();
+    /// Resets the machine, with its devices.
+    fn reset();
 }
 
 /// Holds the capture, which the interrupt runs or, without `realtime`, the main loop.
 static CAPTURE: Mutex<RefCell<Option<Capture<'static, Wav>>>> = Mutex::new(RefCell::new(None));
 /// Says that all of the file was captured.
 static ENDED: AtomicBool = AtomicBool::new(false);
+
+/// Says whether there may be phrases: without, nothing of them is linked.
+const PHRASES: bool = cfg!(feature = "templates");
 
 /// Phrases that are looked for, and the memory for their rows.
 pub type Phrases = (&'static [u8], &'static mut [Cell]);
@@ -137,8 +152,8 @@ struct Options {
     realtime: bool,
     /// Says at how many ms of audio the main loop is held up, and for how many ms.
     stall: Option<(u32, u32)>,
-    /// Says at how many ms of audio the board fails, and whether by a panic or else by a fault.
-    fault: Option<(u32, bool)>,
+    /// Says at how many ms of audio the board fails, and how.
+    fault: Option<(u32, Fault)>,
     profile: Option<String<200>>,
     kernels: bool,
     #[cfg(feature = "npu-model")]
@@ -146,6 +161,7 @@ struct Options {
 }
 
 impl Options {
+    #[inline(never)] // its messages leave the stack
     fn parse() -> Result<Self, Message> {
         let args = semihosting::experimental::env::args::<1024>()
             .map_err(|_| message(format_args!("the command line is longer than 1024 bytes")))?;
@@ -165,12 +181,8 @@ impl Options {
                 Some(("fault", value)) => {
                     let (at, kind) = value.split_once(':').ok_or_else(unknown)?;
                     let at = at.parse().map_err(|_| unknown())?;
-                    let panics = match kind {
-                        "panic" => true,
-                        "hardfault" => false,
-                        _ => return Err(unknown()),
-                    };
-                    options.fault = Some((at, panics));
+                    let fault = Fault::named(kind).ok_or_else(unknown)?;
+                    options.fault = Some((at, fault));
                 }
                 Some(("profile", path)) => {
                     options.profile = Some(String::try_from(path).map_err(|_| unknown())?);
@@ -188,13 +200,17 @@ impl Options {
 
 fn try_run<M: Machine>(
     machine: M,
-    image: &'static [u8],
+    bytes: &'static [u8],
     memory: &'static mut [i8],
     phrases: Option<Phrases>,
     step: impl FnOnce(&Image<'static>, &Options) -> Counting<M>,
 ) -> Result<(), Message> {
     M::start_counter();
     let mut options = Options::parse()?;
+    if options.kernels {
+        return compare_kernels();
+    }
+    processor::guard_stack();
     let restart = restarted(&mut Failing::<M>::new());
     if restart.is_some() {
         // Once is enough.
@@ -204,29 +220,21 @@ fn try_run<M: Machine>(
         options.stall.is_some() || options.fault.is_some(),
         Ordering::Relaxed,
     );
-    if options.kernels {
-        let cases = cases::check(Cpu::default().kernels())
-            .map_err(|error| message(format_args!("{error}")))?;
-        defmt::info!("{=u32} cases of kernels equal", cases);
-        return Ok(());
-    }
-    let processor = Cortex {
+    let processor = Core {
         machine: PhantomData::<M>,
         restart,
     };
-    let image = match Image::parse(image) {
+    let image = match Image::parse(bytes) {
         Ok(image) => image,
         Err(error) => {
             Refusal::new(error.into(), Led(machine, 0), Uart::<M>::new(), processor);
             return Err(message(format_args!("image: {error}")));
         }
     };
-    let recognizer = Recognizer::with_step(&image, memory, step(&image, &options))
-        .map_err(|error| message(format_args!("{error}")))?;
     static RING: ConstStaticCell<Ring<16>> = ConstStaticCell::new(Ring::new());
     let (producer, consumer) = RING.take().split();
     let wav = Wav::open(&options.wav)?;
-    interrupt::free(|cs| {
+    critical_section::with(|cs| {
         CAPTURE
             .borrow(cs)
             .replace(Some(Capture::new(wav, producer)))
@@ -239,29 +247,22 @@ fn try_run<M: Machine>(
         Output::new(Led(machine, 0), None, 500),
         Output::while_awake(Led(machine, 1)),
     ];
+    let mut recognizer = Recognizer::with_step(&image, memory, step(&image, &options));
+    // It stays where it was made.
+    let recognizer = recognizer.as_mut();
+    let recognizer = recognizer.map_err(|error| message(format_args!("{error}")))?;
     let mut matcher = match phrases {
-        Some((bytes, cells)) => {
-            let templates = Templates::parse(bytes);
-            let templates =
-                templates.map_err(|error| message(format_args!("templates: {error}")))?;
-            let matcher = Matcher::new(templates, &recognizer, cells);
-            Some(matcher.map_err(|misfit| message(format_args!("{misfit}")))?)
-        }
-        None => None,
+        Some((bytes, cells)) if PHRASES => Some(matcher(bytes, cells, recognizer)?),
+        _ => None,
     };
-    let mut app = App::new(
-        recognizer,
-        consumer,
-        &mut outputs,
-        Uart::<M>::new(),
-        processor,
-    );
-    if let Some(matcher) = &mut matcher {
+    let line = Uart::<M>::new();
+    let mut app = App::new(recognizer, consumer, &mut outputs, line, processor);
+    if let (true, Some(matcher)) = (PHRASES, &mut matcher) {
         app.listen_for(matcher);
     }
     if options.realtime {
-        start_ticks::<M>();
-        M::WATCHDOG.start(M::WATCHDOG_HZ);
+        M::start_ticks();
+        M::start_watchdog(failing::PATIENCE_MS);
     }
     let mut recognized_ms = 0;
     loop {
@@ -278,10 +279,11 @@ fn try_run<M: Machine>(
             if options.stall.is_some_and(|(at, _)| recognized_ms >= at) {
                 stall(&processor, options.stall.take().map_or(0, |(_, ms)| ms));
             }
-            match options.fault.take_if(|(at, _)| recognized_ms >= *at) {
-                Some((_, true)) => panic!("a panic was asked for"),
-                Some((_, false)) => cortex_m::asm::udf(),
-                None => {}
+            if let Some((_, fault)) = options.fault.take_if(|(at, _)| recognized_ms >= *at) {
+                fault.happen(bytes);
+            }
+            if app.damage().is_some() {
+                return Err(message(format_args!("the image was damaged while it ran")));
             }
         } else if ended {
             app.report_status();
@@ -301,33 +303,37 @@ fn try_run<M: Machine>(
     }
 }
 
+/// Compares the kernels with the plain ones. That takes more stack than the linker reserves, so that there must be no guard
+/// yet; the RAM below is free on these boards.
+fn compare_kernels() -> Result<(), Message> {
+    let cases =
+        cases::check(Cpu::default().kernels()).map_err(|error| message(format_args!("{error}")))?;
+    defmt::info!("{=u32} cases of kernels equal", cases);
+    Ok(())
+}
+
+/// Makes what looks for phrases in what a recognizer hears.
+#[inline(never)] // its messages leave the stack
+fn matcher(
+    bytes: &'static [u8],
+    cells: &'static mut [Cell],
+    recognizer: &Recognizer<'_, impl Step>,
+) -> Result<Matcher<'static, 'static>, Message> {
+    let templates =
+        Templates::parse(bytes).map_err(|error| message(format_args!("templates: {error}")))?;
+    Matcher::new(templates, recognizer, cells).map_err(|misfit| message(format_args!("{misfit}")))
+}
+
 /// Captures the next 10 ms of audio.
-fn capture() {
-    let read = interrupt::free(|cs| {
+pub fn capture() {
+    let read = critical_section::with(|cs| {
         let mut capture = CAPTURE.borrow(cs).borrow_mut();
         capture.as_mut().map_or(0, Capture::run)
     });
     ENDED.store(read == 0, Ordering::Release);
 }
 
-#[exception]
-fn SysTick() {
-    capture();
-}
-
-/// Starts the SysTick interrupt, which comes every 10 ms.
-fn start_ticks<M: Machine>() {
-    if let Some(mut peripherals) = cortex_m::Peripherals::take() {
-        let syst = &mut peripherals.SYST;
-        syst.set_clock_source(SystClkSource::Core);
-        syst.set_reload(M::CLOCK_HZ / 100 - 1);
-        syst.clear_current();
-        syst.enable_counter();
-        syst.enable_interrupt();
-    }
-}
-
-fn stall<M: Machine>(processor: &Cortex<M>, ms: u32) {
+fn stall<M: Machine>(processor: &Core<M>, ms: u32) {
     // The counter may wrap in this time.
     let mut left = u64::from(M::CLOCK_HZ / 1000) * u64::from(ms);
     let mut before = processor.now();
@@ -339,12 +345,12 @@ fn stall<M: Machine>(processor: &Cortex<M>, ms: u32) {
 }
 
 #[derive(Clone, Copy)]
-struct Cortex<M> {
+struct Core<M> {
     machine: PhantomData<M>,
     restart: Option<Restart>,
 }
 
-impl<M: Machine> Processor for Cortex<M> {
+impl<M: Machine> Processor for Core<M> {
     const CLOCK_HZ: u32 = M::CLOCK_HZ;
 
     fn now(&self) -> u32 {
@@ -352,37 +358,18 @@ impl<M: Machine> Processor for Cortex<M> {
     }
 
     fn sleep_unless(&mut self, ready: impl FnOnce() -> bool) {
-        cortex::sleep_unless(ready);
+        processor::sleep_unless(ready);
     }
 
     fn stack_bytes(&self) -> u32 {
-        cortex::stack_bytes()
+        processor::stack_bytes()
     }
 
     fn feed_watchdog(&mut self) {
-        M::WATCHDOG.feed();
+        M::feed_watchdog();
     }
 
     fn restarted(&mut self) -> Option<Restart> {
         self.restart
-    }
-}
-
-/// A bit that lights an LED in the FPGAIO block's LED register.
-struct Led<M>(M, u32);
-
-impl<M> ErrorType for Led<M> {
-    type Error = Infallible;
-}
-
-impl<M: Machine> OutputPin for Led<M> {
-    fn set_low(&mut self) -> Result<(), Infallible> {
-        M::LEDS.write(M::LEDS.read() & !(1 << self.1));
-        Ok(())
-    }
-
-    fn set_high(&mut self) -> Result<(), Infallible> {
-        M::LEDS.write(M::LEDS.read() | 1 << self.1);
-        Ok(())
     }
 }

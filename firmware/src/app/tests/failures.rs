@@ -113,6 +113,51 @@ fn audio_that_stops_closes_the_window_is_reported_once_and_starves_the_watchdog(
 }
 
 #[test]
+fn an_image_that_is_damaged_while_the_device_listens_ends_recognition() {
+    let clock = Clock::default();
+    let log = with_app(&IMAGE.0, Cpu::default(), clock.clone(), |app, ring| {
+        let next = hear_until(app, ring, |app| app.outputs[0].until.is_some());
+        app.scrub.expected ^= 1;
+        // A round over the image takes 18 s, a block of audio 10 ms.
+        let mut blocks = (next..).step_by(BLOCK).take(1800);
+        while app.damage().is_none() {
+            hear(app, ring, blocks.next().unwrap(), &[0; BLOCK]);
+        }
+        assert_eq!(app.damage(), Some(Problem::Checksum));
+        assert!(app.outputs.iter().all(|output| output.until.is_none()));
+        let fed = clock.fed.get();
+        assert!(!app.poll());
+        assert_eq!(clock.fed.get(), fed);
+    });
+    let last = &log[log.len() - 4..];
+    assert_eq!(
+        last,
+        ["yes low", "any low", "listens low", "BadImage(Checksum)"]
+    );
+}
+
+#[test]
+fn a_device_whose_image_was_damaged_reports_it_each_second_and_blinks_its_last_output() {
+    let clock = Clock::default();
+    let log = Log::default();
+    let mut pin = Pin("led", log.clone());
+    let mut refusal = Refusal::after(
+        Problem::Checksum,
+        Some(&mut pin),
+        Line::new(&log),
+        clock.clone(),
+        7,
+    );
+    for _ in 0..9 {
+        clock.skip(250);
+        refusal.poll();
+    }
+    assert_eq!(with(&log.borrow(), "BadImage").len(), 2);
+    assert_eq!(with(&log.borrow(), "led high").len(), 5);
+    assert_eq!(with(&log.borrow(), "Start"), [""; 0]);
+}
+
+#[test]
 fn a_clock_of_any_rate_that_wraps_counts_the_same_time() {
     for hz in [1000, 32_768, 25_000_000, 240_000_000, u32::MAX] {
         let mut now = u32::MAX - 5;
@@ -199,9 +244,9 @@ fn errors_of_pins_are_counted_up_to_the_most_that_a_counter_tells() {
     let (log, mut ring) = (Log::default(), Ring::<4>::new());
     let (mut producer, consumer) = ring.split();
     let mut outputs = [Output::new(Broken, None, 200), Output::while_awake(Broken)];
-    let recognizer = Recognizer::new(&image, &mut memory).unwrap();
+    let mut recognizer = Recognizer::new(&image, &mut memory).unwrap();
     let (line, clock) = (Line::new(&log), Clock::default());
-    let mut app = App::new(recognizer, consumer, &mut outputs, line, clock);
+    let mut app = App::new(&mut recognizer, consumer, &mut outputs, line, clock);
     assert_eq!(app.status.io_errors, 2);
     app.status.io_errors = u32::MAX - 1;
     for (start, pcm) in (0..).step_by(BLOCK).zip(answers().chunks(BLOCK)) {

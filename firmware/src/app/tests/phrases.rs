@@ -31,11 +31,11 @@ fn a_phrase_is_reported_whether_the_device_is_asleep_or_awake_and_opens_no_windo
     let mut ring = Ring::<4>::new();
     let (mut producer, consumer) = ring.split();
     let mut outputs = [Output::while_awake(Pin("listens", log.clone()))];
-    let recognizer = Recognizer::new(&image, &mut memory).unwrap();
+    let mut recognizer = Recognizer::new(&image, &mut memory).unwrap();
     let templates = Templates::parse(&file).unwrap();
     let mut matcher = Matcher::new(templates, &recognizer, &mut cells).unwrap();
     let (line, clock) = (Line::new(&log), Clock::default());
-    let mut app = App::new(recognizer, consumer, &mut outputs, line, clock);
+    let mut app = App::new(&mut recognizer, consumer, &mut outputs, line, clock);
     app.listen_for(&mut matcher);
     for (index, samples) in pcm.chunks(BLOCK).enumerate() {
         hear(&mut app, &mut producer, (index * BLOCK) as u64, samples);

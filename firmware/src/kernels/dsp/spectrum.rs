@@ -14,6 +14,7 @@ use crate::kernels::twiddles::{SINES, twiddle};
 use crate::kernels::{Filters, plain};
 
 /// Computes the same as [`plain::filter_bank`].
+#[inline(never)] // its buffers leave the stack before the network runs
 pub fn filter_bank(samples: &[i16], window: &[f32], filters: Filters<'_>, sums: &mut [f32]) {
     let mut waves = MaybeUninit::<[f32; FFT]>::uninit();
     let mut spectrum = MaybeUninit::<[f32; FFT]>::uninit();

@@ -12,6 +12,7 @@ use crate::kernels::{Filters, LEAST};
 const SUMS: usize = 132;
 
 /// Computes the same as [`plain::filter_bank`](super::super::plain::filter_bank).
+#[inline(never)] // its buffers leave the stack before the network runs
 pub fn filter_bank(samples: &[i16], window: &[f32], filters: Filters<'_>, sums: &mut [f32]) {
     let mut powers = MaybeUninit::uninit();
     let powers = power_spectrum(samples, window, &mut powers);

@@ -8,6 +8,7 @@ use crate::kernels::{Filters, LEAST};
 /// sample is multiplied by its weight in `window`; those behind the last are 0.
 ///
 /// No number is subnormal, as samples are integers.
+#[inline(never)] // its buffers leave the stack before the network runs
 pub fn filter_bank(samples: &[i16], window: &[f32], filters: Filters<'_>, sums: &mut [f32]) {
     sum_bands(&power_spectrum(samples, window), filters, sums);
 }

@@ -57,7 +57,8 @@ pub struct QemuArgs {
     /// board again
     #[arg(long, value_name = "AT,MS", requires = "realtime", value_parser = stall)]
     pub stall: Option<(u32, u32)>,
-    /// Lets the firmware fail at AT ms of audio, by a panic or a hardfault, and start again
+    /// Lets the firmware fail at AT ms of audio, by a panic, a hardfault or an overflow of its stack, and start again; or
+    /// damages its image, which it finds within a round of its check and ends
     #[arg(long, value_name = "AT,KIND", conflicts_with = "kernels", value_parser = fault)]
     pub fault: Option<(u32, String)>,
     /// Serves the serial port on this address for `zerda monitor tcp:HOST:PORT`, which each file waits for, instead of

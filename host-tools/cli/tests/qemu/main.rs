@@ -22,6 +22,7 @@ mod npu;
 mod phrases;
 mod prediction;
 mod recovery;
+mod risc_v;
 mod serial_port;
 #[cfg(unix)] // for its links
 mod template;
@@ -43,7 +44,8 @@ fn tools() -> bool {
             Err(error) => Err(format!("bash: {error}")),
         }
     };
-    let tools = TOOLS.get_or_init(|| set_up(&["targets"]).and_then(|()| set_up(&["qemu"])));
+    let all: [&[&str]; 3] = [&["targets"], &["qemu"], &["qemu", "riscv32"]];
+    let tools = TOOLS.get_or_init(|| all.into_iter().try_for_each(set_up));
     let Err(why) = tools else { return true };
     assert!(!in_ci(), "targets and QEMU are needed in CI: {why}");
     skip(why);

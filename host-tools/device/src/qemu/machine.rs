@@ -17,8 +17,6 @@ use zerda_support::interrupt;
 
 use crate::boards::Project;
 
-const PROGRAM: &str = "qemu-system-arm";
-
 /// Options with which QEMU starts no other program, whatever the firmware asks for.
 const SANDBOX: [&str; 2] = ["-sandbox", "on,spawn=deny"];
 
@@ -29,6 +27,8 @@ const POLL: Duration = Duration::from_millis(10);
 pub struct Machine<'a> {
     /// Name of the board, which errors begin with.
     name: &'a str,
+    /// Name of the program that emulates the board's core.
+    emulator: String,
     program: PathBuf,
     /// Says whether the program takes [`SANDBOX`].
     sandbox: bool,
@@ -71,9 +71,12 @@ impl<'a> Machine<'a> {
         let elf = NamedTempFile::new()
             .and_then(|mut file| file.write_all(&bytes).map(|()| file))
             .map_err(|error| Error::write("a temporary file", error))?;
-        let program = program(project)?;
+        let core = core(&project.target);
+        let emulator = format!("qemu-system-{core}");
+        let program = program(project, core, &emulator)?;
         Ok(Machine {
             name: &project.board.name,
+            emulator,
             sandbox: has_sandbox(&program),
             program,
             machine: project.qemu_machine()?,
@@ -105,7 +108,9 @@ impl<'a> Machine<'a> {
                 .stderr(Stdio::piped())
                 .spawn()
                 .map(Running)
-                .map_err(|error| self.failed(&format!("{PROGRAM} cannot be started: {error}")))?;
+                .map_err(|error| {
+                    self.failed(&format!("{} cannot be started: {error}", self.emulator))
+                })?;
             if let Some(stdout) = child.0.stdout.take() {
                 let table = self.defmt.as_ref().filter(|_| boot.logs);
                 scope.spawn(move || logs(stdout, table));
@@ -122,7 +127,7 @@ impl<'a> Machine<'a> {
         })?;
         match status.success() {
             true => Ok(()),
-            false => Err(self.failed(&cause(status, &said))),
+            false => Err(self.failed(&cause(&self.emulator, status, &said))),
         }
     }
 
@@ -134,7 +139,11 @@ impl<'a> Machine<'a> {
         }
         let shift = if boot.realtime { 3 } else { 10 };
         let icount = format!("shift={shift},align=off,sleep=off");
-        let fixed = ["-nographic", "-monitor", "none", "-M", self.machine];
+        let mut fixed = vec!["-nographic", "-monitor", "none", "-M", self.machine];
+        if self.emulator.contains("riscv") {
+            // Else the machine starts firmware of its own first.
+            fixed.extend(["-bios", "none"]);
+        }
         let options = ["-serial", serial, "-icount", &icount];
         let sandbox: &[&str] = if self.sandbox { &SANDBOX } else { &[] };
         let all = fixed.iter().chain(&options).chain(sandbox);
@@ -203,18 +212,26 @@ impl Drop for Running {
     }
 }
 
+/// Returns QEMU's name for the cores of a target.
+fn core(target: &str) -> &'static str {
+    match target.starts_with("riscv32") {
+        true => "riscv32",
+        false => "arm",
+    }
+}
+
 /// Finds QEMU on the path, or else where the set-up script puts it, which it calls.
-fn program(project: &Project) -> Result<PathBuf> {
+fn program(project: &Project, core: &str, emulator: &str) -> Result<PathBuf> {
     let works = |program: &Path| {
         let mut command = Command::new(program);
         let command = command.arg("--version").stdin(Stdio::null());
         command.output().is_ok_and(|output| output.status.success())
     };
-    if works(Path::new(PROGRAM)) {
-        return Ok(PROGRAM.into());
+    if works(Path::new(emulator)) {
+        return Ok(emulator.into());
     }
-    project.set_up("qemu")?;
-    Ok(project.tools()?.join("bin").join(PROGRAM))
+    project.set_up(&["qemu", core])?;
+    Ok(project.tools()?.join("bin").join(emulator))
 }
 
 /// Says whether this QEMU takes [`SANDBOX`]: others than Linux's do not, nor those that were built without it.
@@ -276,13 +293,18 @@ fn logs(mut stdout: impl Read, table: Option<&Table>) {
 }
 
 /// Says why QEMU did not end well, by what it and the firmware said.
-fn cause(status: ExitStatus, said: &str) -> String {
+fn cause(emulator: &str, status: ExitStatus, said: &str) -> String {
     let chatter = |line: &str| line.contains(": warning: ") || line.contains(": info: ");
     let lines = || said.lines().filter(|line| !chatter(line));
     if let Some(fatal) = lines().find_map(|line| line.strip_prefix("qemu: fatal: ")) {
         return format!("the processor stopped: {fatal}");
     }
-    if let Some(own) = lines().find_map(|line| line.strip_prefix("qemu-system-arm: ")) {
+    let own = |line: &'_ str| {
+        line.strip_prefix(emulator)?
+            .strip_prefix(": ")
+            .map(String::from)
+    };
+    if let Some(own) = lines().find_map(own) {
         return format!("QEMU: {own}");
     }
     match lines().collect::<Vec<_>>().join(" ").trim() {
@@ -323,7 +345,7 @@ mod tests {
             ),
         ];
         for (status, said, expected) in cases {
-            assert_eq!(cause(status, said), expected);
+            assert_eq!(cause("qemu-system-arm", status, said), expected);
         }
     }
 }

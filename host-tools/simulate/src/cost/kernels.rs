@@ -118,6 +118,7 @@ pub fn work(image: &Image<'_>, op: Op, kernels: Kernels, plain: bool, absent: u1
     };
     match kernels {
         _ if plain => plain::work(&task, kernels, &mut work),
+        Kernels::Plain => plain::work(&task, kernels, &mut work),
         Kernels::Dsp => dsp::work(&task, &mut work),
         Kernels::Mve => mve::work(&task, &mut work),
     }

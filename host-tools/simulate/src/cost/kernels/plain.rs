@@ -6,7 +6,7 @@ use super::{Task, Work};
 /// Adds the work of an operator; LLVM finds vectors of 16 in the plain kernels for Helium.
 pub fn work(task: &Task<'_>, kernels: Kernels, work: &mut Work) {
     let width = match kernels {
-        Kernels::Dsp => 1,
+        Kernels::Plain | Kernels::Dsp => 1,
         Kernels::Mve => 16,
     };
     match task {
