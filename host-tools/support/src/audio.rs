@@ -7,6 +7,7 @@
 mod caf;
 mod chunks;
 mod compressed;
+mod convolution;
 mod error;
 mod files;
 mod flac;
@@ -28,6 +29,7 @@ use zerda_firmware::Image;
 use crate::error::{Error, Result};
 use source::Source;
 
+pub use convolution::convolve;
 pub use files::{expand, is_hidden, list};
 pub use raw::{Raw, RawFormat};
 pub use recording::Recording;

@@ -71,6 +71,12 @@ fn write_wav(folder: &TempDir, name: &str, samples: &[i16]) -> String {
     path.display().to_string()
 }
 
+/// 2.6 s in which a word is said.
+fn word(folder: &TempDir) -> String {
+    let pcm = audio::read(&root().join("models/samples/answers.wav")).unwrap();
+    write_wav(folder, "word.wav", &pcm[..41_600])
+}
+
 /// Noise from -amplitude to amplitude.
 fn noise(length: usize, amplitude: i32) -> Vec<i16> {
     let mut state = 1u32;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{BOARDS, noise, objects, root, run, tools, write_wav};
+use super::{BOARDS, noise, objects, run, tools, word, write_wav};
 
 /// What a board reports of a recording, in the text of `--json`, with arguments that make it fail.
 pub fn reports(board: &str, recording: &str, failure: &[&str]) -> Vec<Value> {
@@ -45,15 +45,15 @@ fn after_a_panic_a_fault_an_overflow_and_a_main_loop_that_hangs_a_board_starts_a
     if !tools() {
         return;
     }
-    let sample = root().join("models/samples/answers.wav");
-    let sample = sample.display().to_string();
+    let folder = tempfile::tempdir().unwrap();
+    let word = word(&folder);
     let hangs: (&[&str], _) = (&["--realtime", "--stall", "1000,2500"], "Watchdog");
     for (board, _) in BOARDS {
-        let undisturbed = reports(board, &sample, &[]);
-        assert!(undisturbed.len() >= 4);
+        let undisturbed = reports(board, &word, &[]);
+        assert!(!undisturbed.is_empty());
         for (failure, cause) in FAILURES.into_iter().chain([hangs]) {
             // It hears the file again, from its start.
-            let after = after_one_restart(board, &sample, failure, cause);
+            let after = after_one_restart(board, &word, failure, cause);
             assert_eq!(after, undisturbed, "{board} {failure:?}");
         }
     }
@@ -64,15 +64,20 @@ fn an_image_that_is_damaged_while_a_board_runs_is_found_and_ends_recognition() {
     if !tools() {
         return;
     }
-    // A round of the check takes 18 s.
+    // A round of the check takes 18 s; the network rests meanwhile.
     let folder = tempfile::tempdir().unwrap();
-    let recording = write_wav(&folder, "noise.wav", &noise(20 * 16_000, 300));
+    let recording = write_wav(&folder, "quiet.wav", &noise(20 * 16_000, 1));
     for (board, _) in BOARDS {
-        assert_eq!(reports(board, &recording, &[]), [json!(null); 0], "{board}");
-        let arguments = ["qemu", "--json", "--board", board, &recording];
+        let undamaged = reports(board, &recording, &["--quiet"]);
+        assert!(
+            !undamaged.iter().any(|one| !one["bad_image"].is_null()),
+            "{board}"
+        );
+        let arguments = ["qemu", "--json", "--quiet", "--board", board, &recording];
         let (code, stdout, stderr) = run(&[&arguments[..], &["--fault", "1000,image"]].concat());
         assert_eq!(code, 1, "{board}: {stdout}");
-        assert_eq!(stdout.trim_end(), r#"{"bad_image":"Checksum"}"#, "{board}");
+        let last = stdout.lines().last();
+        assert_eq!(last, Some(r#"{"bad_image":"Checksum"}"#), "{board}");
         let line = stderr.lines().last().unwrap();
         let expected = "the firmware stopped: the image was damaged while it ran";
         assert_eq!(line, format!("zerda: {board}: {expected}"));

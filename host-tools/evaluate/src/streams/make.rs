@@ -20,7 +20,6 @@ use zerda_support::audio::{self, SAMPLE_RATE};
 use zerda_support::error::{Error, Result};
 use zerda_support::speech::stretches;
 
-use super::room::convolve;
 use super::score::{Background, Spoken};
 
 const MS: usize = SAMPLE_RATE as usize / 1000;
@@ -265,7 +264,7 @@ impl Script {
         let mut mix = vec![0.0; self.length];
         for word in &self.words {
             let reverberant = match rooms.get(word.room).filter(|_| condition.reverberant) {
-                Some(response) => Some(convolve(&word.samples, response)?),
+                Some(response) => Some(audio::convolve(&word.samples, response)?),
                 None => None,
             };
             let samples = reverberant.as_deref().unwrap_or(&word.samples);

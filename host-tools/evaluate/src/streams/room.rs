@@ -5,11 +5,8 @@
 
 use rand::RngExt;
 use rand::rngs::Xoshiro256PlusPlus;
-use realfft::RealFftPlanner;
-use realfft::num_complex::Complex;
 
 use zerda_support::audio::SAMPLE_RATE;
-use zerda_support::error::{Error, Result};
 
 /// Speed of sound in metres a second, which holds at 20 °C.
 const SOUND: f64 = 343.0;
@@ -138,40 +135,6 @@ fn high_pass(response: &mut [f64]) {
     }
 }
 
-/// Returns `signal` as it sounds in a room of this impulse response; its length is the sum of both lengths.
-pub fn convolve(signal: &[f64], response: &[f64]) -> Result<Vec<f64>> {
-    let length = signal.len() + response.len();
-    let mut planner = RealFftPlanner::<f64>::new();
-    let (forward, inverse) = {
-        let size = length.next_power_of_two();
-        (
-            planner.plan_fft_forward(size),
-            planner.plan_fft_inverse(size),
-        )
-    };
-    let failed = |error: realfft::FftError| Error::check(format!("the room's sound: {error}"));
-    let spectrum = |samples: &[f64]| -> Result<Vec<Complex<f64>>> {
-        let mut padded = forward.make_input_vec();
-        padded[..samples.len()].copy_from_slice(samples);
-        let mut spectrum = forward.make_output_vec();
-        forward
-            .process(&mut padded, &mut spectrum)
-            .map_err(failed)?;
-        Ok(spectrum)
-    };
-    let mut product = spectrum(signal)?;
-    let response = spectrum(response)?;
-    product.iter_mut().zip(response).for_each(|(a, b)| *a *= b);
-    let mut samples = inverse.make_output_vec();
-    inverse
-        .process(&mut product, &mut samples)
-        .map_err(failed)?;
-    let scale = 1.0 / samples.len() as f64;
-    samples.truncate(length);
-    samples.iter_mut().for_each(|sample| *sample *= scale);
-    Ok(samples)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -217,15 +180,5 @@ mod tests {
             assert!((sample - expected).abs() < 1e-12);
         }
         assert!(heard.len() >= 3);
-    }
-
-    #[test]
-    fn convolution_is_the_sum_of_delayed_copies() {
-        let heard = convolve(&[1.0, 2.0, -1.0], &[0.5, 0.0, 0.25]).unwrap();
-        let expected = [0.5, 1.0, -0.25, 0.5, -0.25, 0.0];
-        for (heard, expected) in heard.iter().zip(expected) {
-            assert!((heard - expected).abs() < 1e-12);
-        }
-        assert_eq!(heard.len(), 6);
     }
 }
