@@ -6,6 +6,7 @@ recipe.toml: the language, how long a training stream is, labels that begin or e
 
 import json
 import os
+import re
 import tomllib
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -31,9 +32,14 @@ UNKNOWN = LABELS.index("_unknown_")
 SILENCE = LABELS.index("_silence_")
 
 
+# Japanese and Chinese characters, between which no spaces tell words apart.
+UNSPACED = re.compile("[\u3040-\u30ff\u3400-\u9fff]")
+
+
 def says_a_label(text: str, labels: list[str] = WORDS) -> bool:
-    """Says whether a label, which may be of several words, stands in a text of words between spaces."""
-    return any(f" {label} " in f" {text} " for label in labels)
+    """Says whether a label, which may be of several words, stands in a text of words between spaces, if its script has any."""
+    closed = text.replace(" ", "")
+    return any(label.replace(" ", "") in closed if UNSPACED.search(label) else f" {label} " in f" {text} " for label in labels)
 
 
 @dataclass(frozen=True)

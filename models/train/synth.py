@@ -8,10 +8,11 @@ import soundfile
 
 from config import LANGUAGE, WORDS
 from features import resample
+from speech import reading
 
 ACCENTS = ["en-us", "en-gb", "en-gb-scotland", "en-gb-x-gbclan", "en-gb-x-rp", "en-gb-x-gbcwmd", "en-029", "en-us-nyc"]
 if LANGUAGE != "en":
-    ACCENTS = {"es": ["es", "es-419"], "fr": ["fr-fr", "fr-be", "fr-ch"], "pt": ["pt-br", "pt"]}.get(LANGUAGE, [LANGUAGE])
+    ACCENTS = {"es": ["es", "es-419"], "fr": ["fr-fr", "fr-be", "fr-ch"], "pt": ["pt-br", "pt"], "zh": [reading.READERS["zh"].voice]}.get(LANGUAGE, [LANGUAGE])
 VARIANTS = ["", "m1", "m2", "m3", "m4", "m5", "m6", "m7", "f1", "f2", "f3", "f4", "Alex", "Andy", "Denis", "Diogo",
             "Gene", "Hugo", "Jacky", "Lee", "Marco", "Mario", "Mike", "adam", "anika", "aunty", "belinda", "benjamin",
             "boris", "caleb", "david", "ed", "edward", "grandma", "grandpa", "john", "linda", "max", "pablo", "paul",
@@ -36,7 +37,7 @@ channel message weather traffic station hospital temperature alarm""".split()
 
 def speak(text: str, voice: str, rate: int, words_per_minute: int = 160, pitch: int = 50) -> np.ndarray:
     """The text in an espeak-ng voice such as `en-us+f2`, as float32 samples of 16-bit value."""
-    command = ["espeak-ng", "-v", voice, "-s", str(words_per_minute), "-p", str(pitch), "--stdout", text]
+    command = ["espeak-ng", "-v", voice, "-s", str(words_per_minute), "-p", str(pitch), "--stdout", reading.letters(text, voice)]
     wav = subprocess.run(command, check=True, capture_output=True).stdout
     # A streamed WAV carries no length, so the header's is set to what came.
     wav = wav[:4] + (len(wav) - 8).to_bytes(4, "little") + wav[8:40] + (len(wav) - 44).to_bytes(4, "little") + wav[44:]
@@ -49,7 +50,8 @@ def training_mix(seed: int, a_command: int, a_word: int) -> list[tuple[str, str,
     """(word, voice, words a minute, pitch): `a_command` voices of each command, `a_word` of each other word."""
     random = np.random.default_rng(seed)
     mix = []
-    for words, count in ((WORDS, a_command), ([word for word in OTHERS if word not in WORDS], a_word)):
+    others = reading.some_words(LANGUAGE, len(OTHERS)) if LANGUAGE in reading.READERS else OTHERS
+    for words, count in ((WORDS, a_command), ([word for word in others if word not in WORDS], a_word)):
         for word in words:
             for _ in range(count):
                 accent, variant = random.choice(ACCENTS), random.choice(VARIANTS)

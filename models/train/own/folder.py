@@ -74,6 +74,15 @@ def speaker(file: str) -> str:
     return f"{engine} {voice.split('+')[-1]}"
 
 
+def spoken_by(file: str, natives: set[str]) -> str:
+    """Says whose voice such a name tells: one of the language's own speakers, of others, or of no person."""
+    parts = Path(file).name.split(".")
+    if parts[0] != "kokoro":
+        return {"espeak": "espeak-ng"}.get(parts[0], parts[0])
+    own = [voice in natives for voice in parts[1].split("+")]
+    return "the language's own speakers" if all(own) else "mixtures of own and other speakers" if any(own) else "other speakers, with an accent"
+
+
 def held_out(spoken: Path, split: str, folder: Path) -> dict[str, int]:
     """Cuts a split's clips: `words/LABEL/` of the labels, `other/` of all else, each between near silences. The clips by label."""
     made, unfinished = {}, folder.with_name(folder.name + ".part")

@@ -1,17 +1,26 @@
 """What came of it, as text and as a page: misses and false alarms of each word, words that are taken for each other, and what to do."""
 
 import html
+import unicodedata
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from speech.voices import natives
+
 from .asked import Asked, Checked, Pair
-from .folder import speaker
+from .folder import speaker, spoken_by
 
 # Fewer samples tell nothing of one voice or word: none missed of them is below 14 % with 95 % confidence.
 LEAST = 20
 MISSED, CONFUSED = 0.15, 0.05  # shares from which on something is to be done
 SHIPPED_HEARD = "recordings of it were among the other words that the shipped weights, from which this began, were trained on"
+
+
+def columns(text: str) -> int:
+    """Counts the columns that a text takes in a terminal, where Japanese and Chinese characters are twice as wide and accents take none."""
+    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
 
 
 @dataclass
@@ -34,8 +43,8 @@ class Report:
     def text(self) -> str:
         lines = [self.title, "", *self.facts]
         for table in self.tables:
-            widths = [max(len(row[i]) for row in [table.head, *table.rows]) for i in range(len(table.head))]
-            rows = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in [table.head, *table.rows]]
+            widths = [max(columns(row[i]) for row in [table.head, *table.rows]) for i in range(len(table.head))]
+            rows = ["  ".join(cell + " " * (width - columns(cell)) for cell, width in zip(row, widths)).rstrip() for row in [table.head, *table.rows]]
             lines += ["", table.title, *(f"  {row}" for row in rows), *([f"  {table.note}"] if table.note else [])]
         return "\n".join([*lines, "", "What to do", *(f"- {line}" for line in self.advice)]) + "\n"
 
@@ -126,12 +135,12 @@ def confusions(asked: Asked, judged: list[Judged], alike: list[Pair]) -> list[tu
     return sorted(found, reverse=True)
 
 
-def by_speaker(judged: list[Judged], folder: Path) -> Table:
-    """Each held-out voice's own misses, clean; `folder` has the clips, a folder a label."""
-    said = Counter(speaker(path.name) for path in folder.rglob("*.wav"))
-    lost = Counter(speaker(Path(clip).name) for each in judged for clip in point(each.told)["conditions"][0]["missed"])
+def by(title: str, who: Callable[[str], str], judged: list[Judged], folder: Path) -> Table:
+    """Misses of held-out voices, clean, by what `who` says of a clip's file name; `folder` has the clips, a folder a label."""
+    said = Counter(who(path.name) for path in folder.rglob("*.wav"))
+    lost = Counter(who(Path(clip).name) for each in judged for clip in point(each.told)["conditions"][0]["missed"])
     rows = [[voice, share(lost[voice], count)] for voice, count in sorted(said.items())]
-    return Table("By voice, held out, clean", ["voice", "missed"], rows, f"Fewer than {LEAST} samples tell little.")
+    return Table(f"{title}, held out, clean", ["voice", "missed"], rows, f"Fewer than {LEAST} samples tell little.")
 
 
 def kept_table(asked: Asked, before: dict, after: dict) -> Table:
@@ -175,6 +184,8 @@ def together(asked: Asked, known: Checked, facts: list[str], judged: list[Judged
     confused = confusions(asked, judged, known.alike)
     if confused:
         report.tables.append(Table("Too much alike", ["words"], [[line] for _, line in confused]))
-    report.tables.append(by_speaker([each for each in judged if each.of != "recordings"], clips))
+    synthetic, own = [each for each in judged if each.of != "recordings"], natives(asked.language)
+    report.tables.append(by(f"By voices, language `{asked.language}`", lambda file: spoken_by(file, own), synthetic, clips))
+    report.tables.append(by("By voice", speaker, synthetic, clips))
     report.advice = advice(asked, judged, confused, has_speech, heard_before)
     return report

@@ -1,6 +1,6 @@
 """Phonemes of texts, how far apart two words sound, and which words sound almost like a label.
 
-espeak-ng writes the phonemes; Kokoro learnt another spelling of them (misaki's), in which a diphthong or an
+espeak-ng writes the phonemes, but of what `reading.py` reads; Kokoro learnt another spelling of them (misaki's), in which a diphthong or an
 affricate is one character. English has two accents, `us` and `gb`; another language has one, by its code.
 """
 
@@ -13,9 +13,11 @@ import numpy as np
 
 from config import LANGUAGE
 
+from . import reading
+
 ACCENTS = ["us", "gb"] if LANGUAGE == "en" else [LANGUAGE]
 # espeak-ng's names of them, where they are others.
-VOICES = {"us": "en-us", "gb": "en-gb", "fr": "fr-fr", "pt": "pt-br"}
+VOICES = {"us": "en-us", "gb": "en-gb", "fr": "fr-fr", "pt": "pt-br", "zh": reading.READERS["zh"].voice}
 # espeak-ng's spelling with ties to Kokoro's; the order counts.
 SPELLING = {
     "both": [("a^ɪ", "I"), ("a^ʊ", "W"), ("e^ɪ", "A"), ("ɔ^ɪ", "Y"), ("t^ʃ", "ʧ"), ("d^ʒ", "ʤ"), ("ə^l", "ᵊl"), ("ɚ", "əɹ"),
@@ -25,11 +27,12 @@ SPELLING = {
 }
 OTHERS = [("a^ɪ", "I"), ("a^ʊ", "W"), ("e^ɪ", "A"), ("ɔ^ɪ", "Y"), ("o^ʊ", "O"), ("t^ʃ", "ʧ"), ("d^ʒ", "ʤ"), ("t^s", "ʦ"), ("d^z", "ʣ"), ("g", "ɡ"), (".", "")]
 KNOWN = set(" .,!?ˈˌːAIOQWYTabdefhijklmnpstuvwzæðŋɑɒɔəɛɜɡɪɹʃʊʌʒʤʧθᵊᵻ")
-# What Kokoro's vocabulary has for other languages; the first is the tilde of nasal vowels, on the letter before.
-FOREIGN = KNOWN | set("\u0303cqorxyøœβçɕɖɟɣɥɨɯɰɲɳɴɸɾɽɻʁʂʈʋʎʔχɤʝʣʦʰʲɐɚ")
+# What Kokoro's vocabulary has for other languages; the first is the tilde of nasal vowels, on the letter before. Arrows are tones.
+TONES = set("→↗↘↓")
+FOREIGN = KNOWN | TONES | set("\u0303cqorxyøœβçɕɖɟɣɥɨɯɰɲɳɴɸɾɽɻʁʂʈʋʎʔχɤʝʣʦʰʲɐɚʨʥᵝꭧ")
 VOWELS = set("AIOQWYaeiouæɑɒɔəɛɜɪʊʌᵊᵻyøœɨɯɤɐɚ")
-GROUPS = [VOWELS, set("pbtdkɡTcqɟɖʈʔ"), set("fvθðszʃʒhxçɕβɣɸʂʁχʝɰ"), set("mnŋɲɳɴ"), set("lɹwjrɾɽɻʎʋɥ"), set("ʧʤʦʣ")]
-WEAK = set("əᵊᵻhjɹ\u0303ʰʲ")
+GROUPS = [VOWELS, set("pbtdkɡTcqɟɖʈʔ"), set("fvθðszʃʒhxçɕβɣɸʂʁχʝɰ"), set("mnŋɲɳɴ"), set("lɹwjrɾɽɻʎʋɥ"), set("ʧʤʦʣʨʥꭧ"), TONES]
+WEAK = TONES | set("əᵊᵻhjɹ\u0303ʰʲᵝ")
 
 
 def spelt(ipa: str, accent: str) -> str:
@@ -44,6 +47,8 @@ def phonemes(texts: list[str], accent: str) -> list[str]:
     """Kokoro's phonemes of each text, a word's between spaces; the texts are words without punctuation."""
     if not texts:
         return []
+    if accent in reading.READERS:
+        return ["".join(c for c in reading.front_end(accent).phonemes(text) if c in FOREIGN).strip() for text in texts]
     command = ["espeak-ng", "-q", "--ipa", "--tie=^", "-v", VOICES.get(accent, accent), "--stdin"]
     done = subprocess.run(command, input="\n\n".join(texts) + "\n", check=True, capture_output=True, text=True)
     lines = [line.strip() for line in done.stdout.splitlines() if line.strip()]
@@ -162,10 +167,10 @@ class NearMisses:
 
     def exchanged(self, phrase: str, count: int = 120) -> list[tuple[float, str]]:
         """The phrase with one of its words exchanged for one that sounds almost like it."""
-        words, found = phrase.split(" "), {}
+        words, found = reading.words(phrase, ACCENTS[0]), {}
         for place, sound in enumerate(map(bare, phonemes(words, ACCENTS[0]))):
             for far, other in self.nearest(sound, max(1.5, 0.45 * len(sound)), 40):
-                text = " ".join([*words[:place], other, *words[place + 1 :]])
+                text = reading.phrase([*words[:place], other, *words[place + 1 :]], ACCENTS[0])
                 # "light off" is "lights off" to most people.
                 same = self.usual[other].rstrip("sz") == sound.rstrip("sz")
                 if far >= 1.0 and not same and text not in self.labels:

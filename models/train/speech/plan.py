@@ -12,7 +12,7 @@ import numpy as np
 from config import COMMANDS, FROM_TEXT, LANGUAGE, RECIPE, WAKE, says_a_label
 from synth import OTHERS as PLAIN
 
-from . import voices
+from . import reading, voices
 from .phonemes import ACCENTS, VOWELS, NearMisses, in_bulk, weighted
 
 LABELS = [*COMMANDS, *WAKE, *FROM_TEXT]
@@ -39,7 +39,7 @@ this {} makes me think of {}|after the {} came the {}|the children were playing 
 def usual_words(path: Path) -> list[str]:
     """The words of a word list that a person might say, without the labels."""
     words = [w for w in path.read_text(encoding="utf-8").split() if (w.isascii() or LANGUAGE != "en") and w.isalpha() and 2 <= len(w) <= 12]
-    found = [w for w in words if not w[1:].isupper() and w.lower() not in LABELS]
+    found = [w for w in words if not w[1:].isupper() and not says_a_label(w.lower()) and not reading.foreign(w, LANGUAGE)]
     # Lists of other languages hold all forms of a word.
     return found if LANGUAGE == "en" else found[:: max(1, len(found) // 20000)]
 
@@ -48,11 +48,13 @@ def stretches(path: Path, longest: int = 14) -> list[str]:
     """Pieces of a transcript (an identifier, then what was said, a line each) in which no label is said."""
     found = []
     for line in path.read_text(encoding="utf-8").splitlines():
-        words = re.sub(r"[^a-z' ]" if LANGUAGE == "en" else r"[^\w' ]", "", line.partition(" ")[2].lower()).split()
+        said = re.sub(r"[^a-z' ]" if LANGUAGE == "en" else r"[^\w' ]", "", line.partition(" ")[2].lower())
+        words = [word for part in said.split() for word in reading.words(part, LANGUAGE)]
         for start in range(0, len(words), longest):
             piece = words[start : start + longest]
-            if len(piece) >= 4 and not says_a_label(" ".join(piece)):
-                found.append(" ".join(piece))
+            text = reading.phrase(piece, LANGUAGE)
+            if len(piece) >= 4 and not says_a_label(text) and not reading.foreign(text, LANGUAGE):
+                found.append(text)
     return found
 
 
@@ -65,16 +67,17 @@ def drawn_out(random: np.random.Generator, spoken: str) -> str:
 
 def broken(phrase: str) -> list[tuple[float, str]]:
     """Pieces of a phrase of several words, as (distance, text), that are no label themselves."""
-    words = phrase.split(" ")
-    pieces = {" ".join(words[i:j]) for i in range(len(words)) for j in range(i + 1, len(words) + 1)} - {phrase, *LABELS}
+    words = reading.words(phrase, LANGUAGE)
+    pieces = {reading.phrase(words[i:j], LANGUAGE) for i in range(len(words)) for j in range(i + 1, len(words) + 1) if j - i < len(words)} - set(LABELS)
     return [(2.0, piece) for piece in sorted(pieces)]
 
 
 class Planner:
     def __init__(self, words: list[str], sentences: list[str], seed: int):
         self.near = NearMisses(words, LABELS)
-        said_long = [label for label in LABELS if label in WAKE or " " in label]
-        self.near_phrases = {label: self.near.exchanged(label) + broken(label) if " " in label else self.near.phrases(label) for label in said_long}
+        several = {label for label in LABELS if len(reading.words(label, LANGUAGE)) > 1}
+        said_long = [label for label in LABELS if label in WAKE or label in several]
+        self.near_phrases = {label: self.near.exchanged(label) + broken(label) if label in several else self.near.phrases(label) for label in said_long}
         self.parts = {label: self.near.parts(label) if voices.ENGINES.get("kokoro") else [] for label in said_long}
         # No single word sounds like a phrase.
         self.near_words = {label: self.near.words(label) or self.near_phrases.get(label) or self.near.nearest(self.near.usual[label], 99.0, 20)

@@ -31,10 +31,19 @@ NATIVE = {
     "hi": {"train": ["hf_alpha", "hm_omega"], "val": ["hf_beta"], "test": ["hm_psi"]},
     "it": {"train": ["if_sara"], "val": [], "test": ["im_nicola"]},
     "pt": {"train": ["pf_dora", "pm_alex"], "val": [], "test": ["pm_santa"]},
+    "ja": {"train": ["jf_alpha", "jf_gongitsune", "jm_kumo"], "val": ["jf_nezumi"], "test": ["jf_tebukuro"]},
+    "zh": {"train": ["zf_xiaobei", "zf_xiaoni", "zm_yunjian", "zm_yunxi", "zm_yunxia"], "val": ["zf_xiaoyi"], "test": ["zf_xiaoxiao", "zm_yunyang"]},
 }
+ENGLISH = KOKORO
+
+
+def natives(language: str) -> set[str]:
+    """Names Kokoro's voices of the language, in all splits; of English where it has none of the language."""
+    return {name for names in NATIVE.get(language, ENGLISH).values() for name in names}
+
+
 if LANGUAGE in NATIVE:
-    natives = {name for split in NATIVE[LANGUAGE].values() for name in split}
-    KOKORO_ACCENTS = {split: [name for name in KOKORO[split] + KOKORO_ACCENTS[split] if name not in natives] for split in SPLITS}
+    KOKORO_ACCENTS = {split: [name for name in KOKORO[split] + KOKORO_ACCENTS[split] if name not in natives(LANGUAGE)] for split in SPLITS}
     KOKORO = NATIVE[LANGUAGE]
 # Fewer are mixed with the others in every case.
 FEW = 4
