@@ -2,6 +2,7 @@
 //! generic over the hardware, which a board crate brings: a [`Processor`], pins of `embedded-hal`, a serial
 //! line of `embedded-io`, and an [`crate::audio::AudioSource`] at the other end of the ring.
 
+mod answers;
 mod elapsed;
 mod fits;
 mod output;

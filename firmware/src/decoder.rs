@@ -15,10 +15,10 @@
 //! the pause.
 
 mod loudness;
-mod threshold;
+mod settings;
 
 use loudness::Loudness;
-pub use threshold::{THRESHOLDS, ThresholdError};
+pub use settings::{SettingError, THRESHOLDS};
 
 use crate::image::{
     DecoderConfig, FrontEndConfig, Image, MAX_CLASSES, MAX_SMOOTHING, Stream, milliseconds,

@@ -6,8 +6,8 @@
 //! [`step`] runs the [`plan`] of the [`image`] with [`kernels`] in [`fixed_point`] arithmetic, [`decoder`]
 //! turns posteriors into words, [`gate`] says which of them count, and [`grammar`] turns these into commands.
 //! [`templates`] find phrases that the network was not taught.
-//! [`recognizer`] drives them all, and [`app`] sets pins and reports by [`telemetry`]; [`recovery`] starts a device
-//! again that failed. A product takes the whole of it, or the recognizer alone.
+//! [`recognizer`] drives them all, and [`app`] sets pins, reports by [`telemetry`] and answers each [`request`] of a host, both in
+//! a [`frame`]; [`recovery`] starts a device again that failed. A product takes the whole of it, or the recognizer alone.
 //!
 //! # Features
 //!
@@ -51,6 +51,7 @@ pub mod cache;
 mod crc;
 pub mod decoder;
 pub mod fixed_point;
+pub mod frame;
 pub mod front_end;
 pub mod gate;
 pub mod grammar;
@@ -64,6 +65,7 @@ pub mod plan;
 pub mod quiet;
 pub mod recognizer;
 pub mod recovery;
+pub mod request;
 pub mod step;
 pub mod telemetry;
 pub mod templates;

@@ -3,7 +3,7 @@
 use core::fmt;
 
 use crate::cache::Windows;
-use crate::decoder::{Decoder, Kind, ThresholdError, Word};
+use crate::decoder::{Decoder, Kind, Word};
 use crate::front_end::FrontEnd;
 use crate::gate::{Asleep, Awake, Gate, Outcome};
 use crate::grammar::Detection;
@@ -15,6 +15,7 @@ use listening::Listening;
 pub use listening::{CATCH_UP, Spell};
 
 mod listening;
+mod settings;
 
 /// The number of frames, a power of two, whose loudness waits until they are committed. In a longer chunk, which
 /// would be no stream to speak commands to, a later frame's stands for it.
@@ -217,20 +218,6 @@ impl<'a, S: Step> Recognizer<'a, S> {
     /// Says whether commands count now; they always do where the image names no wake words.
     pub fn is_awake(&self) -> bool {
         self.gate.is_awake()
-    }
-
-    /// Sets the smoothed posterior (Q0.8) at which a label is detected from now on; 0 switches it off. A reset keeps it.
-    ///
-    /// # Errors
-    ///
-    /// Returns a [`ThresholdError`], and changes nothing, where [`Decoder::set_threshold`] does.
-    pub fn set_threshold(&mut self, label: u8, threshold: u8) -> Result<(), ThresholdError> {
-        self.decoder.set_threshold(&self.image, label, threshold)
-    }
-
-    /// Returns the smoothed posterior (Q0.8) at which a label is detected; 0: never.
-    pub fn threshold(&self, label: u8) -> u8 {
-        self.decoder.threshold(label)
     }
 
     /// Says whether the network rests because nobody speaks; it never does where the image has no gate.

@@ -1,29 +1,23 @@
 //! Telemetry is what the device reports over a serial line.
 //!
-//! # Frames
-//!
-//! A report and its sequence number (u16, counting all reports since boot, wrapping) are encoded by postcard
-//! as one tuple, followed by the CRC-32 (ISO-HDLC, little-endian) of these bytes. All of it is stuffed by
-//! COBS (consistent overhead byte stuffing) and ended by a zero byte. A receiver can begin to listen at any
-//! time, loses no more than the frame that was damaged, and sees from the numbers what it missed. New kinds
-//! of report are added at the end of [`Report`].
+//! A report has a sequence number, which counts all reports since boot and wraps, and goes out in a [`frame`]: a receiver
+//! sees from the numbers what it missed. New kinds of report are added at the end of [`Report`].
 
 use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
-use crate::crc::{CRC, update};
+use crate::frame;
+pub use crate::frame::FrameError;
 use crate::gate::Reason;
 use crate::grammar::Detection;
 use crate::image::{Image, Problem};
 use crate::recovery::Restart;
+use crate::request::Answer;
 use crate::step::Failure;
 use crate::templates::Match;
 
 /// The most bytes that a frame has, its zero included.
 pub const MAX_FRAME: usize = 128;
-
-/// The number of bytes that a frame's CRC takes.
-const CRC_BYTES: usize = 4;
 
 /// A report that the device sends. Times are those of the audio, in ms from the first sample captured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -145,8 +139,14 @@ pub enum Report<'a> {
         /// The time, in ms, at which the audio ends that was needed to decide.
         decided_ms: u32,
     },
-    /// Holds what the updater answers to a request: `Answer::encode` of the crate `zerda-update`.
-    Update(&'a [u8]),
+    /// The device answers a request of the host.
+    Answer {
+        /// The number that the request had.
+        number: u16,
+        /// Holds what the device answers.
+        #[serde(borrow)]
+        answer: Answer<'a>,
+    },
 }
 
 impl<'a> Report<'a> {
@@ -216,134 +216,24 @@ pub struct Status {
 
 /// Returns the frame of a report, or `None` if it is longer than [`MAX_FRAME`].
 pub fn encode(sequence: u16, report: &Report<'_>) -> Option<Vec<u8, MAX_FRAME>> {
-    // A frame is shorter than 254 bytes, so that no COBS run needs to be split.
-    let mut buffer = [0; MAX_FRAME - 2];
-    let length = postcard::to_slice(&(sequence, report), &mut buffer)
-        .ok()?
-        .len();
-    let (content, rest) = buffer.split_at_mut_checked(length)?;
-    let mut sum = CRC.digest();
-    update(&mut sum, content);
-    *rest.first_chunk_mut()? = sum.finalize().to_le_bytes();
-    let content = buffer.get(..length + CRC_BYTES)?;
-    let mut frame = Vec::new();
-    for run in content.split(|&byte| byte == 0) {
-        frame.push(run.len() as u8 + 1).ok()?;
-        frame.extend_from_slice(run).ok()?;
-    }
-    frame.push(0).ok()?;
-    Some(frame)
+    frame::encode(sequence, report)
 }
 
-/// Says why a frame cannot be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub enum FrameError {
-    /// The frame is longer than [`MAX_FRAME`].
-    TooLong,
-    /// The frame is not COBS.
-    Stuffing,
-    /// The checksum of the frame does not fit, or it is no report that this version knows.
-    Content,
-}
-
-impl core::fmt::Display for FrameError {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str(match self {
-            Self::TooLong => "longer than any frame",
-            Self::Stuffing => "not COBS",
-            Self::Content => "its checksum does not fit, or it is of an unknown kind",
-        })
-    }
-}
-
-impl core::error::Error for FrameError {}
-
-/// Reads frames byte by byte.
-#[derive(Clone, Debug)]
-pub struct FrameDecoder {
-    buffer: [u8; MAX_FRAME],
-    /// Counts the bytes of the frame so far, including those that do not fit.
-    length: usize,
-    /// Says whether the frame was handed out.
-    done: bool,
-}
+/// Reads reports byte by byte.
+#[derive(Clone, Debug, Default)]
+pub struct FrameDecoder(frame::Decoder<MAX_FRAME>);
 
 impl FrameDecoder {
     /// Makes a decoder that waits for the first byte of a frame.
     pub const fn new() -> Self {
-        Self {
-            buffer: [0; MAX_FRAME],
-            length: 0,
-            done: false,
-        }
+        Self(frame::Decoder::new())
     }
 
     /// Takes the next byte of the line. At the end of a frame it returns the frame's sequence number and
     /// report, or why it cannot be read. Zeros without anything between them are no frame.
     pub fn push(&mut self, byte: u8) -> Option<Result<(u16, Report<'_>), FrameError>> {
-        if core::mem::take(&mut self.done) {
-            self.length = 0;
-        }
-        if byte != 0 {
-            if let Some(slot) = self.buffer.get_mut(self.length) {
-                *slot = byte;
-            }
-            self.length = self.length.saturating_add(1);
-            return None;
-        }
-        self.done = true;
-        if self.length == 0 {
-            return None;
-        }
-        let Some(frame) = self.buffer.get_mut(..self.length) else {
-            return Some(Err(FrameError::TooLong));
-        };
-        let Some(length) = unstuff(frame) else {
-            return Some(Err(FrameError::Stuffing));
-        };
-        let bytes = frame.get(..length).unwrap_or_default();
-        Some(parse(bytes).ok_or(FrameError::Content))
+        self.0.push(byte)
     }
-}
-
-impl Default for FrameDecoder {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-/// Returns the content of a frame, if its checksum fits.
-fn parse(bytes: &[u8]) -> Option<(u16, Report<'_>)> {
-    let (content, crc) = bytes.split_last_chunk::<CRC_BYTES>()?;
-    if CRC.checksum(content) != u32::from_le_bytes(*crc) {
-        return None;
-    }
-    match postcard::take_from_bytes(content) {
-        Ok((report, [])) => Some(report),
-        _ => None,
-    }
-}
-
-/// Turns COBS back into plain bytes, in place, and returns how many there are; `None` if it is not COBS.
-fn unstuff(frame: &mut [u8]) -> Option<usize> {
-    let (mut from, mut to) = (0, 0);
-    while let Some(&code) = frame.get(from) {
-        from += 1;
-        for _ in 1..code {
-            *frame.get_mut(to)? = *frame.get(from)?;
-            (from, to) = (from + 1, to + 1);
-        }
-        if code == 0 {
-            return None;
-        }
-        if from < frame.len() && code < u8::MAX {
-            *frame.get_mut(to)? = 0;
-            to += 1;
-        }
-    }
-    Some(to)
 }
 
 #[cfg(test)]

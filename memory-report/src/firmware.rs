@@ -45,6 +45,8 @@ impl Memory {
 /// Contents of an ELF that was read.
 pub struct Firmware {
     pub memories: Vec<Memory>,
+    /// Bytes of the spare slot for images, if the board takes updates; it is none of the memories.
+    pub spare_slot_bytes: Option<u64>,
     /// Bytes that are reserved from `_stack_end` to `_stack_start`.
     pub stack_bytes: u64,
     /// Bytes of the stack that `main` keeps the application and its recognizer in, if the debug information
@@ -82,12 +84,18 @@ impl Firmware {
                 path.display()
             ))
         })?;
-        let memories = regions.into_iter().enumerate().map(|(number, region)| {
+        let spare = |region: &Region| region.name == zerda_device::elf::SPARE;
+        let spare_slot_bytes = regions.iter().find(|&region| spare(region));
+        let spare_slot_bytes = spare_slot_bytes.map(|region| region.length);
+        let here = regions.into_iter().enumerate();
+        let here = here.filter(|(_, region)| !spare(region));
+        let memories = here.map(|(number, region)| {
             let own = placements.iter().filter(|placed| placed.region == number);
             reader.memory(region, own.cloned().collect())
         });
         Ok(Firmware {
             memories: memories.collect::<Result<_>>()?,
+            spare_slot_bytes,
             stack_bytes: stack.range.end - stack.range.start,
             application_bytes: reader.debug.application_bytes,
         })
@@ -172,7 +180,11 @@ impl Reader<'_, '_> {
             .origin
             .saturating_add(region.length)
             .saturating_sub(end);
-        put(&mut part, &(Kind::Unused, Vec::new()), unused);
+        let rest = match region.name == zerda_device::elf::JOURNAL {
+            true => Kind::Journal,
+            false => Kind::Unused,
+        };
+        put(&mut part, &(rest, Vec::new()), unused);
         part.sort();
         Ok(Memory {
             region,

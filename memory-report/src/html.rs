@@ -269,6 +269,7 @@ fn class(kind: Kind) -> &'static str {
         Kind::Caches => "caches",
         Kind::Arena => "arena",
         Kind::Stack => "stack",
+        Kind::Journal => "other",
         Kind::Ring => "ring",
         Kind::Statics => "statics",
         Kind::InitialValues | Kind::VectorTable | Kind::Other | Kind::Padding | Kind::Unused => {

@@ -23,6 +23,8 @@ Exit codes: 0 done, 1 a budget is missed or a board grew, 2 wrong use or an inpu
 /// statics, the stack, padding. The stack is measured in QEMU, or taken from a board with the same
 /// instructions that QEMU runs. Fails where flash, RAM or both together exceed config/budgets.toml or the
 /// board's own limits, or grew by more than it allows over the baseline; a board that the baseline lacks is new.
+/// Boards that take updates are built with them, by the key of ZERDA_UPDATE_KEY or one that belongs to nobody: the
+/// journal counts as flash, the spare slot apart.
 #[derive(Parser)]
 #[command(version, after_help = EXAMPLES)]
 struct Arguments {
@@ -62,7 +64,7 @@ struct Arguments {
     output: Option<PathBuf>,
     /// Prints one JSON object a line and board: version, board, verdict (pass or fail), failures, notes,
     /// total_bytes and budget_bytes (flash and RAM, the stack with its margin), flash and ram (used,
-    /// budget), regions (name, origin, length, used, memory), parts (a tree for each region of all its
+    /// budget), spare_slot_bytes (for updates, counted apart; null: none), regions (name, origin, length, used, memory), parts (a tree for each region of all its
     /// length: name, bytes, region, kind, children; kind `unused` is not used), stack (bytes used, null
     /// where it was not measured; margin, basis), arena (tensors: name, offset, bytes, numbers of the first
     /// and last operator), baseline (null: the board is new; bytes, change_percent, flash_percent, ram_percent,

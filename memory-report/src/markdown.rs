@@ -52,6 +52,15 @@ pub fn page(reports: &Reports) -> String {
         reports.image, reports.growth_percent
     );
     for report in &reports.boards {
+        if let Some(bytes) = report.spare_slot_bytes {
+            text += &format!(
+                "\n{}: {} bytes of a spare slot for updates, counted apart.\n",
+                report.board,
+                count(bytes)
+            );
+        }
+    }
+    for report in &reports.boards {
         text += &details(report);
     }
     text + &shrinking(reports)

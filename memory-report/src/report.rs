@@ -31,6 +31,8 @@ pub struct Footprint {
     pub budget_bytes: u64,
     pub flash: Use,
     pub ram: Use,
+    /// Bytes of the spare slot for images, which counts apart; `None` if the board takes no updates.
+    pub spare_slot_bytes: Option<u64>,
     pub regions: Vec<RegionUse>,
     /// Tree of each region, of its whole length: the bytes of a part are the sum of those within it, and
     /// what is not `unused` is used.
@@ -97,6 +99,7 @@ impl Footprint {
             memory: if memory.is_ram { "ram" } else { "flash" },
         };
         let regions = firmware.memories.iter().map(region).collect();
+        let spare_slot_bytes = firmware.spare_slot_bytes;
         let application = firmware.application_bytes;
         let parts = firmware.memories.into_iter().map(|mut memory| {
             divide_stack(&mut memory.part, &stack, application);
@@ -118,6 +121,7 @@ impl Footprint {
                 used: ram,
                 budget: limits.ram,
             },
+            spare_slot_bytes,
             regions,
             parts: parts.collect(),
             stack,

@@ -54,6 +54,9 @@ fn board(report: &Footprint) -> String {
         change(report.baseline.as_ref().map(|change| change.change_percent)),
         stack(report),
     );
+    if let Some(bytes) = report.spare_slot_bytes {
+        text += &format!("  spare   {:>9} for updates, counted apart\n", count(bytes));
+    }
     let parts = report.contributors(|_| true);
     for part in parts.iter().take(SHOWN) {
         text += &format!(

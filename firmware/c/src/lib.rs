@@ -17,7 +17,7 @@ use core::ffi::{CStr, c_char, c_void};
 use events::{ZerdaCallbacks, ZerdaFault, ZerdaFaultKind};
 use state::{Zerda, bytes_at, with};
 use status::ZerdaStatus;
-use zerda_firmware::decoder::ThresholdError;
+use zerda_firmware::decoder::SettingError;
 use zerda_firmware::image::{MAX_NAME, checksum};
 use zerda_firmware::memory_bytes;
 
@@ -232,8 +232,8 @@ pub unsafe extern "C" fn zerda_set_threshold(
             };
             match inner.recognizer.set_threshold(label, threshold) {
                 Ok(()) => ZerdaStatus::Ok,
-                Err(ThresholdError::NotDetected { .. }) => ZerdaStatus::UnknownLabel,
-                Err(ThresholdError::OutOfRange { .. }) => ZerdaStatus::ThresholdRange,
+                Err(SettingError::NotDetected { .. }) => ZerdaStatus::UnknownLabel,
+                Err(_) => ZerdaStatus::ThresholdRange,
             }
         })
     }

@@ -100,7 +100,7 @@ where
         });
     }
 
-    /// Sends a report, as the application does with its own; an updater answers by it.
+    /// Sends a report, as the application does with its own.
     pub fn report(&mut self, report: Report<'_>) {
         let frame = encode(self.sequence, &report);
         self.sequence = self.sequence.wrapping_add(1);

@@ -1,5 +1,6 @@
 //! The application on hardware made of vectors: what reaches the pins and the serial line.
 
+mod answers;
 mod bench;
 mod failures;
 mod phrases;

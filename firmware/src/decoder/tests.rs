@@ -299,14 +299,51 @@ fn a_threshold_is_refused_out_of_range_and_for_what_is_never_detected() {
     // Silence has no threshold, and there are three labels.
     for label in [2, 3, 255] {
         let refused = decoder.set_threshold(&image, label, 100);
-        assert_eq!(refused, Err(ThresholdError::NotDetected { label }));
+        assert_eq!(refused, Err(SettingError::NotDetected { label }));
     }
     for threshold in [1, 2, 254, 255] {
         let refused = decoder.set_threshold(&image, 0, threshold);
-        assert_eq!(refused, Err(ThresholdError::OutOfRange { threshold }));
+        assert_eq!(refused, Err(SettingError::Threshold { threshold }));
     }
     let thresholds = [0, 1, 2].map(|label| decoder.threshold(label));
     assert_eq!(thresholds, [100, 120, 0]);
+}
+
+/// By the definition: the mean of the last frames, those before the start of the stream being zero.
+#[test]
+fn a_smoothing_that_is_set_averages_so_many_of_the_last_frames_from_then_on() {
+    let image = tiny(2);
+    let image = Image::parse(image.get()).unwrap();
+    let mut random = crate::test_image::Random(3);
+    for (before, after) in [(2, 2), (2, 5), (5, 2), (32, 1), (1, 32), (7, 6)] {
+        let mut decoder = Decoder::with(&image, before, &[0, 0, 0]);
+        let mut heard = Vec::new();
+        let mut hear = |decoder: &mut Decoder, heard: &mut Vec<u8>| {
+            let posterior = random.next() as u8;
+            heard.push(posterior);
+            decoder.push_frame(&[(posterior ^ 0x80) as i8; 3], 0, ALL_LABELS);
+        };
+        (0..9).for_each(|_| hear(&mut decoder, &mut heard));
+        decoder.set_smoothing(after).unwrap();
+        assert_eq!(decoder.smoothing(), after);
+        // What was forgotten counts as zero.
+        let kept = heard.len() - heard.len().min(before.into());
+        heard[..kept].fill(0);
+        for _ in 0..40 {
+            hear(&mut decoder, &mut heard);
+            let last = heard.iter().rev().take(after.into());
+            let sum: u32 = last.map(|&posterior| u32::from(posterior)).sum();
+            let mean = (sum / u32::from(after)) as u8;
+            assert_eq!(decoder.smoothed(), [mean; 3], "{before} to {after}");
+        }
+    }
+    let mut decoder = Decoder::new(&image);
+    let before = decoder.smoothing();
+    for frames in [0, 33, 255] {
+        let refused = decoder.set_smoothing(frames);
+        assert_eq!(refused, Err(SettingError::Smoothing { frames }));
+        assert_eq!(decoder.smoothing(), before);
+    }
 }
 
 #[test]

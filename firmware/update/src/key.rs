@@ -30,9 +30,24 @@ pub trait Key {
 pub struct PublicKey(pub [u8; 32]);
 
 impl PublicKey {
+    /// Returns the key in a file that is built into a firmware, as a constant:
+    /// `PublicKey::from_file(include_bytes!(env!("ZERDA_UPDATE_KEY")))`; `None` if the file is empty, which turns updates
+    /// off.
+    ///
+    /// # Panics
+    ///
+    /// Panics, and so fails the build, if the file holds anything else.
+    pub const fn from_file(text: &[u8]) -> Option<Self> {
+        let key = Self::parse(text);
+        assert!(
+            key.is_some() || text.trim_ascii().is_empty(),
+            "ZERDA_UPDATE_KEY names no public key: expected the file ending in .pub that `zerda keygen` writes"
+        );
+        key
+    }
+
     /// Reads 64 hexadecimal digits, with or without white space around them, as `zerda keygen` writes them; `None`
-    /// for anything else. It is a constant if the text is one:
-    /// `PublicKey::parse(include_bytes!(env!("ZERDA_UPDATE_KEY")))`.
+    /// for anything else.
     pub const fn parse(text: &[u8]) -> Option<Self> {
         let text = text.trim_ascii();
         let mut key = [0; 32];

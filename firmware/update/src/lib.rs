@@ -1,7 +1,7 @@
 //! Zerda's updates replace the image of a device, in the field, and survive a power cut at any time.
 //!
 //! An image is signed ([`header`]), has a version that never goes back, and comes over the telemetry line
-//! ([`protocol`]). There are two slots for images in NOR flash, and a small journal that says which of them counts:
+//! (what is said there: [`protocol`]). There are two slots for images in NOR flash, and a small journal that says which of them counts:
 //!
 //! 1. **Receive.** Blocks go to the slot that is spare. An update that was interrupted goes on where it was, or at the
 //!    start of a sector after a power cut.
@@ -59,7 +59,7 @@ pub use updater::{Factory, HEALTHY_MS, IMAGE_OFFSET, Layout, MAX_STARTS, Start, 
 /// The number of bytes that a block of an image has while it is sent, but for the last one.
 pub const BLOCK: usize = 128;
 
-/// The CRC of frames and records: CRC-32 (ISO-HDLC), bit by bit, since a table takes 1 KiB of flash.
+/// The CRC of records: CRC-32 (ISO-HDLC), bit by bit, since a table takes 1 KiB of flash.
 static CRC: crc::Crc<u32, crc::NoTable> = crc::Crc::<u32, crc::NoTable>::new(&crc::CRC_32_ISO_HDLC);
 
 #[cfg(test)]

@@ -194,6 +194,7 @@ fn execute(command: Command) -> Result<ExitCode> {
             json: args.json,
         }),
         Command::Monitor(args) => monitor::monitor(&monitor::Options {
+            settings: args.settings(),
             source: args.source,
             baud: args.baud,
             json: args.json,
@@ -228,6 +229,7 @@ fn execute(command: Command) -> Result<ExitCode> {
             stall: args.stall,
             fault: args.fault,
             serve: args.serve,
+            flash: args.flash,
             npu_model: args.npu_model,
             kernels: args.kernels,
         }),

@@ -1,6 +1,7 @@
 //! Builds the firmware of the boards under `firmware/boards`.
 
 use std::collections::BTreeMap;
+use std::env;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -16,6 +17,10 @@ use zerda_support::files;
 use zerda_support::image_file::ImageFile;
 use zerda_support::output;
 use zerda_support::template_file::TemplateFile;
+use zerda_update::PublicKey;
+
+/// Variable of the environment that names the public key of whoever signs updates.
+const UPDATE_KEY: &str = "ZERDA_UPDATE_KEY";
 
 /// Board with firmware: a crate in a folder of `firmware/boards`.
 pub struct Project {
@@ -23,6 +28,8 @@ pub struct Project {
     pub directory: PathBuf,
     /// Target triple that Rust builds the firmware for.
     pub target: String,
+    /// Says whether the firmware gets a key that belongs to nobody, where the environment names none: updates are linked in.
+    pub stand_in_key: bool,
 }
 
 /// Firmware that was built. Boards are built in one folder: as long as this lives no other process builds
@@ -72,6 +79,7 @@ impl Project {
             board: Board::open(boards, name)?,
             directory,
             target: config.build.target,
+            stand_in_key: false,
         })
     }
 
@@ -126,11 +134,15 @@ impl Project {
         let lock = self.lock()?;
         let image = self.copy("boards.zerda", image.bytes())?;
         let phrases = phrases.map(|phrases| self.copy("boards-phrases.zerda", phrases.bytes()));
+        let key = self.update_key()?;
+        let key = key.map(|text| self.copy("boards-update-key.pub", &text));
         let output = self
             .script(&["cargo", &self.target, "build", "--release"])?
             .arg("--message-format=json")
             .args(option)
             .env("ZERDA_IMAGE", &image)
+            .env_remove(UPDATE_KEY)
+            .envs(key.transpose()?.map(|key| (UPDATE_KEY, key)))
             .envs(
                 phrases
                     .transpose()?
@@ -163,6 +175,22 @@ impl Project {
             "{}: does not build; the compiler says above why",
             self.board.name
         )))
+    }
+
+    /// Returns the public key that the environment names, as its file has it.
+    fn update_key(&self) -> Result<Option<Vec<u8>>> {
+        let path = match env::var_os(UPDATE_KEY).filter(|path| !path.is_empty()) {
+            Some(path) => PathBuf::from(path),
+            None => return Ok(self.stand_in_key.then(|| "42".repeat(32).into_bytes())),
+        };
+        let text = files::read(&path).map_err(|error| Error::read(&path, error))?;
+        match PublicKey::parse(&text) {
+            Some(_) => Ok(Some(text)),
+            None => Err(Error::usage(format!(
+                "{}: is no public key, expected the file ending in .pub that `zerda keygen` writes; {UPDATE_KEY} names it",
+                path.display()
+            ))),
+        }
     }
 
     /// Copies what the compiler reads to where nobody changes it while the lock is held.

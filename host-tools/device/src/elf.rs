@@ -18,6 +18,11 @@ const LARGE: u64 = 1024;
 /// sections was not reserved, it takes what they leave.
 const SECTION_ALIGNMENT: u64 = 32;
 
+/// Name of the region for the slot of images that is spare: it counts apart, since it may lie outside.
+pub const SPARE: &str = "SPARE";
+/// Name of the region for the journal of updates, which takes all of it.
+pub const JOURNAL: &str = "JOURNAL";
+
 /// Region that one line of `MEMORY { ... }` declares; origin and length are in bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Region {

@@ -6,6 +6,7 @@
 pub mod boards;
 pub mod elf;
 pub mod flash;
+mod line;
 pub mod monitor;
 mod port;
 pub mod qemu;

@@ -1,20 +1,25 @@
 //! `zerda monitor` prints what a device reports about itself, as it reports it.
 
+mod counts;
+mod settings;
+
 use std::fmt::Display;
 use std::io::{self, ErrorKind, Read};
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
 use zerda_firmware::telemetry::{FrameDecoder, Report};
 use zerda_support::error::{Error, Result, say};
 use zerda_support::files;
 use zerda_support::interrupt::{self, Source};
-use zerda_support::output::{self, print};
+use zerda_support::output::print;
 use zerda_support::report;
 
+use crate::line::Line;
 use crate::port::{connect, is_port, open_port};
+use counts::Counts;
+pub use settings::Settings;
 
 /// Number of bytes without one good frame after which a source counts as no telemetry: a second of
 /// a line at 921600 baud, many minutes of reports.
@@ -32,6 +37,8 @@ pub struct Options {
     /// Rate in baud that a serial port is opened at.
     pub baud: u32,
     pub json: bool,
+    /// Settings that are changed first, and shown; with `None` the device is asked nothing.
+    pub settings: Option<Settings>,
 }
 
 /// Prints every report until the source ends, or until the user or another program asks it to.
@@ -42,17 +49,26 @@ pub struct Options {
 /// Frames missing between two good ones by their sequence numbers, less the corrupted ones seen
 /// there, are lost. A serial port that goes away is opened again when it is back.
 pub fn monitor(options: &Options) -> Result<()> {
-    let (reader, is_port) = open(&options.source, options.baud)?;
-    let mut reader = Source::new(reader);
+    let is_port = is_port(&options.source);
     let mut session = Session {
         source: &options.source,
         baud: is_port.then_some(options.baud),
         json: options.json,
+        decoder: FrameDecoder::new(),
         counts: Counts::default(),
         last: None,
         corrupted_since: 0,
         bytes: 0,
     };
+    let mut reader = Source::new(match &options.settings {
+        None => open(&options.source, options.baud)?,
+        Some(settings) => {
+            let mut line = Line::open(&options.source, options.baud)?;
+            settings.show(&mut line, &mut session)?;
+            session.decoder = line.decoder;
+            line.input
+        }
+    });
     let mut waiting = Waiting::new();
     let end = loop {
         let before = session.bytes;
@@ -89,19 +105,19 @@ pub fn monitor(options: &Options) -> Result<()> {
     }
 }
 
-/// Opens a source, and says whether it is a serial port.
-fn open(source: &str, baud: u32) -> Result<(Box<dyn Read + Send>, bool)> {
+/// Opens a source to be read.
+fn open(source: &str, baud: u32) -> Result<Box<dyn Read + Send>> {
     if source == "-" {
-        return Ok((Box::new(io::stdin()), false));
+        return Ok(Box::new(io::stdin()));
     }
     if let Some(address) = source.strip_prefix("tcp:") {
-        return Ok((Box::new(connect(source, address)?), false));
+        return Ok(Box::new(connect(source, address)?));
     }
     if is_port(source) {
-        return Ok((listen_at(source, baud)?, true));
+        return listen_at(source, baud);
     }
     match files::open(Path::new(source)) {
-        Ok(file) => Ok((Box::new(file), false)),
+        Ok(file) => Ok(Box::new(file)),
         Err(error) if error.kind() == ErrorKind::NotFound => Err(Error::usage(format!(
             "{source}: no such serial port or file, expected /dev/ttyACM0 or COM3, tcp:HOST:PORT, \
              a file, or -"
@@ -152,101 +168,13 @@ impl Waiting {
     }
 }
 
-#[derive(Default)]
-struct Counts {
-    frames: u64,
-    corrupted: u64,
-    lost: u64,
-    /// Commands and wake words, which are told where there is a sign of a gate.
-    heard: output::Counts,
-    windows_opened: u64,
-    windows_closed: u64,
-    /// Spells in which the network ran, which are told where there is a sign that it may rest.
-    spells: Option<u64>,
-    /// Whether the window is open, as far as is known.
-    awake: bool,
-}
-
-impl Counts {
-    /// Counts a report by its kind. A window that stays open for longer opens once.
-    fn add(&mut self, report: &Report<'_>) {
-        self.frames += 1;
-        match *report {
-            Report::Start { .. } => self.awake = false,
-            Report::Detection { .. } => self.heard.commands += 1,
-            Report::WakeWord { .. } => self.heard.wake_words += 1,
-            Report::Awake { .. } => {
-                self.windows_opened += u64::from(!self.awake);
-                self.awake = true;
-            }
-            Report::Asleep { .. } => {
-                self.windows_closed += 1;
-                self.awake = false;
-            }
-            Report::Speech { .. } => *self.spells.get_or_insert(0) += 1,
-            Report::Quiet { .. } => {
-                self.spells.get_or_insert(0);
-            }
-            // It knows better, where a report was lost or came before we listened.
-            Report::Gate { awake, .. } => self.awake = awake,
-            _ => {}
-        }
-        self.heard.gated |= matches!(
-            report,
-            Report::WakeWord { .. }
-                | Report::Awake { .. }
-                | Report::Asleep { .. }
-                | Report::Gate { .. }
-        );
-    }
-
-    fn text(&self) -> String {
-        let Counts {
-            frames,
-            corrupted,
-            lost,
-            heard,
-            windows_opened,
-            windows_closed,
-            spells,
-            ..
-        } = self;
-        let windows = match (heard.gated, windows_opened) {
-            (false, _) => String::new(),
-            (true, 1) => format!("; 1 window opened, {windows_closed} closed"),
-            (true, n) => format!("; {n} windows opened, {windows_closed} closed"),
-        };
-        let spells = spells.map_or(String::new(), |n| format!("; {n} times speech"));
-        let (commands, wake_words) = (heard.commands, heard.others_text());
-        format!(
-            "{frames} frames, {corrupted} corrupted, {lost} lost; {commands} commands{wake_words}{windows}{spells}"
-        )
-    }
-
-    fn json(&self) -> Value {
-        let mut summary = json!({
-            "frames": self.frames,
-            "corrupted": self.corrupted,
-            "lost": self.lost,
-            "detections": self.heard.commands,
-        });
-        if self.heard.gated {
-            summary["wake_words"] = json!(self.heard.wake_words);
-            summary["windows_opened"] = json!(self.windows_opened);
-            summary["windows_closed"] = json!(self.windows_closed);
-        }
-        if let Some(spells) = self.spells {
-            summary["speech"] = json!(spells);
-        }
-        json!({ "summary": summary })
-    }
-}
-
 struct Session<'a> {
     source: &'a str,
     /// Rate in baud that a serial port was opened at; `None` for any other source.
     baud: Option<u32>,
     json: bool,
+    /// Decoder of the source that is listened to next, which may be within a frame.
+    decoder: FrameDecoder,
     counts: Counts,
     /// Sequence number that the last good frame had.
     last: Option<u16>,
@@ -259,7 +187,7 @@ struct Session<'a> {
 impl Session<'_> {
     /// Takes what the source brings until it ends, and returns why it could not be read any more if that is no end.
     fn listen(&mut self, source: &mut Source) -> Result<io::Result<()>> {
-        let mut decoder = FrameDecoder::new();
+        let mut decoder = std::mem::take(&mut self.decoder);
         let mut buffer = [0; 4096];
         let (mut delimited, mut within) = (false, false);
         let end = loop {
@@ -267,9 +195,12 @@ impl Session<'_> {
                 Ok(0) if self.baud.is_some() => break Err(io::Error::other("the port is gone")),
                 Ok(0) => break Ok(()),
                 Ok(read) => read,
-                // A serial port times out while it is silent.
+                // A line times out while it is silent.
                 Err(error)
-                    if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::TimedOut) =>
+                    if matches!(
+                        error.kind(),
+                        ErrorKind::Interrupted | ErrorKind::TimedOut | ErrorKind::WouldBlock
+                    ) =>
                 {
                     continue;
                 }

@@ -1,5 +1,7 @@
 //! `zerda qemu` runs a board's firmware on audio files, in QEMU.
 
+use std::fs;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,7 +15,7 @@ use zerda_support::audio::{self, tail};
 use zerda_support::board::Board;
 use zerda_support::config::Sensitivity;
 use zerda_support::error::{Error, Result, say};
-use zerda_support::output::{Counts, Totals, end_line, print};
+use zerda_support::output::{self, Counts, Totals, end_line, print};
 use zerda_support::template_file::TemplateFile;
 use zerda_support::wake;
 
@@ -33,6 +35,7 @@ pub const FAULTS: [&str; 4] = ["panic", "hardfault", "overflow", "image"];
 
 /// Files in the folder in which QEMU runs.
 const AUDIO: &str = "audio.wav";
+const FLASH: &str = "flash";
 const PROFILE: &str = "profile";
 
 pub struct Options {
@@ -59,6 +62,8 @@ pub struct Options {
     pub fault: Option<(u32, String)>,
     /// Address that the serial port is served on.
     pub serve: Option<SocketAddr>,
+    /// File of the flash that updates write, which is new or of an earlier run.
+    pub flash: Option<PathBuf>,
     /// Faults, as `STEP:FAULT,...`, with which a model of the NPU's registers fails; steps then run by the NPU driver,
     /// over that model. With `None` they run on the CPU.
     pub npu_model: Option<String>,
@@ -216,8 +221,28 @@ struct Session<'a> {
 }
 
 impl Session<'_> {
-    /// Boots the board on the file [`AUDIO`], which holds so many samples of the recording `name`.
+    /// Boots the board on the file [`AUDIO`], which holds so many samples of the recording `name`, with the flash that is
+    /// kept, if one is.
     fn file(&mut self, name: &str, samples: u64) -> Result<()> {
+        let Some(kept) = &self.options.flash else {
+            return self.boot(name, samples);
+        };
+        let here = self.folder.path().join(FLASH);
+        match fs::copy(kept, &here) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                return Err(Error::read(kept, error));
+            }
+            _ => {}
+        }
+        let done = self.boot(name, samples);
+        // However the run ended, as the flash of a board that loses its power.
+        if let Ok(bytes) = fs::read(&here) {
+            output::replace(kept, &bytes)?;
+        }
+        done
+    }
+
+    fn boot(&mut self, name: &str, samples: u64) -> Result<()> {
         let counts = self.folder.path().join(PROFILE);
         let mut arguments = vec![AUDIO.into()];
         let counting = self.options.profile && self.profile.is_none();
@@ -242,6 +267,9 @@ impl Session<'_> {
         {
             arguments.push(format!("npu-faults={faults}"));
         }
+        if self.options.flash.is_some() {
+            arguments.push(format!("flash={FLASH}"));
+        }
         let realtime = self.options.realtime;
         self.totals.files += 1;
         self.totals.samples += samples;
@@ -263,6 +291,9 @@ impl Session<'_> {
         let mut line = Line::new(name, self.image);
         line.json = Some(self.options.json);
         line.fails = self.options.fault.is_some() || self.options.stall.is_some();
+        if self.options.flash.is_some() {
+            line.image_crc32 = None;
+        }
         let (line, status) = line.hear(
             &self.machine,
             self.folder.path(),

@@ -20,7 +20,7 @@ use zerda_firmware::image::MAX_LEVEL_FRAMES;
 use crate::error::{Error, Result};
 use crate::files;
 pub use budgets::{Budgets, Limits, OwnLimits};
-pub use commands::{Commands, DecoderSettings, Phrase, Threshold};
+pub use commands::{Commands, DecoderSettings, Phrase, Smoothing, Threshold};
 pub use quiet::{QuietSettings, Sensitivity};
 pub use wake::{Known, WakeSettings, WakeWords};
 

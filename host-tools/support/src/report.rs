@@ -5,6 +5,7 @@ use zerda_firmware::gate::Reason;
 use zerda_firmware::image::Problem;
 use zerda_firmware::npu::registers::{Config, Status as NpuStatus};
 use zerda_firmware::recovery::{Cause, Restart};
+use zerda_firmware::request;
 use zerda_firmware::step::{Failure, Fault};
 use zerda_firmware::telemetry::{Report, Status};
 use zerda_firmware::templates::SAME;
@@ -149,7 +150,10 @@ pub fn line(name: &str, report: &Report<'_>, json: bool) -> Option<String> {
             ),
             json!({ "bad_image": problem }),
         ),
-        Report::Update(answer) => update(answer)?,
+        Report::Answer {
+            answer: request::Answer::Update(answer),
+            ..
+        } => update(answer)?,
         Report::Status(status) => (status_text(&status), status_json(&status)),
         _ => return None,
     };
@@ -161,7 +165,7 @@ pub fn line(name: &str, report: &Report<'_>, json: bool) -> Option<String> {
 
 /// Returns text and JSON of what an updater answers; `None` if this version does not know it.
 fn update(answer: &[u8]) -> Option<(String, Value)> {
-    let (_, answer) = Answer::decode(answer)?;
+    let answer = Answer::decode(answer)?;
     let text = match answer {
         Answer::Status(status) => match status.trial {
             Some(trial) => format!("version {} is confirmed, {trial} on trial", status.version),

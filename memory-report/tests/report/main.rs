@@ -305,6 +305,35 @@ fn elf_without_image() -> Vec<u8> {
 }
 
 #[test]
+fn the_journal_of_updates_is_flash_and_the_spare_slot_counts_apart() {
+    let bench = Bench::new();
+    let before = bench.report();
+    assert_eq!(before["spare_slot_bytes"], Value::Null);
+    let memory_x = bench.path("firmware/boards/desk/memory.x");
+    let regions = fs::read_to_string(&memory_x).unwrap();
+    let more = "SPARE : ORIGIN = 0x08100000, LENGTH = 384K\n  JOURNAL : ORIGIN = 0x08180000, LENGTH = 8K\n}";
+    fs::write(&memory_x, regions.replace('}', more)).unwrap();
+    let report = bench.report();
+    assert_eq!(report["spare_slot_bytes"], 384 * 1024);
+    assert_eq!(report["flash"]["used"], flash() + 8 * 1024);
+    assert_eq!(
+        part(&report, &["JOURNAL", "journal of updates"])["bytes"],
+        8 * 1024
+    );
+    let (_, page, _) = bench.run(&["--markdown"]);
+    assert!(page.contains("desk: 393,216 bytes of a spare slot for updates, counted apart."));
+    let (_, text, _) = bench.run(&[]);
+    assert!(
+        text.contains("  spare     393,216 for updates, counted apart\n"),
+        "{text}"
+    );
+    let folder = bench.path("report");
+    bench.run(&["--output", folder.to_str().unwrap()]);
+    let page = fs::read_to_string(folder.join("memory.html")).unwrap();
+    assert!(page.contains("Spare slot for updates, counted apart: 393,216 bytes."));
+}
+
+#[test]
 fn all_forms_are_written_and_the_page_needs_nothing_else() {
     let bench = Bench::new();
     let folder = bench.path("report");

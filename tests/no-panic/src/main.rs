@@ -17,6 +17,7 @@ use zerda_firmware::audio::{AudioSource, BLOCK, Capture, Ring};
 use zerda_firmware::npu::registers::Register;
 use zerda_firmware::npu::{Bus, Npu, Scratch};
 use zerda_firmware::recovery::{self, Cause, Recover, Restart, Retained};
+use zerda_firmware::request::Requests;
 use zerda_firmware::telemetry::FrameDecoder;
 use zerda_firmware::templates::{Cell, Matcher, Templates};
 use zerda_firmware::{Image, Recognizer};
@@ -202,7 +203,11 @@ unsafe extern "C" fn entry(image: *const u8, bytes: usize, memory: *mut i8, room
     };
     let mut app = App::new(&mut recognizer, consumer, &mut outputs, Board, Board);
     app.listen_for(&mut matcher);
+    let mut requests = Requests::new();
     while hardware(9) > 0 {
+        if let Some((number, request)) = requests.push(hardware(43) as u8) {
+            app.answer(number, &request);
+        }
         capture.run();
         app.poll();
         app.report_status();

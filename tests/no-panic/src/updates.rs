@@ -2,8 +2,9 @@
 //! the crate's page says why what computes Ed25519 is exempt.
 
 use embedded_storage::nor_flash::{ErrorType, NorFlash, NorFlashErrorKind, ReadNorFlash};
+use zerda_firmware::request::{self, Answer, Requests};
 use zerda_firmware::telemetry::{Report, encode};
-use zerda_update::protocol::{Decoder, MAX_ANSWER};
+use zerda_update::protocol::{MAX_ANSWER, Request};
 use zerda_update::{Factory, Key, Layout, Updater};
 
 use crate::hardware;
@@ -95,13 +96,15 @@ pub fn update() {
     let usable = |image: core::ops::Range<u32>| hardware((image.start ^ image.end) as usize) > 0;
     let (mut updater, start) = Updater::start(Flash, layout, factory, "board", key, usable);
     core::hint::black_box(start);
-    let mut decoder = Decoder::new();
+    let mut requests = Requests::new();
     while let Ok(byte) = u8::try_from(hardware(41)) {
-        if let Some((number, request)) = decoder.push(byte) {
+        if let Some((number, request::Request::Update(bytes))) = requests.push(byte)
+            && let Some(request) = Request::decode(bytes)
+        {
             let answer = updater.answer(request, usable);
             let mut bytes = [0; MAX_ANSWER];
-            let report = Report::Update(answer.encode(number, &mut bytes));
-            core::hint::black_box(encode(0, &report));
+            let answer = Answer::Update(answer.encode(&mut bytes));
+            core::hint::black_box(encode(0, &Report::Answer { number, answer }));
         }
         core::hint::black_box(updater.ran(hardware(42) as u32)).ok();
     }

@@ -7,6 +7,7 @@ use zerda_firmware::audio::{Capture, Ring};
 use zerda_firmware::hostile::Bytes;
 use zerda_firmware::npu::model::{Injection, Model};
 use zerda_firmware::npu::{MAX_BACKOFF, Npu, Scratch};
+use zerda_firmware::request;
 use zerda_firmware::step::Step;
 use zerda_firmware::telemetry::Report;
 use zerda_firmware::{Image, Recognizer};
@@ -320,13 +321,13 @@ impl Life<'_> {
             };
             let mut bytes = [0; MAX_ANSWER];
             let sent = self.line.telemetry.borrow().answers.len();
-            app.report(Report::Update(answer.encode(number, &mut bytes)));
+            app.report_answer(number, request::Answer::Update(answer.encode(&mut bytes)));
             let mut telemetry = self.line.telemetry.borrow_mut();
             assert_eq!(telemetry.answers.len(), sent + 1);
             let came = Answer::decode(&telemetry.answers.pop().expect("an answer"));
             // An answer that the line did not take never came.
             let came = came.filter(|_| !telemetry.fails);
-            updates.came(came.map(|(_, answer)| answer), self.world);
+            updates.came(came, self.world);
         }
     }
 }

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use embedded_hal::digital::{ErrorType, OutputPin};
 use zerda_firmware::app::Processor;
 use zerda_firmware::audio::{AudioSource, BLOCK};
+use zerda_firmware::request::Answer;
 use zerda_firmware::telemetry::{FrameDecoder, Report};
 
 /// Time by the processor's clock, in us, which wraps.
@@ -88,7 +89,10 @@ impl embedded_io::Write for Line {
                 }
                 Report::AudioStopped { .. } => telemetry.stops += 1,
                 Report::NpuFault { faults, .. } => telemetry.npu_faults = faults,
-                Report::Update(answer) => telemetry.answers.push(answer.to_vec()),
+                Report::Answer {
+                    answer: Answer::Update(answer),
+                    ..
+                } => telemetry.answers.push(answer.to_vec()),
                 _ => {}
             }
         }

@@ -1,8 +1,9 @@
 //! Updates that come over a line that loses bytes, to a flash whose power is cut.
 
+use zerda_firmware::request::{self, Requests};
 use zerda_update::header::HEADER_BYTES;
 use zerda_update::nor::Nor;
-use zerda_update::protocol::{Answer, Decoder, MAX_FRAME, Request};
+use zerda_update::protocol::{Answer, MAX_REQUEST, Request};
 use zerda_update::{
     BLOCK, Factory, IMAGE_OFFSET, Layout, PublicKey, Refusal, SecretKey, Start, Updater,
 };
@@ -44,7 +45,7 @@ enum Next {
 /// The device's side.
 pub struct Updates {
     updater: Updater<Flash, PublicKey>,
-    decoder: Decoder,
+    requests: Requests,
     /// Says that an image is verified, or the power gone.
     again: bool,
     busy: bool,
@@ -80,7 +81,7 @@ pub fn start(flash: Flash, world: &mut World) -> (Option<Updates>, Option<Start>
     }
     let updates = Updates {
         updater,
-        decoder: Decoder::new(),
+        requests: Requests::new(),
         again: false,
         busy: world.transfer.is_some(),
         on_trial: start.on_trial,
@@ -167,11 +168,10 @@ impl Updates {
             Next::Finish => Request::Finish,
         };
         transfer.number = transfer.number.wrapping_add(1);
-        let mut buffer = [0; MAX_FRAME];
-        let frame = request
-            .frame(transfer.number, &mut buffer)
-            .expect("it fits");
-        let mut frame = frame.to_vec();
+        let mut buffer = [0; MAX_REQUEST];
+        let bytes = request.encode(&mut buffer).expect("it fits");
+        let frame = request::Request::Update(bytes).frame(transfer.number);
+        let mut frame = frame.expect("it fits").to_vec();
         if world.random.u8(0..100) == 0 {
             let at = world.random.usize(0..frame.len());
             frame[at] ^= 1 << world.random.u8(0..8);
@@ -179,7 +179,9 @@ impl Updates {
         }
         let mut answered = None;
         for byte in frame {
-            if let Some((number, request)) = self.decoder.push(byte) {
+            if let Some((number, request::Request::Update(bytes))) = self.requests.push(byte)
+                && let Some(request) = Request::decode(bytes)
+            {
                 answered = Some((number, self.updater.answer(request, |_| true)));
             }
         }

@@ -5,7 +5,7 @@
 
 use cortex_m as _; // the critical section
 use cortex_m_rt::entry;
-use semihosted::{Mps, Phrases, Register, UartRegisters, Watchdog};
+use semihosted::{Mps, Phrases, PublicKey, Register, UartRegisters, Updates, Watchdog};
 use static_cell::ConstStaticCell;
 use zerda_firmware::app::assert_fits;
 #[cfg(feature = "npu-model")]
@@ -22,6 +22,9 @@ static MEMORY: ConstStaticCell<Memory<{ memory_bytes(&IMAGE.0) }>> =
 const _: () = assert_fits(&IMAGE.0, RAM);
 /// The RAM that caches and arena may take, in bytes.
 const RAM: usize = 384 * 1024;
+
+/// The public key of whoever signs updates; there are none where the file is empty.
+const KEY: Option<PublicKey> = PublicKey::from_file(include_bytes!(env!("ZERDA_UPDATE_KEY")));
 
 #[derive(Clone, Copy)]
 struct An547;
@@ -43,6 +46,17 @@ impl Mps for An547 {
     // SAFETY: as above, for a CMSDK APB watchdog.
     const WATCHDOG: Watchdog = unsafe { Watchdog::at(0x4802_E000) };
     const WATCHDOG_HZ: u32 = 32_768;
+
+    const UPDATES: Option<Updates> = match KEY {
+        // As memory.x has it.
+        Some(key) if !cfg!(feature = "npu-model") => Some(Updates {
+            board: "mps3-an547",
+            key,
+            slot: 1008 * 1024,
+            journal: 8 * 1024,
+        }),
+        _ => None,
+    };
 
     /// Starts the system counter of the SSE subsystem.
     fn start_counter() {

@@ -6,7 +6,7 @@
 //! | any command, "yes", "no" | LD1 green (PB0), LD2 yellow (PE1), LD3 red (PB14), for half a second |
 //! | commands count, if the image has wake words | LD3 instead of "no" |
 //! | an image that cannot be used | LD3 blinks twice a second |
-//! | telemetry | USART3 (PD8), which is the ST-LINK's serial port, 115200 8N1 |
+//! | telemetry, and requests of a host | USART3 (PD8, PD9), which is the ST-LINK's serial port, 115200 8N1 |
 //! | log | defmt over RTT |
 //!
 //! **It was never run on hardware.** Clocks, pins and interface follow ST's and the microphone's manuals, as
@@ -28,13 +28,16 @@ use embassy_stm32::rcc::{AHBPrescaler, APBPrescaler, Hse, HseMode, Pll, PllDiv, 
 use embassy_stm32::rcc::{PllPreDiv, PllSource, Sysclk, VoltageScale, mux::Saisel};
 use embassy_stm32::time::Hertz;
 use embassy_stm32::timer::low_level::Timer;
-use embassy_stm32::usart::{self, UartTx};
+use embassy_stm32::usart::{self, Uart, UartRx};
 use embassy_stm32::wdg::IndependentWatchdog;
 use embassy_stm32::{Peri, peripherals};
+use embedded_hal_nb::nb;
+use embedded_hal_nb::serial::Read;
 use static_cell::ConstStaticCell;
 use zerda_firmware::app::{App, Output, Processor, Refusal, assert_fits};
 use zerda_firmware::audio::Ring;
 use zerda_firmware::recovery::{Restart, raise_brown_out, restarted};
+use zerda_firmware::request::Requests;
 use zerda_firmware::{Aligned, Image, Memory, Recognizer, memory_bytes};
 
 use microphone::Microphone;
@@ -69,8 +72,8 @@ fn main() -> ! {
     start_ticks(&mut core.SYST);
     // The line blocks: a report takes a few ms, the ring holds 150, and a buffer would need an interrupt.
     let line = usart::Config::default();
-    let telemetry = UartTx::new_blocking(peripherals.USART3, peripherals.PD8, line);
-    let telemetry: UartTx<'_, Blocking> = defmt::unwrap!(telemetry);
+    let line = Uart::new_blocking(peripherals.USART3, peripherals.PD9, peripherals.PD8, line);
+    let (telemetry, mut receiver) = defmt::unwrap!(line).split();
     let image = match Image::parse(&IMAGE.0) {
         Ok(image) => image,
         Err(error) => Refusal::new(error.into(), red, telemetry, clock).run(),
@@ -87,7 +90,7 @@ fn main() -> ! {
     ];
     let mut recognizer = Recognizer::new(&image, MEMORY.take());
     let recognizer = defmt::unwrap!(recognizer.as_mut().ok());
-    let app = App::new(recognizer, consumer, &mut outputs, telemetry, clock);
+    let mut app = App::new(recognizer, consumer, &mut outputs, telemetry, clock);
 
     Microphone {
         sai: peripherals.SAI1,
@@ -97,7 +100,31 @@ fn main() -> ! {
         dma: peripherals.DMA1_CH0,
     }
     .listen(producer);
-    app.run()
+    let mut requests = Requests::new();
+    loop {
+        if app.damage().is_some() {
+            app.run();
+        }
+        for byte in received(&mut receiver) {
+            if let Some((number, request)) = requests.push(byte) {
+                app.answer(number, &request);
+            }
+        }
+        if !app.poll() {
+            app.sleep();
+        }
+    }
+}
+
+/// Returns what the interface received. It holds 16 bytes, as many as a request of thresholds or smoothing has at most;
+/// what comes faster than the main loop looks is lost, and the host asks again.
+fn received(receiver: &mut UartRx<'_, Blocking>) -> impl Iterator<Item = u8> {
+    (0..16).map_while(|_| match receiver.read() {
+        Ok(byte) => Some(byte),
+        // A zero ends a frame that was damaged.
+        Err(nb::Error::Other(_)) => Some(0),
+        Err(nb::Error::WouldBlock) => None,
+    })
 }
 
 fn output(pin: Peri<'static, impl gpio::Pin>) -> gpio::Output<'static> {

@@ -14,6 +14,7 @@
 //!   and those of each operator; then `rest FRONT_END`, what the front end took after the last step.
 //! - `npu-faults=STEP:FAULT,...`: with feature `npu-model`, lets the model of the NPU fail in these
 //!   steps, counted from 0; faults are those of `zerda_firmware::npu::model::Injection::NAMED`.
+//! - `flash=FILE`: with updates, keeps the flash that they write in this file.
 //! - `kernels`: compares the kernels that were built with the plain ones, and does nothing else.
 #![no_std]
 #![allow(clippy::result_large_err)] // no allocator to box an error
@@ -22,9 +23,11 @@ mod counting;
 mod failing;
 #[cfg(target_arch = "arm")]
 mod mps;
+mod nor;
 #[cfg(feature = "npu-model")]
 mod npu;
 mod outside;
+mod updates;
 #[cfg(target_arch = "riscv32")]
 mod virt;
 mod wav;
@@ -58,9 +61,12 @@ pub use mps::{Mps, UartRegisters, Watchdog};
 #[cfg(feature = "npu-model")]
 use npu::Scripted;
 use outside::{Led, Uart};
+use updates::Desk;
+pub use updates::Updates;
 #[cfg(target_arch = "riscv32")]
 pub use virt::Virt;
 use wav::Wav;
+pub use zerda_update::PublicKey;
 
 /// Names what a machine has of its own.
 pub trait Machine: Copy + 'static {
@@ -72,8 +78,12 @@ pub trait Machine: Copy + 'static {
     fn counter() -> u32;
     /// Readies the line that is QEMU's first serial port.
     fn start_line();
+    /// Says how the image is updated, if it is.
+    const UPDATES: Option<Updates>;
     /// Sends a byte over the line.
     fn send(byte: u8);
+    /// Returns the next byte that came over the line, if there is one.
+    fn receive() -> Option<u8>;
     /// Returns which LEDs are lit, a bit each.
     fn leds() -> u32;
     /// Lights the LEDs whose bits are set, and no others.
@@ -155,6 +165,7 @@ struct Options {
     /// Says at how many ms of audio the board fails, and how.
     fault: Option<(u32, Fault)>,
     profile: Option<String<200>>,
+    flash: Option<String<200>>,
     kernels: bool,
     #[cfg(feature = "npu-model")]
     npu_faults: npu::Faults,
@@ -162,7 +173,7 @@ struct Options {
 
 impl Options {
     #[inline(never)] // its messages leave the stack
-    fn parse() -> Result<Self, Message> {
+    fn parse<M: Machine>() -> Result<Self, Message> {
         let args = semihosting::experimental::env::args::<1024>()
             .map_err(|_| message(format_args!("the command line is longer than 1024 bytes")))?;
         let mut options = Self::default();
@@ -187,6 +198,9 @@ impl Options {
                 Some(("profile", path)) => {
                     options.profile = Some(String::try_from(path).map_err(|_| unknown())?);
                 }
+                Some(("flash", path)) if M::UPDATES.is_some() => {
+                    options.flash = Some(String::try_from(path).map_err(|_| unknown())?);
+                }
                 #[cfg(feature = "npu-model")]
                 Some(("npu-faults", value)) => {
                     options.npu_faults = npu::faults(value).ok_or_else(unknown)?;
@@ -206,7 +220,7 @@ fn try_run<M: Machine>(
     step: impl FnOnce(&Image<'static>, &Options) -> Counting<M>,
 ) -> Result<(), Message> {
     M::start_counter();
-    let mut options = Options::parse()?;
+    let mut options = Options::parse::<M>()?;
     if options.kernels {
         return compare_kernels();
     }
@@ -223,6 +237,11 @@ fn try_run<M: Machine>(
     let processor = Core {
         machine: PhantomData::<M>,
         restart,
+    };
+    let mut desk = Desk::<M>::new(memory.len());
+    let bytes = match M::UPDATES {
+        Some(updates) => desk.start(updates, bytes, options.flash.as_deref())?,
+        None => bytes,
     };
     let image = match Image::parse(bytes) {
         Ok(image) => image,
@@ -268,7 +287,9 @@ fn try_run<M: Machine>(
     loop {
         // This is read before the ring is looked at, so that what was captured before the end is then seen.
         let ended = ENDED.load(Ordering::Acquire);
+        desk.serve(&mut app, !options.realtime);
         if app.poll() {
+            desk.ran(app.status().audio_ms);
             let recognition = app.recognition();
             let counting = app.step_mut();
             counting.take(recognition, |counts| match &mut profile {
@@ -287,6 +308,7 @@ fn try_run<M: Machine>(
             }
         } else if ended {
             app.report_status();
+            desk.end(&mut app);
             if let Some(file) = &mut profile {
                 file.end(app.step_mut().rest())?;
             }

@@ -4,7 +4,7 @@ use cortex_m::peripheral::SCB;
 use cortex_m::peripheral::syst::SystClkSource;
 use cortex_m_rt::exception;
 
-use crate::{Machine, Register, capture};
+use crate::{Machine, Register, Updates, capture};
 
 /// Names where a board of Arm's has its blocks.
 pub trait Mps: Copy + 'static {
@@ -18,6 +18,8 @@ pub trait Mps: Copy + 'static {
     const WATCHDOG: Watchdog;
     /// The rate at which the watchdog counts, in Hz.
     const WATCHDOG_HZ: u32;
+    /// Says how the image is updated, if it is.
+    const UPDATES: Option<Updates> = None;
     /// Starts the counter that [`Mps::counter`] reads.
     fn start_counter();
     /// Returns a counter that runs freely at [`Mps::CLOCK_HZ`].
@@ -28,6 +30,7 @@ const BAUD: u32 = 115_200;
 
 impl<M: Mps> Machine for M {
     const CLOCK_HZ: u32 = M::CLOCK_HZ;
+    const UPDATES: Option<Updates> = M::UPDATES;
 
     fn start_counter() {
         <M as Mps>::start_counter();
@@ -43,6 +46,10 @@ impl<M: Mps> Machine for M {
 
     fn send(byte: u8) {
         M::UART.send(byte);
+    }
+
+    fn receive() -> Option<u8> {
+        M::UART.receive()
     }
 
     fn leds() -> u32 {
@@ -110,11 +117,18 @@ impl UartRegisters {
         }
     }
 
-    /// Readies it to transmit, with a clock that is divided by `divider`.
+    /// Readies it, with a clock that is divided by `divider`.
     fn start(self, divider: u32) {
-        const TRANSMIT_ENABLE: u32 = 1;
+        const TRANSMIT_AND_RECEIVE: u32 = 0b11;
         self.bauddiv.write(divider);
-        self.ctrl.write(TRANSMIT_ENABLE);
+        self.ctrl.write(TRANSMIT_AND_RECEIVE);
+    }
+
+    /// Returns a byte that was received, if there is one.
+    fn receive(self) -> Option<u8> {
+        const RECEIVE_BUFFER_FULL: u32 = 1 << 1;
+        let there = self.state.read() & RECEIVE_BUFFER_FULL != 0;
+        there.then(|| self.data.read() as u8)
     }
 
     /// Sends a byte once there is room for it.

@@ -4,7 +4,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 use riscv::interrupt::{self, Interrupt};
 
-use crate::{Machine, Register, capture, failing, starved};
+use crate::{Machine, Register, Updates, capture, failing, starved};
 
 /// Names QEMU's machine `virt`, which has all in the same place.
 #[derive(Clone, Copy)]
@@ -27,8 +27,10 @@ impl Virt {
         unsafe { [Register::at(0x0200_4000), Register::at(0x0200_4004)] };
     // SAFETY: a device that resets the machine lies there.
     const TEST: Register = unsafe { Register::at(0x0010_0000) };
-    /// The transmitter of a 16550 UART, whose registers have a byte each.
+    /// The transmitter of a 16550 UART, whose registers have a byte each, and its receiver.
     const TRANSMITTER: *mut u8 = 0x1000_0000 as *mut u8;
+    /// Has its lowest bit set while a byte is received.
+    const LINE_STATUS: *mut u8 = 0x1000_0005 as *mut u8;
 
     fn now() -> u64 {
         let [low, high] = Self::TIME;
@@ -54,6 +56,7 @@ impl Virt {
 
 impl Machine for Virt {
     const CLOCK_HZ: u32 = 10_000_000;
+    const UPDATES: Option<Updates> = None;
 
     fn start_counter() {}
 
@@ -66,6 +69,13 @@ impl Machine for Virt {
     fn send(byte: u8) {
         // SAFETY: the register is there; QEMU takes each byte at once.
         unsafe { Self::TRANSMITTER.write_volatile(byte) }
+    }
+
+    fn receive() -> Option<u8> {
+        // SAFETY: the registers are there.
+        let there = unsafe { Self::LINE_STATUS.read_volatile() } & 1 != 0;
+        // SAFETY: as above.
+        there.then(|| unsafe { Self::TRANSMITTER.read_volatile() })
     }
 
     fn leds() -> u32 {

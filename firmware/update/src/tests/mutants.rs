@@ -2,9 +2,10 @@
 
 use super::*;
 use crate::header::{Header, field};
-use crate::protocol::{Decoder, MAX_FRAME};
+use crate::protocol::MAX_REQUEST;
 use crate::{IMAGE_OFFSET, Key};
 use std::{env, println, thread};
+use zerda_firmware::request::{self, Requests};
 
 /// Makes numbers without order, the same ones each time (xorshift64).
 struct Random(u64);
@@ -44,8 +45,9 @@ impl Sent {
             },
             Self::Finish => Request::Finish,
         };
-        let mut buffer = [0; MAX_FRAME];
-        let frame = request.frame(number, &mut buffer);
+        let mut buffer = [0; MAX_REQUEST];
+        let bytes = request.encode(&mut buffer).unwrap_or_default();
+        let frame = request::Request::Update(bytes).frame(number);
         frame.unwrap_or_default().to_vec()
     }
 }
@@ -150,9 +152,12 @@ struct Counts {
 fn try_line(counts: &mut Counts, device: &Device, line: &[u8]) {
     let mut device = device.clone();
     let (before, mut ready) = (device.status(), None);
-    let mut decoder = Decoder::new();
+    let mut requests = Requests::new();
     for &byte in line {
-        let Some((_, request)) = decoder.push(byte) else {
+        let Some((_, request::Request::Update(bytes))) = requests.push(byte) else {
+            continue;
+        };
+        let Some(request) = Request::decode(bytes) else {
             continue;
         };
         counts.answers += 1;

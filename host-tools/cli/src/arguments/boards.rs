@@ -4,8 +4,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
+use zerda_device::monitor::Settings;
 use zerda_device::qemu::FAULTS;
 use zerda_firmware::npu::model::Injection;
+use zerda_support::config::{Smoothing, Threshold};
 
 use super::{ImageArg, QuietArg, WakeArg};
 
@@ -65,6 +67,10 @@ pub struct QemuArgs {
     /// printing what it reports
     #[arg(long, value_name = "HOST:PORT", conflicts_with_all = ["json", "profile"])]
     pub serve: Option<SocketAddr>,
+    /// Keeps the flash that updates write in this file, from run to run; ZERDA_UPDATE_KEY in the environment names the
+    /// public key that is built in. The board runs the image that was confirmed, whatever --image built in
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["kernels", "npu_model"])]
+    pub flash: Option<PathBuf>,
     /// Runs steps by the NPU driver. QEMU has no NPU: behind the driver is a model of its registers, which computes
     /// them with the CPU's kernels. STEP:FAULT,... lets it fail in these steps, with bus, parse, weights, ecc,
     /// incomplete, hang, silent, stuck or identity
@@ -75,6 +81,37 @@ pub struct QemuArgs {
     /// Compares the kernels that the board runs with the plain ones, bit for bit, instead of hearing audio
     #[arg(long, conflicts_with_all = ["inputs", "json", "profile", "realtime", "serve"])]
     pub kernels: bool,
+}
+
+impl MonitorArgs {
+    /// Returns the settings that are changed, if the device is asked at all.
+    pub fn settings(&self) -> Option<Settings> {
+        let asks = self.settings || !self.set.is_empty() || self.smoothing.is_some();
+        asks.then(|| Settings {
+            thresholds: self.set.clone(),
+            smoothing: self.smoothing,
+        })
+    }
+}
+
+fn threshold(text: &str) -> std::result::Result<(String, u8), String> {
+    let (word, value) = text
+        .rsplit_once('=')
+        .filter(|(word, _)| !word.is_empty())
+        .ok_or("expected WORD=THRESHOLD, as yes=0.8 or yes=off")?;
+    let threshold = match value {
+        "off" => 0,
+        value => {
+            let posterior: f32 = value.parse().map_err(|_| "expected 0.01 to 0.99, or off")?;
+            Threshold::try_from(posterior)?.0
+        }
+    };
+    Ok((word.into(), threshold))
+}
+
+fn smoothing(text: &str) -> std::result::Result<u8, String> {
+    let frames: u8 = text.parse().map_err(|_| "expected 1 to 32 frames")?;
+    Ok(Smoothing::try_from(frames)?.0)
 }
 
 fn mhz(text: &str) -> std::result::Result<f64, String> {
@@ -146,6 +183,7 @@ pub struct FlashArgs {
 /// A damaged report is skipped, and a note on standard error says so; at the end of the source the last line counts
 /// reports (frames), corrupted and lost ones, commands and, where the image has wake words, these and the windows that
 /// they opened. Listening may begin at any time, and a serial port that goes away is opened again when it is back.
+/// --set and --smoothing change how sensitive the device is until it starts again, and nothing in its image or flash.
 #[derive(Args)]
 pub struct MonitorArgs {
     /// Reads a serial port (/dev/ttyACM0, COM3), tcp:HOST:PORT, a recorded file, or - for standard input
@@ -154,9 +192,18 @@ pub struct MonitorArgs {
     /// Sets the rate of a serial port, in baud
     #[arg(long, value_name = "RATE", default_value_t = 115_200)]
     pub baud: u32,
+    /// Sets the threshold of a word, 0.01 to 0.99, or off; may be given several times. The device says what is in force
+    #[arg(long, value_name = "WORD=THRESHOLD", value_parser = threshold)]
+    pub set: Vec<(String, u8)>,
+    /// Sets the number of frames, 1 to 32, that scores are averaged over; the device says what is in force
+    #[arg(long, value_name = "FRAMES", value_parser = smoothing)]
+    pub smoothing: Option<u8>,
+    /// Asks the device which thresholds and smoothing are in force
+    #[arg(long)]
+    pub settings: bool,
     /// Prints one JSON object a line: detections, {"awake"} and {"asleep"} as `run` has them, {"start"}, {"overrun"},
     /// {"status"}, before it {"gate"} where the image has wake words, {"speech"} and {"quiet"} where its network may rest, then
-    /// {"summary": {...}}: frames, corrupted, lost, detections (of commands), where there are wake words wake_words,
+    /// {"settings"} where they were asked for (what is in force, and the image's own), {"summary": {...}}: frames, corrupted, lost, detections (of commands), where there are wake words wake_words,
     /// windows_opened and windows_closed, and where the network may rest speech, the times that it began
     #[arg(long)]
     pub json: bool,

@@ -8,7 +8,7 @@ use clap::Args;
 ///
 /// The secret key is written as PEM (PKCS #8), readable by its owner only; whoever has it can update your devices, and
 /// without it nobody can. The public one beside it, ending in .pub, is built into the firmware of a board that takes
-/// updates, as firmware/boards/README.md says; none of the boards there does so far. No file is replaced.
+/// updates, as firmware/boards/README.md says. No file is replaced.
 #[derive(Args)]
 pub struct KeygenArgs {
     /// Writes the secret key to this file

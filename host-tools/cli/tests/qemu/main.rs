@@ -26,6 +26,7 @@ mod risc_v;
 mod serial_port;
 #[cfg(unix)] // for its links
 mod template;
+mod updates;
 mod wake;
 
 /// Board, and the instructions that a step with its front end may take.

@@ -73,11 +73,15 @@ fn damaging_line(address: String, frame: usize) -> String {
 
 /// `zerda qemu --serve` when it waits to be connected to: itself, its standard error, the address.
 fn serve(path: &str) -> (Child, impl Read, String) {
+    served(|address| zerda(&["qemu", "--board", BOARDS[0].0, "--serve", address, path]))
+}
+
+/// The same of the command for an address.
+pub fn served(command: impl FnOnce(&str) -> Command) -> (Child, impl Read, String) {
     let free = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = free.local_addr().unwrap().to_string();
     drop(free);
-    let arguments = ["qemu", "--board", BOARDS[0].0, "--serve", &address, path];
-    let mut qemu = zerda(&arguments).stderr(Stdio::piped()).spawn().unwrap();
+    let mut qemu = command(&address).stderr(Stdio::piped()).spawn().unwrap();
     let mut stderr = BufReader::new(qemu.stderr.take().unwrap());
     let mut line = String::new();
     while !line.contains(&address) {

@@ -11,10 +11,11 @@ use std::time::Duration;
 use serialport::{SerialPort, TTYPort};
 use tempfile::TempDir;
 use zerda_firmware::Image;
+use zerda_firmware::request::{self, Requests};
 use zerda_firmware::telemetry::{Report, encode};
 use zerda_support::image_file::ImageFile;
 use zerda_update::nor::Nor;
-use zerda_update::protocol::{Answer, Decoder, MAX_ANSWER};
+use zerda_update::protocol::{Answer, MAX_ANSWER, Request};
 use zerda_update::{Factory, HEALTHY_MS, IMAGE_OFFSET, Layout, PublicKey, Updater};
 
 use super::common::{root, run};
@@ -157,7 +158,7 @@ fn life(
     };
     let usable = |_| Image::parse(file.bytes()).is_ok();
     let (mut device, started) = Updater::start(flash, layout, factory, "desk", key, usable);
-    let (mut decoder, mut sequence, mut received) = (Decoder::new(), 0u16, 0);
+    let (mut requests, mut sequence, mut received) = (Requests::new(), 0u16, 0);
     let mut tell = |line: &mut TTYPort, report: Report<'_>| {
         let frame = encode(sequence, &report).unwrap();
         sequence = sequence.wrapping_add(1);
@@ -181,15 +182,23 @@ fn life(
             if habits.loses > 0 && received % habits.loses == 0 {
                 continue;
             }
-            let Some((number, request)) = decoder.push(byte) else {
+            let Some((number, request::Request::Update(request))) = requests.push(byte) else {
                 continue;
             };
+            let request = Request::decode(request).expect("a request");
             let answer = device.answer(request, usable);
             if device.flash().is_off() {
                 return device.into_flash();
             }
             let mut bytes = [0; MAX_ANSWER];
-            tell(line, Report::Update(answer.encode(number, &mut bytes)));
+            let said = request::Answer::Update(answer.encode(&mut bytes));
+            tell(
+                line,
+                Report::Answer {
+                    number,
+                    answer: said,
+                },
+            );
             if let Answer::Ready { .. } = answer {
                 return device.into_flash();
             }

@@ -20,8 +20,8 @@ pub struct Line<'a> {
     pub json: Option<bool>,
     /// Says whether the firmware is to fail, and to start again once.
     pub fails: bool,
-    /// Checksum that the image in the firmware must have.
-    image_crc32: u32,
+    /// Checksum that the image in the firmware must have; with `None` it may be any, by an update.
+    pub image_crc32: Option<u32>,
     decoder: FrameDecoder,
     /// Number of frames that have come so far, which is the sequence number of the next.
     frames: u16,
@@ -42,7 +42,7 @@ impl<'a> Line<'a> {
             name,
             json: None,
             fails: false,
-            image_crc32: image.checksum(),
+            image_crc32: Some(image.checksum()),
             decoder: FrameDecoder::new(),
             frames: 0,
             kernels: String::new(),
@@ -113,7 +113,10 @@ impl<'a> Line<'a> {
                 kernels,
                 ..
             } => {
-                if image_crc32 != self.image_crc32 {
+                if self
+                    .image_crc32
+                    .is_some_and(|of_image| of_image != image_crc32)
+                {
                     return Err(self.damaged("the firmware holds another image"));
                 }
                 self.kernels = kernels.into();
