@@ -1,6 +1,6 @@
 //! A request is what a host asks of the device, over the line by which the device reports.
 //!
-//! Requests come in frames of a [`frame::Decoder`](crate::frame::Decoder), as reports go out, each with a number of the host's
+//! Requests come in frames of a [`frame::Decoder`], as reports go out, each with a number of the host's
 //! choice. The device ignores what is damaged and answers the rest by [`Report::Answer`](crate::telemetry::Report::Answer),
 //! which has the same number. So a host asks again where no answer comes: every request may come twice.
 
@@ -66,7 +66,7 @@ impl Requests {
 #[non_exhaustive]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Answer<'a> {
-    /// The firmware does not serve such a request: it was built without updates, or is of an earlier version.
+    /// The firmware was built without updates.
     Unserved,
     /// Holds what the updater answers: `Answer::encode` of the crate `zerda-update`.
     Update(&'a [u8]),
@@ -168,5 +168,9 @@ mod tests {
             expected.map(|(n, request)| (n, std::format!("{request:?}")))
         );
         assert!(Request::Update(&[1; MAX_FRAME]).frame(1).is_none());
+        // As boards count on whose interfaces hold 16 bytes.
+        let (label, threshold) = (255, 255);
+        let longest = Request::SetThreshold { label, threshold }.frame(u16::MAX);
+        assert_eq!(longest.unwrap().len(), 12);
     }
 }

@@ -19,6 +19,8 @@ use zerda_support::output;
 use zerda_support::template_file::TemplateFile;
 use zerda_update::PublicKey;
 
+use crate::elf;
+
 /// Variable of the environment that names the public key of whoever signs updates.
 const UPDATE_KEY: &str = "ZERDA_UPDATE_KEY";
 
@@ -189,6 +191,31 @@ impl Project {
             None => Err(Error::usage(format!(
                 "{}: is no public key, expected the file ending in .pub that `zerda keygen` writes; {UPDATE_KEY} names it",
                 path.display()
+            ))),
+        }
+    }
+
+    /// Returns the number of bytes of the flash that updates write: two slots and the journal.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the board takes no updates, or the environment names no key, without which firmware takes none.
+    pub fn update_flash_bytes(&self) -> Result<u64> {
+        let regions = elf::regions(&self.directory.join("memory.x"))?;
+        let of = |name: &str| Some(regions.iter().find(|region| region.name == name)?.length);
+        let (Some(slot), Some(journal)) = (of(elf::SPARE), of(elf::JOURNAL)) else {
+            return Err(Error::usage(format!(
+                "{}: takes no updates, so that no flash is kept: its memory.x has no regions {} and {}",
+                self.board.name,
+                elf::SPARE,
+                elf::JOURNAL
+            )));
+        };
+        match self.update_key()? {
+            Some(_) => Ok(2 * slot + journal),
+            None => Err(Error::usage(format!(
+                "{UPDATE_KEY} is not set: firmware that takes updates, and writes a flash, holds a public key; name the file \
+                 ending in .pub that `zerda keygen` writes"
             ))),
         }
     }

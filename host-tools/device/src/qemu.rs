@@ -1,7 +1,5 @@
 //! `zerda qemu` runs a board's firmware on audio files, in QEMU.
 
-use std::fs;
-use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,16 +13,18 @@ use zerda_support::audio::{self, tail};
 use zerda_support::board::Board;
 use zerda_support::config::Sensitivity;
 use zerda_support::error::{Error, Result, say};
-use zerda_support::output::{self, Counts, Totals, end_line, print};
+use zerda_support::output::{Counts, Totals, end_line, print};
 use zerda_support::template_file::TemplateFile;
 use zerda_support::wake;
 
 use crate::boards::{Firmware, Project};
 
+mod flash;
 mod line;
 mod machine;
 mod profile;
 
+use flash::Flash;
 use line::Line;
 use machine::{Boot, Machine, Serial};
 use profile::Profile;
@@ -78,6 +78,8 @@ pub fn qemu(options: &Options) -> Result<()> {
     project.qemu_machine()?;
     let file = wake::open(&options.image, options.wake.as_ref(), options.quiet)?;
     let image = file.image()?;
+    let flash = options.flash.as_deref();
+    let flash = flash.map(|path| Flash::of(&project, path)).transpose()?;
     let feature = options.npu_model.as_ref().map(|_| "npu-model");
     if feature.is_some() && image.npu().is_none() {
         return Err(Error::usage(format!(
@@ -110,6 +112,7 @@ pub fn qemu(options: &Options) -> Result<()> {
     }
     let mut session = Session {
         options,
+        flash,
         machine,
         image: &image,
         folder,
@@ -204,6 +207,7 @@ pub fn count(
 /// Holds what the boots have in common.
 struct Session<'a> {
     options: &'a Options,
+    flash: Option<Flash<'a>>,
     machine: Machine<'a>,
     image: &'a Image<'a>,
     folder: TempDir,
@@ -224,21 +228,13 @@ impl Session<'_> {
     /// Boots the board on the file [`AUDIO`], which holds so many samples of the recording `name`, with the flash that is
     /// kept, if one is.
     fn file(&mut self, name: &str, samples: u64) -> Result<()> {
-        let Some(kept) = &self.options.flash else {
+        let Some(flash) = self.flash else {
             return self.boot(name, samples);
         };
         let here = self.folder.path().join(FLASH);
-        match fs::copy(kept, &here) {
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                return Err(Error::read(kept, error));
-            }
-            _ => {}
-        }
+        flash.bring(&here)?;
         let done = self.boot(name, samples);
-        // However the run ended, as the flash of a board that loses its power.
-        if let Ok(bytes) = fs::read(&here) {
-            output::replace(kept, &bytes)?;
-        }
+        flash.keep(&here)?;
         done
     }
 

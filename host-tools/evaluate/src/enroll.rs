@@ -11,6 +11,7 @@ mod threshold;
 use std::path::{Path, PathBuf};
 
 use zerda_firmware::templates::{Cell, MAX_NAME, MAX_TEMPLATES, SAME, Template};
+use zerda_support::detection::DetectionSettings;
 use zerda_support::error::{Error, Result};
 use zerda_support::escape;
 use zerda_support::image_file::ImageFile;
@@ -51,7 +52,7 @@ pub fn enroll(options: &Options) -> Result<()> {
             escape::line(name)
         )));
     }
-    let file = ImageFile::open(&options.image)?;
+    let file = without_gate(&ImageFile::open(&options.image)?)?;
     let image = file.image()?;
     let mut ear = Ear::new(&image, &options.image)?;
     let mut phrases = phrases_of(options, image.network())?;
@@ -100,6 +101,13 @@ pub fn enroll(options: &Options) -> Result<()> {
         },
         written.bytes().len()
     ))
+}
+
+/// Returns the image without its gate for the quiet: where the network rests, steps would be missing.
+fn without_gate(file: &ImageFile) -> Result<ImageFile> {
+    let mut settings = DetectionSettings::of(&file.image()?);
+    settings.quiet = None;
+    settings.put(file)
 }
 
 fn check_name(name: &str) -> Result<()> {

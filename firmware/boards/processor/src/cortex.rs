@@ -48,7 +48,7 @@ pub unsafe fn store(address: usize, byte: u8) {
 /// Makes an overflow of the stack a fault, before it overwrites anything. It is for the start of `main`. `_stack_end` must
 /// be a multiple of 2048. Handlers of faults may use the guard, since the region does not bind them.
 pub fn guard_stack() {
-    /// Eight regions are there, of which on Armv7-M the last takes precedence.
+    /// Eight regions are there or more, of which on Armv7-M one of a higher number takes precedence.
     const REGION: u32 = 7;
     /// The unit is on, with the default map behind its regions.
     const ON: u32 = 0b101;

@@ -56,8 +56,10 @@ impl Nor {
                     _ => return Err(()),
                 }
             }
-        } else {
+        } else if length == 0 {
             write(&mut file, 0, self.range(0, self.bytes))?;
+        } else {
+            return Err(());
         }
         self.file = Some(file);
         Ok(())

@@ -7,6 +7,7 @@ use zerda_firmware::hostile::Bytes;
 use zerda_firmware::image::{checksum, field};
 use zerda_firmware::templates;
 use zerda_support::template_file::{Phrase, TemplateFile};
+use zerda_support::wake;
 
 fn enroll(
     name: &str,
@@ -103,6 +104,36 @@ fn a_second_phrase_is_added_to_the_file_and_both_are_found() {
         .map(|line| line["phrase"].as_str().unwrap().to_string())
         .collect();
     assert_eq!(names, ["one", "two"]);
+}
+
+/// With the gate at rest in the silence before the phrase, its rows would be others.
+#[test]
+fn an_image_whose_network_may_rest_makes_the_template_that_it_makes_without_its_gate() {
+    let folder = folder();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let gate = Some(2i64.try_into().unwrap());
+    let gated = wake::open(&root().join("models/shrunk.zerda"), None, gate).unwrap();
+    fs::write(path("gated.zerda"), gated.bytes()).unwrap();
+    let after_silence = [0, 1, 2].map(|n| {
+        let phrase = said("wake.wav", 1_800..2_900, n);
+        recording(
+            folder.path(),
+            &format!("{n}.wav"),
+            &[vec![0; 40_000], phrase].concat(),
+        )
+    });
+    let made = [
+        ("plain.zerda", None),
+        ("rests.zerda", Some(path("gated.zerda"))),
+    ]
+    .map(|(name, image)| {
+        let image = image.iter().flat_map(|image| ["--image", image.as_str()]);
+        let options: Vec<_> = image.collect();
+        let (code, _, stderr) = enroll("my machine", &after_silence, &path(name), &options);
+        assert_eq!(code, 0, "{stderr}");
+        fs::read(path(name)).unwrap()
+    });
+    assert_eq!(made[0], made[1]);
 }
 
 #[test]

@@ -24,6 +24,7 @@ mod prediction;
 mod recovery;
 mod risc_v;
 mod serial_port;
+mod soak;
 #[cfg(unix)] // for its links
 mod template;
 mod updates;
@@ -92,15 +93,20 @@ fn noise(length: usize, amplitude: i32) -> Vec<i16> {
 
 /// 60 s of recordings, with noise of three levels after them.
 fn minute(folder: &TempDir, name: &str, files: Vec<PathBuf>) -> String {
-    let mut pcm = Vec::new();
+    seconds(60, folder, name, files)
+}
+
+/// As many seconds of the same.
+fn seconds(seconds: usize, folder: &TempDir, name: &str, files: Vec<PathBuf>) -> String {
+    let (mut pcm, length) = (Vec::new(), seconds * 16_000);
     for (file, level) in files.iter().cycle().zip([30, 300, 3000].iter().cycle()) {
         pcm.extend(audio::read(file).unwrap());
         pcm.extend(noise(16_000, *level));
-        if pcm.len() >= 960_000 {
+        if pcm.len() >= length {
             break;
         }
     }
-    pcm.truncate(960_000);
+    pcm.truncate(length);
     write_wav(folder, name, &pcm)
 }
 
@@ -280,7 +286,7 @@ fn the_kernels_of_each_core_equal_the_plain_ones() {
 
 #[test]
 fn a_board_that_is_not_to_be_had_is_answered_in_one_line() {
-    let cases: [(&[&str], &str); 4] = [
+    let cases: [(&[&str], &str); 6] = [
         (
             &["--board", "mps2"],
             "mps2: no such board, expected one of mps2-an386 ",
@@ -296,6 +302,14 @@ fn a_board_that_is_not_to_be_had_is_answered_in_one_line() {
         (
             &["--board", "mps2-an386", "--image", "none.zerda"],
             "none.zerda: there is no image",
+        ),
+        (
+            &["--board", "mps2-an386", "--flash", "flash"],
+            "mps2-an386: takes no updates, so that no flash is kept",
+        ),
+        (
+            &["--board", "mps3-an547", "--flash", "flash"],
+            "ZERDA_UPDATE_KEY is not set: firmware that takes updates",
         ),
     ];
     for (arguments, expected) in cases {

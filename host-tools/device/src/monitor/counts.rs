@@ -27,6 +27,7 @@ impl Counts {
             Report::Start { .. } => self.awake = false,
             Report::Detection { .. } => self.heard.commands += 1,
             Report::WakeWord { .. } => self.heard.wake_words += 1,
+            Report::Phrase { .. } => *self.heard.phrases.get_or_insert(0) += 1,
             Report::Awake { .. } => {
                 self.windows_opened += u64::from(!self.awake);
                 self.awake = true;
@@ -86,6 +87,9 @@ impl Counts {
             summary["wake_words"] = json!(self.heard.wake_words);
             summary["windows_opened"] = json!(self.windows_opened);
             summary["windows_closed"] = json!(self.windows_closed);
+        }
+        if let Some(phrases) = self.heard.phrases {
+            summary["phrases"] = json!(phrases);
         }
         if let Some(spells) = self.spells {
             summary["speech"] = json!(spells);

@@ -1,7 +1,6 @@
 //! `zerda monitor --set` changes thresholds and smoothing of a device while it listens, and shows what is in force.
 
 use serde_json::json;
-use zerda_firmware::decoder::SettingError;
 use zerda_firmware::request::{self, Answer, Request};
 use zerda_firmware::telemetry::Report;
 use zerda_support::error::{Error, Result};
@@ -82,7 +81,6 @@ fn ask(
     let read = |answer: Answer<'_>| match answer {
         Answer::Settings(settings) => Some(Ok(InForce::of(settings, label))),
         Answer::Refused(error) => Some(Err(error)),
-        Answer::Unserved => Some(Err(SettingError::NotDetected { label })),
         _ => None,
     };
     let seen = |sequence, report: &Report<'_>| session.report(sequence, report);

@@ -117,7 +117,8 @@ mod tests {
             .collect();
         let expected = match angles.len() {
             2 => vec![10.0, 90.0],
-            _ => vec![10.0, 10.0, 90.0],
+            3 => vec![10.0, 10.0, 90.0],
+            _ => panic!("{angles:?}"),
         };
         for (angle, expected) in angles.iter().zip(&expected) {
             assert!((angle - expected).abs() < 1.0, "{angles:?}");
