@@ -71,12 +71,11 @@ fn heard(image: &Image<'_>, axis: usize) -> Vec<i8> {
     (0..2).flat_map(frame).collect()
 }
 
-/// All that is found in steps that lie along axes, the first of which has the number `first`. Each step is decided 1 ms later.
-fn found(
+/// Runs on a matcher of templates, and on the tiny image that they belong to.
+fn with_matcher<T>(
     templates: &[(&str, u16, Vec<[i8; COLUMNS]>)],
-    first: u64,
-    axes: &[usize],
-) -> Vec<Match<'static>> {
+    run: impl FnOnce(&Image<'_>, &mut Matcher<'static, '_>) -> T,
+) -> T {
     let bytes = tiny(2);
     let image = Image::parse(bytes.get()).unwrap();
     let mut memory = std::vec![0; image.memory_bytes()];
@@ -85,16 +84,37 @@ fn found(
     let mut cells = std::vec![Cell::START; super::cells(file)];
     let templates = Templates::parse(file).unwrap();
     let mut matcher = Matcher::new(templates, &recognizer, &mut cells).unwrap();
-    let steps = (0..).zip(axes);
-    steps
-        .filter_map(|(n, &axis)| {
-            matcher.push(&Event::Encoded {
-                index: first.saturating_add(n),
-                decided_ms: n as u32,
-                rows: &heard(&image, axis),
-            })
-        })
-        .collect()
+    run(&image, &mut matcher)
+}
+
+/// What a matcher finds once it is told of a step that lies along an axis.
+fn push(
+    matcher: &mut Matcher<'static, '_>,
+    image: &Image<'_>,
+    (index, axis): (u64, usize),
+    decided_ms: u32,
+) -> Option<Match<'static>> {
+    matcher.push(&Event::Encoded {
+        index,
+        decided_ms,
+        rows: &heard(image, axis),
+    })
+}
+
+/// All that is found in steps that lie along axes, the first of which has the number `first`. Each step is decided 1 ms later.
+fn found(
+    templates: &[(&str, u16, Vec<[i8; COLUMNS]>)],
+    first: u64,
+    axes: &[usize],
+) -> Vec<Match<'static>> {
+    with_matcher(templates, |image, matcher| {
+        let steps = (0..).zip(axes);
+        let found = steps.map(|(n, &axis)| {
+            let index = first.saturating_add(n);
+            push(matcher, image, (index, axis), n as u32)
+        });
+        found.flatten().collect()
+    })
 }
 
 /// Dynamic time warping over the whole matrix, in floats: similarity and begin of the best path that ends in each row of
@@ -270,29 +290,15 @@ fn nothing_is_found_within_the_refractory_time_after_a_detection() {
 
 #[test]
 fn a_step_that_does_not_follow_the_one_before_begins_a_stream() {
-    let bytes = tiny(2);
-    let image = Image::parse(bytes.get()).unwrap();
-    let mut memory = std::vec![0; image.memory_bytes()];
-    let recognizer = Recognizer::new(&image, &mut memory).unwrap();
-    let file = file(image.network(), &[("a", 30_000, along(&[0, 1, 2, 0]))]);
-    let mut cells = [Cell::START; 4];
-    let mut matcher =
-        Matcher::new(Templates::parse(&file).unwrap(), &recognizer, &mut cells).unwrap();
-    let mut found = |steps: &[(u64, usize)]| {
-        let push = |&(index, axis)| {
-            let rows = &heard(&image, axis);
-            let decided_ms = 0;
-            let event = Event::Encoded {
-                index,
-                decided_ms,
-                rows,
-            };
-            matcher.push(&event).is_some()
+    let templates = [("a", 30_000, along(&[0, 1, 2, 0]))];
+    with_matcher(&templates, |image, matcher| {
+        let mut found = |steps: &[(u64, usize)]| {
+            let mut found = steps.iter().map(|&step| push(matcher, image, step, 0));
+            found.any(|found| found.is_some())
         };
-        steps.iter().any(push)
-    };
-    assert!(!found(&[(0, 0), (1, 1), (0, 2), (1, 0), (2, 3), (3, 3)]));
-    assert!(found(&[(9, 0), (10, 1), (11, 2), (12, 0), (13, 3)]));
+        assert!(!found(&[(0, 0), (1, 1), (0, 2), (1, 0), (2, 3), (3, 3)]));
+        assert!(found(&[(9, 0), (10, 1), (11, 2), (12, 0), (13, 3)]));
+    });
 }
 
 /// The head is computed once more, from what it is said to read.

@@ -4,7 +4,7 @@
 
 use cortex_m as _; // the critical section
 use cortex_m_rt::entry;
-use semihosted::{Mps, Phrases, Register, UartRegisters, Watchdog};
+use semihosted::{Mps, Register, UartRegisters, Watchdog};
 use static_cell::ConstStaticCell;
 use zerda_firmware::app::assert_fits;
 use zerda_firmware::{Aligned, Memory, memory_bytes};
@@ -47,24 +47,9 @@ impl Mps for An386 {
     }
 }
 
-/// Returns the phrases that were built in.
-#[cfg(feature = "templates")]
-fn phrases() -> Option<Phrases> {
-    use zerda_firmware::templates::{Cell, cells};
-    const FILE: &[u8] = include_bytes!(env!("ZERDA_TEMPLATES"));
-    static CELLS: ConstStaticCell<[Cell; cells(FILE)]> =
-        ConstStaticCell::new([Cell::START; cells(FILE)]);
-    Some((FILE, CELLS.take()))
-}
-
-#[cfg(not(feature = "templates"))]
-fn phrases() -> Option<Phrases> {
-    None
-}
-
 semihosted::handlers!(An386);
 
 #[entry]
 fn main() -> ! {
-    semihosted::run(An386, &IMAGE.0, MEMORY.take().as_mut(), phrases())
+    semihosted::run(An386, &IMAGE.0, MEMORY.take().as_mut())
 }

@@ -5,7 +5,7 @@
 
 use cortex_m as _; // the critical section
 use cortex_m_rt::entry;
-use semihosted::{Mps, Phrases, PublicKey, Register, UartRegisters, Updates, Watchdog};
+use semihosted::{Mps, PublicKey, Register, UartRegisters, Updates, Watchdog};
 use static_cell::ConstStaticCell;
 use zerda_firmware::app::assert_fits;
 #[cfg(feature = "npu-model")]
@@ -78,23 +78,6 @@ fn npu(image: &Image<'static>) -> Npu<'static, Model<'static>> {
     Npu::new(Model::new(image, MEMORY.take().as_mut()), SCRATCH.take())
 }
 
-/// Returns the phrases that were built in.
-#[cfg(feature = "templates")]
-#[cfg_attr(feature = "npu-model", allow(dead_code))] // an NPU does not give what templates need
-fn phrases() -> Option<Phrases> {
-    use zerda_firmware::templates::{Cell, cells};
-    const FILE: &[u8] = include_bytes!(env!("ZERDA_TEMPLATES"));
-    static CELLS: ConstStaticCell<[Cell; cells(FILE)]> =
-        ConstStaticCell::new([Cell::START; cells(FILE)]);
-    Some((FILE, CELLS.take()))
-}
-
-#[cfg(not(feature = "templates"))]
-#[cfg_attr(feature = "npu-model", allow(dead_code))]
-fn phrases() -> Option<Phrases> {
-    None
-}
-
 semihosted::handlers!(An547);
 
 #[entry]
@@ -103,5 +86,5 @@ fn main() -> ! {
     #[cfg(feature = "npu-model")]
     semihosted::run_on_npu(An547, &IMAGE.0, memory, npu);
     #[cfg(not(feature = "npu-model"))]
-    semihosted::run(An547, &IMAGE.0, memory, phrases())
+    semihosted::run(An547, &IMAGE.0, memory)
 }

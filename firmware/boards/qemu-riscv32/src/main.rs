@@ -19,5 +19,5 @@ semihosted::handlers!(Virt);
 
 #[entry]
 fn main() -> ! {
-    semihosted::run(Virt, &IMAGE.0, MEMORY.take().as_mut(), None)
+    semihosted::run(Virt, &IMAGE.0, MEMORY.take().as_mut())
 }

@@ -27,6 +27,7 @@ mod nor;
 #[cfg(feature = "npu-model")]
 mod npu;
 mod outside;
+mod phrases;
 mod updates;
 #[cfg(target_arch = "riscv32")]
 mod virt;
@@ -49,8 +50,7 @@ use zerda_firmware::kernels::cases;
 #[cfg(feature = "npu-model")]
 use zerda_firmware::npu::{Npu, model::Model};
 use zerda_firmware::recovery::{Restart, restarted};
-use zerda_firmware::step::{Cpu, Step};
-use zerda_firmware::templates::{Cell, Matcher, Templates};
+use zerda_firmware::step::Cpu;
 use zerda_firmware::{Image, Recognizer};
 
 use counting::{Counting, ProfileFile};
@@ -61,6 +61,7 @@ pub use mps::{Mps, UartRegisters, Watchdog};
 #[cfg(feature = "npu-model")]
 use npu::Scripted;
 use outside::{Led, Uart};
+use phrases::{PHRASES, Phrases, matcher, phrases};
 use updates::Desk;
 pub use updates::Updates;
 #[cfg(target_arch = "riscv32")]
@@ -90,8 +91,8 @@ pub trait Machine: Copy + 'static {
     fn set_leds(leds: u32);
     /// Starts an interrupt, which calls [`capture`] each 10 ms.
     fn start_ticks();
-    /// Starts the watchdog, which calls [`starved`] unless it is fed within so many ms.
-    fn start_watchdog(patience_ms: u32);
+    /// Starts the watchdog, which calls [`starved`] unless it is fed within `failing::PATIENCE_MS`.
+    fn start_watchdog();
     /// Feeds the watchdog, which counts anew.
     fn feed_watchdog();
     /// Resets the machine, with its devices.
@@ -103,20 +104,9 @@ static CAPTURE: Mutex<RefCell<Option<Capture<'static, Wav>>>> = Mutex::new(RefCe
 /// Says that all of the file was captured.
 static ENDED: AtomicBool = AtomicBool::new(false);
 
-/// Says whether there may be phrases: without, nothing of them is linked.
-const PHRASES: bool = cfg!(feature = "templates");
-
-/// Phrases that are looked for, and the memory for their rows.
-pub type Phrases = (&'static [u8], &'static mut [Cell]);
-
 /// Runs the application on one file, and looks for phrases beside the image's words if there are any.
-pub fn run<M: Machine>(
-    machine: M,
-    image: &'static [u8],
-    memory: &'static mut [i8],
-    phrases: Option<Phrases>,
-) -> ! {
-    exit(try_run(machine, image, memory, phrases, |_, _| {
+pub fn run<M: Machine>(machine: M, image: &'static [u8], memory: &'static mut [i8]) -> ! {
+    exit(try_run(machine, image, memory, phrases(), |_, _| {
         Counting::new()
     }))
 }
@@ -281,7 +271,7 @@ fn try_run<M: Machine>(
     }
     if options.realtime {
         M::start_ticks();
-        M::start_watchdog(failing::PATIENCE_MS);
+        M::start_watchdog();
     }
     let mut recognized_ms = 0;
     loop {
@@ -332,18 +322,6 @@ fn compare_kernels() -> Result<(), Message> {
         cases::check(Cpu::default().kernels()).map_err(|error| message(format_args!("{error}")))?;
     defmt::info!("{=u32} cases of kernels equal", cases);
     Ok(())
-}
-
-/// Makes what looks for phrases in what a recognizer hears.
-#[inline(never)] // its messages leave the stack
-fn matcher(
-    bytes: &'static [u8],
-    cells: &'static mut [Cell],
-    recognizer: &Recognizer<'_, impl Step>,
-) -> Result<Matcher<'static, 'static>, Message> {
-    let templates =
-        Templates::parse(bytes).map_err(|error| message(format_args!("templates: {error}")))?;
-    Matcher::new(templates, recognizer, cells).map_err(|misfit| message(format_args!("{misfit}")))
 }
 
 /// Captures the next 10 ms of audio.

@@ -4,6 +4,7 @@ use cortex_m::peripheral::SCB;
 use cortex_m::peripheral::syst::SystClkSource;
 use cortex_m_rt::exception;
 
+use crate::failing::PATIENCE_MS;
 use crate::{Machine, Register, Updates, capture};
 
 /// Names where a board of Arm's has its blocks.
@@ -71,8 +72,8 @@ impl<M: Mps> Machine for M {
         }
     }
 
-    fn start_watchdog(patience_ms: u32) {
-        let ticks = u64::from(M::WATCHDOG_HZ) * u64::from(patience_ms) / 1000;
+    fn start_watchdog() {
+        let ticks = u64::from(M::WATCHDOG_HZ) * u64::from(PATIENCE_MS) / 1000;
         M::WATCHDOG.start(ticks as u32);
     }
 

@@ -95,7 +95,7 @@ impl Machine for Virt {
         }
     }
 
-    fn start_watchdog(_patience_ms: u32) {
+    fn start_watchdog() {
         Self::feed_watchdog();
     }
 

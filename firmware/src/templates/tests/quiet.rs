@@ -84,32 +84,20 @@ fn a_phrase_is_found_in_each_spell_as_in_a_stream_that_begins_there() {
 
 #[test]
 fn no_stretch_reaches_over_a_quiet_time() {
-    let bytes = tiny(2);
-    let image = Image::parse(bytes.get()).unwrap();
-    let mut memory = std::vec![0; image.memory_bytes()];
-    let recognizer = Recognizer::new(&image, &mut memory).unwrap();
-    let file = file(image.network(), &[("a", 30_000, along(&[0, 1, 2, 0]))]);
-    let mut cells = [Cell::START; 4];
-    let mut matcher =
-        Matcher::new(Templates::parse(&file).unwrap(), &recognizer, &mut cells).unwrap();
-    let mut found = |rests: bool| {
-        let steps = (0..).zip([0, 1, 2, 0, 3]);
-        let mut found = steps.map(|(index, axis)| {
-            if index == 2 && rests {
-                let (frame, at_ms) = (4, 40);
-                matcher.push(&Event::Speech(Spell { frame, at_ms }));
-            }
-            let rows = &heard(&image, axis);
-            let decided_ms = 0;
-            let event = Event::Encoded {
-                index,
-                decided_ms,
-                rows,
-            };
-            matcher.push(&event).is_some()
-        });
-        found.any(|found| found)
-    };
-    assert!(!found(true));
-    assert!(found(false));
+    let templates = [("a", 30_000, along(&[0, 1, 2, 0]))];
+    with_matcher(&templates, |image, matcher| {
+        let mut found = |rests: bool| {
+            let steps = (0..).zip([0, 1, 2, 0, 3]);
+            let mut found = steps.map(|(index, axis)| {
+                if index == 2 && rests {
+                    let (frame, at_ms) = (4, 40);
+                    matcher.push(&Event::Speech(Spell { frame, at_ms }));
+                }
+                push(matcher, image, (index, axis), 0)
+            });
+            found.any(|found| found.is_some())
+        };
+        assert!(!found(true));
+        assert!(found(false));
+    });
 }

@@ -9,7 +9,7 @@ use super::{BOARDS, equals_the_laptop_on, minute, root, seconds, tools};
 const TIMES: u64 = 30;
 
 #[test]
-#[ignore = "takes 20 minutes on two cores: an hour on a board, and sixty failures"]
+#[ignore = "takes long: an hour on a board, and sixty failures"]
 fn an_hour_gives_the_laptops_detections_and_logits_and_after_each_failure_a_board_hears_as_before()
 {
     assert!(tools(), "targets and QEMU are needed");
