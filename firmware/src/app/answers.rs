@@ -4,9 +4,13 @@ use embedded_hal::digital::OutputPin;
 use embedded_io::Write;
 
 use super::{App, Processor};
-use crate::request::{Answer, Request, Settings, Word};
+use crate::request::{Answer, Request, Requests, Settings, Word};
 use crate::step::Step;
 use crate::telemetry::Report;
+
+/// The most bytes of the line that are taken between two looks for audio, so that a host that talks on holds up none: two
+/// requests of thresholds or smoothing, and what most interfaces hold.
+const TAKEN: usize = 32;
 
 impl<'a, S, P, T, C> App<'a, S, P, T, C>
 where
@@ -15,6 +19,20 @@ where
     T: Write,
     C: Processor,
 {
+    /// Answers what a host asks over a line, of which `read` gives the next byte, or `None` where none waits. A byte that came
+    /// damaged ends its frame. What comes faster than this is called is lost with most interfaces, and the host asks again.
+    pub fn serve<E>(
+        &mut self,
+        requests: &mut Requests,
+        read: impl FnMut() -> Option<Result<u8, E>>,
+    ) {
+        for byte in core::iter::from_fn(read).take(TAKEN) {
+            if let Some((number, request)) = requests.push(byte.unwrap_or(0)) {
+                self.answer(number, &request);
+            }
+        }
+    }
+
     /// Answers a request of the host. One of an update is for the board's updater; it comes here where there is none, and
     /// is answered by [`Answer::Unserved`].
     pub fn answer(&mut self, number: u16, request: &Request<'_>) {

@@ -191,6 +191,7 @@ fn execute(command: Command) -> Result<ExitCode> {
             boards: args.board.boards,
             image: args.image.image,
             dry_run: args.dry_run,
+            uf2: args.uf2,
             json: args.json,
         }),
         Command::Monitor(args) => monitor::monitor(&monitor::Options {

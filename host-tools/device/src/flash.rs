@@ -1,19 +1,22 @@
 //! `zerda flash` builds a board's firmware, says what it takes of the board's memory, and writes it
-//! to the board with the installed `probe-rs`.
+//! to the board with the installed `probe-rs`, or as a UF2 file.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use zerda_firmware::Image;
+use zerda_support::board::Board;
 use zerda_support::error::{Error, Result};
+use zerda_support::files;
 use zerda_support::image_file::ImageFile;
 use zerda_support::output::print;
 use zerda_support::wake;
 
 use crate::boards::Project;
 use crate::elf::{self, Usage};
+use crate::uf2::{self, Uf2};
 
 pub struct Options {
     pub board: String,
@@ -22,7 +25,36 @@ pub struct Options {
     pub image: PathBuf,
     /// Says whether to show only what would be done.
     pub dry_run: bool,
+    /// UF2 file, or drive, that is written instead of calling `probe-rs`.
+    pub uf2: Option<PathBuf>,
     pub json: bool,
+}
+
+/// Says how the firmware gets to the board.
+enum Way {
+    /// QEMU runs the board.
+    None,
+    /// `probe-rs` writes to this chip.
+    Probe(String),
+    File(Uf2),
+}
+
+impl Way {
+    fn of(options: &Options, board: &Board) -> Result<Way> {
+        let lacks = |what| Err(Error::usage(format!("{}: {what}", board.name)));
+        match (&options.uf2, &board.chip, board.uf2_family) {
+            (Some(path), _, Some(family)) => Uf2::plan(path, &board.name, family).map(Way::File),
+            (Some(_), _, None) => lacks(
+                "takes no UF2 file: its board.toml has no [uf2] with `family = ...`; leave --uf2 out",
+            ),
+            (None, Some(chip), _) => Ok(Way::Probe(chip.clone())),
+            (None, None, _) if options.dry_run => Ok(Way::None),
+            (None, None, _) => lacks(
+                "not a board to flash: its board.toml has no [probe-rs] with `chip = \"...\"`; \
+                 `zerda qemu` runs those that have a QEMU machine",
+            ),
+        }
+    }
 }
 
 /// Builds a board's firmware, says what it takes and flashes it. Without a dry run, what needs no
@@ -30,16 +62,15 @@ pub struct Options {
 pub fn flash(options: &Options) -> Result<()> {
     let project = Project::open(&options.boards, &options.board)?;
     let board = &project.board;
+    let way = Way::of(options, board)?;
+    if let Way::File(file) = &way {
+        files::announce(std::slice::from_ref(&file.path))?;
+    }
     let file = ImageFile::open(&options.image)?;
     let image = file.image()?;
-    if !options.dry_run {
-        let chip = board.chip.as_deref().ok_or_else(|| {
-            Error::usage(format!(
-                "{}: not a board to flash: its board.toml has no [probe-rs] with `chip = \"...\"`; \
-                 `zerda qemu` runs those that have a QEMU machine",
-                board.name
-            ))
-        })?;
+    if let Way::Probe(chip) = &way
+        && !options.dry_run
+    {
         // Whether it is there and knows the chip can be asked without a probe.
         probe_rs(chip, &["chip", "info", chip].map(String::from))?;
     }
@@ -47,18 +78,54 @@ pub fn flash(options: &Options) -> Result<()> {
     let elf = firmware.elf.canonicalize();
     let elf = elf.unwrap_or_else(|_| firmware.elf.clone());
     let usages = elf::usage(&elf, elf::regions(&project.directory.join("memory.x"))?)?;
-    let chip = board.chip.as_deref();
-    let calls = chip.map_or(Vec::new(), |chip| calls(chip, &elf));
-    report(options, &image, &elf, &usages, &calls)?;
-    let Some(chip) = chip.filter(|_| !options.dry_run) else {
-        return Ok(());
-    };
-    for call in &calls {
-        probe_rs(chip, call)?;
+    match way {
+        Way::None => {
+            report(options, &image, &elf, &usages, &[], None)?;
+            say(
+                options,
+                &format!("{}: no board to flash, QEMU runs it", options.board),
+            )
+        }
+        Way::Probe(chip) => {
+            let calls = calls(&chip, &elf);
+            report(options, &image, &elf, &usages, &calls, None)?;
+            if options.dry_run {
+                return Ok(());
+            }
+            for call in &calls {
+                probe_rs(&chip, call)?;
+            }
+            say(options, &format!("{} is flashed and runs", board.name))
+        }
+        Way::File(to) => {
+            let (line, uf2) = uf2_file(&to, &elf, !options.dry_run)?;
+            report(options, &image, &elf, &usages, &[], Some(uf2))?;
+            say(options, &line)
+        }
     }
+}
+
+/// Makes the UF2 file of an ELF, writes it if asked to, and returns what is to be said of it: a line, and JSON.
+fn uf2_file(to: &Uf2, elf: &Path, written: bool) -> Result<(String, Value)> {
+    let bytes = files::read(elf).map_err(|error| Error::read(elf, error))?;
+    let bytes = uf2::bytes(&elf::parse(elf, &bytes)?, to.family);
+    let mut words = "would be written";
+    if written {
+        to.write(&bytes)?;
+        words = "written";
+    }
+    let (path, family, length) = (to.path.display().to_string(), to.family, bytes.len());
+    Ok((
+        format!("{path}: {length} bytes of UF2 for family {family:#010x}, {words}"),
+        json!({ "path": path, "bytes": length, "family": family, "written": written }),
+    ))
+}
+
+/// Prints a last line for people.
+fn say(options: &Options, line: &str) -> Result<()> {
     match options.json {
         true => Ok(()),
-        false => print(&format!("{} is flashed and runs", board.name)),
+        false => print(line),
     }
 }
 
@@ -175,6 +242,7 @@ fn report(
     elf: &Path,
     usages: &[Usage],
     calls: &[Vec<String>],
+    uf2: Option<Value>,
 ) -> Result<()> {
     let commands = calls
         .iter()
@@ -201,6 +269,7 @@ fn report(
             "elf": elf.display().to_string(),
             "regions": regions,
             "commands": commands,
+            "uf2": uf2,
             "wake": wake::json(image),
             "quiet": wake::quiet_json(image),
         });
@@ -224,12 +293,6 @@ fn report(
     }
     for command in &commands {
         print(command)?;
-    }
-    if commands.is_empty() {
-        print(&format!(
-            "{}: no board to flash, QEMU runs it",
-            options.board
-        ))?;
     }
     Ok(())
 }

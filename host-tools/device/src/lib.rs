@@ -10,6 +10,7 @@ mod line;
 pub mod monitor;
 mod port;
 pub mod qemu;
-#[cfg(feature = "test-support")]
+#[cfg(any(test, feature = "test-support"))]
 pub mod test_support;
+mod uf2;
 pub mod update;

@@ -60,6 +60,8 @@ pub struct Board {
     pub machine: Option<String>,
     /// Name that probe-rs has for the chip; `None` for a board that is not flashed.
     pub chip: Option<String>,
+    /// Family in the UF2 files that the board's boot loader takes; `None` for a board that takes none.
+    pub uf2_family: Option<u32>,
     pub instructions: Instructions,
     /// File and line that the costs of the instructions begin at.
     pub costs_at: String,
@@ -131,6 +133,7 @@ impl Board {
             limits,
             qemu,
             probe_rs,
+            uf2,
             instructions,
             instructions_of,
             npu,
@@ -192,6 +195,7 @@ impl Board {
             limits,
             machine: qemu.map(|qemu| qemu.machine),
             chip: probe_rs.map(|probe_rs| probe_rs.chip),
+            uf2_family: uf2.map(|uf2| uf2.family),
             instructions,
             costs_at,
             npu,
@@ -276,6 +280,7 @@ struct File {
     qemu: Option<Qemu>,
     #[serde(rename = "probe-rs")]
     probe_rs: Option<ProbeRs>,
+    uf2: Option<Uf2>,
     instructions: Option<Instructions>,
     instructions_of: Option<String>,
     npu: Option<Npu>,
@@ -291,6 +296,12 @@ struct Qemu {
 #[serde(deny_unknown_fields)]
 struct ProbeRs {
     chip: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Uf2 {
+    family: u32,
 }
 
 impl TryFrom<f64> for Cost {

@@ -205,9 +205,9 @@ unsafe extern "C" fn entry(image: *const u8, bytes: usize, memory: *mut i8, room
     app.listen_for(&mut matcher);
     let mut requests = Requests::new();
     while hardware(9) > 0 {
-        if let Some((number, request)) = requests.push(hardware(43) as u8) {
-            app.answer(number, &request);
-        }
+        app.serve(&mut requests, || {
+            (hardware(44) > 0).then(|| u8::try_from(hardware(43)))
+        });
         capture.run();
         app.poll();
         app.report_status();

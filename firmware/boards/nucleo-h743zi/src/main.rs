@@ -23,12 +23,11 @@ use cortex_m::peripheral::syst::SystClkSource;
 use cortex_m_rt::{entry, exception};
 use defmt_rtt as _;
 use embassy_stm32::gpio::{self, Level, Speed};
-use embassy_stm32::mode::Blocking;
 use embassy_stm32::rcc::{AHBPrescaler, APBPrescaler, Hse, HseMode, Pll, PllDiv, PllMul};
 use embassy_stm32::rcc::{PllPreDiv, PllSource, Sysclk, VoltageScale, mux::Saisel};
 use embassy_stm32::time::Hertz;
 use embassy_stm32::timer::low_level::Timer;
-use embassy_stm32::usart::{self, Uart, UartRx};
+use embassy_stm32::usart::{self, Uart};
 use embassy_stm32::wdg::IndependentWatchdog;
 use embassy_stm32::{Peri, peripherals};
 use embedded_hal_nb::nb;
@@ -105,26 +104,15 @@ fn main() -> ! {
         if app.damage().is_some() {
             app.run();
         }
-        for byte in received(&mut receiver) {
-            if let Some((number, request)) = requests.push(byte) {
-                app.answer(number, &request);
-            }
-        }
+        // The interface holds 16 bytes, and a request of thresholds or smoothing has 12 at most.
+        app.serve(&mut requests, || match receiver.read() {
+            Err(nb::Error::WouldBlock) => None,
+            read => Some(read),
+        });
         if !app.poll() {
             app.sleep();
         }
     }
-}
-
-/// Returns what the interface received. It holds 16 bytes, and a request of thresholds or smoothing has 12 at most;
-/// what comes faster than the main loop looks is lost, and the host asks again.
-fn received(receiver: &mut UartRx<'_, Blocking>) -> impl Iterator<Item = u8> {
-    (0..16).map_while(|_| match receiver.read() {
-        Ok(byte) => Some(byte),
-        // A zero ends a frame that was damaged.
-        Err(nb::Error::Other(_)) => Some(0),
-        Err(nb::Error::WouldBlock) => None,
-    })
 }
 
 fn output(pin: Peri<'static, impl gpio::Pin>) -> gpio::Output<'static> {

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::decoder::SettingError;
-use crate::request::{Answer, Request, Settings, Word};
+use crate::request::{Answer, Request, Requests, Settings, Word};
 
 /// What the application says to these requests, which have the numbers from 7 on.
 fn said(requests: &[Request<'_>]) -> Vec<String> {
@@ -103,4 +103,47 @@ fn a_word_that_is_switched_off_is_heard_no_more() {
         threshold: 0,
     };
     assert_eq!(heard(Some(off)), (0, no));
+}
+
+#[test]
+fn a_line_is_answered_as_far_as_it_holds_bytes_and_a_damaged_byte_costs_its_request_alone() {
+    let requests = [1, 2, 3].map(|frames| Request::SetSmoothing { frames });
+    let frames = (7..).zip(requests);
+    let frames: Vec<_> = frames
+        .map(|(number, request)| request.frame(number).unwrap())
+        .collect();
+    let mut line: Vec<Option<Result<u8, ()>>> =
+        frames.concat().into_iter().map(Ok).map(Some).collect();
+    // Within the first frame nothing waits for a while, and the second has a byte that came damaged.
+    let second = frames[0].len();
+    line[second + 2] = Some(Err(()));
+    line.insert(3, None);
+    let log = with_app(&IMAGE.0, Cpu::default(), Clock::default(), |app, _| {
+        let mut requests = Requests::new();
+        let mut line = line.into_iter();
+        app.serve(&mut requests, || line.next().flatten());
+        assert_eq!(line.len(), frames.concat().len() - 3);
+        app.serve(&mut requests, || line.next().flatten());
+        assert_eq!(line.len(), 0);
+    });
+    let answered: Vec<_> = log
+        .iter()
+        .filter_map(|line| line.strip_prefix("Answer { number: "))
+        .map(|rest| rest.split(',').next().unwrap())
+        .collect();
+    assert_eq!(answered, ["7", "9"]);
+}
+
+#[test]
+fn a_host_that_talks_on_and_on_lets_audio_be_handled() {
+    let mut bytes = 0;
+    with_app(&IMAGE.0, Cpu::default(), Clock::default(), |app, _| {
+        let talks = || {
+            bytes += 1;
+            Some(Ok::<_, ()>(1))
+        };
+        app.serve(&mut Requests::new(), talks);
+    });
+    // Two requests, of 12 bytes at most, whole.
+    assert!((24..100).contains(&bytes), "{bytes}");
 }

@@ -140,6 +140,7 @@ unsafe extern "C" fn convolve_pairs(
     output: *mut i8,
 ) {
     naked_asm!(
+        ".cpu cortex-m4",
         "push {{r4-r11, lr}}",
         "add r12, r1, #32",
         "push {{r2, r12}}",

@@ -10,6 +10,7 @@ use super::ops::{Divisor, Multiplier, ToInt8};
 macro_rules! elements {
     ($constants:literal, $element:expr) => {
         naked_asm!(
+            ".cpu cortex-m4",
             "push {{r4-r11, lr}}",
             $constants,
             "subs r3, #8",

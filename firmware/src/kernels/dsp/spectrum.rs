@@ -61,6 +61,7 @@ static TWIDDLES: [[f32; 4]; 4 + 16 + 64] = {
 #[unsafe(naked)]
 unsafe extern "C" fn weigh(samples: *const i16, window: *const f32, to: *mut f32, count: usize) {
     naked_asm!(
+        ".cpu cortex-m4",
         ".fpu fpv4-sp-d16",
         "push {{r4, r5, r6, lr}}",
         "rsb r12, r3, #512",
@@ -226,6 +227,7 @@ unsafe extern "C" fn transform(
     twiddles: &[[f32; 4]; 4 + 16 + 64],
 ) {
     naked_asm!(
+        ".cpu cortex-m4",
         ".fpu fpv4-sp-d16",
         "push {{r4-r6, lr}}",
         // The first two stages of the numbers n, n + 64, n + 128, n + 192. They go to where the bits of n in
@@ -288,6 +290,7 @@ unsafe extern "C" fn sum_powers(
     sines: &[f32; FFT / 4 + 1],
 ) {
     naked_asm!(
+        ".cpu cortex-m4",
         ".fpu fpv4-sp-d16",
         "push {{r4, lr}}",
         "vldmia r0!, {{s0, s1}}",

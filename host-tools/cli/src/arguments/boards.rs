@@ -159,7 +159,7 @@ fn stall(text: &str) -> std::result::Result<(u32, u32), String> {
     }
 }
 
-/// Writes a board's firmware to its flash with the installed probe-rs, and starts it
+/// Writes a board's firmware to its flash, with the installed probe-rs or as a UF2 file, and starts it
 ///
 /// Builds the firmware with the image in it, and prints what it takes of each memory region of the board: sections, the
 /// model, variables of 1 KiB and more. Then `probe-rs` writes it, reads it back and resets the board. If there are
@@ -170,10 +170,15 @@ pub struct FlashArgs {
     pub board: BoardArgs,
     #[command(flatten)]
     pub image: ImageArg,
-    /// Prints the regions and the calls of probe-rs, and touches no probe
+    /// Prints the regions and the calls of probe-rs, touches no probe and writes no file
     #[arg(long)]
     pub dry_run: bool,
-    /// Prints one JSON object: regions, sizes in bytes, commands, wake and quiet as `inspect` has them
+    /// Writes a UF2 file instead of calling probe-rs: to this file, or to the board's drive that is mounted in this folder
+    /// (hold BOOTSEL down while you connect the board)
+    #[arg(long, value_name = "FILE|DIR")]
+    pub uf2: Option<PathBuf>,
+    /// Prints one JSON object: regions, sizes in bytes, commands, the UF2 file (null without --uf2), wake and quiet as
+    /// `inspect` has them
     #[arg(long)]
     pub json: bool,
 }

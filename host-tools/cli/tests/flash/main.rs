@@ -12,6 +12,7 @@ use zerda_support::test_support::{in_ci, say_skipped};
 use zerda_support::wake;
 
 mod bench;
+mod uf2;
 
 use bench::Bench;
 
@@ -305,27 +306,40 @@ fn what_is_no_firmware_is_said_in_one_line() {
     }
 }
 
-/// The board that ships: SKIPPED without its target, but not in CI.
+/// Boards that ship: SKIPPED without their targets, but not in CI.
 #[test]
-fn the_nucleo_fits_its_flash_and_ram() {
-    let target = "thumbv7em-none-eabihf";
-    let script = root().join("firmware/setup.sh");
-    let set_up = Command::new("bash")
-        .arg(script)
-        .args(["targets", target])
-        .output();
-    let why = match &set_up {
-        Ok(output) if output.status.success() => None,
-        Ok(output) => Some(String::from_utf8_lossy(&output.stderr).trim().to_string()),
-        Err(error) => Some(format!("bash: {error}")),
-    };
-    if let Some(why) = why {
-        assert!(!in_ci(), "{target} is needed in CI: {why}");
-        say_skipped("the nucleo's regions", &why);
-        return;
+fn the_boards_fit_their_flash_and_ram() {
+    // The product's own limits: 384 KiB of flash, 96 KiB of RAM; the image in RAM comes on top.
+    for (board, target, ram) in [
+        ("nucleo-h743zi", "thumbv7em-none-eabihf", 96 * 1024),
+        (
+            "raspberry-pi-pico-2",
+            "thumbv8m.main-none-eabihf",
+            96 * 1024 + image().len() as u64,
+        ),
+    ] {
+        let script = root().join("firmware/setup.sh");
+        let set_up = Command::new("bash")
+            .arg(script)
+            .args(["targets", target])
+            .output();
+        let why = match &set_up {
+            Ok(output) if output.status.success() => None,
+            Ok(output) => Some(String::from_utf8_lossy(&output.stderr).trim().to_string()),
+            Err(error) => Some(format!("bash: {error}")),
+        };
+        if let Some(why) = why {
+            assert!(!in_ci(), "{target} is needed in CI: {why}");
+            say_skipped(&format!("the regions of {board}"), &why);
+            continue;
+        }
+        fits(board, ram);
     }
+}
+
+fn fits(board: &str, ram: u64) {
     let output = Command::new(env!("CARGO_BIN_EXE_zerda"))
-        .args(["flash", "--board", "nucleo-h743zi", "--dry-run", "--json"])
+        .args(["flash", "--board", board, "--dry-run", "--json"])
         .current_dir(root())
         .output()
         .expect("zerda starts");
@@ -339,12 +353,9 @@ fn the_nucleo_fits_its_flash_and_ram() {
         .find(|region| region["name"] == "FLASH")
         .unwrap();
     let image = json!({ "name": "model image", "bytes": image().len() });
-    assert!(
-        flash["parts"].as_array().unwrap().contains(&image),
-        "{flash}"
-    );
-    // The product's own limits: 384 KiB of flash, 96 KiB of RAM.
+    let holds = |region: &Value| region["parts"].as_array().unwrap().contains(&image);
+    assert!(regions.iter().any(holds), "{report}");
     assert!(used(flash) <= 384 * 1024, "{flash}");
     let others = regions.iter().filter(|region| region["name"] != "FLASH");
-    assert!(others.map(used).sum::<u64>() <= 96 * 1024, "{report}");
+    assert!(others.map(used).sum::<u64>() <= ram, "{report}");
 }

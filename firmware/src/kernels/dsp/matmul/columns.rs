@@ -92,6 +92,7 @@ const WORD_BYTES: usize = 60;
 #[unsafe(naked)]
 unsafe extern "C" fn run(other: *const i8, product: *const u32) {
     naked_asm!(
+        ".cpu cortex-m4",
         "push {{r4-r11, lr}}",
         "mov r5, r0",
         "mov r12, r1",
@@ -133,6 +134,7 @@ macro_rules! word {
 #[unsafe(naked)]
 unsafe extern "C" fn words() {
     naked_asm!(
+        ".cpu cortex-m4",
         "1:",
         ".rept {turn}",
         word!(),
@@ -218,6 +220,7 @@ macro_rules! store {
 macro_rules! each {
     ($ties:expr) => {
         naked_asm!(
+            ".cpu cortex-m4",
             "ldm sp, {{r6-r11, lr}}",
             "ldr r12, [r7], #4",
             "lsl r12, #1",
@@ -249,6 +252,7 @@ macro_rules! each {
 macro_rules! one {
     ($ties:expr) => {
         naked_asm!(
+            ".cpu cortex-m4",
             "ldm sp, {{r6-r11}}",
             multiply!("r6"),
             $ties,
@@ -297,6 +301,7 @@ pub unsafe extern "C" fn one_of_any() {
 #[unsafe(naked)]
 pub unsafe extern "C" fn sums_as_they_are() {
     naked_asm!(
+        ".cpu cortex-m4",
         "ldr r9, [sp, #12]",
         "stm r9, {{r0, r1, r2, r3, r4}}",
         "add sp, #68",

@@ -18,6 +18,7 @@ pub unsafe extern "C" fn widen(
     plus: u32,
 ) {
     naked_asm!(
+        ".cpu cortex-m4",
         "push {{r4-r11, lr}}",
         "ldm r1, {{r4-r8}}",
         "1:",
@@ -79,6 +80,7 @@ unsafe extern "C" fn transpose_four(
     step: usize,
 ) {
     naked_asm!(
+        ".cpu cortex-m4",
         "push {{r4-r11, lr}}",
         // Bytes 1 and 3 are taken from the second operand of SEL.
         "movw r4, #0x00ff",

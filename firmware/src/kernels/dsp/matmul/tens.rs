@@ -152,6 +152,7 @@ macro_rules! widen {
 #[unsafe(naked)]
 unsafe extern "C" fn widen(to: *mut Two, first: *const i8, second: *const i8, turns: usize) {
     naked_asm!(
+        ".cpu cortex-m4",
         "push {{r4-r11, lr}}",
         "1:",
         widen!(),
@@ -185,6 +186,7 @@ macro_rules! word {
 #[unsafe(naked)]
 unsafe extern "C" fn run(product: &Product) {
     naked_asm!(
+        ".cpu cortex-m4",
         "push {{r4-r11, lr}}",
         "sub sp, #88",
         "mov r1, sp",
