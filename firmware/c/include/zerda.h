@@ -91,6 +91,10 @@ enum ZerdaStatus
    The threshold is neither 0 nor from 3 to 253.
    */
   ZERDA_STATUS_THRESHOLD_RANGE = 15,
+  /*
+   The number of frames to average over is not from 1 to 32.
+   */
+  ZERDA_STATUS_SMOOTHING_RANGE = 16,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
@@ -298,8 +302,8 @@ ZerdaStatus zerda_push(struct Zerda *zerda,
 ZerdaStatus zerda_finish(struct Zerda *zerda);
 
 /*
- Starts afresh, as if nothing had been pushed; thresholds that were set stay. Times count from 0 again. If the window of
- a wake word was open, it closes, and `on_wake` is called.
+ Starts afresh, as if nothing had been pushed; thresholds and smoothing that were set stay. Times count from 0 again. If
+ the window of a wake word was open, it closes, and `on_wake` is called.
 
  # Safety
 
@@ -347,6 +351,26 @@ ZerdaStatus zerda_set_threshold(struct Zerda *zerda,
  As of `zerda_set_threshold`; `threshold` is null, or can be written.
  */
 ZerdaStatus zerda_threshold(struct Zerda *zerda, const char *label, uint8_t *threshold);
+
+/*
+ Sets the number of frames, of 10 ms each, that scores are averaged over from now on: 1 to 32. Fewer make words quicker
+ to hear, more make false alarms fewer.
+
+ # Safety
+
+ As of `zerda_push`.
+ */
+ZerdaStatus zerda_set_smoothing(struct Zerda *zerda,
+                                uint8_t frames);
+
+/*
+ Writes the number of frames that scores are averaged over to `*frames`.
+
+ # Safety
+
+ As of `zerda_push`; `frames` is null, or can be written.
+ */
+ZerdaStatus zerda_smoothing(struct Zerda *zerda, uint8_t *frames);
 
 /*
  Returns a line on a status, which says what to do. It is a constant string, for any number.

@@ -151,8 +151,8 @@ pub unsafe extern "C" fn zerda_finish(zerda: *mut Zerda) -> ZerdaStatus {
     }
 }
 
-/// Starts afresh, as if nothing had been pushed; thresholds that were set stay. Times count from 0 again. If the window of
-/// a wake word was open, it closes, and `on_wake` is called.
+/// Starts afresh, as if nothing had been pushed; thresholds and smoothing that were set stay. Times count from 0 again. If
+/// the window of a wake word was open, it closes, and `on_wake` is called.
 ///
 /// # Safety
 ///
@@ -261,6 +261,44 @@ pub unsafe extern "C" fn zerda_threshold(
                 ZerdaStatus::Ok
             }
             Err(status) => status,
+        })
+    }
+}
+
+/// Sets the number of frames, of 10 ms each, that scores are averaged over from now on: 1 to 32. Fewer make words quicker
+/// to hear, more make false alarms fewer.
+///
+/// # Safety
+///
+/// As of `zerda_push`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn zerda_set_smoothing(zerda: *mut Zerda, frames: u8) -> ZerdaStatus {
+    // SAFETY: as this function demands.
+    unsafe {
+        with(zerda, |inner| {
+            match inner.recognizer.set_smoothing(frames) {
+                Ok(()) => ZerdaStatus::Ok,
+                Err(_) => ZerdaStatus::SmoothingRange,
+            }
+        })
+    }
+}
+
+/// Writes the number of frames that scores are averaged over to `*frames`.
+///
+/// # Safety
+///
+/// As of `zerda_push`; `frames` is null, or can be written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn zerda_smoothing(zerda: *mut Zerda, frames: *mut u8) -> ZerdaStatus {
+    if frames.is_null() {
+        return ZerdaStatus::NullPointer;
+    }
+    // SAFETY: as this function demands.
+    unsafe {
+        with(zerda, |inner| {
+            frames.write(inner.recognizer.smoothing());
+            ZerdaStatus::Ok
         })
     }
 }

@@ -40,6 +40,8 @@ pub enum ZerdaStatus {
     UnknownLabel = 14,
     /// The threshold is neither 0 nor from 3 to 253.
     ThresholdRange = 15,
+    /// The number of frames to average over is not from 1 to 32.
+    SmoothingRange = 16,
 }
 
 impl From<Problem> for ZerdaStatus {
@@ -56,7 +58,7 @@ impl From<Problem> for ZerdaStatus {
 }
 
 /// Holds a line on each status, in their order.
-const TEXTS: [&CStr; 16] = [
+const TEXTS: [&CStr; 17] = [
     c"it worked",
     c"a pointer is NULL: pass one to what the function needs",
     c"a pointer is misaligned: align storage to ZERDA_ALIGNMENT bytes, others as their types need",
@@ -73,6 +75,7 @@ const TEXTS: [&CStr; 16] = [
     c"a field of the image is wrong: `zerda inspect` says which one",
     c"the image detects no label of this name: `zerda inspect` lists those that it does",
     c"the threshold is out of range: it is 3 to 253, or 0 to switch the label off",
+    c"the smoothing is out of range: it is 1 to 32 frames",
 ];
 
 /// Returns the line on a status; a number that is none has its own.

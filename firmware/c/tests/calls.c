@@ -130,6 +130,19 @@ static void thresholds(void)
     said("off", zerda_set_threshold(zerda, "yes", 0));
 }
 
+static void smoothing(void)
+{
+    uint8_t frames = 0;
+    init(zerda_image, sizeof zerda_image);
+    said("smoothing", zerda_set_smoothing(zerda, 32));
+    said("reset", zerda_reset(zerda));
+    said("smoothing 0", zerda_set_smoothing(zerda, 0));
+    said("smoothing 33", zerda_set_smoothing(zerda, 33));
+    said("smoothing to NULL", zerda_smoothing(zerda, NULL));
+    said("what is in force", zerda_smoothing(zerda, &frames));
+    printf("smoothing: %d\n", frames);
+}
+
 static void faults(void)
 {
     const ZerdaCallbacks telling = {.on_fault = on_fault};
@@ -150,6 +163,7 @@ int main(void)
     images();
     handles();
     thresholds();
+    smoothing();
     faults();
     return 0;
 }
