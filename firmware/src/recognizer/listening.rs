@@ -79,11 +79,13 @@ impl<S: Step> Recognizer<'_, S> {
         let listening = self.listening.as_mut()?;
         listening.kept.push(energy, mels);
         let open = listening.detector.frame(mels);
-        if listening.network != Network::Runs && !open {
+        self.end_spell(on_event);
+        let network = self.listening.as_ref()?.network;
+        if network != Network::Runs && !open {
             self.rest(on_event);
             return None;
         }
-        match listening.network {
+        match network {
             Network::Runs => {}
             Network::Rests => self.gate.go_on_at(self.frame_index),
             Network::Cold => self.start_cold(on_event)?,
@@ -132,16 +134,23 @@ impl<S: Step> Recognizer<'_, S> {
         next >= self.heard()
     }
 
-    /// Lets the time of a frame pass without the network.
-    fn rest(&mut self, on_event: &mut impl FnMut(Event<'_>)) -> Option<()> {
-        let listening = self.listening.as_mut()?;
+    /// Ends the spell once a frame is no longer kept with which the network, which rests, would go on.
+    fn end_spell(&mut self, on_event: &mut impl FnMut(Event<'_>)) {
         let next = self.frame_index.saturating_add(self.frames.into());
+        let Some(listening) = &mut self.listening else {
+            return;
+        };
         if listening.network == Network::Rests && listening.kept.oldest() > next {
             listening.network = Network::Cold;
             let frame = self.frame_index;
             let at_ms = ms(self.image.manifest().front_end, frame, 0);
             on_event(Event::Quiet(Spell { frame, at_ms }));
         }
+    }
+
+    /// Lets the time of a frame pass without the network.
+    fn rest(&mut self, on_event: &mut impl FnMut(Event<'_>)) -> Option<()> {
+        let listening = self.listening.as_ref()?;
         let stream = self.image.manifest().stream;
         let due = self.gate.next_frame().saturating_add(stream.chunk.into());
         if due <= listening.heard() {

@@ -164,3 +164,26 @@ fn how_the_audio_of_spells_is_split_does_not_matter() {
     recognizer.reset();
     assert!(pushed(&mut recognizer, &pcm, core::iter::once(pcm.len())) == whole);
 }
+
+#[test]
+fn a_sound_is_heard_however_long_the_pause_before_it_is() {
+    let image = tiny(2);
+    let bytes = with_quiet(image.get(), QUIET);
+    let image = Image::parse(bytes.get()).unwrap();
+    // The pauses end before the gate closes, while what came since is kept, when it just no longer is, and later.
+    for pause in 20..100 {
+        let pcm = spells(&[(20, pause), (20, 60)]);
+        let mut memory = vec![0; image.memory_bytes()];
+        let mut recognizer = Recognizer::new(&image, &mut memory).unwrap();
+        let decoded: Vec<_> = hear(&mut recognizer, &pcm)
+            .into_iter()
+            .filter_map(|of| match of {
+                Heard::Frame((frame, _)) => Some(frame),
+                _ => None,
+            })
+            .collect();
+        let second = 320 + pause as u64;
+        let missing = (second..second + 18).find(|frame| !decoded.contains(frame));
+        assert_eq!(missing, None, "pause of {pause} frames");
+    }
+}
