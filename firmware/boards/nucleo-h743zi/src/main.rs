@@ -18,8 +18,6 @@
 mod microphone;
 mod recovery;
 
-use cortex_m::peripheral::SYST;
-use cortex_m::peripheral::syst::SystClkSource;
 use cortex_m_rt::{entry, exception};
 use defmt_rtt as _;
 use embassy_stm32::gpio::{self, Level, Speed};
@@ -51,6 +49,8 @@ const RAM: usize = 80 * 1024;
 static RING: ConstStaticCell<Ring<16>> = ConstStaticCell::new(Ring::new());
 /// The time without audio, in us, after which the watchdog resets the board. Its oscillator is right within 6 %.
 const WATCHDOG_US: u32 = 2_500_000;
+/// The time, in ms, after which the main loop wakes where no audio comes.
+const TICK_MS: u32 = 30;
 /// The time, in ms, for which a command's LED is on.
 const HOLD_MS: u32 = 500;
 /// The level of the brown-out reset: 2 of 0 to 3, which is 2.4 V of the board's 3.3 V.
@@ -68,7 +68,7 @@ fn main() -> ! {
     let red = output(peripherals.PB14);
     let mut core = defmt::unwrap!(cortex_m::Peripherals::take());
     enable_caches(&mut core);
-    start_ticks(&mut core.SYST);
+    processor::start_ticks(&mut core.SYST, 480_000_000, TICK_MS);
     // The line blocks: a report takes a few ms, the ring holds 150, and a buffer would need an interrupt.
     let line = usart::Config::default();
     let line = Uart::new_blocking(peripherals.USART3, peripherals.PD9, peripherals.PD8, line);
@@ -174,15 +174,7 @@ fn enable_caches(core: &mut cortex_m::Peripherals) {
     core.SCB.enable_dcache(&mut core.CPUID);
 }
 
-/// Wakes the main loop every 30 ms, so that outputs are released even if no audio comes.
-fn start_ticks(syst: &mut SYST) {
-    syst.set_clock_source(SystClkSource::Core);
-    syst.set_reload(480_000_000 / 1000 * 30 - 1);
-    syst.clear_current();
-    syst.enable_counter();
-    syst.enable_interrupt();
-}
-
+/// Wakes the main loop, so that outputs are released even if no audio comes.
 #[exception]
 fn SysTick() {}
 

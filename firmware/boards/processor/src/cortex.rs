@@ -1,6 +1,7 @@
 //! This module has what is particular to a Cortex-M core.
 
-use cortex_m::peripheral::{MPU, SCB};
+use cortex_m::peripheral::syst::SystClkSource;
+use cortex_m::peripheral::{MPU, SCB, SYST};
 pub use cortex_m_rt::STACK_PAINT_VALUE as PAINT;
 
 /// The bytes of the stack, its lowest, that may not be written: a region of the memory protection unit lies there. A larger
@@ -11,6 +12,16 @@ pub const GUARD_BYTES: usize = 2048;
 pub fn sleep() {
     cortex_m::asm::dsb();
     cortex_m::asm::wfi();
+}
+
+/// Lets the system timer of a core that runs at `clock_hz` interrupt every `period_ms`: `SysTick`, which the board handles.
+/// It counts 2^24 clocks at most.
+pub fn start_ticks(syst: &mut SYST, clock_hz: u32, period_ms: u32) {
+    syst.set_clock_source(SystClkSource::Core);
+    syst.set_reload(clock_hz / 1000 * period_ms - 1);
+    syst.clear_current();
+    syst.enable_counter();
+    syst.enable_interrupt();
 }
 
 /// Masks all interrupts, so that none breaks in any more.

@@ -17,6 +17,8 @@ pub use register::Register;
 use riscv32 as core_of_target;
 use zerda_firmware::recovery::{self, Cause, Recover, Restart, Retained};
 
+#[cfg(target_arch = "arm")]
+pub use core_of_target::start_ticks;
 pub use core_of_target::{guard_stack, illegal_instruction, store};
 
 unsafe extern "C" {

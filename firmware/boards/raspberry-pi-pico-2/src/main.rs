@@ -8,8 +8,6 @@
 mod microphone;
 mod recovery;
 
-use cortex_m::peripheral::SYST;
-use cortex_m::peripheral::syst::SystClkSource;
 use cortex_m_rt::{entry, exception};
 use defmt_rtt as _;
 use embassy_rp::gpio::{self, Level};
@@ -41,6 +39,8 @@ const RAM: usize = 160 * 1024;
 static RING: ConstStaticCell<Ring<16>> = ConstStaticCell::new(Ring::new());
 /// The time without audio after which the watchdog resets the board.
 const WATCHDOG: Duration = Duration::from_millis(2500);
+/// The time, in ms, after which the main loop wakes where no audio comes.
+const TICK_MS: u32 = 30;
 /// The time, in ms, for which a command's LED is on.
 const HOLD_MS: u32 = 500;
 
@@ -55,7 +55,7 @@ fn main() -> ! {
     let yes = output(peripherals.PIN_14);
     let no = output(peripherals.PIN_15);
     let mut core = defmt::unwrap!(cortex_m::Peripherals::take());
-    start_ticks(&mut core.SYST);
+    processor::start_ticks(&mut core.SYST, 150_000_000, TICK_MS);
     // The line blocks: a report takes a few ms, the ring holds 150, and a buffer would need an interrupt.
     let line = uart::Config::default();
     let line = Uart::new_blocking(
@@ -114,15 +114,7 @@ fn output(pin: Peri<'static, impl gpio::Pin>) -> gpio::Output<'static> {
     gpio::Output::new(pin, Level::Low)
 }
 
-/// Wakes the main loop every 30 ms, so that outputs are released even if no audio comes.
-fn start_ticks(syst: &mut SYST) {
-    syst.set_clock_source(SystClkSource::Core);
-    syst.set_reload(150_000_000 / 1000 * 30 - 1);
-    syst.clear_current();
-    syst.enable_counter();
-    syst.enable_interrupt();
-}
-
+/// Wakes the main loop, so that outputs are released even if no audio comes.
 #[exception]
 fn SysTick() {}
 

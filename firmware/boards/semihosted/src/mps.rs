@@ -1,7 +1,6 @@
 //! This module has what Arm's FPGA boards (MPS2, MPS3) have in common: their blocks lie at other addresses on each.
 
 use cortex_m::peripheral::SCB;
-use cortex_m::peripheral::syst::SystClkSource;
 use cortex_m_rt::exception;
 
 use crate::failing::PATIENCE_MS;
@@ -63,12 +62,7 @@ impl<M: Mps> Machine for M {
 
     fn start_ticks() {
         if let Some(mut peripherals) = cortex_m::Peripherals::take() {
-            let syst = &mut peripherals.SYST;
-            syst.set_clock_source(SystClkSource::Core);
-            syst.set_reload(<M as Mps>::CLOCK_HZ / 100 - 1);
-            syst.clear_current();
-            syst.enable_counter();
-            syst.enable_interrupt();
+            processor::start_ticks(&mut peripherals.SYST, <M as Mps>::CLOCK_HZ, 10);
         }
     }
 
