@@ -291,7 +291,7 @@ fn wrong_use_is_answered_with_one_line() {
     for (arguments, expected) in [
         (
             vec!["--board", "mps4"],
-            "mps4: no such board, expected one of ethos-u55-128 ",
+            "mps4: no such board, expected one of esp32-c6 ",
         ),
         (vec!["--board", "none.toml"], "none.toml: cannot be read"),
         (

@@ -1,14 +1,20 @@
-//! This module has what is particular to a RISC-V core, whose memory protection (PMP) has entries that bind machine mode.
+//! This module has what is particular to a RISC-V core.
 
-use core::arch::{asm, global_asm};
+use core::arch::asm;
 
 use riscv::register::{mcause, mtval};
+
+#[cfg(not(feature = "trigger"))]
+#[path = "riscv32/protection.rs"]
+mod guard;
+#[cfg(feature = "trigger")]
+#[path = "riscv32/trigger.rs"]
+mod guard;
 
 /// The word that the stack is filled with before `main`.
 pub const PAINT: u32 = 0xCCCC_CCCC;
 
-/// The bytes of the stack, its lowest, that may not be used: an entry of the memory protection lies there. A larger frame
-/// could step over it.
+/// The bytes of the stack, its lowest, that may not be written. A larger frame could step over them.
 pub const GUARD_BYTES: usize = 2048;
 
 /// Sleeps until an interrupt is pending.
@@ -53,19 +59,8 @@ pub unsafe fn store(address: usize, byte: u8) {
 /// for the start of `main`. `_stack_end` must be a multiple of 2048.
 pub fn guard_stack() {
     paint_stack();
-    // A naturally aligned power of two, locked, with no permission.
-    const LOCKED_NAPOT: usize = 1 << 7 | 0b11 << 3;
-    let end = super::bottom().addr() - GUARD_BYTES;
     // SAFETY: only these bytes of the stack change, which nobody uses.
-    unsafe {
-        asm!(
-            "csrw pmpaddr0, {address}",
-            "csrs pmpcfg0, {entry}",
-            address = in(reg) end >> 2 | (GUARD_BYTES / 8 - 1),
-            entry = in(reg) LOCKED_NAPOT,
-            options(nostack),
-        );
-    }
+    unsafe { guard::forbid(super::bottom().addr() - GUARD_BYTES) }
 }
 
 #[inline(never)]
@@ -85,24 +80,7 @@ fn paint_stack() {
 
 /// Says whether the exception that is handled was an overflow of the stack.
 pub fn overflowed() -> bool {
-    const LOAD_FAULT: usize = 5;
-    const STORE_FAULT: usize = 7;
     let end = super::bottom().addr();
-    matches!(mcause::read().bits(), LOAD_FAULT | STORE_FAULT)
+    guard::CAUSES.contains(&mcause::read().bits())
         && (end - GUARD_BYTES..end).contains(&mtval::read())
 }
-
-// What handles an exception saves registers on the stack. Where that overflowed, the stack begins anew: nobody returns.
-global_asm!(
-    ".section .trap.start, \"ax\"",
-    ".global _pre_default_start_trap",
-    "_pre_default_start_trap:",
-    "csrw mscratch, t0",
-    "la t0, _stack_end + {guard}",
-    "bgeu sp, t0, 1f",
-    "la sp, _stack_start",
-    "1:",
-    "csrr t0, mscratch",
-    "j _pre_default_start_trap_ret",
-    guard = const GUARD_BYTES,
-);

@@ -317,6 +317,12 @@ fn the_boards_fit_their_flash_and_ram() {
             "thumbv8m.main-none-eabihf",
             96 * 1024 + image().len() as u64,
         ),
+        (
+            "esp32-c6",
+            "riscv32imac-unknown-none-elf",
+            // Its own limit: two buffers of DMA, too.
+            352 * 1024,
+        ),
     ] {
         let script = root().join("firmware/setup.sh");
         let set_up = Command::new("bash")

@@ -289,7 +289,7 @@ fn a_board_that_is_not_to_be_had_is_answered_in_one_line() {
     let cases: [(&[&str], &str); 6] = [
         (
             &["--board", "mps2"],
-            "mps2: no such board, expected one of mps2-an386 ",
+            "mps2: no such board, expected one of esp32-c6 ",
         ),
         (
             &["--board", "mps2-an386", "--boards", "none"],
