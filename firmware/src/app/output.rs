@@ -1,6 +1,7 @@
 //! Outputs are the pins by which a board shows what was heard.
 
 use super::elapsed::Elapsed;
+use crate::image::Image;
 
 /// The time, in ms, by which audio may lag behind the clock until a pin falls by the clock: the ring of a board holds
 /// as much.
@@ -60,6 +61,14 @@ impl<P> Output<P> {
             when: When::Awake,
             hold_ms: 0,
             until: None,
+        }
+    }
+
+    /// Makes the output one that is high [`Self::while_awake`], if the image names wake words.
+    pub fn or_awake(self, image: &Image<'_>) -> Self {
+        match image.wake() {
+            None => self,
+            Some(_) => Self::while_awake(self.pin),
         }
     }
 

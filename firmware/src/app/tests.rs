@@ -269,6 +269,15 @@ fn a_pin_is_high_while_commands_count_and_commands_alone_are_counted() {
 }
 
 #[test]
+fn an_output_of_a_command_is_one_of_the_window_where_the_image_opens_one() {
+    for (bytes, name) in [(&IMAGE.0[..], "Said(\"no\")"), (gated().get(), "Awake")] {
+        let image = Image::parse(bytes).unwrap();
+        let output = Output::new((), Some("no"), 500).or_awake(&image);
+        assert_eq!(format!("{:?}", output.when), name);
+    }
+}
+
+#[test]
 fn an_overrun_while_commands_count_closes_the_window_and_that_is_reported() {
     // Half a second after the wake word, for as long.
     let lines = run_gated(24_000..32_000);

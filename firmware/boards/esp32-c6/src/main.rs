@@ -71,13 +71,9 @@ fn main() -> ! {
         Err(error) => Refusal::new(error.into(), any, telemetry, clock).run(),
     };
     let (producer, consumer) = RING.take().split();
-    let no = match image.wake() {
-        None => Output::new(no, Some("no"), HOLD_MS),
-        Some(_) => Output::while_awake(no),
-    };
     let mut outputs = [
         Output::new(yes, Some("yes"), HOLD_MS),
-        no,
+        Output::new(no, Some("no"), HOLD_MS).or_awake(&image),
         Output::new(any, None, HOLD_MS),
     ];
     let mut recognizer = Recognizer::new(&image, MEMORY.take());

@@ -1,7 +1,5 @@
 //! What this board does when it fails.
 
-use core::panic::PanicInfo;
-
 use esp_hal::peripherals::{GPIO18, GPIO19, GPIO20};
 use esp_hal::rtc_cntl::SocResetReason;
 use esp_hal::system::{reset_reason, software_reset};
@@ -42,14 +40,4 @@ impl Recover for Esp {
     }
 }
 
-#[panic_handler]
-fn panic(info: &PanicInfo<'_>) -> ! {
-    let line = info.location().map_or(0, |place| place.line());
-    processor::fail(&mut Esp, Cause::Panic, line)
-}
-
-/// Handles all exceptions: each is a fault.
-#[unsafe(export_name = "ExceptionHandler")]
-extern "C" fn exception() -> ! {
-    processor::fault(&mut Esp, || riscv::register::mepc::read() as u32)
-}
+processor::handlers!(Esp);

@@ -78,14 +78,10 @@ fn main() -> ! {
         Err(error) => Refusal::new(error.into(), red, telemetry, clock).run(),
     };
     let (producer, consumer) = RING.take().split();
-    let red = match image.wake() {
-        None => Output::new(red, Some("no"), HOLD_MS),
-        Some(_) => Output::while_awake(red),
-    };
     let mut outputs = [
         Output::new(green, None, HOLD_MS),
         Output::new(yellow, Some("yes"), HOLD_MS),
-        red,
+        Output::new(red, Some("no"), HOLD_MS).or_awake(&image),
     ];
     let mut recognizer = Recognizer::new(&image, MEMORY.take());
     let recognizer = defmt::unwrap!(recognizer.as_mut().ok());

@@ -4,10 +4,8 @@
 //! the flash.
 
 use core::mem::forget;
-use core::panic::PanicInfo;
 
 use cortex_m::peripheral::SCB;
-use cortex_m_rt::{ExceptionFrame, exception};
 use embassy_stm32::peripherals::{PB0, PB14, PE1};
 use processor::Register;
 use zerda_firmware::recovery::{BrownOut, Cause, Recover, Retained};
@@ -58,17 +56,7 @@ impl Recover for Nucleo {
     }
 }
 
-#[panic_handler]
-fn panic(info: &PanicInfo<'_>) -> ! {
-    let line = info.location().map_or(0, |place| place.line());
-    processor::fail(&mut Nucleo, Cause::Panic, line)
-}
-
-// SAFETY: it never returns to what it broke into.
-#[exception]
-unsafe fn HardFault(frame: &ExceptionFrame) -> ! {
-    processor::fault(&mut Nucleo, || frame.pc())
-}
+processor::handlers!(Nucleo);
 
 /// Stops the watchdog while a debugger halts the processor.
 pub fn freeze_watchdog_in_debug() {

@@ -9,6 +9,7 @@ mod register;
 mod riscv32;
 
 use core::mem::MaybeUninit;
+use core::panic::PanicInfo;
 
 #[cfg(target_arch = "arm")]
 use cortex as core_of_target;
@@ -17,6 +18,8 @@ pub use register::Register;
 use riscv32 as core_of_target;
 use zerda_firmware::recovery::{self, Cause, Recover, Restart, Retained};
 
+#[cfg(target_arch = "riscv32")]
+pub use core_of_target::exception_address;
 #[cfg(target_arch = "arm")]
 pub use core_of_target::start_ticks;
 pub use core_of_target::{guard_stack, illegal_instruction, store};
@@ -80,6 +83,12 @@ pub fn fail(board: &mut impl Recover, cause: Cause, place: u32) -> ! {
     loop {
         core::hint::spin_loop();
     }
+}
+
+/// Fails as [`fail`] does, for the handler of panics.
+pub fn panicked(board: &mut impl Recover, info: &PanicInfo<'_>) -> ! {
+    let line = info.location().map_or(0, |place| place.line());
+    fail(board, Cause::Panic, line)
 }
 
 /// Fails as [`fail`] does, for the handler of a fault. The place, an address, is asked for only where it is known: after an

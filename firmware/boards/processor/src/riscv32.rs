@@ -2,7 +2,7 @@
 
 use core::arch::asm;
 
-use riscv::register::{mcause, mtval};
+use riscv::register::{mcause, mepc, mtval};
 
 #[cfg(not(feature = "trigger"))]
 #[path = "riscv32/protection.rs"]
@@ -83,4 +83,26 @@ pub fn overflowed() -> bool {
     let end = super::bottom().addr();
     guard::CAUSES.contains(&mcause::read().bits())
         && (end - GUARD_BYTES..end).contains(&mtval::read())
+}
+
+/// Makes the handlers of panics and exceptions of a board on hardware, the value of a type that implements
+/// [`Recover`](zerda_firmware::recovery::Recover). Each exception is a fault.
+#[macro_export]
+macro_rules! handlers {
+    ($board:expr) => {
+        #[panic_handler]
+        fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
+            $crate::panicked(&mut $board, info)
+        }
+
+        #[unsafe(export_name = "ExceptionHandler")]
+        extern "C" fn exception() -> ! {
+            $crate::fault(&mut $board, $crate::exception_address)
+        }
+    };
+}
+
+/// Returns the address of the instruction that raised the exception that is handled.
+pub fn exception_address() -> u32 {
+    mepc::read() as u32
 }

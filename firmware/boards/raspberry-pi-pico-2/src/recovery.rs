@@ -3,9 +3,7 @@
 //! Address and bits are those of the datasheet of RP2350: `CHIP_RESET` of the power manager.
 
 use core::mem::forget;
-use core::panic::PanicInfo;
 
-use cortex_m_rt::{ExceptionFrame, exception};
 use embassy_rp::peripherals::{PIN_14, PIN_15, PIN_25, WATCHDOG};
 use embassy_rp::watchdog::{ResetReason, Watchdog};
 use processor::Register;
@@ -59,14 +57,4 @@ impl Recover for Pico {
     }
 }
 
-#[panic_handler]
-fn panic(info: &PanicInfo<'_>) -> ! {
-    let line = info.location().map_or(0, |place| place.line());
-    processor::fail(&mut Pico, Cause::Panic, line)
-}
-
-// SAFETY: it never returns to what it broke into.
-#[exception]
-unsafe fn HardFault(frame: &ExceptionFrame) -> ! {
-    processor::fault(&mut Pico, || frame.pc())
-}
+processor::handlers!(Pico);

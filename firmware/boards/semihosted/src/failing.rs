@@ -98,8 +98,8 @@ impl<M: Machine> Recover for Failing<M> {
 /// Handles a panic: prints it, then restarts, or ends QEMU where no fault was expected.
 pub fn panicked<M: Machine>(info: &PanicInfo<'_>) -> ! {
     eprintln!("{}", info);
-    let line = info.location().map_or(0, |place| place.line());
-    failed::<M>(Cause::Panic, line)
+    end_unless_expected();
+    processor::panicked(&mut Failing::<M>::new(), info)
 }
 
 /// Handles a fault of the processor, at an address.

@@ -123,7 +123,7 @@ fn tick() {
 /// Handles all exceptions: each is a fault.
 #[unsafe(export_name = "ExceptionHandler")]
 fn exception(_: &riscv_rt::TrapFrame) -> ! {
-    crate::faulted::<Virt>(|| riscv::register::mepc::read() as u32)
+    crate::faulted::<Virt>(processor::exception_address)
 }
 
 /// Makes the handler of a machine's panics; those of its exceptions and its timer are there already.
