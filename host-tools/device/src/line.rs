@@ -3,6 +3,7 @@
 use std::io::{ErrorKind, Read, Write};
 use std::time::{Duration, Instant};
 
+use zerda_firmware::frame::FrameError;
 use zerda_firmware::request::{Answer, Request};
 use zerda_firmware::telemetry::{FrameDecoder, Report};
 use zerda_support::error::{Error, Result};
@@ -15,6 +16,9 @@ const ANSWER: Duration = Duration::from_secs(3);
 const TRIES: usize = 4;
 /// Time that a read of a silent line blocks.
 const SILENCE: Duration = Duration::from_millis(50);
+
+/// What came over a line: a report and its sequence number, or what is wrong with a frame.
+pub(crate) type Frame<'a> = std::result::Result<(u16, Report<'a>), FrameError>;
 
 pub(crate) struct Line {
     pub name: String,
@@ -69,12 +73,12 @@ impl Line {
     }
 
     /// Sends a request until it is answered, by an answer that `read` takes; the same one may reach the device several
-    /// times. Every report that comes meanwhile goes to `seen`, with its sequence number.
+    /// times. Every frame that comes meanwhile goes to `seen`.
     pub fn ask<T>(
         &mut self,
         request: &Request<'_>,
         read: impl Fn(Answer<'_>) -> Option<T>,
-        mut seen: impl FnMut(u16, &Report<'_>) -> Result<()>,
+        mut seen: impl FnMut(Frame<'_>) -> Result<()>,
     ) -> Result<T> {
         self.number = self.number.wrapping_add(1);
         let frame = request.frame(self.number).expect("a request fits");
@@ -95,7 +99,7 @@ impl Line {
     fn wait<T>(
         &mut self,
         read: impl Fn(Answer<'_>) -> Option<T>,
-        seen: &mut impl FnMut(u16, &Report<'_>) -> Result<()>,
+        seen: &mut impl FnMut(Frame<'_>) -> Result<()>,
     ) -> Result<Option<T>> {
         let (start, mut buffer) = (Instant::now(), [0; 512]);
         while start.elapsed() < ANSWER {
@@ -114,16 +118,16 @@ impl Line {
             };
             let mut found = None;
             for &byte in &buffer[..length] {
-                let Some(Ok((sequence, report))) = self.decoder.push(byte) else {
+                let Some(frame) = self.decoder.push(byte) else {
                     continue;
                 };
-                match report {
-                    Report::Answer { number, answer } if number == self.number => {
+                match frame {
+                    Ok((_, Report::Answer { number, answer })) if number == self.number => {
                         found = found.or(read(answer));
                     }
                     _ => {}
                 }
-                seen(sequence, &report)?;
+                seen(frame)?;
             }
             if found.is_some() {
                 return Ok(found);
@@ -137,5 +141,43 @@ impl Line {
             "{}: the device answers something else than was asked: is its firmware of another version?",
             self.name
         ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use zerda_firmware::telemetry::{Status, encode};
+
+    #[test]
+    fn what_comes_damaged_while_an_answer_is_awaited_is_seen_too() {
+        let status = Report::Status(Status::default());
+        let answer = Report::Answer {
+            number: 1,
+            answer: Answer::Unserved,
+        };
+        let frames = [(7, &status), (8, &status), (9, &answer)];
+        let [first, mut damaged, answer] =
+            frames.map(|(sequence, report)| encode(sequence, report).unwrap().to_vec());
+        damaged[3] ^= 2; // no zero, which ends a frame
+        let mut line = Line {
+            name: "line".into(),
+            input: Box::new(std::io::Cursor::new([first, damaged, answer].concat())),
+            output: Box::new(std::io::sink()),
+            decoder: FrameDecoder::new(),
+            number: 0,
+        };
+        let mut seen = Vec::new();
+        let request = Request::Settings { label: 0 };
+        let answered = line.ask(
+            &request,
+            |answer| Some(answer == Answer::Unserved),
+            |frame| {
+                seen.push(frame.map(|(sequence, _)| sequence).ok());
+                Ok(())
+            },
+        );
+        assert!(answered.unwrap());
+        assert_eq!(seen, [Some(7), None, Some(9)]);
     }
 }

@@ -7,7 +7,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use zerda_firmware::request;
-use zerda_firmware::telemetry::Report;
 use zerda_support::error::{Error, Result};
 use zerda_support::files;
 use zerda_support::output::print;
@@ -15,7 +14,7 @@ use zerda_update::header::{Board, HEADER_BYTES, Header};
 use zerda_update::protocol::{Answer, MAX_REQUEST, Request, Status};
 use zerda_update::{BLOCK, HEALTHY_MS, Refusal};
 
-use crate::line::Line;
+use crate::line::{Frame, Line};
 pub use keys::{KeyOptions, SignOptions, keygen, sign};
 
 /// Time between two questions for the state of a trial.
@@ -192,7 +191,7 @@ impl Device {
             request::Answer::Unserved => Some(Answer::Refused(Refusal::Off)),
             _ => None,
         };
-        let seen = |_, _: &Report<'_>| Ok(());
+        let seen = |_: Frame<'_>| Ok(());
         self.0.ask(&request::Request::Update(bytes), read, seen)
     }
 }

@@ -2,13 +2,12 @@
 
 use serde_json::json;
 use zerda_firmware::request::{self, Answer, Request};
-use zerda_firmware::telemetry::Report;
 use zerda_support::error::{Error, Result};
 use zerda_support::escape;
 use zerda_support::output::print;
 
 use super::Session;
-use crate::line::Line;
+use crate::line::{Frame, Line};
 
 /// Settings that are changed; none is a question alone.
 #[derive(Clone, Debug, Default)]
@@ -83,7 +82,15 @@ fn ask(
         Answer::Refused(error) => Some(Err(error)),
         _ => None,
     };
-    let seen = |sequence, report: &Report<'_>| session.report(sequence, report);
+    let seen = |frame: Frame<'_>| match frame {
+        Ok((sequence, report)) => session.report(sequence, &report),
+        // It may have begun before the line was opened.
+        Err(_) if session.counts.frames == 0 => Ok(()),
+        Err(error) => {
+            session.corrupted(error);
+            Ok(())
+        }
+    };
     let answer = line.ask(&request, read, seen)?;
     answer.map_err(|error| Error::check(format!("{}: {error}", line.name)))
 }
