@@ -114,16 +114,11 @@ pub fn overflowed() -> bool {
     unsafe { (*SCB::PTR).cfsr.read() & BITS != 0 }
 }
 
-/// Makes the handlers of panics and faults of a board on hardware, the value of a type that implements
-/// [`Recover`](zerda_firmware::recovery::Recover).
+/// Makes the handler of faults, for [`handlers`](crate::handlers).
+#[doc(hidden)]
 #[macro_export]
-macro_rules! handlers {
+macro_rules! fault_handler {
     ($board:expr) => {
-        #[panic_handler]
-        fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
-            $crate::panicked(&mut $board, info)
-        }
-
         // SAFETY: it never returns to what it broke into.
         #[cortex_m_rt::exception]
         unsafe fn HardFault(frame: &cortex_m_rt::ExceptionFrame) -> ! {

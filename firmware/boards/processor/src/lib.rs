@@ -99,3 +99,17 @@ pub fn fault(board: &mut impl Recover, place: impl FnOnce() -> u32) -> ! {
     }
     fail(board, Cause::Fault, place())
 }
+
+/// Makes the handlers of panics and faults of a board on hardware, the value of a type that implements
+/// [`Recover`](zerda_firmware::recovery::Recover).
+#[macro_export]
+macro_rules! handlers {
+    ($board:expr) => {
+        #[panic_handler]
+        fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
+            $crate::panicked(&mut $board, info)
+        }
+
+        $crate::fault_handler!($board);
+    };
+}

@@ -85,16 +85,11 @@ pub fn overflowed() -> bool {
         && (end - GUARD_BYTES..end).contains(&mtval::read())
 }
 
-/// Makes the handlers of panics and exceptions of a board on hardware, the value of a type that implements
-/// [`Recover`](zerda_firmware::recovery::Recover). Each exception is a fault.
+/// Makes the handler of exceptions, each of which is a fault, for [`handlers`](crate::handlers).
+#[doc(hidden)]
 #[macro_export]
-macro_rules! handlers {
+macro_rules! fault_handler {
     ($board:expr) => {
-        #[panic_handler]
-        fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
-            $crate::panicked(&mut $board, info)
-        }
-
         #[unsafe(export_name = "ExceptionHandler")]
         extern "C" fn exception() -> ! {
             $crate::fault(&mut $board, $crate::exception_address)
