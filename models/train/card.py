@@ -76,8 +76,8 @@ Trained on {date.today()} by
 
 in {seconds / 60:.0f} minutes on {processor()}, {os.cpu_count()} cores ({args.device}), shared with other work; Python {platform.python_version()}, the
 versions of `models/train/requirements.txt`. The last stage, quantizing ({args.steps[3]} batches), is quantization-aware: BatchNorm is
-folded, the ranges of activations are set to those of least square error on 20 batches and held, and the weights learn on
-under the rounding of INT8, of weights and of activations. The weights of linears take {2 * LEVELS + 1} values, which an Ethos-U reads compressed.
+folded, the ranges of activations are set to those of least square error on 20 batches and held, and the weights learn, under
+the rounding of INT8 of weights and of activations, to answer as they did in float, also where a stream begins shortly before a word. The weights of linears take {2 * LEVELS + 1} values, which an Ethos-U reads compressed.
 
 ## Data
 

@@ -1,5 +1,6 @@
-"""What the network is taught by: the decision that the decoder would take, the frames of a word's end, and phonemes."""
+"""What the network is taught by: the decision that the decoder would take, the frames of a word's end, phonemes, and, once it is rounded, its own answers."""
 
+import numpy as np
 import torch
 
 from config import DECODER, SILENCE, UNKNOWN, WAKE, WORDS
@@ -8,6 +9,9 @@ from streams import REWARD
 SMOOTHING = DECODER["smoothing"]
 ENDING = 10  # frames at a word's end that must each answer
 SOUNDS_LATE = 12  # frames after a word's end in which its phonemes may still be told
+# Frames of a stream that begins shortly before a word, and of those the fewest and most before it; the device's voice activity gate
+# (firmware/src/quiet.rs) starts the network 30 frames before it opens.
+COLD, EARLY = 140, (5, 36)
 
 
 def smoothed(posteriors):
@@ -68,12 +72,11 @@ def sound_loss(logits, items, phonemes):
     """
     said = phonemes[items[:, -1].cpu()]
     lengths = (said > 0).sum(1)
-    middle, reward = items[:, 4], items[:, 5]
-    last = reward - REWARD - 1
-    first = (2 * middle - last - 2).clamp(min=0)
+    first, last = word_frames(items)
+    first = (first - 2).clamp(min=0)
     frames = (last + SOUNDS_LATE).clamp(max=logits.shape[1]) - first
     # A word cut short by an augmentation may have too few frames for its sounds.
-    known = (items[:, -1] >= 0) & (lengths > 0) & (middle > items[:, 2]) & (frames > 2 * lengths)
+    known = (items[:, -1] >= 0) & (lengths > 0) & (items[:, 4] > items[:, 2]) & (frames > 2 * lengths)
     if not known.any():
         return logits.sum() * 0.0
     first, frames, said, lengths, stream = first[known], frames[known], said[known], lengths[known], items[known, 0]
@@ -81,3 +84,61 @@ def sound_loss(logits, items, phonemes):
     own = torch.log_softmax(logits.float()[stream[:, None], at], dim=-1)
     each = torch.nn.functional.ctc_loss(own.transpose(0, 1), said.long(), frames, lengths, reduction="none", zero_infinity=True)
     return (each / lengths).mean()
+
+
+def word_frames(items):
+    """First and last frame of each item's word."""
+    middle, reward = items[:, 4], items[:, 5]
+    last = reward - REWARD - 1
+    return (2 * middle - last).clamp(min=0), last
+
+
+def kept_answers(teacher, student, features, items, step, random):
+    """Kullback-Leibler divergence of the student's posteriors, a frame, from those of the teacher, which has heard all of each stream; features
+    [B, T, mels], items as of the composer.
+
+    The student hears all of it, too; and it hears it from shortly before a word on, as where the device's network rests until somebody
+    speaks. What it answers from the word on is to be the same. Streams begin with a step.
+    """
+    with torch.no_grad():
+        taught = teacher(features)
+    whole = student(features)
+    kept = divergence(taught, whole).mean()
+    starts = cold_starts(items, whole.shape[1], step, random)
+    if len(starts) == 0:
+        return kept
+    stream, start, word = torch.from_numpy(starts).to(features.device).T
+    ahead, frames = features.shape[1] - whole.shape[1], COLD // step * step
+    part = lambda of, count: of[stream[:, None], start[:, None] + torch.arange(count, device=of.device)]
+    cold = divergence(part(taught, frames), student(part(features, frames + ahead)))
+    since = torch.arange(frames, device=word.device)[None] >= word[:, None]
+    return kept + (cold * since).sum() / since.sum()
+
+
+def cold_starts(items, frames, step, random):
+    """Where streams may begin again, one in each stream at most: its number, the first frame, and the word's first, counted from there; [n, 3].
+
+    No word is said between the two, and none is cut.
+    """
+    first, last = word_frames(items)
+    word = (items[:, 1] != SILENCE) & (items[:, 4] != items[:, 2])
+    rows = torch.stack([items[:, 0], first, last], 1)[word].tolist()
+    found = []
+    for stream in sorted({row[0] for row in rows}):
+        ends, free = 0, []
+        for _, first, last in (row for row in rows if row[0] == stream):
+            if first - ends >= EARLY[0] + 2 * step and first <= frames - COLD:
+                free.append((first, ends))
+            ends = last
+        if not free:
+            continue
+        first, ends = free[random.integers(len(free))]
+        start = max(first - int(random.integers(*EARLY)), ends + 2)
+        start = -(-start // step) * step
+        found.append((stream, start, first - start))
+    return np.array(found, np.int64).reshape(-1, 3)
+
+
+def divergence(taught, learnt):
+    taught, learnt = (torch.log_softmax(logits.float(), dim=-1) for logits in (taught, learnt))
+    return (taught.exp() * (taught - learnt)).sum(-1)

@@ -15,7 +15,7 @@ from config import COMMANDS, LABELS, SILENCE, UNKNOWN, WORDS, load
 from corpus import Corpus, held_out, kept
 from evaluate import answer, smooth
 from lessons import Lessons, write
-from losses import decision_loss, smoothed, sound_loss
+from losses import COLD, EARLY, cold_starts, decision_loss, kept_answers, smoothed, sound_loss
 from mining import hardest
 from phonemes import SOUNDS
 from streams import REWARD, Composer
@@ -109,6 +109,49 @@ class Hard(unittest.TestCase):
             self.assertEqual(len(power), 200)
             self.assertGreater(power[:, 5].max(), 1e8)
         self.assertIsInstance(spoken, bool)
+
+
+class ColdStarts(unittest.TestCase):
+    # Of stream 0 `yes` in frames 59 to 79, and silence; of stream 1 `no` in 4 to 20, and in 89 to 119.
+    ITEMS = torch.tensor([[0, 0, 0, 120, 69, 87, 0, -1], [0, SILENCE, 120, 320, 0, 0, 0, -1], [1, 1, 0, 60, 12, 28, 0, -1], [1, 1, 60, 320, 104, 127, 0, -1]])
+
+    class Counts(torch.nn.Module):
+        """Answers by how many frames it has heard, but for `late` of them."""
+
+        def __init__(self, late=0.0):
+            super().__init__()
+            self.late = torch.nn.Parameter(torch.tensor(late))
+
+        def forward(self, features):
+            logits = torch.zeros(len(features), features.shape[1] - 5, len(LABELS))
+            return logits + torch.eye(len(LABELS))[1] * (features[:, :-5, :1].cumsum(1) * 0.01 - self.late)
+
+    def test_one_begins_with_a_step_before_a_word_and_after_the_word_before(self):
+        random, seen = np.random.default_rng(3), set()
+        for _ in range(200):
+            starts = cold_starts(self.ITEMS, 320, 5, random)
+            self.assertEqual(starts[:, 0].tolist(), [0, 1])
+            for (_, start, word), first, before in zip(starts.tolist(), (59, 89), (0, 20)):
+                self.assertEqual((start % 5, start + word), (0, first))
+                self.assertTrue(0 < word < EARLY[1] and before <= start <= 320 - COLD)
+            seen.add(tuple(starts[:, 1]))
+        self.assertGreater(len(seen), 10)
+        self.assertEqual(cold_starts(self.ITEMS[1:2], 320, 5, random).shape, (0, 3))
+
+    def test_answers_are_kept_cold_as_well_as_warm(self):
+        features = torch.zeros(2, 325, 40)
+        told = lambda student: kept_answers(self.Counts(), student, features, self.ITEMS, 5, np.random.default_rng(3)).item()
+        self.assertAlmostEqual(told(self.Counts()), 0.0, places=6)
+        # From another start it has counted fewer.
+        features[..., 0] = 1.0
+        self.assertGreater(told(self.Counts()), 0.001)
+        features[..., 0] = 0.0
+        student = self.Counts(1.0)
+        loss = kept_answers(self.Counts(), student, features, self.ITEMS, 5, np.random.default_rng(3))
+        loss.backward()
+        self.assertGreater(student.late.grad.item(), 0.0)
+        # Both parts are the divergence of one softmax of 14 from another: ln((13 + 1/e) / 14) + 1/14 each.
+        self.assertAlmostEqual(loss.item(), 2.0 * (np.log((13.0 + np.exp(-1.0)) / 14.0) + 1.0 / 14.0), places=5)
 
 
 class HeldOut(unittest.TestCase):

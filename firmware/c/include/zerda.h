@@ -197,7 +197,7 @@ typedef struct ZerdaSpeech {
   bool speech;
   /*
    The time, in ms of audio, at which the first frame starts that it hears, or the first that it does not; that was
-   300 ms ago, or more.
+   400 ms ago, or more.
    */
   uint32_t at_ms;
 } ZerdaSpeech;

@@ -47,7 +47,7 @@ pub struct ZerdaSpeech {
     /// Says whether the network runs from now on.
     pub speech: bool,
     /// The time, in ms of audio, at which the first frame starts that it hears, or the first that it does not; that was
-    /// 300 ms ago, or more.
+    /// 400 ms ago, or more.
     pub at_ms: u32,
 }
 

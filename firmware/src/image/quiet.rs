@@ -5,7 +5,7 @@ use super::{ALIGNMENT, FrontEndConfig, Image, Manifest, Stream, samples};
 /// Limits the time, in ms, for which the voice activity gate stays open after the last sound.
 pub const HANGOVER_MS: core::ops::RangeInclusive<u16> = 300..=10_000;
 /// The least time, in ms, that is kept of what came before the gate opened.
-pub const KEPT_MS: u32 = 300;
+pub const KEPT_MS: u32 = 400;
 
 /// The voice activity gate of an image (see [`crate::quiet`]): with it the network rests while nobody speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

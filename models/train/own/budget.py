@@ -7,7 +7,7 @@ from speech.plan import OF_RECORDED, OF_TEXT, OF_WAKE, OTHERS, SENTENCES
 
 # Measured on two cores of a server's AMD EPYC: words that Kokoro speaks an hour, mostly in lists; batches a second without look-ahead,
 # with it, and under the rounding of INT8; clips whose features are made in a second. All but the last two scale with the cores.
-SPOKEN, PRE, EXACT, QUANTIZE, FEATURES = 16000, 4.0, 2.7, 0.9, 180
+SPOKEN, PRE, EXACT, QUANTIZE, FEATURES = 16000, 4.0, 2.7, 0.5, 180
 CORES = 2
 # Minutes: of a label to plan its near misses; of compiling, tuning and judging; of mining and validating between the stages.
 PLANNED, JUDGED, BETWEEN = 0.3, 8.0, 4.0

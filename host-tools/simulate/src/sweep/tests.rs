@@ -157,8 +157,8 @@ fn a_gate_for_the_quiet_is_in_every_shape_and_a_model_tells_what_it_saves() {
     assert!(never_rests.iter().all(|row| figures(row).quiet.is_none()));
     options.quiet = Some(2i64.try_into().unwrap());
     let swept = rows(&options);
-    // The frames of 300 ms and of a step, each of 40 filters and their sum in four bytes.
-    for ((with, without), kept) in swept.iter().zip(&never_rests).zip([35, 40]) {
+    // The frames of 400 ms and of a step, each of 40 filters and their sum in four bytes.
+    for ((with, without), kept) in swept.iter().zip(&never_rests).zip([45, 50]) {
         let more = figures(with).memory_bytes - figures(without).memory_bytes;
         assert_eq!(more, (kept * 41usize * 4).next_multiple_of(16));
     }
