@@ -124,13 +124,14 @@ def shown(args):
     for name, value in vars(args).items():
         if value in (None, False):
             continue
-        if name in ("data", "noise", "speech", "start", "lessons", "text", "wake_clips"):
+        if name in ("data", "noise", "speech", "start", "lessons", "text", "wake_clips", "own"):
             for folder in value if isinstance(value, list) else [value]:
                 yield name, "/".join(folder.parts[-2:])
         elif value is True:
             yield name, ""
         elif name == "steps":
             yield name, " ".join(map(str, value))
-        elif name != "work":
+        elif name in ("work", "output"):
+            yield name, "DIR"
+        else:
             yield name, value
-    yield "work", "DIR"

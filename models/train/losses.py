@@ -10,7 +10,7 @@ SMOOTHING = DECODER["smoothing"]
 ENDING = 10  # frames at a word's end that must each answer
 SOUNDS_LATE = 12  # frames after a word's end in which its phonemes may still be told
 # Frames of a stream that begins shortly before a word, and of those the fewest and most before it; the device's voice activity gate
-# (firmware/src/quiet.rs) starts the network 30 frames before it opens.
+# (firmware/src/quiet.rs) starts the network 40 frames before it opens, which is up to 25 frames after the word begins.
 COLD, EARLY = 140, (5, 36)
 
 
