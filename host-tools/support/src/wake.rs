@@ -187,16 +187,16 @@ mod tests {
     }
 
     #[test]
-    fn a_gate_for_the_quiet_takes_memory_for_300_ms_and_a_step_and_can_be_taken_away() {
+    fn a_gate_for_the_quiet_takes_memory_for_400_ms_and_a_step_and_can_be_taken_away() {
         let shipped = shrunk();
         let gated = with_quiet(&shipped, 1i64.try_into().unwrap()).unwrap();
         let (before, after) = (shipped.image().unwrap(), gated.image().unwrap());
         let quiet = after.quiet().unwrap();
         assert_eq!((quiet.sensitivity, quiet.hangover_ms), (1, 300));
         assert_eq!(before.quiet(), None);
-        // 35 frames of 40 filters and their sum, in four bytes each.
+        // 45 frames of 40 filters and their sum, in four bytes each.
         let more = after.memory_bytes() - before.memory_bytes();
-        assert_eq!(more, (35usize * 41 * 4).next_multiple_of(16));
+        assert_eq!(more, (45usize * 41 * 4).next_multiple_of(16));
         assert!(after.tensors().eq(before.tensors()) && after.ops().eq(before.ops()));
         let written = config(|text| text.to_string() + "[quiet]\nsensitivity = 1\n");
         assert!(with_commands(&shipped, &written).unwrap().bytes() == gated.bytes());

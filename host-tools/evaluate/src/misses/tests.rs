@@ -140,8 +140,8 @@ fn commands_of_several_words_tell_which_word_and_which_gap_it_was() {
             text + thresholds + "[grammar]\ncommands = [\"go left\", \"stop\"]\n"
         })
     };
-    assert_eq!(reasons(&slow("left = 0.95\n"), as_is, together), []);
-    let both = slow("go = 0.95\nleft = 0.95\n");
+    assert_eq!(reasons(&slow("left = 0.99\n"), as_is, together), []);
+    let both = slow("go = 0.99\nleft = 0.99\n");
     let found = reasons(&both, as_is, together);
     assert_eq!(found, [missed("go left", "too_short")]);
     let only = |spoken: &mut Vec<Annotation>| {
