@@ -56,11 +56,9 @@ def decision_loss(logits, items, silent, target, false_wakes=1.0, false_words=1.
 
 def answer_loss(logits, items, target):
     """Cross-entropy of the frames that end an item's word, [B, T, classes]; target [n, classes]."""
-    label, begin, _, middle, reward = items[:, 1:6].T
+    reward = items[:, 5]
     frame = torch.arange(logits.shape[1], device=logits.device)[None, :]
-    # Silence and running speech have no such end.
-    word = (label != SILENCE) & (middle != begin)
-    ending = (frame >= reward[:, None] - ENDING) & (frame < reward[:, None]) & word[:, None]
+    ending = (frame >= reward[:, None] - ENDING) & (frame < reward[:, None]) & is_word(items)[:, None]
     answers = torch.log_softmax(logits.float(), dim=-1)[items[:, 0]]
     return -((answers * target[:, None]).sum(-1) * ending).sum() / ending.sum().clamp(min=1)
 
@@ -84,6 +82,11 @@ def sound_loss(logits, items, phonemes):
     own = torch.log_softmax(logits.float()[stream[:, None], at], dim=-1)
     each = torch.nn.functional.ctc_loss(own.transpose(0, 1), said.long(), frames, lengths, reduction="none", zero_infinity=True)
     return (each / lengths).mean()
+
+
+def is_word(items):
+    """Which items have a word's beginning and end: silence and running speech have none."""
+    return (items[:, 1] != SILENCE) & (items[:, 4] != items[:, 2])
 
 
 def word_frames(items):
@@ -121,8 +124,7 @@ def cold_starts(items, frames, step, random):
     No word is said between the two, and none is cut.
     """
     first, last = word_frames(items)
-    word = (items[:, 1] != SILENCE) & (items[:, 4] != items[:, 2])
-    rows = torch.stack([items[:, 0], first, last], 1)[word].tolist()
+    rows = torch.stack([items[:, 0], first, last], 1)[is_word(items)].tolist()
     found = []
     for stream in sorted({row[0] for row in rows}):
         ends, free = 0, []

@@ -6,7 +6,8 @@ from config import FRAMES
 from speech.plan import OF_RECORDED, OF_TEXT, OF_WAKE, OTHERS, SENTENCES
 
 # Measured on two cores of a server's AMD EPYC: words that Kokoro speaks an hour, mostly in lists; batches a second without look-ahead,
-# with it, and under the rounding of INT8; clips whose features are made in a second. All but the last two scale with the cores.
+# with it, and under the rounding of INT8 (estimated: 0.9 were measured when each stream was heard once, by one network); clips whose
+# features are made in a second. All but the last two scale with the cores.
 SPOKEN, PRE, EXACT, QUANTIZE, FEATURES = 16000, 4.0, 2.7, 0.5, 180
 CORES = 2
 # Minutes: of a label to plan its near misses; of compiling, tuning and judging; of mining and validating between the stages.
